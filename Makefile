@@ -1,0 +1,55 @@
+# make run     install into .venv and start the daemon (ARGS="--config.file=…" passes flags)
+# make test    install what the tests need, and run all of them
+# make check   lint, types, layers, generated files
+# make docs    write the generated parts of docs/ anew
+# make lock    resolve the dependencies anew
+
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: install run test check docs lock dev clean
+
+install: .venv/installed
+dev: .venv/dev
+
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+
+# The build back end is pinned like everything else: build isolation would fetch the newest instead.
+.venv/installed: requirements.lock requirements-build.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(PIP_INSTALL) --require-hashes --requirement requirements.lock --requirement requirements-build.lock
+	$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev: requirements-dev.lock .venv/installed
+	$(PIP_INSTALL) --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+run: install
+	$(BIN)/gmail-exporter $(ARGS)
+
+test: dev
+	tests/servers/install
+	$(BIN)/python -m pytest $(ARGS)
+
+check: dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+docs: dev
+	$(BIN)/python docs/generate.py
+
+# Universal: one lock for every Python and platform that pyproject.toml admits; no index address is written.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --no-header --upgrade
+lock: dev
+	$(LOCK) pyproject.toml --output-file requirements.lock
+	$(LOCK) --group build --output-file requirements-build.lock
+	$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean:
+	rm -rf .venv
