@@ -1,0 +1,316 @@
+"""A YAML text → plain data in which every key and every value knows its line and column.
+
+Built from the parser's events rather than its nodes: events still tell an explicit tag from an implied one and an
+alias from what it stands for, and need no recursion, so that neither a deep nor an expanding text can hurt.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple, cast
+
+import yaml
+
+from exporter.config.mistake import NOWHERE, Path, Position, show
+from exporter.config.scalar import Value, read_plain
+from exporter.config.syntax import explain
+
+MAX_VALUES = 500_000
+"""Most keys and values in a document, aliases written out: where an alias bomb ends."""
+
+MAX_DEPTH = 32
+"""Deepest nesting, aliases written out; the configuration needs five."""
+
+# libyaml where PyYAML was built with it: ten times as fast.
+_LOADER = cast("type[yaml.SafeLoader]", getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+class Scalar(NamedTuple):
+    """A single value; `text` is how it is written."""
+
+    position: Position
+    value: Value
+    text: str
+
+
+class Sequence(NamedTuple):
+    """A list."""
+
+    position: Position
+    items: "list[Node]"
+
+
+class Entry(NamedTuple):
+    """A key's position and its value."""
+
+    position: Position
+    node: "Node"
+
+
+class Mapping(NamedTuple):
+    """A mapping; its keys are text, each there once, merge keys resolved."""
+
+    position: Position
+    entries: dict[str, Entry]
+
+
+Node = Scalar | Sequence | Mapping
+
+
+class Finding(NamedTuple):
+    """Something wrong in the text itself, whatever its keys mean.
+
+    Attributes:
+        value: The scalar it is about, to be shown before the text where it is known not to be a secret.
+        of_key: The path's last step is the key itself that is wrong, not its value.
+    """
+
+    position: Position
+    path: Path
+    text: str
+    value: str | None = None
+    of_key: bool = False
+
+
+class Document(NamedTuple):
+    """What was read: `root` is None where the text cannot be understood any further than the findings say."""
+
+    root: Mapping | None
+    findings: list[Finding]
+    traps: frozenset[Position]
+
+
+def compose(text: str) -> Document:
+    """Return the document in the text, with everything that is wrong with it as YAML."""
+    composer = _Composer()
+    try:
+        root = composer.compose(text)
+    except yaml.YAMLError as error:
+        position, words = explain(error)
+        return Document(None, [Finding(position, (), words)], frozenset())
+    except _Abandoned as abandoned:
+        return Document(None, [abandoned.finding], frozenset())
+    return Document(root, composer.findings, frozenset(composer.traps))
+
+
+class _Abandoned(Exception):
+    def __init__(self, position: Position, text: str) -> None:
+        self.finding = Finding(position, (), text)
+
+
+class _Anchored(NamedTuple):
+    node: Node
+    size: int
+    height: int
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A list or mapping that is still open."""
+
+    node: Sequence | Mapping
+    path: Path
+    anchor: str | None
+    first: int
+    height: int = 1
+    # Of a mapping: where the key of the value to come stands (None: a key is to come), and that key (None: a bad one).
+    key_at: Position | None = None
+    key: str | None = None
+    is_repeated: bool = False
+    merge_at: Position | None = None
+    merged: list[Mapping] = field(default_factory=list)
+
+
+class _Composer:
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.traps: set[Position] = set()
+        self._stack: list[_Frame] = []
+        self._anchors: dict[str, _Anchored | None] = {}
+        self._count = 0
+        self._root: Node | None = None
+        self._documents = 0
+
+    def compose(self, text: str) -> Mapping | None:
+        for event in yaml.parse(text, Loader=_LOADER):
+            self._take(event)
+        match self._root:
+            case None | Scalar(value=None):
+                raise _Abandoned(NOWHERE, "is empty: at least one endpoint is needed")
+            case Mapping() as root:
+                return root
+            case other:
+                raise _Abandoned(other.position, "must be a mapping with the key endpoints")
+
+    def _take(self, event: yaml.Event) -> None:
+        if type(event) is yaml.ScalarEvent:
+            self._scalar(event)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            self._open(event)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self._close()
+        elif isinstance(event, yaml.AliasEvent):
+            self._alias(event)
+        elif isinstance(event, yaml.DocumentStartEvent):
+            self._documents += 1
+            if self._documents > 1:
+                raise _Abandoned(_start(event), "a second document starts here; one file holds one")
+
+    def _scalar(self, event: yaml.ScalarEvent) -> None:
+        position = _start(event)
+        self._grow(position, 1, 0)
+        self._check_tag(event, position)
+        frame = self._stack[-1] if self._stack else None
+        if event.implicit[0] and event.tag is None:
+            value, trap = read_plain(event.value)
+            if frame is not None and _awaits_key(frame):
+                if event.value == "<<":
+                    self._start_merge(frame, position)
+                    return
+                if trap is not None:
+                    value = event.value
+            if trap is not None:
+                self._trap(frame, position, event.value, trap)
+        else:
+            value = event.value
+        node = Scalar(position, value, event.value)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = _Anchored(node, 1, 0)
+        self._place(node)
+
+    def _trap(self, frame: _Frame | None, position: Position, value: str, text: str) -> None:
+        self.traps.add(position)
+        if frame is not None and _awaits_key(frame):
+            self.findings.append(Finding(position, (*frame.path, value), text, value, of_key=True))
+        else:
+            self.findings.append(Finding(position, self._path(), text, value))
+
+    def _open(self, event: yaml.CollectionStartEvent) -> None:
+        position = _start(event)
+        self._grow(position, 1, 1)
+        self._check_tag(event, position)
+        if self._stack and _awaits_key(self._stack[-1]):
+            self.findings.append(Finding(position, self._stack[-1].path, "a key must be text"))
+        node = Mapping(position, {}) if isinstance(event, yaml.MappingStartEvent) else Sequence(position, [])
+        self._stack.append(_Frame(node, self._path(), event.anchor, self._count - 1))
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None
+
+    def _close(self) -> None:
+        frame = self._stack.pop()
+        if isinstance(frame.node, Mapping):
+            for mapping in frame.merged:
+                for key, entry in mapping.entries.items():
+                    frame.node.entries.setdefault(key, entry)
+        if frame.anchor is not None:
+            self._anchors[frame.anchor] = _Anchored(frame.node, self._count - frame.first, frame.height)
+        if self._stack:
+            self._stack[-1].height = max(self._stack[-1].height, frame.height + 1)
+        self._place(frame.node)
+
+    def _alias(self, event: yaml.AliasEvent) -> None:
+        position = _start(event)
+        if event.anchor not in self._anchors:
+            raise _Abandoned(position, "an alias to an anchor that does not exist before this place")
+        anchored = self._anchors[event.anchor]
+        if anchored is None:
+            raise _Abandoned(position, "an alias to something that it is itself a part of")
+        self._grow(position, anchored.size, anchored.height)
+        frame = self._stack[-1]
+        frame.height = max(frame.height, anchored.height + 1)
+        if _awaits_key(frame):
+            # Whatever it stands for may be a secret, and keys are shown.
+            self.findings.append(Finding(position, frame.path, "an alias cannot be a key: write the key out"))
+            frame.key_at, frame.key = position, None
+            return
+        self._place(anchored.node)
+
+    def _place(self, node: Node) -> None:
+        if not self._stack:
+            self._root = node
+            return
+        frame = self._stack[-1]
+        if isinstance(frame.node, Sequence):
+            frame.node.items.append(node)
+        elif frame.key_at is None:
+            self._place_key(frame, frame.node, node)
+        else:
+            if frame.merge_at == frame.key_at:
+                self._merge(frame, node)
+            elif frame.key is not None and not frame.is_repeated:
+                frame.node.entries[frame.key] = Entry(frame.key_at, node)
+            frame.key_at = frame.key = None
+
+    def _place_key(self, frame: _Frame, mapping: Mapping, node: Node) -> None:
+        frame.key_at, frame.key = node.position, None
+        if not isinstance(node, Scalar):
+            return
+        if not isinstance(node.value, str):
+            self.findings.append(Finding(node.position, frame.path, "a key must be text: put it in quotes"))
+        elif node.value in mapping.entries:
+            line = mapping.entries[node.value].position.line
+            path = (*frame.path, node.value)
+            text = f"this key is there already, on line {line}"
+            self.findings.append(Finding(node.position, path, text, of_key=True))
+            frame.key, frame.is_repeated = node.value, True
+        else:
+            frame.key, frame.is_repeated = node.value, False
+
+    def _start_merge(self, frame: _Frame, position: Position) -> None:
+        if frame.merge_at is not None:
+            text = f"this key is there already, on line {frame.merge_at.line}: merge a list of mappings instead"
+            self.findings.append(Finding(position, (*frame.path, "<<"), text, of_key=True))
+        frame.key_at, frame.key, frame.merge_at = position, None, position
+
+    def _merge(self, frame: _Frame, node: Node) -> None:
+        mappings = node.items if isinstance(node, Sequence) else [node]
+        for mapping in mappings:
+            if isinstance(mapping, Mapping):
+                frame.merged.append(mapping)
+            else:
+                text = "must be a mapping or a list of mappings to merge"
+                self.findings.append(Finding(mapping.position, (*frame.path, "<<"), text))
+
+    def _path(self) -> Path:
+        """Return the path of the value that comes next."""
+        if not self._stack:
+            return ()
+        frame = self._stack[-1]
+        if isinstance(frame.node, Sequence):
+            return (*frame.path, f"[{len(frame.node.items)}]")
+        if frame.merge_at is not None and frame.merge_at == frame.key_at:
+            return (*frame.path, "<<")
+        return frame.path if frame.key is None else (*frame.path, frame.key)
+
+    def _grow(self, position: Position, size: int, height: int) -> None:
+        self._count += size
+        if self._count > MAX_VALUES:
+            raise _Abandoned(position, f"more than {MAX_VALUES} values, aliases written out")
+        if len(self._stack) + height > MAX_DEPTH:
+            raise _Abandoned(position, f"nested more than {MAX_DEPTH} levels deep")
+
+    def _check_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, position: Position) -> None:
+        if event.tag is not None:
+            text = "tags are not used here: remove it, or put the text in quotes"
+            self.findings.append(Finding(position, self._path(), text))
+
+
+def _awaits_key(frame: _Frame) -> bool:
+    return frame.key_at is None and isinstance(frame.node, Mapping)
+
+
+def _start(event: yaml.Event) -> Position:
+    mark = event.start_mark
+    return NOWHERE if mark is None else Position(mark.line + 1, mark.column + 1)
+
+
+def is_null(node: Node) -> bool:
+    """Return whether nothing stands there, or null: the key was not said."""
+    return isinstance(node, Scalar) and node.value is None
+
+
+def describe(node: Node) -> str:
+    """Return what stands there, for `not …` in a mistake. Only for places where no secret belongs."""
+    if isinstance(node, Mapping):
+        return "a mapping"
+    if isinstance(node, Sequence):
+        return "a list"
+    return show(node.text) if isinstance(node.value, str) else show(node.text)[1:-1]

@@ -1,0 +1,42 @@
+"""The account that environment variables make for the built-in configuration."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from exporter.config.mistake import Mistake, Unacceptable
+from exporter.config.model import Account, SecretRef
+from exporter.config.value import check_text
+
+USERNAME = "GMAIL_EXPORTER_USERNAME"
+PASSWORD = "GMAIL_EXPORTER_APP_PASSWORD"  # noqa: S105 - the variable's name
+PASSWORD_FILE = "GMAIL_EXPORTER_APP_PASSWORD_FILE"  # noqa: S105 - the variable's name
+
+NAME = "gmail"
+"""What the account is called."""
+
+
+def read_environment(environ: Mapping[str, str], mistakes: list[Mistake]) -> Account | None:
+    """Return the account that the variables describe, None where they describe none; mistakes are added to the list.
+
+    A variable that is set to nothing is one that is not set: that is how container tools pass an absent one on.
+    """
+    username, password, file = (environ.get(name, "") for name in (USERNAME, PASSWORD, PASSWORD_FILE))
+
+    def wrong(variable: str, text: str) -> None:
+        mistakes.append(Mistake(variable, 0, 0, "", text))
+
+    if password and file:
+        wrong(PASSWORD_FILE, f"must not be set together with {PASSWORD}")
+    if username and not password and not file:
+        wrong(USERNAME, f"needs {PASSWORD_FILE} or {PASSWORD} to be set too")
+    if not username and (password or file):
+        wrong(PASSWORD_FILE if file else PASSWORD, f"needs {USERNAME} to be set too")
+    for variable, value in ((USERNAME, username), (PASSWORD_FILE, file)):
+        try:
+            check_text(value or "-")
+        except Unacceptable as mistake:
+            wrong(variable, str(mistake))
+    if mistakes or not username:
+        return None
+    reference = SecretRef(file=Path(file).absolute()) if file else SecretRef(env=PASSWORD)
+    return Account(name=NAME, username=username, app_password=reference)

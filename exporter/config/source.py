@@ -1,0 +1,82 @@
+"""A configuration file → its text, or one line saying why not. Never blocks, never reads without bound."""
+
+import os
+import re
+import stat
+from pathlib import Path
+
+from exporter.config.mistake import NOWHERE, Position, Unacceptable
+
+MAX_BYTES = 4 * 1024 * 1024
+"""Largest configuration file: room for some 20,000 endpoints."""
+
+_CHUNK = 1024 * 1024
+_BOM = b"\xef\xbb\xbf"
+
+# What YAML 1.2 §5.1 leaves out of c-printable, and three that it admits but that end a line in YAML 1.1 alone.
+_FORBIDDEN = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+
+
+class Unreadable(Unacceptable):
+    """A file has no text to offer; its text says why, `position` where the text stops being one."""
+
+    def __init__(self, text: str, position: Position = NOWHERE) -> None:
+        super().__init__(text)
+        self.position = position
+
+
+def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        Unreadable: It is missing, not a regular file, larger than `limit` bytes, or the system refuses.
+    """
+    try:
+        # Looked at before it is opened: opening a FIFO waits for a writer, and opening a device may do anything.
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise Unreadable("is a directory")
+        if not stat.S_ISREG(mode):
+            raise Unreadable("is not a regular file")
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:  # noqa: PTH123 - pathlib does not take a descriptor
+            content = bytearray()
+            while len(content) <= limit and (chunk := file.read(min(_CHUNK, limit + 1 - len(content)))):
+                content += chunk
+    except FileNotFoundError:
+        raise Unreadable("does not exist") from None
+    except PermissionError:
+        raise Unreadable("may not be read by the user that this program runs as") from None
+    except OSError as error:
+        raise Unreadable(f"cannot be read: {os.strerror(error.errno or 0)}") from None
+    except ValueError as error:
+        if isinstance(error, Unreadable):
+            raise
+        raise Unreadable("is not a path") from None
+    if len(content) > limit:
+        raise Unreadable(f"is larger than {limit} bytes")
+    return bytes(content)
+
+
+def decode(content: bytes) -> str:
+    """Return the text of a YAML file in UTF-8, without its byte order mark.
+
+    Raises:
+        Unreadable: It is not UTF-8, or holds a character that has no place in a YAML text.
+    """
+    skipped = len(_BOM) if content.startswith(_BOM) else 0
+    try:
+        text = content[skipped:].decode()
+    except UnicodeDecodeError as error:
+        before = content[skipped : skipped + error.start].decode()
+        offset = skipped + error.start
+        raise Unreadable(f"is not UTF-8: the byte at offset {offset} cannot stand there", _end(before)) from None
+    if (forbidden := _FORBIDDEN.search(text)) is not None:
+        code = f"U+{ord(forbidden[0]):04X}"
+        raise Unreadable(f"character {code} is not allowed here", _end(text[: forbidden.start()]))
+    return text
+
+
+def _end(text: str) -> Position:
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return Position(len(lines), len(lines[-1]) + 1)

@@ -1,0 +1,147 @@
+"""What stands behind a key → its value, or what it must be instead, in our own words."""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Literal, TypeVar
+
+from exporter.config.document import Node, Scalar, Sequence, describe
+from exporter.config.duration import format_duration, parse_duration
+from exporter.config.mistake import Unacceptable
+
+E = TypeVar("E", bound=StrEnum)
+
+NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,62}")
+"""What an endpoint or an account can be called: it becomes a label value and a part of a URL."""
+
+_MAX_HOST = 253  # RFC 1035 §2.3.4 as text, without the trailing dot
+# RFC 1123 §2.1, and the underscore that container networks put into their names.
+_HOST_LABEL = re.compile(r"[a-zA-Z0-9_](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?")
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def read_text(node: Node) -> str:
+    """Return text that is not empty and that no control character can smuggle a second line into."""
+    if not isinstance(node, Scalar):
+        raise Unacceptable(f"must be text, not {describe(node)}")
+    if not isinstance(node.value, str):
+        raise Unacceptable("must be text: put it in quotes")
+    return check_text(node.value)
+
+
+def check_text(text: str) -> str:
+    """Return the text, which is neither empty nor holds control characters or halves of characters."""
+    if not text:
+        raise Unacceptable("must not be empty")
+    if _UNFIT.search(text):
+        raise Unacceptable("must not hold control characters")
+    return text
+
+
+def read_choice(choices: type[E]) -> Callable[[Node], E]:
+    """Return a reader of one of the words of an enumeration."""
+    by_word: dict[object, E] = {str(choice): choice for choice in choices}
+
+    def read(node: Node) -> E:
+        if isinstance(node, Scalar) and node.value in by_word:
+            return by_word[node.value]
+        raise Unacceptable(f"must be {alternatives(choices)}, not {describe(node)}")
+
+    return read
+
+
+def alternatives(words: type[StrEnum]) -> str:
+    """Return `a, b or c`."""
+    *most, last = words
+    return f"{', '.join(most)} or {last}"
+
+
+def read_port(node: Node) -> int:
+    """Return a TCP port."""
+    # A bool is an int to Python, not to people.
+    if isinstance(node, Scalar) and type(node.value) is int and 1 <= node.value <= 65535:
+        return node.value
+    raise Unacceptable(f"must be a whole number from 1 to 65535, not {describe(node)}")
+
+
+def read_duration(at_least: float, at_most: float | None = None) -> Callable[[Node], float]:
+    """Return a reader of durations, in seconds, within bounds that are themselves allowed."""
+
+    def read(node: Node) -> float:
+        if isinstance(node, Scalar) and type(node.value) in {int, float} and node.value != 0:
+            raise Unacceptable(f"must have a unit, as in 30s or 1h30m, not {describe(node)}")
+        try:
+            seconds = parse_duration(node.text if isinstance(node, Scalar) else "")
+        except ValueError:
+            raise Unacceptable(f"must be a duration such as 30s or 1h30m, not {describe(node)}") from None
+        if seconds < at_least or (at_most is not None and seconds > at_most):
+            bounds = f"at least {format_duration(at_least)}"
+            if at_most is not None:
+                bounds = f"from {format_duration(at_least)} to {format_duration(at_most)}"
+            raise Unacceptable(f"must be {bounds}, not {describe(node)}")
+        return seconds
+
+    return read
+
+
+def read_min_version(node: Node) -> Literal["1.2", "1.3"]:
+    """Return the oldest version of TLS that is accepted."""
+    if isinstance(node, Scalar):
+        if node.value == "1.2":
+            return "1.2"
+        if node.value == "1.3":
+            return "1.3"
+        if isinstance(node.value, float):
+            raise Unacceptable('must be "1.2" or "1.3" in quotes; without them it is a number')
+    raise Unacceptable(f'must be "1.2" or "1.3", not {describe(node)}')
+
+
+def read_host(node: Node) -> str:
+    """Return a host name or an IP address, as written. What stands there instead is not shown: a URL has passwords."""
+    if isinstance(node, Scalar) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+        raise Unacceptable("must be a host name or an IP address, not a number")
+    return check_host(read_text(node))
+
+
+def check_host(host: str) -> str:  # noqa: C901 - a list of cases, each with its own hint
+    """Return the host, which is a DNS host name or an IP address without anything around it."""
+    if "://" in host or "/" in host or "@" in host:
+        raise Unacceptable("must be a host name alone, without a scheme, a user or a path")
+    if host.startswith("["):
+        raise Unacceptable("must be an IPv6 address without brackets, and without a port: there is a key for that")
+    if any(character.isspace() for character in host):
+        raise Unacceptable("must be a host name without spaces")
+    if not host.isascii():
+        raise Unacceptable("must be ASCII: write an internationalized name in its xn-- form")
+    if host.count(":") == 1:
+        raise Unacceptable("must be a host name without a port: there is a key for that")
+    if ":" in host:
+        if "%" in host or not _is_address(host):
+            raise Unacceptable("must be a host name or an IP address; this is not an IPv6 address")
+        return host
+    labels = host.removesuffix(".").split(".")
+    if len(host.removesuffix(".")) > _MAX_HOST:
+        raise Unacceptable(f"must be a host name of at most {_MAX_HOST} characters")
+    if labels[-1].isdecimal():
+        # All digits at the end is an IPv4 address or nothing: resolvers read 127.1 in ways of their own.
+        if not _is_address(host):
+            raise Unacceptable("must be a host name or an IP address; this is not an IPv4 address")
+    elif not all(map(_HOST_LABEL.fullmatch, labels)):
+        raise Unacceptable("must be a host name: letters, digits and hyphens, in parts of 1 to 63 between dots")
+    return host
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def read_list(node: Node) -> list[Node]:
+    """Return the items of a list."""
+    if isinstance(node, Sequence):
+        return node.items
+    raise Unacceptable(f"must be a list such as [inbox, sent], not {describe(node)}")

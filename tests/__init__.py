@@ -1,0 +1,1 @@
+"""The tests: they mirror exporter/, and tests/servers/ starts the real servers."""

@@ -1,0 +1,114 @@
+"""YAML → data with positions: what the bad files do not show."""
+
+import pytest
+
+from exporter.config.document import MAX_DEPTH, MAX_VALUES, Mapping, Scalar, Sequence, compose, describe
+
+
+def root(text: str) -> Mapping:
+    document = compose(text)
+    assert document.root is not None
+    assert document.findings == []
+    return document.root
+
+
+def only(text: str) -> tuple[tuple[int, int], str]:
+    """Return the only finding of a text that is given up on."""
+    document = compose(text)
+    assert document.root is None
+    (finding,) = document.findings
+    return finding.position, finding.text
+
+
+def test_positions() -> None:
+    """Every key and value knows its line and column, counted in characters from 1."""
+    mapping = root("a: 1\nü:\n  - 'x'\n  - {ö: z}\n")
+    assert mapping.entries["a"] == ((1, 1), Scalar((1, 4), 1, "1"))  # type: ignore[arg-type]
+    assert mapping.entries["ü"].position == (2, 1)
+    items = mapping.entries["ü"].node
+    assert isinstance(items, Sequence)
+    assert [item.position for item in items.items] == [(3, 5), (4, 5)]
+    inner = items.items[1]
+    assert isinstance(inner, Mapping)
+    assert inner.entries["ö"].position == (4, 6)
+    assert inner.entries["ö"].node.position == (4, 9)
+
+
+def test_quotes_make_text() -> None:
+    """Quoted and block scalars are text, whatever they look like."""
+    entries = root("a: 'no'\nb: \"10:30\"\nc: |-\n  010\n").entries
+    assert [entry.node for entry in entries.values() if isinstance(entry.node, Scalar)] == [
+        Scalar(entries["a"].node.position, "no", "no"),
+        Scalar(entries["b"].node.position, "10:30", "10:30"),
+        Scalar(entries["c"].node.position, "010", "010"),
+    ]
+
+
+def test_alias() -> None:
+    """An alias is what its anchor stands at, the latest where there are several."""
+    entries = root("a: &x [1]\nb: *x\nc: &x 2\nd: *x\n").entries
+    assert entries["b"].node is entries["a"].node
+    assert entries["d"].node is entries["c"].node
+
+
+def test_merge() -> None:
+    """Merged keys stand behind the mapping's own, and earlier mappings before later ones."""
+    entries = root("a: &a {x: 1, v: 1, z: 1}\nb: &b {v: 2, w: 2}\nc:\n  <<: [*b, *a]\n  x: 3\n").entries
+    merged = entries["c"].node
+    assert isinstance(merged, Mapping)
+    values = {key: entry.node.value for key, entry in merged.entries.items() if isinstance(entry.node, Scalar)}
+    assert values == {"x": 3, "v": 2, "w": 2, "z": 1}
+    assert merged.entries["w"].position == (2, 14)
+
+
+def test_quoted_merge_key_is_a_key() -> None:
+    """In quotes << is a key like any other."""
+    assert list(root("'<<': 1\n").entries) == ["<<"]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "---\n...\n", "~", "null\n"])
+def test_empty(text: str) -> None:
+    """A text without a document, or with nothing in it, is empty."""
+    assert only(text) == ((0, 0), "is empty: at least one endpoint is needed")
+
+
+def test_one_document_may_be_marked() -> None:
+    """The marks around a single document are fine, and so is a directive."""
+    assert list(root("%YAML 1.2\n---\na: 1\n...\n").entries) == ["a"]
+
+
+def test_alias_bomb() -> None:
+    """Aliases of aliases end at the limit, in no time and no memory."""
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+    bomb += "".join(f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 9)}]\n" for n in range(20))
+    position, text = only(bomb)
+    assert text == f"more than {MAX_VALUES} values, aliases written out"
+    assert position[0] == 6
+
+
+def test_merge_bomb() -> None:
+    """Merging counts as much as writing out."""
+    bomb = "a0: &a0 {" + ", ".join(f"k{n}: x" for n in range(1000)) + "}\n"
+    bomb += "".join(f"b{n}:\n  <<: [{', '.join(['*a0'] * 9)}]\n" for n in range(200))
+    assert only(bomb)[1] == f"more than {MAX_VALUES} values, aliases written out"
+
+
+def test_depth() -> None:
+    """Nesting ends at the limit, and not before it."""
+    assert compose("a: " + "[" * (MAX_DEPTH - 1) + "]" * (MAX_DEPTH - 1)).root is not None
+    too_deep = f"nested more than {MAX_DEPTH} levels deep"
+    assert only("a: " + "[" * MAX_DEPTH + "]" * MAX_DEPTH) == ((1, 35), too_deep)
+    assert only("[" * 100_000)[1] == too_deep
+
+
+def test_depth_of_aliases() -> None:
+    """Aliases nest as deep as what they stand for."""
+    text = "a: &a " + "[" * 20 + "]" * 20 + "\nb: " + "[" * 12 + "*a" + "]" * 12 + "\n"
+    assert only(text) == ((2, 16), f"nested more than {MAX_DEPTH} levels deep")
+    assert compose(text.replace("[" * 12, "[" * 11).replace("]" * 12, "]" * 11, 1)).findings != []
+
+
+def test_describe() -> None:
+    """What stands there is described by its kind, text in quotes, the rest as it is written."""
+    entries = root("a: {}\nb: []\nc: '1'\nd: 1.50\n").entries
+    assert [describe(entry.node) for entry in entries.values()] == ["a mapping", "a list", '"1"', "1.50"]

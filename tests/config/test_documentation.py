@@ -1,0 +1,34 @@
+"""The operator's reference says what the program does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from exporter.config import ConfigError, load
+from exporter.config.keys import keys_at
+
+DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
+BLOCKS = re.findall(r"```(?:yaml)?\n(.*?)```", DOCS.read_text("utf-8"), flags=re.DOTALL)
+
+
+def test_sample_of_mistakes(tmp_path: Path) -> None:
+    """The sample of mistakes is what the sample file is answered with."""
+    (tmp_path / "gmail.yml").write_text(BLOCKS[-2])
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "gmail.yml", {})
+    assert str(caught.value).replace(f"{tmp_path}/", "") + "\n" == BLOCKS[-1]
+
+
+@pytest.mark.parametrize("text", BLOCKS[:-2])
+def test_samples(tmp_path: Path, text: str) -> None:
+    """The other samples are configurations that load."""
+    (tmp_path / "gmail.yml").write_text(text)
+    assert load(tmp_path / "gmail.yml", {}).endpoints
+
+
+@pytest.mark.parametrize("path", [(), ("defaults",), ("accounts", "*"), ("endpoints", "*")])
+def test_every_key_is_there(path: tuple[str, ...]) -> None:
+    """No key is missing from the reference."""
+    text = DOCS.read_text("utf-8")
+    assert [key for key in keys_at(path) if f"`{key}`" not in text] == []

@@ -1,0 +1,139 @@
+"""The effective configuration as YAML that loads again."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.config import Account, Config, Endpoint, SecretRef, dump, load
+from exporter.config.dump import digest
+from tests.config.conftest import SENTINEL, Loader
+
+EXPECTED = """\
+accounts:
+  ops:
+    username: probe@gmail.com
+    app_password:
+      file: /run/secrets/ops
+  workspace:
+    username: "no"
+    oauth2:
+      client_id: "1234"
+      client_secret:
+        env: CLIENT
+      refresh_token:
+        env: REFRESH
+  delegated:
+    username: probe@example.com
+    service_account:
+      env: SA
+endpoints:
+  imap:
+    protocol: imap
+    host: imap.gmail.com
+    port: 993
+    security: tls
+    account: ops
+    mechanism: auto
+    folders:
+    - inbox
+    - trash
+    tls:
+      server_name: mail.example.com
+      min_version: "1.2"
+    labels:
+      tenant: "010"
+    interval: 30s
+    timeout: 500ms
+    login_interval: 15m
+    ip_family: any
+  "y":
+    protocol: smtp
+    host: "::1"
+    port: 25
+    security: none
+    interval: 1d
+    timeout: 10s
+    login_interval: 1d
+    ip_family: both
+"""
+
+WRITTEN = """
+accounts:
+  ops: {username: probe@gmail.com, app_password: {file: /run/secrets/ops}}
+  workspace:
+    username: "no"
+    oauth2: {client_id: "1234", client_secret: {env: CLIENT}, refresh_token: {env: REFRESH}}
+  delegated: {username: probe@example.com, service_account: {env: SA}}
+endpoints:
+  imap:
+    protocol: imap
+    host: imap.gmail.com
+    account: ops
+    folders: [trash, inbox]
+    tls: {server_name: mail.example.com}
+    labels: {tenant: "010"}
+    timeout: 500ms
+  "y": {protocol: smtp, host: "::1", security: none, interval: 1d, ip_family: both}
+"""
+
+
+def test_text(loaded: Loader) -> None:
+    """Everything in effect is there, spelled out, and what other parsers would misread is in quotes."""
+    config = loaded(WRITTEN)
+    assert dump(config).replace('"::1"', "::1").replace("'::1'", "::1") == EXPECTED.replace('"::1"', "::1")
+    assert yaml.safe_load(dump(config)) == yaml.safe_load(EXPECTED)
+
+
+def test_loads_again(loaded: Loader) -> None:
+    """What was printed is a configuration file that means the same."""
+    config = loaded(WRITTEN)
+    again = loaded(dump(config))
+    assert again.digest == config.digest
+    assert again.endpoints == config.endpoints
+    assert again.accounts == config.accounts
+
+
+def test_ca_file_loads_again(loaded: Loader, tmp_path: Path, authority: Path) -> None:
+    """A relative ca_file is printed as the absolute path it means."""
+    authority.rename(tmp_path / "ca.pem")
+    config = loaded("endpoints: {a: {protocol: imap, host: h, tls: {ca_file: ca.pem}}}")
+    assert f"ca_file: {tmp_path}/ca.pem" in dump(config)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "c.yml").write_text(dump(config))
+    assert load(tmp_path / "elsewhere" / "c.yml", {}).digest == config.digest
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"GMAIL_EXPORTER_USERNAME": "a@gmail.com", "GMAIL_EXPORTER_APP_PASSWORD": SENTINEL},
+        {"GMAIL_EXPORTER_USERNAME": "a@gmail.com", "GMAIL_EXPORTER_APP_PASSWORD_FILE": "secret"},
+    ],
+)
+def test_built_in_loads_again(loaded: Loader, environ: dict[str, str]) -> None:
+    """The built-in configuration can be printed, kept as a file and loaded; the secret is not in it."""
+    config = load(None, environ)
+    assert loaded(dump(config)).digest == config.digest
+    assert SENTINEL not in dump(config)
+
+
+@given(
+    st.dictionaries(st.from_regex(r"[a-z]{1,3}", fullmatch=True), st.text(min_size=1), max_size=4), st.text(min_size=1)
+)
+@settings(max_examples=300)
+def test_any_text_loads_again(tmp_path_factory: pytest.TempPathFactory, labels: dict[str, str], username: str) -> None:
+    """Any label value or user name that was loaded is printed so that it loads again."""
+    labels = {f"l_{name}": value for name, value in labels.items() if value.isprintable()}
+    username = username if username.isprintable() else "no"
+    account = Account(name="n", username=username, app_password=SecretRef(env="X"))
+    endpoint = Endpoint(name="y", protocol="imap", host="h", port=993, account=account, labels=labels)
+    config = Config(
+        accounts={"n": account}, endpoints={"y": endpoint}, source="", digest=digest({"n": account}, {"y": endpoint})
+    )
+    file = tmp_path_factory.getbasetemp() / "again.yml"
+    file.write_text(dump(config), encoding="utf-8")
+    assert load(file, {}).digest == config.digest

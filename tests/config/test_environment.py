@@ -1,0 +1,59 @@
+"""The account that the environment describes."""
+
+from pathlib import Path
+
+import pytest
+
+from exporter.config import Account, Mistake, SecretRef
+from exporter.config.environment import read_environment
+from tests.config.conftest import SENTINEL
+
+USERNAME, PASSWORD, FILE = (
+    "GMAIL_EXPORTER_USERNAME",
+    "GMAIL_EXPORTER_APP_PASSWORD",
+    "GMAIL_EXPORTER_APP_PASSWORD_FILE",
+)
+
+
+@pytest.mark.parametrize("environ", [{}, {USERNAME: ""}, {USERNAME: "", PASSWORD: "", FILE: ""}, {"PATH": "/bin"}])
+def test_nothing(environ: dict[str, str]) -> None:
+    """Variables that are not set, or set to nothing, make no account."""
+    mistakes: list[Mistake] = []
+    assert read_environment(environ, mistakes) is None
+    assert mistakes == []
+
+
+def test_password() -> None:
+    """The password's variable becomes a reference to it."""
+    assert read_environment({USERNAME: "a", PASSWORD: SENTINEL}, []) == Account(
+        name="gmail", username="a", app_password=SecretRef(env=PASSWORD)
+    )
+
+
+def test_file() -> None:
+    """The password's file becomes a reference to it, relative to the working directory."""
+    account = read_environment({USERNAME: "a", FILE: "x", PASSWORD: ""}, [])
+    assert account == Account(name="gmail", username="a", app_password=SecretRef(file=Path.cwd() / "x"))
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({USERNAME: "a"}, [f"{USERNAME}: needs {FILE} or {PASSWORD} to be set too"]),
+        ({PASSWORD: SENTINEL}, [f"{PASSWORD}: needs {USERNAME} to be set too"]),
+        ({FILE: "x"}, [f"{FILE}: needs {USERNAME} to be set too"]),
+        ({USERNAME: "a", PASSWORD: SENTINEL, FILE: "x"}, [f"{FILE}: must not be set together with {PASSWORD}"]),
+        (
+            {PASSWORD: SENTINEL, FILE: "x"},
+            [f"{FILE}: must not be set together with {PASSWORD}", f"{FILE}: needs {USERNAME} to be set too"],
+        ),
+        ({USERNAME: "a\r\nb", PASSWORD: SENTINEL}, [f"{USERNAME}: must not hold control characters"]),
+        ({USERNAME: "a", FILE: "x\udcff"}, [f"{FILE}: must not hold control characters"]),
+    ],
+)
+def test_mistakes(environ: dict[str, str], expected: list[str]) -> None:
+    """Half an account, or two passwords, is a mistake that names the variable."""
+    mistakes: list[Mistake] = []
+    assert read_environment(environ, mistakes) is None
+    assert list(map(str, mistakes)) == expected
+    assert SENTINEL not in str(mistakes)

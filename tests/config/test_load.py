@@ -1,0 +1,250 @@
+"""Loading as a whole: defaults, references, secrets, and texts that are anything but a configuration."""
+
+import gc
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from exporter.config import (
+    Account,
+    ConfigError,
+    Endpoint,
+    IpFamily,
+    MechanismChoice,
+    Mistake,
+    OAuth2,
+    Protocol,
+    Role,
+    SecretRef,
+    Security,
+    Tls,
+    load,
+)
+from tests.config.conftest import SENTINEL, Loader
+
+WHOLE = """
+defaults: {interval: 1m, timeout: 20s, login_interval: 1h, ip_family: ipv4}
+accounts:
+  ops: {username: probe@gmail.com, app_password: {file: secrets/ops}}
+  workspace:
+    username: probe@example.com
+    oauth2: {client_id: 1234, client_secret: {env: CLIENT}, refresh_token: {file: /run/refresh}}
+  delegated: {username: probe@example.com, service_account: {file: /run/sa.json}}
+endpoints:
+  imap:
+    protocol: imap
+    host: imap.gmail.com
+    account: ops
+    mechanism: plain
+    folders: [sent, inbox]
+    tls: {server_name: mail.example.com, min_version: "1.3"}
+    labels: {tenant: acme, absent: ~}
+    interval: 2m
+    ip_family: both
+  submission: {protocol: smtp, host: smtp.gmail.com, security: starttls, account: workspace, mechanism: xoauth2}
+"""
+
+
+def test_whole(loaded: Loader, tmp_path: Path) -> None:
+    """Every key arrives, in seconds, absolute paths and resolved accounts; folders in one order."""
+    config = loaded(WHOLE.replace("client_id: 1234", "client_id: 1234.apps"))
+    ops = Account(name="ops", username="probe@gmail.com", app_password=SecretRef(file=tmp_path / "secrets/ops"))
+    workspace = Account(
+        name="workspace",
+        username="probe@example.com",
+        oauth2=OAuth2(
+            client_id="1234.apps",
+            client_secret=SecretRef(env="CLIENT"),
+            refresh_token=SecretRef(file=Path("/run/refresh")),
+        ),
+    )
+    assert dict(config.accounts) == {
+        "ops": ops,
+        "workspace": workspace,
+        "delegated": Account(
+            name="delegated", username="probe@example.com", service_account=SecretRef(file=Path("/run/sa.json"))
+        ),
+    }
+    assert dict(config.endpoints) == {
+        "imap": Endpoint(
+            name="imap",
+            protocol=Protocol.IMAP,
+            host="imap.gmail.com",
+            port=993,
+            security=Security.TLS,
+            account=ops,
+            mechanism=MechanismChoice.PLAIN,
+            folders=(Role.INBOX, Role.SENT),
+            tls=Tls(server_name="mail.example.com", min_version="1.3"),
+            labels={"tenant": "acme"},
+            interval=120.0,
+            timeout=20.0,
+            login_interval=3600.0,
+            ip_family=IpFamily.BOTH,
+        ),
+        "submission": Endpoint(
+            name="submission",
+            protocol=Protocol.SMTP,
+            host="smtp.gmail.com",
+            port=587,
+            security=Security.STARTTLS,
+            account=workspace,
+            mechanism=MechanismChoice.XOAUTH2,
+            interval=60.0,
+            timeout=20.0,
+            login_interval=3600.0,
+            ip_family=IpFamily.IPV4,
+        ),
+    }
+    assert config.source == str(tmp_path / "config.yml")
+    assert list(config.accounts) == ["ops", "workspace", "delegated"]
+
+
+def test_built_in() -> None:
+    """Without a file the four endpoints of Gmail are probed, without login."""
+    config = load(None, {})
+    assert not config.accounts
+    assert [(e.name, e.protocol, e.host, e.port, e.security, e.account) for e in config.endpoints.values()] == [
+        ("imap", "imap", "imap.gmail.com", 993, "tls", None),
+        ("pop3", "pop3", "pop.gmail.com", 995, "tls", None),
+        ("smtps", "smtp", "smtp.gmail.com", 465, "tls", None),
+        ("submission", "smtp", "smtp.gmail.com", 587, "starttls", None),
+    ]
+    assert {(e.interval, e.timeout, e.login_interval, e.ip_family) for e in config.endpoints.values()} == {
+        (30.0, 10.0, 900.0, IpFamily.ANY)
+    }
+    assert config.source == "built-in default.yml"
+
+
+def test_built_in_with_account() -> None:
+    """The environment makes an account that all built-in endpoints log in with, and it is not the secret itself."""
+    config = load(None, {"GMAIL_EXPORTER_USERNAME": "probe@gmail.com", "GMAIL_EXPORTER_APP_PASSWORD": SENTINEL})
+    account = Account(
+        name="gmail", username="probe@gmail.com", app_password=SecretRef(env="GMAIL_EXPORTER_APP_PASSWORD")
+    )
+    assert dict(config.accounts) == {"gmail": account}
+    assert {endpoint.account for endpoint in config.endpoints.values()} == {account}
+    assert SENTINEL not in repr(config)
+    assert config.digest != load(None, {}).digest
+
+
+def test_a_file_ignores_the_environment(loaded: Loader, tmp_path: Path) -> None:
+    """With a file the variables mean nothing, right or wrong."""
+    digest = loaded("endpoints: {imap: {protocol: imap, host: h}}").digest
+    assert load(tmp_path / "config.yml", {"GMAIL_EXPORTER_USERNAME": "x"}).digest == digest
+
+
+def test_environment_mistakes_are_told() -> None:
+    """Mistakes in the environment stop the built-in configuration."""
+    with pytest.raises(ConfigError) as caught:
+        load(None, {"GMAIL_EXPORTER_APP_PASSWORD": SENTINEL})
+    assert str(caught.value) == "GMAIL_EXPORTER_APP_PASSWORD: needs GMAIL_EXPORTER_USERNAME to be set too"
+
+
+def test_unreadable_files_are_told(said: Callable[[str | bytes], str], tmp_path: Path) -> None:
+    """What cannot be read at all is one line."""
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, {})
+    assert str(caught.value) == f"{tmp_path}: is a directory"
+    assert said(b"\xff") == "1:1: is not UTF-8: the byte at offset 0 cannot stand there"
+    assert said(b" " * 10_000_000) == "is larger than 4194304 bytes"
+
+
+def test_relative_to_the_file(loaded: Loader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative paths are relative to the file, also where the file was named relatively."""
+    config = loaded("accounts: {a: {username: u, app_password: {file: x}}}\nendpoints: {i: {protocol: imap, host: h}}")
+    monkeypatch.chdir(tmp_path)
+    assert load(Path("config.yml"), {}).accounts == config.accounts
+    assert config.accounts["a"].app_password == SecretRef(file=tmp_path / "x")
+
+
+def test_digest_is_of_the_meaning(loaded: Loader) -> None:
+    """Comments, order and spelled-out defaults do not change the digest; any value does."""
+    one = loaded("endpoints:\n  a: {protocol: imap, host: h}\n  b: {protocol: pop3, host: h}\n")
+    same = loaded(
+        "# a comment\ndefaults: {interval: 30000ms}\n"
+        "endpoints:\n  b: {host: h, protocol: pop3}\n  a: {protocol: imap, host: h, port: 993, folders: []}\n"
+    )
+    other = loaded("endpoints:\n  a: {protocol: imap, host: h}\n  b: {protocol: pop3, host: h, interval: 31s}\n")
+    assert one.digest == same.digest
+    assert len(one.digest) == 64
+    assert one.digest != other.digest
+    assert one.endpoints["a"] == other.endpoints["a"] == same.endpoints["a"]
+    assert one.endpoints["b"] != other.endpoints["b"]
+
+
+def test_templates_by_merge(loaded: Loader) -> None:
+    """Endpoints can share keys by anchors and merge keys."""
+    config = loaded(
+        "endpoints:\n  a: &a {protocol: imap, host: a.example.com, interval: 1m}\n  b: {<<: *a, host: b.example.com}\n"
+    )
+    assert config.endpoints["b"].host == "b.example.com"
+    assert config.endpoints["b"].interval == 60.0
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_collector_is_left_as_it_was(loaded: Loader, enabled: bool) -> None:
+    """Loading pauses the cyclic collector, and puts it back as it was, after a mistake too."""
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with pytest.raises(ConfigError):
+            loaded("endpoints: {a: {protocol: imap, host: 'a b'}}")
+        assert gc.isenabled() is enabled
+    finally:
+        gc.enable()
+
+
+def test_descriptors_are_closed(loaded: Loader, tmp_path: Path) -> None:
+    """Loading leaves no file open."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        loaded("endpoints: {a: {protocol: imap, host: h}}")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+WORDS = "endpoints accounts defaults imap protocol host port folders tls labels app_password file env interval <<"
+KEYS = st.sampled_from(WORDS.split(" "))
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | KEYS
+TREES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4))
+
+
+def load_anything(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+    mistakes: tuple[Mistake, ...] = ()
+    try:
+        load(file, {})
+    except ConfigError as error:
+        mistakes, lines = error.mistakes, str(error).split("\n")
+    else:
+        return
+    assert len(lines) == len(mistakes) > 0
+    assert all(line.startswith(f"{file}:") for line in lines)
+
+
+@given(st.text() | st.text("{}[]:,-&*!|>'\"%@`#? \n\tab01~<="))
+@example("a: &a [*a]")
+@example("? [a]\n: *a")
+@example("<<: <<\n")
+@example("- <<\n")
+@settings(max_examples=500)
+def test_any_text(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    """Whatever the text, it is a configuration or a list of mistakes."""
+    load_anything(tmp_path_factory.getbasetemp() / "any.yml", text.encode("utf-8", "surrogatepass"))
+
+
+@given(st.binary())
+def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    """Whatever the bytes, they are a configuration or a list of mistakes."""
+    load_anything(tmp_path_factory.getbasetemp() / "any.yml", content)
+
+
+@given(st.dictionaries(KEYS, TREES, max_size=4))
+def test_any_structure(tmp_path_factory: pytest.TempPathFactory, tree: dict[str, object]) -> None:
+    """Whatever stands behind our keys, it is a configuration or a list of mistakes."""
+    import yaml  # noqa: PLC0415 - only here
+
+    content = yaml.safe_dump(tree, allow_unicode=True).encode("utf-8", "surrogatepass")
+    load_anything(tmp_path_factory.getbasetemp() / "any.yml", content)

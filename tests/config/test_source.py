@@ -1,0 +1,106 @@
+"""Files that cannot be read as text, each with its one line."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from exporter.config.source import MAX_BYTES, Unreadable, decode, read_file
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(Unreadable) as caught:
+        read_file(path)
+    return str(caught.value)
+
+
+def test_missing(tmp_path: Path) -> None:
+    """A missing file is said to be missing."""
+    assert refusal(tmp_path / "none.yml") == "does not exist"
+
+
+def test_directory(tmp_path: Path) -> None:
+    """A directory is said to be one."""
+    assert refusal(tmp_path) == "is a directory"
+
+
+@pytest.mark.timeout(5)
+def test_fifo(tmp_path: Path) -> None:
+    """A FIFO without a writer is refused at once."""
+    os.mkfifo(tmp_path / "fifo")
+    assert refusal(tmp_path / "fifo") == "is not a regular file"
+
+
+def test_device() -> None:
+    """An endless device is refused without reading it."""
+    assert refusal(Path("/dev/zero")) == "is not a regular file"
+
+
+def test_link_loop(tmp_path: Path) -> None:
+    """What only the system knows is said in the system's words."""
+    (tmp_path / "loop").symlink_to("loop")
+    assert refusal(tmp_path / "loop") == "cannot be read: Too many levels of symbolic links"
+
+
+def test_not_a_path() -> None:
+    """A name that no file can have is refused."""
+    assert refusal(Path("a\0b")) == "is not a path"
+
+
+def test_no_permission(tmp_path: Path) -> None:
+    """A file that the system keeps from this user is refused."""
+    file = tmp_path / "config.yml"
+    file.write_text("x")
+    file.chmod(0)
+    root = os.geteuid() == 0
+    try:
+        # Root is never kept out: be nobody for this one look.
+        if root:
+            os.seteuid(65534)
+        assert refusal(file) == "may not be read by the user that this program runs as"
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def test_limit(tmp_path: Path) -> None:
+    """A file of exactly the limit is read, one byte more is refused, and so are 10 MB."""
+    file = tmp_path / "big.yml"
+    file.write_bytes(b"#" * MAX_BYTES)
+    assert len(read_file(file)) == MAX_BYTES
+    file.write_bytes(b"#" * (MAX_BYTES + 1))
+    assert refusal(file) == "is larger than 4194304 bytes"
+    file.write_bytes(b"#" * 10_000_000)
+    assert refusal(file) == "is larger than 4194304 bytes"
+
+
+def test_byte_order_mark() -> None:
+    """A byte order mark is no part of the text."""
+    assert decode(b"\xef\xbb\xbfa: b\n") == "a: b\n"
+
+
+def test_plain_text_stays() -> None:
+    """Tabs, line ends of every system and all scripts are left as they are."""
+    assert decode("a:\tü 😀\r\nb\rc\n".encode()) == "a:\tü 😀\r\nb\rc\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "text", "position"),
+    [
+        (b"a: \xff", "is not UTF-8: the byte at offset 3 cannot stand there", (1, 4)),
+        ("a: b\r\nü: ä".encode("latin-1"), "is not UTF-8: the byte at offset 6 cannot stand there", (2, 1)),
+        (b"\xef\xbb\xbfa\n\xc3\xbc\xc3", "is not UTF-8: the byte at offset 7 cannot stand there", (2, 2)),
+        ("a: b".encode("utf-16"), "is not UTF-8: the byte at offset 0 cannot stand there", (1, 1)),
+        (b"a\nb\0c", "character U+0000 is not allowed here", (2, 2)),
+        (b"a\rb\r\n\x1b[31m", "character U+001B is not allowed here", (3, 1)),
+        ("a\u2028b".encode(), "character U+2028 is not allowed here", (1, 2)),
+        ("a\x85b".encode(), "character U+0085 is not allowed here", (1, 2)),
+        ("a\ufeffb".encode(), "character U+FEFF is not allowed here", (1, 2)),
+    ],
+)
+def test_not_text(content: bytes, text: str, position: tuple[int, int]) -> None:
+    """What is not text is refused where it stops being text."""
+    with pytest.raises(Unreadable) as caught:
+        decode(content)
+    assert str(caught.value) == text
+    assert caught.value.position == position

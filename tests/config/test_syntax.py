@@ -1,0 +1,39 @@
+"""Why a text is not YAML, in our words."""
+
+import pytest
+import yaml
+
+from exporter.config.syntax import explain
+
+
+@pytest.mark.parametrize("loader", [yaml.SafeLoader, yaml.CSafeLoader])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('a: "b', "the quote that opens here is never closed"),
+        ('a: "b\n---\n', "the quote that opens here is never closed"),
+        ("a: [b", "the list that opens here is never closed, or lacks a comma"),
+        ("a: {b", "the mapping that opens here is never closed, or lacks a comma"),
+        ("a: b: c", 'a ": " cannot stand here: put the text in quotes, or mend the indentation'),
+        ("a: %b", "a tab, or one of % @ `, cannot start a value: use spaces, or put the text in quotes"),
+        ('a: "\\q"', "no such escape in double quotes: write \\\\ for a backslash, or use single quotes"),
+        ('a: "\\x4"', "no such escape in double quotes: write \\\\ for a backslash, or use single quotes"),
+        ("a: !b!c d", "tags are not used here: remove it, or put the text in quotes"),
+        ("}", "is not YAML from here on: a bracket, a quote or the indentation is wrong"),
+    ],
+)
+def test_kinds(loader: type[yaml.SafeLoader], text: str, words: str) -> None:
+    """A kind of mistake has the same words with libyaml and with PyYAML's own parser."""
+    with pytest.raises(yaml.YAMLError) as caught:
+        list(yaml.parse(text, Loader=loader))
+    position, said = explain(caught.value)
+    assert said == words
+    assert position.line >= 1
+
+
+def test_without_a_mark() -> None:
+    """An error that does not know its place still has words."""
+    assert explain(yaml.YAMLError()) == (
+        (0, 0),
+        "is not YAML from here on: a bracket, a quote or the indentation is wrong",
+    )
