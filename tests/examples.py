@@ -1,0 +1,83 @@
+"""Values that many tests start from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from exporter.config import Account, Endpoint, IpFamily, Protocol, SecretRef
+from exporter.outcome import Observed, Outcome, Phase, Reason, Target
+
+SENTINEL = "s3ntinel-hunter2"
+"""A secret that must never be seen anywhere."""
+
+ACCOUNT = Account(name="ops", username="probe@gmail.com", app_password=SecretRef(file=Path("/run/secrets/ops")))
+
+UP_TO_CAPABILITY: Mapping[Phase, float] = MappingProxyType(
+    {
+        Phase.RESOLVE: 0.001,
+        Phase.CONNECT: 0.01,
+        Phase.TLS: 0.02,
+        Phase.GREETING: 0.03,
+        Phase.CAPABILITY: 0.01,
+    }
+)
+
+
+def target(name: str = "imap", ip_family: IpFamily = IpFamily.ANY, **changes: Any) -> Target:
+    """A target on Gmail's IMAP, with these changes."""
+    values: dict[str, Any] = {"protocol": Protocol.IMAP, "host": "imap.gmail.com", "port": 993, **changes}
+    return Target(Endpoint(name=name, ip_family=ip_family, **values), ip_family)
+
+
+def success(of: Target | None = None, *, login: bool = False, **changes: Any) -> Outcome:
+    """A probe that went well, with a login or without."""
+    phases = dict(UP_TO_CAPABILITY)
+    if login:
+        phases |= {Phase.LOGIN: 0.1, Phase.FOLDERS: 0.05}
+    phases[Phase.LOGOUT] = 0.01
+    outcome = Outcome(
+        target=of or target(),
+        started_at=1_700_000_000.0,
+        ended_at=1_700_000_000.25,
+        phases=MappingProxyType(phases),
+        phase=Phase.LOGOUT,
+        reason=Reason.OK,
+        observed=Observed(login_attempted=login),
+    )
+    return replace(outcome, **changes)
+
+
+def failure(of: Target | None = None, phase: Phase = Phase.CONNECT, reason: Reason = Reason.REFUSED) -> Outcome:
+    """A probe that ended in `phase`."""
+    order = list(Phase)
+    reached = order[: order.index(phase) + 1]
+    phases = {p: 0.01 for p in reached if p is not Phase.STARTTLS or phase is Phase.STARTTLS}
+    attempted = phase in (Phase.LOGIN, Phase.FOLDERS) and reason is not Reason.CREDENTIAL_UNAVAILABLE
+    return Outcome(
+        target=of or target(),
+        started_at=1_700_000_000.0,
+        ended_at=1_700_000_000.1,
+        phases=MappingProxyType(phases),
+        phase=phase,
+        reason=reason,
+        detail="what the server said",
+        observed=Observed(login_attempted=attempted),
+    )
+
+
+class Clock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
