@@ -1,0 +1,331 @@
+"""IMAP4rev1 and IMAP4rev2 (RFC 3501, RFC 9051) as a sans-IO dialogue.
+
+A response is a line, or several pieces joined by literals (RFC 3501 §4.3); a command ends with the line that carries
+its tag. Untagged lines that precede it are kept: Gmail puts the reason of a refusal there.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+from exporter.config import MechanismChoice, Role
+from exporter.outcome import Folder, Phase
+from exporter.probing import sasl
+from exporter.probing.dialogue import (
+    MAX_LINE,
+    MAX_LITERAL,
+    Dialogue,
+    Enter,
+    FolderHidden,
+    MechanismUnavailable,
+    Note,
+    Plan,
+    Protocol,
+    ProtocolViolation,
+    ReadBytes,
+    Refusal,
+    ResponseTooLarge,
+    Send,
+    StartTLS,
+    StartTLSUnavailable,
+    enter_login,
+    excerpt,
+    read_line,
+)
+
+_LITERAL = re.compile(rb"\{(\d+)\+?\}$")
+_STATUS = (b"OK", b"NO", b"BAD", b"BYE", b"PREAUTH")
+_TEMPORARY = re.compile(rb"\[(?:UNAVAILABLE|INUSE|LIMIT|OVERQUOTA|SERVERBUG)\b", re.IGNORECASE)  # RFC 5530 §3
+_QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]*")  # RFC 3501 §9: TEXT-CHAR is 7-bit, without CR and LF
+
+# RFC 6154 §2: a role is an attribute of the mailbox; its name is in the user's language. RFC 3501 §5.1: but INBOX.
+_ROLE_OF_ATTRIBUTE = {
+    b"\\SENT": Role.SENT,
+    b"\\DRAFTS": Role.DRAFTS,
+    b"\\TRASH": Role.TRASH,
+    b"\\JUNK": Role.SPAM,
+    b"\\ALL": Role.ALL,
+    b"\\FLAGGED": Role.STARRED,
+    b"\\IMPORTANT": Role.IMPORTANT,  # RFC 8457 §2
+}
+_NOT_SELECTABLE = frozenset({b"\\NOSELECT", b"\\NONEXISTENT"})  # RFC 3501 §7.2.2, RFC 5258 §3: nothing can be in it
+
+
+@dataclass(frozen=True, slots=True)
+class _Response:
+    """One response: its text with each literal's announcement left in place, and the literals in order."""
+
+    line: bytes
+    literals: tuple[bytes, ...] = ()
+
+    @property
+    def words(self) -> list[bytes]:
+        """The first three words."""
+        return self.line.split(b" ", 2)
+
+
+def converse(plan: Plan) -> Dialogue[None]:
+    """Greeting, capabilities, STARTTLS where the plan says so, login, folders."""
+    tags = (b"a%d" % number for number in count(1))  # unique in a session: RFC 3501 §2.2.1
+    yield Enter(Phase.GREETING)
+    greeting = yield from _read_greeting()
+    yield Enter(Phase.CAPABILITY)
+    capabilities = yield from _capability(next(tags))
+    if plan.starttls:
+        yield Enter(Phase.STARTTLS)
+        # RFC 3501 §6.2.1: only in the not authenticated state. RFC 9051 §7.1.4: a PREAUTH greeting on a connection
+        # that was to be secured may be an attacker's.
+        if greeting == b"PREAUTH" or b"STARTTLS" not in capabilities:
+            raise StartTLSUnavailable
+        yield from _command(next(tags), b"STARTTLS")
+        yield StartTLS()
+        yield Enter(Phase.CAPABILITY)
+        capabilities = yield from _capability(next(tags))
+    if credential := (yield from enter_login(plan)):
+        if greeting == b"PREAUTH":
+            raise ProtocolViolation("the server greets with PREAUTH: this connection has no login to check")
+        yield from _log_in(next(tags), capabilities, plan.mechanism, credential)
+        yield Enter(Phase.FOLDERS)
+        yield from _look_at_folders(tags, plan.folders)
+
+
+def goodbye() -> Dialogue[None]:
+    """LOGOUT (RFC 3501 §6.1.3): BYE, then the tagged OK."""
+    yield from _command(b"bye", b"LOGOUT", leaving=True)
+
+
+def _read_greeting() -> Dialogue[bytes]:
+    """Return OK or PREAUTH (RFC 3501 §7.1)."""
+    line = yield from read_line()
+    words = line.split(b" ", 2)
+    status = words[1].upper() if len(words) > 1 else b""
+    if words[0] != b"*" or status not in (b"OK", b"PREAUTH", b"BYE"):
+        raise ProtocolViolation(f"not an IMAP greeting: {excerpt(line)}")
+    if status == b"BYE":
+        raise Refusal(line[2:], temporary=_temporary(line), closing=True)
+    return status
+
+
+def _read_response() -> Dialogue[_Response]:
+    """Read one response with its literals, whatever pieces it comes in."""
+    line = yield from read_line()
+    literals: list[bytes] = []
+    while not _is_status(line) and (announced := _LITERAL.search(line)):
+        # RFC 3501 §9: a number has 10 digits at most.
+        if len(announced[1]) > 10 or int(announced[1]) > MAX_LITERAL:
+            raise ResponseTooLarge(f"a literal of {announced[1].decode()} octets; at most {MAX_LITERAL} are read")
+        literals.append((yield ReadBytes(int(announced[1]))))
+        line += b" " + (yield from read_line()).lstrip(b" ")
+        if len(line) > MAX_LINE:
+            raise ResponseTooLarge(f"a response of more than {MAX_LINE} octets besides its literals")
+    return _Response(line, tuple(literals))
+
+
+def _is_status(line: bytes) -> bool:
+    """Whether human-readable text follows, in which braces mean nothing."""
+    words = line.split(b" ", 2)
+    return words[0] == b"+" or (len(words) > 1 and words[1].upper() in _STATUS)
+
+
+def _read_until_tagged(tag: bytes, untagged: list[_Response], *, leaving: bool = False) -> Dialogue[_Response]:
+    """Collect untagged responses, and return the first other one: tagged, or a continuation request.
+
+    Raises:
+        Refusal: the server says BYE where nobody asked it to.
+        ProtocolViolation: a line that belongs to no command of this session.
+    """
+    while True:
+        response = yield from _read_response()
+        words = response.words
+        if words[0] == tag and len(words) > 1 and words[1].upper() in (b"OK", b"NO", b"BAD"):
+            return response
+        if words[0] == b"+":
+            return response
+        if words[0] != b"*" or len(words) < 2:
+            raise ProtocolViolation(f"expected an answer to {tag.decode()}, got {excerpt(response.line)}")
+        if words[1].upper() == b"BYE" and not leaving:
+            text = _text_of([*untagged, response])
+            raise Refusal(text, temporary=_temporary(text), closing=True)
+        untagged.append(response)
+
+
+def _finish(tag: bytes, untagged: list[_Response], *, leaving: bool = False) -> Dialogue[None]:
+    """Read up to the tagged OK.
+
+    Raises:
+        Refusal: it says NO or BAD instead.
+        ProtocolViolation: a continuation request that nothing asked for.
+    """
+    response = yield from _read_until_tagged(tag, untagged, leaving=leaving)
+    if response.line.startswith(b"+"):
+        raise ProtocolViolation(f"a continuation request that nothing asked for: {excerpt(response.line)}")
+    yield from _require_ok(response, untagged)
+
+
+def _go_ahead(tag: bytes, untagged: list[_Response]) -> Dialogue[None]:
+    """Read up to a continuation request.
+
+    Raises:
+        Refusal: the server says NO or BAD instead.
+        ProtocolViolation: it says OK to a login that it has not seen the whole of, which proves nothing.
+    """
+    response = yield from _read_until_tagged(tag, untagged)
+    if not response.line.startswith(b"+"):
+        yield from _require_ok(response, untagged)
+        raise ProtocolViolation(f"an OK before the login was complete: {excerpt(response.line)}")
+
+
+def _require_ok(tagged: _Response, untagged: Sequence[_Response]) -> Dialogue[None]:
+    # Gmail appends [THROTTLED] to a tagged line, an OK too, when it slows the account down.
+    if tagged.line.rstrip().upper().endswith(b"[THROTTLED]"):
+        yield Note("throttled", value=True)
+    if tagged.words[1].upper() != b"OK":
+        text = _text_of([*untagged, tagged])
+        raise Refusal(text, temporary=_temporary(text))
+
+
+def _command(tag: bytes, text: bytes, *, leaving: bool = False) -> Dialogue[list[_Response]]:
+    """Send a command and return its untagged responses."""
+    untagged: list[_Response] = []
+    yield Send(tag + b" " + text + b"\r\n")
+    yield from _finish(tag, untagged, leaving=leaving)
+    return untagged
+
+
+def _text_of(responses: Sequence[_Response]) -> bytes:
+    """Join the words of the refusal: untagged NO and BYE lines first, for the reason may stand there alone."""
+    lines = [r.line for r in responses if r.words[0] != b"*" or r.words[1].upper() in (b"NO", b"BAD", b"BYE")]
+    return b" ".join(line.partition(b" ")[2] for line in lines)
+
+
+def _temporary(text: bytes) -> bool | None:
+    return True if _TEMPORARY.search(text) else None
+
+
+def _capability(tag: bytes) -> Dialogue[frozenset[bytes]]:
+    """CAPABILITY (RFC 3501 §6.1.1), in capitals: one response says it all, and where there are more, all of them."""
+    names: dict[bytes, None] = {}
+    for response in (yield from _command(tag, b"CAPABILITY")):
+        if response.words[1].upper() == b"CAPABILITY":
+            names.update(dict.fromkeys(response.line.upper().split()[2:]))
+    if not names:
+        raise ProtocolViolation("no CAPABILITY response before the tagged OK")
+    yield Note("capabilities", tuple(name.decode("ascii", "backslashreplace") for name in names))
+    if not {b"IMAP4REV1", b"IMAP4REV2"} & names.keys():
+        raise ProtocolViolation("the server offers neither IMAP4rev1 nor IMAP4rev2")
+    return frozenset(names)
+
+
+def _log_in(
+    tag: bytes, capabilities: frozenset[bytes], choice: MechanismChoice, credential: sasl.Credential
+) -> Dialogue[None]:
+    """Log in by SASL where the server offers a mechanism, else by LOGIN (RFC 3501 §6.2.2, §6.2.3)."""
+    offered = {name[5:].decode("ascii", "backslashreplace") for name in capabilities if name.startswith(b"AUTH=")}
+    if mechanism := sasl.choose(choice, offered, credential):
+        yield Note("login_attempted", value=True)
+        yield from _authenticate(tag, mechanism, initial_response=b"SASL-IR" in capabilities)
+    elif choice in (MechanismChoice.AUTO, MechanismChoice.LOGIN) and b"LOGINDISABLED" not in capabilities:
+        yield Note("login_attempted", value=True)
+        yield from _login(tag, credential)
+    else:
+        raise MechanismUnavailable(f"the server offers {', '.join(sorted(offered)) or 'no mechanism'}")
+
+
+def _authenticate(tag: bytes, mechanism: sasl.Mechanism, *, initial_response: bool) -> Dialogue[None]:
+    """AUTHENTICATE, with the initial response where the server takes one (RFC 4959)."""
+    command = tag + b" AUTHENTICATE " + mechanism.name.encode()
+    answers = list(mechanism.answers)
+    if initial_response and mechanism.client_first:
+        # RFC 4959 §3: an empty initial response is a single "=".
+        yield Send(command + b" " + (b64encode(answers.pop(0)) or b"=") + b"\r\n", command + b" [redacted]\r\n")
+    else:
+        yield Send(command + b"\r\n")
+    untagged: list[_Response] = []
+    while answers:
+        yield from _go_ahead(tag, untagged)
+        yield Send(b64encode(answers.pop(0)) + b"\r\n", b"[redacted]\r\n")
+    yield from _finish(tag, untagged)
+
+
+def _login(tag: bytes, credential: sasl.Credential) -> Dialogue[None]:
+    """LOGIN, each argument quoted where its text allows it, else a literal that waits for a go-ahead."""
+    pieces = [tag + b" LOGIN "]
+    for text, end in (credential.username, b" "), (credential.password, b"\r\n"):
+        raw = text.encode()
+        if _QUOTABLE.fullmatch(raw):
+            pieces[-1] += _quote(raw) + end
+        else:
+            pieces[-1] += b"{%d}\r\n" % len(raw)
+            pieces.append(raw + end)
+    yield Send(pieces[0], tag + b" LOGIN [redacted]\r\n")
+    untagged: list[_Response] = []
+    for piece in pieces[1:]:
+        yield from _go_ahead(tag, untagged)
+        yield Send(piece, b"[redacted]\r\n")
+    yield from _finish(tag, untagged)
+
+
+def _quote(raw: bytes) -> bytes:
+    """A quoted string (RFC 3501 §9)."""
+    return b'"' + re.sub(rb'(["\\])', rb"\\\1", raw) + b'"'
+
+
+def _look_at_folders(tags: Iterator[bytes], wanted: Sequence[Role]) -> Dialogue[None]:
+    """LIST with the special-use attributes (RFC 6154 §2), and STATUS of the folders that are wanted."""
+    names: dict[Role, bytes] = {}
+    for response in (yield from _command(next(tags), b'LIST "" "*"')):
+        if response.words[1].upper() == b"LIST":
+            attributes, name = _parse_list(response)
+            if attributes & _NOT_SELECTABLE:
+                continue
+            if name.upper() == b"INBOX":
+                names[Role.INBOX] = name
+            for attribute in attributes & _ROLE_OF_ATTRIBUTE.keys():
+                names[_ROLE_OF_ATTRIBUTE[attribute]] = name
+    folders = []
+    for role in wanted:
+        messages = (yield from _count_messages(next(tags), names[role])) if role in names else None
+        folders.append(Folder(role, visible=role in names, messages=messages))
+    yield Note("folders", tuple(folders))
+    if hidden := [folder.role.value for folder in folders if not folder.visible]:
+        raise FolderHidden(f"not visible: {', '.join(hidden)}")
+
+
+def _count_messages(tag: bytes, name: bytes) -> Dialogue[int]:
+    """STATUS (RFC 3501 §6.3.10). The name goes back as it came: quoted it may hold anything that LIST returned."""
+    for response in (yield from _command(tag, b"STATUS " + _quote(name) + b" (MESSAGES)")):
+        items = response.line.rpartition(b"(")[2]  # the name before it may hold anything
+        if response.words[1].upper() == b"STATUS" and (messages := _MESSAGES.search(items)):
+            return int(messages[1])
+    raise ProtocolViolation("no STATUS response before the tagged OK")
+
+
+_MESSAGES = re.compile(rb"(?:^| )MESSAGES (\d{1,10})[ )]", re.IGNORECASE)
+
+_LIST = re.compile(
+    rb"""\*\ LIST\ \((?P<attributes>[^(){"]*)\)\ (?:"(?:[^"\\]|\\.)"|NIL)\ # hierarchy delimiter
+    (?P<name>"(?:[^"\\]|\\.)*"|\{\d+\+?\}|[^\s"(){]+)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def _parse_list(response: _Response) -> tuple[set[bytes], bytes]:
+    """Return attributes, in capitals, and name of a LIST response (RFC 3501 §7.2.2): quoted, a literal or an atom."""
+    parsed = _LIST.match(response.line)
+    if not parsed or (parsed["name"].startswith(b"{") and not response.literals):
+        raise ProtocolViolation(f"not a LIST response: {excerpt(response.line)}")
+    name = parsed["name"]
+    if name.startswith(b"{"):
+        name = response.literals[0]
+    elif name.startswith(b'"'):
+        name = re.sub(rb"\\(.)", rb"\1", name[1:-1])
+    if re.search(rb"[\r\n\0]", name):
+        raise ProtocolViolation(f"a line end or a NUL in the name of a mailbox: {excerpt(name)}")
+    return set(parsed["attributes"].upper().split()), name
+
+
+PROTOCOL = Protocol(converse, goodbye)

@@ -1,0 +1,148 @@
+"""POP3 (RFC 1939, RFC 2449, RFC 2595, RFC 5034) as a sans-IO dialogue."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+
+from exporter.config import MechanismChoice, Role
+from exporter.outcome import Folder, Phase
+from exporter.probing import sasl
+from exporter.probing.dialogue import (
+    Dialogue,
+    Enter,
+    MechanismUnavailable,
+    Note,
+    Plan,
+    Protocol,
+    ProtocolViolation,
+    Refusal,
+    Send,
+    StartTLS,
+    StartTLSUnavailable,
+    enter_login,
+    excerpt,
+    read_line,
+)
+
+MAX_COMMAND = 255
+"""Octets of a command, its CRLF included (RFC 2449 §4)."""
+
+_STAT = re.compile(rb"\+OK (\d{1,10}) (\d{1,20})(?: |$)", re.IGNORECASE)
+
+Capabilities = dict[bytes, list[bytes]]
+
+
+def converse(plan: Plan) -> Dialogue[None]:
+    """Greeting, capabilities, STLS where the plan says so, login, STAT."""
+    yield Enter(Phase.GREETING)
+    yield from _read_reply()
+    yield Enter(Phase.CAPABILITY)
+    capabilities = yield from _capa()
+    if plan.starttls:
+        yield Enter(Phase.STARTTLS)
+        if b"STLS" not in capabilities:
+            raise StartTLSUnavailable
+        yield from _command(b"STLS")
+        yield StartTLS()
+        yield Enter(Phase.CAPABILITY)
+        capabilities = yield from _capa()  # RFC 2595 §4: what was learned in the clear is void
+    if credential := (yield from enter_login(plan)):
+        yield from _log_in(capabilities, plan.mechanism, credential)
+        yield Enter(Phase.FOLDERS)
+        yield from _stat()
+
+
+def goodbye() -> Dialogue[None]:
+    """QUIT (RFC 1939 §5)."""
+    yield from _command(b"QUIT")
+
+
+def _read_reply(*, challenge: bool = False) -> Dialogue[bytes]:
+    """Read a status line that says +OK, or a challenge where one may come, and return it (RFC 1939 §3, RFC 5034 §4).
+
+    Raises:
+        Refusal: it says -ERR.
+        ProtocolViolation: it says neither.
+    """
+    line = yield from read_line()
+    status = line.split(b" ", 1)[0].upper()
+    if status == b"-ERR":
+        # RFC 2449 §8, RFC 3206 §4: the extended response code.
+        temporary = True if re.search(rb"\[(?:SYS/TEMP|IN-USE|LOGIN-DELAY)\b", line, re.IGNORECASE) else None
+        raise Refusal(line[5:], temporary=temporary)
+    if status != b"+OK" and not (challenge and status == b"+"):
+        raise ProtocolViolation(f"expected +OK or -ERR, got {excerpt(line)}")
+    return line
+
+
+def _command(text: bytes, shown: bytes | None = None) -> Dialogue[bytes]:
+    yield Send(text + b"\r\n", None if shown is None else shown + b"\r\n")
+    return (yield from _read_reply())
+
+
+def _read_multiline() -> Dialogue[list[bytes]]:
+    """Read up to the line that is a single dot, undoing dot-stuffing (RFC 1939 §3)."""
+    lines = []
+    while (line := (yield from read_line())) != b".":
+        lines.append(line.removeprefix(b"."))
+    return lines
+
+
+def _capa() -> Dialogue[Capabilities]:
+    """CAPA (RFC 2449 §5): the parameters of each capability. A server without CAPA has none."""
+    try:
+        yield from _command(b"CAPA")
+    except Refusal as refusal:
+        if refusal.temporary:
+            raise
+        lines: list[bytes] = []
+    else:
+        lines = yield from _read_multiline()
+    yield Note("capabilities", tuple(line.decode("utf-8", "backslashreplace") for line in lines))
+    words = [line.upper().split() for line in lines]
+    return {line[0]: line[1:] for line in words if line}
+
+
+def _log_in(capabilities: Capabilities, choice: MechanismChoice, credential: sasl.Credential) -> Dialogue[None]:
+    """Log in by SASL (RFC 5034) where the server offers a mechanism, else by USER and PASS (RFC 1939 §7)."""
+    offered = {name.decode("ascii", "backslashreplace") for name in capabilities.get(b"SASL", [])}
+    if mechanism := sasl.choose(choice, offered, credential):
+        yield Note("login_attempted", value=True)
+        yield from _authenticate(mechanism)
+    # RFC 2449 §6.3: USER in the list means that USER and PASS work; without CAPA nothing is known, and they may.
+    elif choice in (MechanismChoice.AUTO, MechanismChoice.LOGIN) and (b"USER" in capabilities or not capabilities):
+        yield Note("login_attempted", value=True)
+        yield from _command(b"USER " + credential.username.encode())
+        yield from _command(b"PASS " + credential.password.encode(), b"PASS [redacted]")
+    else:
+        raise MechanismUnavailable(f"the server offers {', '.join(sorted(offered)) or 'no mechanism'}")
+
+
+def _authenticate(mechanism: sasl.Mechanism) -> Dialogue[None]:
+    """AUTH (RFC 5034 §4), with the initial response where it fits into a command."""
+    command = b"AUTH " + mechanism.name.encode()
+    answers = list(mechanism.answers)
+    initial = command + b" " + (b64encode(answers[0]) or b"=") + b"\r\n"
+    if mechanism.client_first and len(initial) <= MAX_COMMAND:
+        answers.pop(0)
+        yield Send(initial, command + b" [redacted]\r\n")
+    else:
+        yield Send(command + b"\r\n")
+    while answers:
+        if (line := (yield from _read_reply(challenge=True))).split(b" ", 1)[0] != b"+":
+            raise ProtocolViolation(f"an OK before the login was complete: {excerpt(line)}")
+        yield Send(b64encode(answers.pop(0)) + b"\r\n", b"[redacted]\r\n")
+    yield from _read_reply()
+
+
+def _stat() -> Dialogue[None]:
+    """STAT (RFC 1939 §5). Gmail accepts the login of an account with POP switched off, and says so only here."""
+    line = yield from _command(b"STAT")
+    counts = _STAT.match(line)
+    if not counts:
+        raise ProtocolViolation(f"not an answer to STAT: {excerpt(line)}")
+    yield Note("folders", (Folder(Role.INBOX, visible=True, messages=int(counts[1])),))
+
+
+PROTOCOL = Protocol(converse, goodbye)

@@ -1,0 +1,342 @@
+"""Drives a dialogue over a connection: one look at one target → Outcome.
+
+This is where time is. The phase clock runs from the moment a phase is entered until the last octet of it arrived, so
+that this program's own queue is not counted; one deadline bounds everything from the first look-up to the goodbye.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import count
+from types import MappingProxyType
+
+import structlog
+
+from exporter.config import IpFamily, Security
+from exporter.config import Protocol as ProtocolName
+from exporter.outcome import CERTIFICATE_REASONS, Observed, Outcome, Phase, Reason, Target, TlsFacts
+from exporter.probing import imap, pop3, smtp, tls
+from exporter.probing.classify import classify, describe
+from exporter.probing.connection import Connection, connect
+from exporter.probing.dialogue import (
+    MAX_REPLY,
+    MAX_SESSION,
+    CredentialUnavailable,
+    Dialogue,
+    DialogueError,
+    Enter,
+    Note,
+    Plan,
+    Protocol,
+    ReadBytes,
+    ReadLine,
+    Refusal,
+    ResponseTooLarge,
+    Send,
+)
+from exporter.probing.redact import redact, secrets_of
+from exporter.probing.resolve import Address, Resolver, routed
+from exporter.probing.sasl import Credential
+
+PROTOCOLS: Mapping[ProtocolName, Protocol] = {
+    ProtocolName.IMAP: imap.PROTOCOL,
+    ProtocolName.POP3: pop3.PROTOCOL,
+    ProtocolName.SMTP: smtp.PROTOCOL,
+}
+
+Login = Credential | CredentialUnavailable | None
+
+CLOSING = 0.05
+"""Seconds past its deadline that a probe may take to close its connection in order."""
+
+CLOSING_GRACE = 1.0
+"""Seconds for which the server's close_notify is waited for, where the deadline leaves as much."""
+
+BREATH = 64
+"""Steps of a dialogue after which everything else in this event loop has its turn: a flood of lines must hold up
+neither the other probes nor this one's own deadline."""
+
+_LOOK_AGAIN = CERTIFICATE_REASONS | {Reason.TLS_FAILED}
+"""Failed handshakes in which a server may have presented a certificate."""
+
+log = structlog.get_logger("probe")
+
+
+async def probe(
+    target: Target, resolver: Resolver, login: Login = None, transcript: list[str] | None = None
+) -> Outcome:
+    """Look at `target` once, and log in where `login` is given; append the dialogue, redacted, to `transcript`.
+
+    Never raises but for its own cancellation. It ends within the endpoint's timeout and `CLOSING` seconds, and leaves
+    no socket behind.
+    """
+    run = _Run(target, resolver, login, transcript)
+    try:
+        return await run.look()
+    finally:
+        run.abort()
+
+
+async def _breathe(steps: int) -> None:
+    if steps % BREATH == 0:
+        await asyncio.sleep(0)
+
+
+class _Clock:
+    """Seconds by phase; a phase that is entered again adds to what it took before."""
+
+    def __init__(self) -> None:
+        self.phase = Phase.RESOLVE
+        self.phases: dict[Phase, float] = {}
+        self._running = False
+        self._entered = self._left = time.perf_counter()
+
+    def enter(self, phase: Phase) -> None:
+        # The server speaks first: its time runs from when the connection stood, not from when this task woke.
+        self._entered = self._left if phase is Phase.GREETING else time.perf_counter()
+        self.phase = phase
+        self.phases.setdefault(phase, 0.0)
+        self._running = True
+
+    def enter_anew(self, phase: Phase) -> None:
+        """Enter `phase` as if it had not been tried before."""
+        self.phases.pop(phase, None)
+        self.enter(phase)
+
+    def leave(self, at: float = 0.0) -> None:
+        """Close the phase, at the time when its last octet arrived where that is known."""
+        if self._running:
+            self._left = at if at >= self._entered else time.perf_counter()
+            self.phases[self.phase] += self._left - self._entered
+            self._running = False
+
+
+class _Run:
+    """The state of one probe. Without `verify` it only collects what the server presents, and then ends."""
+
+    def __init__(
+        self,
+        target: Target,
+        resolver: Resolver,
+        login: Login = None,
+        transcript: list[str] | None = None,
+        *,
+        verify: bool = True,
+    ) -> None:
+        self._target = target
+        self._endpoint = target.endpoint
+        self._protocol = PROTOCOLS[target.endpoint.protocol]
+        self._resolver = resolver
+        self._login = login
+        self._transcript = transcript
+        self._verify = verify
+        self._secrets = secrets_of(login) if isinstance(login, Credential) else ()
+        self._started_at = time.time()
+        self._clock = _Clock()
+        self._observed = Observed()
+        self._connection: Connection | None = None
+        self._failure: tuple[Phase, Reason, str] | None = None
+
+    async def look(self) -> Outcome:
+        """Run the session, the second look where a certificate was refused, and the goodbye, in one deadline."""
+        deadline = asyncio.get_running_loop().time() + self._endpoint.timeout
+        try:
+            async with asyncio.timeout_at(deadline):
+                error = await self.session()
+                if self._failure and self._failure[1] in _LOOK_AGAIN:
+                    await self._look_again()
+                elif error is None or (isinstance(error, Refusal) and not error.closing):
+                    await self._say_goodbye()
+        except TimeoutError:
+            self._end_by_deadline()
+        await self.close(deadline)
+        return self._outcome()
+
+    async def session(self) -> Exception | None:
+        """Connect and hold the dialogue; return what ended it early, noted as the failure."""
+        try:
+            connection = self._connection = await self._connect()
+            self._observe_connection(connection)
+            if self._endpoint.security is Security.TLS:
+                await self._start_tls(connection)
+            if self._verify or self._endpoint.security is Security.STARTTLS:
+                await self._drive(self._protocol.converse(self._plan(connection)), connection)
+        except Exception as error:  # noqa: BLE001 (classification is total)
+            return self._fail(error)
+        return None
+
+    @property
+    def tls(self) -> TlsFacts | None:
+        """What the server presented."""
+        return self._observed.tls
+
+    async def close(self, deadline: float) -> None:
+        """Close in order, with close_notify where TLS got that far, at most `CLOSING` seconds past the deadline."""
+        if self._connection:
+            left = deadline - asyncio.get_running_loop().time()
+            await self._connection.close(min(max(left, CLOSING), CLOSING_GRACE))
+
+    def abort(self) -> None:
+        """Close whatever is still open."""
+        if self._connection:
+            self._connection.abort()
+
+    async def _connect(self) -> Connection:
+        """Resolve, then connect once to one address of a family.
+
+        With `any` that is what a mail client reaches: IPv6 where this host has a route, and where that fails within a
+        third of the deadline, IPv4; the connect phase is then that of IPv4.
+        """
+        endpoint, family = self._endpoint, self._target.ip_family
+        self._clock.enter(Phase.RESOLVE)
+        addresses = await self._resolver.resolve(endpoint.host, family)
+        self._clock.leave()
+        self._clock.enter(Phase.CONNECT)
+        first, *others = routed(addresses, family)
+        self._observe_address(first, fallback=False)
+        if not others:
+            return await connect(first[1], endpoint.port)
+        try:
+            async with asyncio.timeout(endpoint.timeout / 3):
+                return await connect(first[1], endpoint.port)
+        except OSError as error:
+            ipv6_failure = f"{first[1]}: {describe(error) if error.errno else 'no answer'}"
+        self._clock.enter_anew(Phase.CONNECT)
+        self._observe_address(others[0], fallback=True)
+        try:
+            return await connect(others[0][1], endpoint.port)
+        except OSError as error:
+            self._observed = replace(self._observed, ip_fallback=None)  # neither family served
+            error.add_note(ipv6_failure)
+            raise
+
+    async def _start_tls(self, connection: Connection) -> None:
+        self._clock.enter(Phase.TLS)
+        context = tls.context(self._endpoint.tls) if self._verify else tls.unverified_context()
+        self._clock.enter(Phase.TLS)  # what it takes to build a context is not the server's time
+        secured = await connection.start_tls(context, self._endpoint.tls.server_name or self._endpoint.host.rstrip("."))
+        self._clock.leave()
+        self._observed = replace(self._observed, tls=tls.facts(secured))
+
+    async def _drive(self, dialogue: Dialogue[None], connection: Connection) -> None:
+        """Perform the steps of a dialogue; raise what it raises, and what the connection does."""
+        answer: bytes | None = None
+        asked_at = connection.received
+        try:
+            for number in count(1):
+                step = dialogue.send(answer)
+                answer = None
+                if isinstance(step, ReadLine):
+                    answer = await connection.read_line()
+                    self._record("S", answer)
+                elif isinstance(step, Send):
+                    asked_at = connection.received
+                    connection.write(step.data)
+                    self._record("C", step.data if step.shown is None else step.shown)
+                elif isinstance(step, ReadBytes):
+                    answer = await connection.read_bytes(step.count)
+                elif isinstance(step, Enter):
+                    self._clock.leave(connection.received_at)
+                    self._clock.enter(step.phase)
+                elif isinstance(step, Note):
+                    self._observed = replace(self._observed, **{step.field: step.value})
+                else:
+                    self._clock.leave(connection.received_at)
+                    await self._start_tls(connection)
+                    if not self._verify:
+                        return
+                if connection.received - asked_at > MAX_REPLY or connection.received > MAX_SESSION:
+                    raise ResponseTooLarge(f"{connection.received - asked_at} octets in answer to one command")
+                await _breathe(number)
+        except StopIteration:
+            self._clock.leave(connection.received_at)
+
+    def _record(self, speaker: str, line: bytes) -> None:
+        if self._transcript is not None:
+            text = redact(line.decode("utf-8", "backslashreplace").rstrip("\r\n"), self._secrets)
+            self._transcript.append(f"{time.time() - self._started_at:.3f} {speaker}: {text}")
+
+    async def _look_again(self) -> None:
+        """Collect the facts of a certificate that was refused, on a connection that sends no credential."""
+        again = _Run(self._target, self._resolver, verify=False)
+        try:
+            await again.session()
+            self._observed = replace(self._observed, tls=again.tls)
+        finally:
+            again.abort()
+        if again.tls and again.tls.no_sni and self._failure:
+            self._failure = self._failure[0], Reason.TLS_NO_SNI, self._failure[2]
+
+    async def _say_goodbye(self) -> None:
+        """End the session as the protocol wants it; a failure is noted, and fails nothing."""
+        if self._connection is None:
+            return
+        self._clock.enter(Phase.LOGOUT)
+        try:
+            await self._drive(self._protocol.goodbye(), self._connection)
+        except Exception as error:  # noqa: BLE001 (classification is total)
+            self._clock.leave()
+            self._note_logout(classify(error, Phase.LOGOUT, self._endpoint.protocol))
+
+    def _note_logout(self, reason: Reason) -> None:
+        self._observed = replace(self._observed, logout=reason)
+
+    def _end_by_deadline(self) -> None:
+        self._clock.leave()
+        if self._clock.phase is Phase.LOGOUT:
+            self._note_logout(Reason.TIMEOUT)
+        elif self._failure is None:
+            self._fail(TimeoutError(f"no answer within {self._endpoint.timeout:g} s"))
+
+    def _fail(self, error: Exception) -> Exception:
+        """Note why the probe failed."""
+        phase = self._clock.phase
+        # The server's last octet ended the phase where the server said what is wrong; now did, where it did not.
+        spoke = isinstance(error, DialogueError) and self._connection
+        self._clock.leave(self._connection.received_at if spoke and self._connection else 0.0)
+        reason = classify(error, phase, self._endpoint.protocol)
+        if reason is Reason.INTERNAL:
+            log.error("fault in a probe", endpoint=self._endpoint.name, phase=phase.value, exc_info=error)
+        self._failure = phase, reason, redact(describe(error), self._secrets)
+        return error
+
+    def _plan(self, connection: Connection) -> Plan:
+        address = connection.local_address()
+        # RFC 5321 §4.1.3: an address literal is a valid name for a client, and needs no look-up.
+        literal = f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+        return Plan(
+            client_name=literal,
+            starttls=self._endpoint.security is Security.STARTTLS,
+            login=self._login,
+            mechanism=self._endpoint.mechanism,
+            folders=self._endpoint.folders,
+        )
+
+    def _observe_address(self, address: Address, *, fallback: bool) -> None:
+        self._observed = replace(
+            self._observed,
+            address=address[1],
+            ip_version=6 if address[0] == socket.AF_INET6 else 4,
+            ip_fallback=fallback if self._target.ip_family is IpFamily.ANY else None,
+        )
+
+    def _observe_connection(self, connection: Connection) -> None:
+        self._clock.leave(connection.connected_at)
+        self._observed = replace(self._observed, tcp_rtt=connection.tcp_rtt())
+
+    def _outcome(self) -> Outcome:
+        phase, reason, detail = self._failure or (self._clock.phase, Reason.OK, "")
+        return Outcome(
+            target=self._target,
+            started_at=self._started_at,
+            ended_at=time.time(),
+            phases=MappingProxyType(self._clock.phases),
+            phase=phase,
+            reason=reason,
+            detail=detail,
+            observed=self._observed,
+        )

@@ -1,0 +1,47 @@
+"""A server's words, made safe to show: no secret, no personal link, no control character, bounded."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Iterable
+from urllib.parse import quote
+
+from exporter.outcome import MAX_DETAIL
+from exporter.probing.sasl import Credential
+
+REDACTED = "[redacted]"
+
+# Google's sign-in links carry `plt=`, which is personal; in SMTP replies they are broken over lines, up to a ">".
+_PERSONAL_LINK = re.compile(
+    r"<(https?://accounts\.google\.com/[^?>]*)\?[^>]*(?:>|$)|(https?://accounts\.google\.com/[^?\s\]>]*)\?[^\s\]>]*",
+    re.IGNORECASE,
+)
+_PERSONAL_PARAMETER = re.compile(r"plt=[^\s\]>&]*", re.IGNORECASE)
+# A line that goes on with such a link, where each line of a reply is shown for itself.
+_PERSONAL_REST = re.compile(r"^(534-5\.7\.14 )(?:[\w%&=.~+-]{16,}|[^\s<>]+(?=>))")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+_MAX_INPUT = 16 * MAX_DETAIL
+"""Characters that the search for links looks at: a server's text may have a million."""
+
+
+def secrets_of(credential: Credential) -> tuple[str, ...]:
+    """Every spelling of a credential's secret that a server could send back, the longest first."""
+    username, password = credential.username, credential.password
+    plain = f"\0{username}\0{password}"
+    quoted = password.replace("\\", "\\\\").replace('"', '\\"')
+    encoded = (b64encode(text.encode("utf-8", "replace")).decode() for text in (plain, password))
+    spellings = {password, quoted, quote(password, errors="replace"), *encoded}
+    return tuple(sorted(spellings, key=len, reverse=True))
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return `text` without secrets and personal links, printable, at most `MAX_DETAIL` characters long."""
+    if pattern := "|".join(re.escape(secret) for secret in secrets if secret):
+        text = re.sub(pattern, REDACTED, text)
+    text = _PERSONAL_REST.sub(rf"\1{REDACTED}", text[:_MAX_INPUT])
+    text = _PERSONAL_LINK.sub(lambda link: f"{link[1] or link[2]}?{REDACTED}", text)
+    text = _PERSONAL_PARAMETER.sub(f"plt={REDACTED}", text)
+    text = _UNPRINTABLE.sub(lambda character: repr(character[0])[1:-1], text)
+    return text if len(text) <= MAX_DETAIL else text[: MAX_DETAIL - 1] + "…"

@@ -1,0 +1,149 @@
+"""SMTP submission and relay (RFC 5321, RFC 3207, RFC 4954, RFC 6409, RFC 8314) as a sans-IO dialogue."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from dataclasses import dataclass
+
+from exporter.config import MechanismChoice
+from exporter.outcome import Phase
+from exporter.probing import sasl
+from exporter.probing.dialogue import (
+    Dialogue,
+    Enter,
+    MechanismUnavailable,
+    Note,
+    Plan,
+    Protocol,
+    ProtocolViolation,
+    Refusal,
+    Send,
+    StartTLS,
+    StartTLSUnavailable,
+    enter_login,
+    excerpt,
+    read_line,
+)
+
+MAX_COMMAND = 512
+"""Octets of a command, its CRLF included (RFC 5321 §4.5.3.1.4)."""
+
+_REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?")  # RFC 5321 §4.2: a code alone is a last line, too
+
+_ENHANCED = re.compile(rb"[245]\.\d{1,3}\.\d{1,3} ")  # RFC 3463 §2
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """A reply of one or more lines (RFC 5321 §4.2.1), each without its code."""
+
+    code: int
+    lines: tuple[bytes, ...]
+
+
+def converse(plan: Plan) -> Dialogue[None]:
+    """Greeting, EHLO, STARTTLS where the plan says so, login."""
+    yield Enter(Phase.GREETING)
+    yield from _expect(220)
+    yield Enter(Phase.CAPABILITY)
+    extensions = yield from _ehlo(plan.client_name)
+    if plan.starttls:
+        yield Enter(Phase.STARTTLS)
+        if "STARTTLS" not in extensions:
+            raise StartTLSUnavailable
+        yield from _command(b"STARTTLS", 220)
+        yield StartTLS()
+        yield Enter(Phase.CAPABILITY)
+        extensions = yield from _ehlo(plan.client_name)  # RFC 3207 §4.2: what was learned in the clear is void
+    if credential := (yield from enter_login(plan)):
+        yield from _log_in(extensions, plan.mechanism, credential)
+
+
+def goodbye() -> Dialogue[None]:
+    """QUIT (RFC 5321 §4.1.1.10)."""
+    yield from _command(b"QUIT", 221)
+
+
+def _read_reply() -> Dialogue[_Reply]:
+    """Read a reply: every line with the same code, all but the last with a hyphen after it (RFC 5321 §4.2.1)."""
+    lines: list[bytes] = []
+    first_code = b""
+    while True:
+        line = yield from read_line()
+        parsed = _REPLY_LINE.fullmatch(line)
+        if not parsed or (first_code and parsed[1] != first_code):
+            raise ProtocolViolation(f"not a line of an SMTP reply: {excerpt(line)}")
+        first_code = parsed[1]
+        lines.append(parsed[3] or b"")
+        if parsed[2] != b"-":
+            return _Reply(int(first_code), tuple(lines))
+
+
+def _expect(code: int) -> Dialogue[_Reply]:
+    """Read a reply with `code`.
+
+    Raises:
+        Refusal: a 4xx or 5xx reply; 421 says that the server hangs up (RFC 5321 §3.8), where 554 in place of a
+            greeting waits for QUIT (§3.1).
+        ProtocolViolation: any other reply.
+    """
+    reply = yield from _read_reply()
+    if reply.code == code:
+        return reply
+    if reply.code < 400:
+        raise ProtocolViolation(f"expected {code}, got '{_text_of(reply).decode('utf-8', 'backslashreplace')}'")
+    raise Refusal(_text_of(reply), temporary=reply.code < 500, closing=reply.code == 421)
+
+
+def _text_of(reply: _Reply) -> bytes:
+    """Join a reply to one line, its code and its enhanced status code (RFC 2034 §4) only once.
+
+    Servers wrap sentences, and links, anywhere.
+    """
+    enhanced = _ENHANCED.match(reply.lines[0])
+    prefix = enhanced[0] if enhanced else b""
+    words = (line.removeprefix(prefix).strip() for line in reply.lines)
+    return (b"%d %s%s" % (reply.code, prefix, b" ".join(words))).rstrip()
+
+
+def _command(text: bytes, code: int) -> Dialogue[_Reply]:
+    yield Send(text + b"\r\n")
+    return (yield from _expect(code))
+
+
+def _ehlo(client_name: str) -> Dialogue[dict[str, list[str]]]:
+    """EHLO (RFC 5321 §4.1.1.1): the parameters of each extension, in capitals."""
+    reply = yield from _command(b"EHLO " + client_name.encode("ascii"), 250)
+    extensions = tuple(line.decode("utf-8", "backslashreplace") for line in reply.lines[1:])
+    yield Note("capabilities", extensions)
+    parameters: dict[str, list[str]] = {}
+    for extension in extensions:
+        # Before RFC 2554 it was AUTH=; some servers still say so, most of them besides AUTH.
+        words = re.sub("^AUTH=", "AUTH ", extension.upper()).split()
+        parameters.setdefault("".join(words[:1]), []).extend(words[1:])
+    return parameters
+
+
+def _log_in(extensions: dict[str, list[str]], choice: MechanismChoice, credential: sasl.Credential) -> Dialogue[None]:
+    """AUTH (RFC 4954 §4), with the initial response where it fits into a command."""
+    offered = extensions.get("AUTH", [])
+    mechanism = sasl.choose(choice, offered, credential)
+    if mechanism is None:
+        raise MechanismUnavailable(f"the server offers {', '.join(offered) or 'no mechanism'}")
+    yield Note("login_attempted", value=True)
+    command = b"AUTH " + mechanism.name.encode()
+    answers = list(mechanism.answers)
+    initial = command + b" " + (b64encode(answers[0]) or b"=") + b"\r\n"
+    if mechanism.client_first and len(initial) <= MAX_COMMAND:
+        answers.pop(0)
+        yield Send(initial, command + b" [redacted]\r\n")
+    else:
+        yield Send(command + b"\r\n")
+    while answers:
+        yield from _expect(334)
+        yield Send(b64encode(answers.pop(0)) + b"\r\n", b"[redacted]\r\n")
+    yield from _expect(235)
+
+
+PROTOCOL = Protocol(converse, goodbye)
