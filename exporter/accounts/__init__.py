@@ -1,0 +1,1 @@
+"""Who logs in: secrets, and the budget that protects the account."""

@@ -1,0 +1,55 @@
+"""Secrets, read anew for each login: a rotation needs no restart."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import stat
+from collections.abc import Mapping
+
+from exporter.config import SecretRef
+from exporter.probing.dialogue import CredentialUnavailable
+
+MAX_SECRET = 64 << 10
+"""Octets of a secret's file at most: an app password has 16, a service account's key 2,400."""
+
+
+def read_secret(reference: SecretRef, environ: Mapping[str, str] = os.environ) -> str:
+    """Return the secret, without the line end that editors add.
+
+    Raises:
+        CredentialUnavailable: it is missing, unreadable, empty or not one line of text. The message names the place,
+            never the content.
+    """
+    if reference.env is not None:
+        place = f"the variable {reference.env}"
+        if reference.env not in environ:
+            raise CredentialUnavailable(f"{place} is not set")
+        text = environ[reference.env]
+    else:
+        place = f"the file {reference.file}"
+        text = _read_file(str(reference.file), place)
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise CredentialUnavailable(f"{place} is empty")
+    if any(character in text for character in "\r\n\0"):
+        raise CredentialUnavailable(f"{place} must hold one line of text")
+    return text
+
+
+def _read_file(path: str, place: str) -> str:
+    try:
+        # Without waiting: a FIFO in the place of the file must not hold up the probes.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor has no path)
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise CredentialUnavailable(f"{place} is not a regular file")
+            content = file.read(MAX_SECRET + 1)
+    except OSError as error:
+        raise CredentialUnavailable(f"{place} cannot be read: {os.strerror(error.errno or 0)}") from None
+    if len(content) > MAX_SECRET:
+        raise CredentialUnavailable(f"{place} is larger than {MAX_SECRET} octets")
+    try:
+        return content.removeprefix(codecs.BOM_UTF8).decode()
+    except UnicodeDecodeError:
+        raise CredentialUnavailable(f"{place} is not UTF-8 text") from None
