@@ -1,0 +1,300 @@
+"""Outcomes → exposition; owns every metric name.
+
+The samples of a target are a pure function of its `Series`. They are rendered once per outcome, into one piece of text
+for each family, and a scrape only joins the pieces: with a thousand endpoints, rendering everything anew with
+prometheus_client would hold up the event loop, and with it the probes, for half a second. Families are declared with
+prometheus_client, which also negotiates the format and renders the exporter's own metrics.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
+from prometheus_client.utils import floatToGoString
+
+from exporter import __version__
+from exporter.config import Config
+from exporter.outcome import Check, Outcome
+from exporter.store import BUCKETS, Key, Series, Store
+
+BASE_LABELS = ("endpoint", "protocol", "host", "port", "ip_family")
+
+
+class Family(NamedTuple):
+    """A metric family: its declaration, and the labels it has beside the base labels."""
+
+    metric: Metric
+    labels: tuple[str, ...] = ()
+
+
+def _family(name: str, kind: str, text: str, *labels: str) -> Family:
+    return Family(Metric(name, text, kind), labels)
+
+
+# fmt: off
+UP = _family("gmail_up", "gauge",
+    "Whether the last probe connected, secured the connection, was greeted and got its capabilities. "
+    "Login does not count here: a wrong password is not an outage.")
+CHECK_SUCCESS = _family("gmail_check_success", "gauge",
+    "Result of each check that the last probe reached; login and folders keep theirs between logins.", "check")
+PROBE_DURATION = _family("gmail_probe_duration_seconds", "histogram",
+    "Whole duration of successful probes: the sum of their phases.")
+PHASE_DURATION = _family("gmail_phase_duration_seconds", "gauge",
+    "Duration of each phase of the last probe.", "phase")
+TCP_RTT = _family("gmail_tcp_rtt_seconds", "gauge",
+    "The kernel's estimate of the round-trip time after connect: network time apart from server time.")
+PROBES = _family("gmail_probes", "counter",
+    "Probes by result.", "result")
+PROBE_FAILURES = _family("gmail_probe_failures", "counter",
+    "Failed probes by the phase in which they ended, and why.", "phase", "reason")
+LOGINS = _family("gmail_logins", "counter",
+    "Logins attempted, by result.", "result")
+FAILURE_INFO = _family("gmail_failure_info", "gauge",
+    "1 while the last probe, or the last login, failed: where, why, and whose fault it is.", "phase", "reason", "blame")
+LOGIN_SUSPENDED = _family("gmail_login_suspended", "gauge",
+    "Whether logins are held back to protect the account.")
+CERTIFICATE_EXPIRY = _family("gmail_tls_certificate_expiry_timestamp_seconds", "gauge",
+    "notAfter of the server's certificate, also where its verification failed.")
+CHAIN_EXPIRY = _family("gmail_tls_chain_expiry_timestamp_seconds", "gauge",
+    "Earliest notAfter in the chain that the server presented.")
+TLS_INFO = _family("gmail_tls_info", "gauge",
+    "Always 1: the TLS version and cipher agreed on, and the server's certificate.",
+    "version", "cipher", "issuer", "fingerprint_sha256")
+IP_PROTOCOL = _family("gmail_probe_ip_protocol", "gauge",
+    "IP version that the last probe used: 4 or 6.")
+IP_FALLBACK = _family("gmail_probe_ip_fallback", "gauge",
+    "Whether, with ip_family any, IPv6 failed to connect and IPv4 served.")
+FOLDER_VISIBLE = _family("gmail_folder_visible", "gauge",
+    "Whether mail clients see the folder of that role.", "folder")
+FOLDER_MESSAGES = _family("gmail_folder_messages", "gauge",
+    "Messages in the folder of that role.", "folder")
+LAST_RUN = _family("gmail_probe_last_run_timestamp_seconds", "gauge",
+    "When the last probe ended.")
+LAST_SUCCESS = _family("gmail_probe_last_success_timestamp_seconds", "gauge",
+    "When the last successful probe ended.")
+INTERVAL = _family("gmail_probe_interval_seconds", "gauge",
+    "Seconds between two probes, as configured.")
+ENDPOINT_INFO = _family("gmail_endpoint_info", "gauge",
+    "Always 1: how the endpoint is configured, with its own labels.", "security", "account")
+# fmt: on
+
+FAMILIES = (
+    UP, CHECK_SUCCESS, PROBE_DURATION, PHASE_DURATION, TCP_RTT, PROBES, PROBE_FAILURES, LOGINS, FAILURE_INFO,
+    LOGIN_SUSPENDED, CERTIFICATE_EXPIRY, CHAIN_EXPIRY, TLS_INFO, IP_PROTOCOL, IP_FALLBACK, FOLDER_VISIBLE,
+    FOLDER_MESSAGES, LAST_RUN, LAST_SUCCESS, INTERVAL, ENDPOINT_INFO,
+)  # fmt: skip
+
+
+class Sample(NamedTuple):
+    """One sample: its family, what is appended to the family's name, its labels beside the base labels, its value."""
+
+    family: Family
+    suffix: str
+    labels: Mapping[str, str]
+    value: float
+
+
+_NO_LABELS: Mapping[str, str] = {}
+
+
+def base_labels(series: Series) -> dict[str, str]:
+    """The labels that every sample of a series carries."""
+    endpoint = series.target.endpoint
+    values = (endpoint.name, endpoint.protocol.value, endpoint.host, str(endpoint.port), series.target.ip_family.value)
+    return dict(zip(BASE_LABELS, values, strict=True))
+
+
+def samples(series: Series) -> Iterator[Sample]:
+    """Everything that is known of a target. What is not known has no sample, rather than a 0."""
+    endpoint = series.target.endpoint
+    account = endpoint.account.name if endpoint.account else ""
+    labels = {**endpoint.labels, "security": endpoint.security.value, "account": account}
+    yield Sample(ENDPOINT_INFO, "", labels, 1)
+    yield Sample(INTERVAL, "", _NO_LABELS, endpoint.interval)
+    yield from _totals(series)
+    if series.last:
+        yield from _last_probe(series, series.last)
+    if endpoint.account:
+        yield Sample(LOGIN_SUSPENDED, "", _NO_LABELS, series.suspended)
+        for result, succeeded in (("success", True), ("failure", False)):
+            yield Sample(LOGINS, "_total", {"result": result}, series.logins[succeeded])
+    if series.last_login:
+        yield from _last_login(series.last_login)
+
+
+def _totals(series: Series) -> Iterator[Sample]:
+    yield Sample(PROBES, "_total", {"result": "success"}, series.successes)
+    yield Sample(PROBES, "_total", {"result": "failure"}, series.failures.total())
+    for (phase, reason), count in series.failures.items():
+        yield Sample(PROBE_FAILURES, "_total", {"phase": phase.value, "reason": reason.value}, count)
+    for bound, count in zip((*BUCKETS, float("inf")), accumulate(series.buckets), strict=True):
+        yield Sample(PROBE_DURATION, "_bucket", {"le": _number(bound)}, count)
+    yield Sample(PROBE_DURATION, "_count", _NO_LABELS, sum(series.buckets))
+    yield Sample(PROBE_DURATION, "_sum", _NO_LABELS, series.duration_sum)
+    if series.last_success_at is not None:
+        yield Sample(LAST_SUCCESS, "", _NO_LABELS, series.last_success_at)
+
+
+def _last_probe(series: Series, last: Outcome) -> Iterator[Sample]:
+    yield Sample(UP, "", _NO_LABELS, last.up)
+    yield Sample(LAST_RUN, "", _NO_LABELS, last.ended_at)
+    for check in (Check.REACHABILITY, Check.TLS, Check.PROTOCOL):
+        if check in last.checks:
+            yield Sample(CHECK_SUCCESS, "", {"check": check.value}, last.checks[check])
+    for phase, seconds in last.phases.items():
+        yield Sample(PHASE_DURATION, "", {"phase": phase.value}, seconds)
+    for failed in series.failing:
+        labels = {"phase": failed.phase.value, "reason": failed.reason.value, "blame": failed.blame.value}
+        yield Sample(FAILURE_INFO, "", labels, 1)
+    observed = last.observed
+    if observed.tcp_rtt is not None:
+        yield Sample(TCP_RTT, "", _NO_LABELS, observed.tcp_rtt)
+    if observed.ip_version is not None:
+        yield Sample(IP_PROTOCOL, "", _NO_LABELS, observed.ip_version)
+    if observed.ip_fallback is not None:
+        yield Sample(IP_FALLBACK, "", _NO_LABELS, observed.ip_fallback)
+    if facts := observed.tls:
+        yield Sample(CERTIFICATE_EXPIRY, "", _NO_LABELS, facts.not_after)
+        yield Sample(CHAIN_EXPIRY, "", _NO_LABELS, facts.chain_not_after)
+        labels = {name: getattr(facts, name) for name in TLS_INFO.labels}
+        yield Sample(TLS_INFO, "", labels, 1)
+
+
+def _last_login(last: Outcome) -> Iterator[Sample]:
+    for check in (Check.LOGIN, Check.FOLDERS):
+        if check in last.checks:
+            yield Sample(CHECK_SUCCESS, "", {"check": check.value}, last.checks[check])
+    for folder in last.observed.folders:
+        yield Sample(FOLDER_VISIBLE, "", {"folder": folder.role.value}, folder.visible)
+        if folder.messages is not None:
+            yield Sample(FOLDER_MESSAGES, "", {"folder": folder.role.value}, folder.messages)
+
+
+Piece = Mapping[str, str]
+"""The lines of one target by the name of their family. They are the same in both formats."""
+
+
+def render(series: Series) -> Piece:
+    """Render the samples of a target, as text 0.0.4 and OpenMetrics 1.0 both want them."""
+    base = base_labels(series)
+    prefix = _label_text(base)
+    lines: dict[str, list[str]] = {}
+    for family, suffix, labels, value in samples(series):
+        name = family.metric.name
+        text = f"{prefix},{_label_text(labels)}" if labels else prefix
+        lines.setdefault(name, []).append(f"{name}{suffix}{{{text}}} {_number(value)}\n")
+    return {name: "".join(of_family) for name, of_family in lines.items()}
+
+
+def _label_text(labels: Mapping[str, str]) -> str:
+    return ",".join(f'{name}="{_escape(value)}"' for name, value in labels.items())
+
+
+def _number(value: float) -> str:
+    return str(floatToGoString(value))  # type: ignore[no-untyped-call]
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+@dataclass(slots=True)
+class Exposition:
+    """What `/metrics` answers."""
+
+    store: Store
+    exporter: ExporterMetrics
+    _pieces: dict[Key, tuple[Series, int, Piece]] = field(default_factory=dict)
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """Return the body and its content type, in the format that the Accept header asks for."""
+        encode, content_type = choose_encoder(accept)
+        openmetrics = content_type.startswith("application/openmetrics-text")
+        pieces = list(self._current_pieces())
+        chunks = []
+        for family in FAMILIES:
+            metric = family.metric
+            lines = [piece[metric.name] for piece in pieces if metric.name in piece]
+            if lines:
+                name = metric.name if openmetrics or metric.type != "counter" else f"{metric.name}_total"
+                chunks.append(f"# HELP {name} {metric.documentation}\n# TYPE {name} {metric.type}\n")
+                chunks.extend(lines)
+        # Last, for in OpenMetrics it ends with the EOF mark.
+        return "".join(chunks).encode() + encode(self.exporter.registry), content_type
+
+    def _current_pieces(self) -> Iterable[Piece]:
+        """The pieces of every target, rendered anew only where something was added since."""
+        kept, self._pieces = self._pieces, {}
+        for series in self.store:
+            key = series.target.key
+            was, version, piece = kept.get(key, (None, 0, {}))
+            if was is not series or version != series.version:
+                piece = render(series)
+            self._pieces[key] = series, series.version, piece
+            yield piece
+
+
+class ExporterMetrics:
+    """The exporter's own metrics, in a registry of their own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which no Prometheus before 2.50 uses
+        self.registry = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=self.registry)
+        build = Gauge(
+            "gmail_exporter_build_info",
+            "Always 1: the version that runs, and the Python that it runs on.",
+            ("version", "python_version"),
+            registry=self.registry,
+        )
+        build.labels(__version__, platform.python_version()).set(1)
+        self._reload_successful = self._gauge(
+            "config_last_reload_successful", "Whether the last attempt to load the configuration succeeded."
+        )
+        self._reload_success_time = self._gauge(
+            "config_last_reload_success_timestamp_seconds", "When the configuration was last loaded."
+        )
+        self._config_hash = self._gauge(
+            "config_hash", "Hash of the effective configuration, to tell whether instances run the same."
+        )
+        self.probes_in_flight = self._gauge("probes_in_flight", "Probes that are running.")
+        self.probes_missed = Counter(
+            "gmail_exporter_probes_missed",
+            "Probes that were due and not made: the exporter was stalled, or the probe before was still running.",
+            registry=self.registry,
+        )
+        self.schedule_lag = Histogram(
+            "gmail_exporter_schedule_lag_seconds",
+            "How late probes start.",
+            buckets=_LAG_BUCKETS,
+            registry=self.registry,
+        )
+        self.event_loop_lag = Histogram(
+            "gmail_exporter_event_loop_lag_seconds",
+            "How late the event loop wakes a timer: what is added to any wait of this exporter.",
+            buckets=_LAG_BUCKETS,
+            registry=self.registry,
+        )
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"gmail_exporter_{name}", text, registry=self.registry)
+
+    def loaded(self, config: Config, at: float) -> None:
+        """Note that `config` is in force since `at`, in Unix seconds."""
+        self._reload_successful.set(1)
+        self._reload_success_time.set(at)
+        self._config_hash.set(int(config.digest[:12], 16))  # 48 bits: a float holds them exactly
+
+    def load_failed(self) -> None:
+        """Note that a reload was refused; what ran before still runs."""
+        self._reload_successful.set(0)
+
+
+_LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
