@@ -1,0 +1,126 @@
+"""The servers that tests ask for by name. A missing program fails the test that needs it; nothing is skipped."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, ExitStack
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import pytest
+
+from tests.servers import process
+from tests.servers.authority import Authority
+from tests.servers.dovecot import PASSWORDS, Dovecot
+from tests.servers.postfix import Postfix
+from tests.servers.prometheus import Prometheus
+from tests.servers.scripted import Behaviour, ScriptedServer, Security
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+
+Server = TypeVar("Server")
+
+
+class StartScripted(Protocol):
+    """Starts a scripted server, which ends with the test."""
+
+    async def __call__(
+        self,
+        behave: Behaviour,
+        *,
+        security: Security = "none",
+        context: ssl.SSLContext | None = None,
+        ipv6: bool = False,
+    ) -> ScriptedServer:
+        """As `ScriptedServer`; without a context, one with a good certificate of `authority`."""
+
+
+class StartPrometheus(Protocol):
+    """Starts a Prometheus, which ends with the test."""
+
+    def __call__(self, scrape_configs: Sequence[Mapping[str, Any]], *, rule_files: Sequence[Path] = ()) -> Prometheus:
+        """As `Prometheus`."""
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A certificate authority that nobody but the tests trusts."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def dovecot_server(authority: Authority) -> Iterator[Dovecot]:
+    """The session's Dovecot, for fixtures of a wider scope than a test."""
+    with ExitStack() as stack:
+        yield _start(lambda: stack.enter_context(Dovecot(authority.issue())))
+
+
+@pytest.fixture(scope="session")
+def postfix_server(authority: Authority, dovecot_server: Dovecot) -> Iterator[Postfix]:
+    """The session's Postfix, for fixtures of a wider scope than a test."""
+    with ExitStack() as stack:
+        yield _start(lambda: stack.enter_context(Postfix(authority.issue(), dovecot_server)))
+
+
+@pytest.fixture
+def dovecot(dovecot_server: Dovecot) -> Iterator[Dovecot]:
+    """A running Dovecot; a test may stop it or change its passwords, the next one finds it as it was."""
+    yield dovecot_server
+    if not dovecot_server.members():
+        dovecot_server.start()
+    for user, password in PASSWORDS.items():
+        if dovecot_server.passwords[user] != password:
+            dovecot_server.set_password(user, password)
+
+
+@pytest.fixture
+def postfix(postfix_server: Postfix, dovecot: Dovecot) -> Iterator[Postfix]:
+    """A running Postfix with Dovecot behind it; a test may stop it, the next one finds it as it was."""
+    yield postfix_server
+    if not postfix_server.members():
+        postfix_server.start()
+
+
+@pytest.fixture
+def prometheus() -> Iterator[StartPrometheus]:
+    """Call it with scrape configurations to start a Prometheus."""
+    with ExitStack() as stack:
+
+        def start(scrape_configs: Sequence[Mapping[str, Any]], *, rule_files: Sequence[Path] = ()) -> Prometheus:
+            return _start(lambda: stack.enter_context(Prometheus(scrape_configs, rule_files=rule_files)))
+
+        yield start
+
+
+@pytest.fixture
+async def scripted(authority: Authority) -> AsyncIterator[StartScripted]:
+    """Call it with a behaviour to start a scripted server."""
+    async with AsyncExitStack() as stack:
+
+        async def start(
+            behave: Behaviour,
+            *,
+            security: Security = "none",
+            context: ssl.SSLContext | None = None,
+            ipv6: bool = False,
+        ) -> ScriptedServer:
+            context = context or authority.issue().context
+            server = ScriptedServer(behave, context=context, security=security, ipv6=ipv6)
+            return await stack.enter_async_context(server)
+
+        yield start
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port that nobody listens on."""
+    return process.free_port()
+
+
+def _start(start: Callable[[], Server]) -> Server:
+    try:
+        return start()
+    except process.ServerError as error:
+        pytest.fail(str(error), pytrace=False)

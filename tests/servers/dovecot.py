@@ -1,0 +1,343 @@
+"""Debian's Dovecot: IMAP, POP3, LMTP and SASL on ephemeral loopback ports, as root or as an ordinary user."""
+
+from __future__ import annotations
+
+import getpass
+import grp
+import os
+import pwd
+import re
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests.servers.process import (
+    Process,
+    ServerError,
+    distinct_ports,
+    find_program,
+    is_listening,
+    loopback_addresses,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from tests.servers.authority import Certificate
+
+PROBE_USER: Final = "probe@example.com"
+PROBE_PASSWORD: Final = 'pä"ss \\ wörd'
+OPS_USER: Final = "ops@example.com"
+OPS_PASSWORD: Final = "ops-password"
+PASSWORDS: Final = {PROBE_USER: PROBE_PASSWORD, OPS_USER: OPS_PASSWORD}
+
+LIBRARY = "/usr/lib/dovecot"
+# Debian's own account for mail; as root, Dovecot drops to it to touch a mailbox.
+MAIL_ACCOUNT = "mail"
+
+
+class Dovecot:
+    """One Dovecot with a configuration, mailboxes and a log of its own, in a temporary directory.
+
+    Its ports and its mailboxes stay the same from `start` to `stop` to `start`. The files go with `close`.
+
+    It takes no login without TLS. Dovecot makes one exception, which no setting takes away: a client whose address is
+    that of the server counts as secure. A client at 127.0.0.2 is refused, and sees LOGINDISABLED.
+    """
+
+    host = "localhost"
+
+    def __init__(self, certificate: Certificate) -> None:
+        self.program = find_program("/usr/sbin/dovecot", "dovecot-imapd")
+        find_program(f"{LIBRARY}/imap-login", "dovecot-imapd")
+        find_program(f"{LIBRARY}/pop3-login", "dovecot-pop3d")
+        find_program(f"{LIBRARY}/lmtp", "dovecot-lmtpd")
+        self.certificate = certificate
+        self.imap_port, self.imaps_port, self.pop3_port, self.pop3s_port, self._lmtp_port = distinct_ports(5)
+        # In the system's temporary directory and not pytest's: a socket's path is at most 107 bytes long.
+        self.directory = Path(tempfile.mkdtemp(prefix="dovecot-"))
+        # Processes that are not root's have to get through, to the mailboxes and the sockets.
+        self.directory.chmod(0o755)
+        self.log_file = self.directory / "dovecot.log"
+        self.auth_socket = self.directory / "auth-postfix"
+        self.passwords = dict(PASSWORDS)
+        self._password_file = self.directory / "passwd"
+        self._process: Process | None = None
+        self._configure()
+
+    @property
+    def lmtp_address(self) -> str:
+        """Where LMTP listens, as Postfix writes it."""
+        return f"inet:[127.0.0.1]:{self._lmtp_port}"
+
+    def start(self) -> None:
+        """Start, and return once every port accepts connections.
+
+        Raises:
+            ServerError: it did not start; with what it logged.
+        """
+        if self._process is not None:
+            raise ServerError("Dovecot runs already")
+        argv = [self.program, "-F", "-c", str(self.directory / "dovecot.conf")]
+        process = Process(argv, output=self.directory / "output")
+        ports = (self.imap_port, self.imaps_port, self.pop3_port, self.pop3s_port, self._lmtp_port)
+        process.wait_until(lambda: self.auth_socket.exists() and all(map(is_listening, ports)), log=self.log_text)
+        self._process = process
+
+    def stop(self) -> None:
+        """End it, and return once it and all its children have gone; its ports refuse connections then."""
+        if self._process is not None:
+            # A child that was told to end before it had quite begun makes the master wait for five seconds.
+            self._process.stop(grace=0.2)
+            self._process = None
+            self.auth_socket.unlink(missing_ok=True)
+
+    def restart(self) -> None:
+        """Stop and start, on the same ports, with the same mailboxes."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """Stop, and remove every file."""
+        self.stop()
+        shutil.rmtree(self.directory)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def members(self) -> list[int]:
+        """The process ids of the master and its children; empty when stopped."""
+        return [] if self._process is None else self._process.members()
+
+    def log_text(self) -> str:
+        """Everything logged so far."""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def set_password(self, user: str, password: str) -> None:
+        """Change a password; in force on return, which may take a second."""
+        self.passwords[user] = password
+        written = self._write_passwords()
+        # Dovecot looks at the file's time, in whole seconds, once a second.
+        time.sleep(max(0.0, int(written) + 1.05 - time.time()))
+
+    def login_count(self, user: str | None = None, *, accepted: bool | None = None) -> int:
+        """How many logins were attempted since the first start, SMTP's included; of one user or one result only."""
+        said = "OK|FAIL" if accepted is None else "OK" if accepted else "FAIL"
+        whose = r"[^\t\n]*" if user is None else re.escape(user)
+        # A login ends in one such line; its number and the user follow.
+        pattern = re.compile(rf"client passdb out: (?:{said})\t\d+\tuser={whose}(?:\t|$)", re.MULTILINE)
+        return len(pattern.findall(self._settled_log()))
+
+    def _settled_log(self) -> str:
+        # Another process writes the log: a client may have its answer before the line is there.
+        size = -1
+        while size != (size := self.log_file.stat().st_size):
+            time.sleep(0.05)
+        return self.log_text()
+
+    def _write_passwords(self) -> float:
+        text = "".join(f"{user}:{{PLAIN}}{password}::::::\n" for user, password in self.passwords.items())
+        fresh = self._password_file.with_suffix(".new")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.chmod(0o644)
+        written = time.time()
+        if self._password_file.exists():
+            # Two changes within a second would leave the time as it was, and the second one unseen.
+            changed = max(int(written), int(self._password_file.stat().st_mtime) + 1)
+            os.utime(fresh, (changed, changed))
+        fresh.replace(self._password_file)
+        return written
+
+    def _configure(self) -> None:
+        mail = self.directory / "mail"
+        mail.mkdir()
+        if os.geteuid() == 0:
+            account = pwd.getpwnam(MAIL_ACCOUNT)
+            os.chown(mail, account.pw_uid, account.pw_gid)
+        self._write_passwords()
+        (self.directory / "dovecot.conf").write_text(self._configuration(), encoding="utf-8")
+
+    def _configuration(self) -> str:
+        accounts = _AS_ROOT.format(mail=MAIL_ACCOUNT)
+        if os.geteuid() != 0:
+            accounts = _AS_USER.format(user=getpass.getuser(), group=grp.getgrgid(os.getegid()).gr_name)
+        return _CONFIGURATION.format(
+            directory=self.directory,
+            listen=", ".join(loopback_addresses()),
+            certificate=self.certificate.chain_file,
+            key=self.certificate.key_file,
+            passwords=self._password_file,
+            auth_socket=self.auth_socket,
+            imap=self.imap_port,
+            imaps=self.imaps_port,
+            pop3=self.pop3_port,
+            pop3s=self.pop3s_port,
+            lmtp=self._lmtp_port,
+            accounts=accounts,
+        )
+
+
+_AS_ROOT = """
+default_internal_user = dovecot
+default_login_user = dovenull
+mail_uid = {mail}
+mail_gid = {mail}
+first_valid_uid = 1
+"""
+
+# Nobody but root may change to another user or to another root directory.
+_AS_USER = """
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+mail_uid = {user}
+mail_gid = {group}
+first_valid_uid = 1
+first_valid_gid = 1
+service anvil {{
+  chroot =
+}}
+service imap-login {{
+  chroot =
+}}
+service pop3-login {{
+  chroot =
+}}
+service stats {{
+  chroot =
+}}
+service lmtp {{
+  user = {user}
+}}
+service auth {{
+  user = {user}
+}}
+service auth-worker {{
+  user = {user}
+}}
+service doveadm {{
+  user = {user}
+}}
+"""
+
+_CONFIGURATION = """
+base_dir = {directory}/run
+state_dir = {directory}/state
+instance_name = gmail-exporter-tests
+protocols = imap pop3 lmtp
+listen = {listen}
+{accounts}
+
+log_path = {directory}/dovecot.log
+log_timestamp = "%F %T.%{{usecs}} "
+info_log_path =
+debug_log_path =
+auth_debug = yes
+auth_verbose = yes
+
+ssl = required
+ssl_cert = <{certificate}
+ssl_key = <{key}
+disable_plaintext_auth = yes
+
+auth_mechanisms = plain login
+passdb {{
+  driver = passwd-file
+  args = scheme=PLAIN username_format=%u {passwords}
+}}
+# A refusal waits for half a second, whatever auth_failure_delay says, unless a passdb says "nodelay" and is believed.
+passdb {{
+  driver = static
+  args = nopassword=y nodelay=y
+  result_success = continue-fail
+}}
+userdb {{
+  driver = static
+  args = home={directory}/mail/%u
+}}
+
+mail_location = maildir:~/Maildir
+namespace inbox {{
+  inbox = yes
+  mailbox Sent {{
+    auto = subscribe
+    special_use = \\Sent
+  }}
+  mailbox Trash {{
+    auto = subscribe
+    special_use = \\Trash
+  }}
+  mailbox Junk {{
+    auto = subscribe
+    special_use = \\Junk
+  }}
+  mailbox Drafts {{
+    auto = subscribe
+    special_use = \\Drafts
+  }}
+}}
+
+# A refused login answers at once, and refusals of the past slow nobody down.
+auth_failure_delay = 0
+mail_max_userip_connections = 1000
+mail_fsync = never
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+
+# One process serves all clients of a protocol: no fork in the middle of a measurement.
+service imap-login {{
+  service_count = 0
+  process_min_avail = 1
+  inet_listener imap {{
+    port = {imap}
+  }}
+  inet_listener imaps {{
+    port = {imaps}
+    ssl = yes
+  }}
+}}
+service pop3-login {{
+  service_count = 0
+  process_min_avail = 1
+  inet_listener pop3 {{
+    port = {pop3}
+  }}
+  inet_listener pop3s {{
+    port = {pop3s}
+    ssl = yes
+  }}
+}}
+service imap {{
+  process_min_avail = 1
+}}
+service pop3 {{
+  process_min_avail = 1
+}}
+service lmtp {{
+  inet_listener lmtp {{
+    address = 127.0.0.1
+    port = {lmtp}
+  }}
+}}
+service auth {{
+  unix_listener {auth_socket} {{
+    mode = 0666
+  }}
+}}
+"""

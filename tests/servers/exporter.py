@@ -1,0 +1,100 @@
+"""The daemon as a user runs it: a process of its own, asked over HTTP."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.servers.process import send_signal
+
+Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+class Exporter:
+    """One daemon on an ephemeral port."""
+
+    def __init__(
+        self, log: Path, config: Path | None = None, *flags: str, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self.log = log
+        self._arguments = [sys.executable, "-m", "exporter", "--web.listen-address=127.0.0.1:0", *flags]
+        if config:
+            self._arguments.append(f"--config.file={config}")
+        self._environ = dict(environ or {})
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        with self.log.open("wb") as sink:
+            self._popen = subprocess.Popen(
+                self._arguments, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=self._environ
+            )
+        found = self._wait(lambda: re.search(r"event=started .*addresses=(\S+)", self.log_text()), 10, "started")
+        self.url = f"http://{found[1]}"
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._popen.poll() is None:
+            self._popen.kill()
+        self._popen.wait()
+
+    def log_text(self) -> str:
+        """What it wrote to standard error and standard output."""
+        return self.log.read_text("utf-8")
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        """Ask for a page."""
+        return httpx.get(self.url + path, headers=headers, timeout=5)
+
+    def samples(self) -> Samples:
+        """Every sample of /metrics."""
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families(self.get("/metrics").text)
+            for sample in family.samples
+        }
+
+    def values(self, name: str, label: str = "endpoint", **labels: str) -> dict[str, float]:
+        """The samples of that name and with these labels, by the value of one label."""
+        found = {}
+        for (sample, its_labels), value in self.samples().items():
+            if sample == name and labels.items() <= dict(its_labels).items():
+                found[dict(its_labels)[label]] = value
+        return found
+
+    def wait_for(self, condition: Callable[[], object], timeout: float = 15) -> None:
+        """Wait until the condition holds."""
+        self._wait(condition, timeout, "as expected")
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        send_signal(self._popen.pid, number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
+        """End it; its exit code, and the seconds that it took."""
+        begun = time.monotonic()
+        self.send(number)
+        return self._popen.wait(20), time.monotonic() - begun
+
+    def open_files(self) -> int:
+        """How many file descriptors it has."""
+        return len(list(Path(f"/proc/{self._popen.pid}/fd").iterdir()))
+
+    def _wait(self, condition: Callable[[], object], timeout: float, wanted: str) -> re.Match[str]:
+        deadline = time.monotonic() + timeout
+        while not (found := condition()):
+            if self._popen.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"the daemon is not {wanted}:\n{self.log_text()[-3000:]}")
+            time.sleep(0.05)
+        return found  # type: ignore[return-value]

@@ -1,0 +1,222 @@
+"""Debian's Postfix: SMTP, SMTPS and submission on ephemeral loopback ports, with Dovecot behind it.
+
+Postfix starts as root only: its master gives each service the right account. An ordinary user starts it under
+Debian's fakeroot, which pretends those changes of account; nothing that a client sees depends on them.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests.servers.process import (
+    Process,
+    ServerError,
+    distinct_ports,
+    find_program,
+    is_listening,
+    loopback_addresses,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from tests.servers.authority import Certificate
+    from tests.servers.dovecot import Dovecot
+
+PROGRAMS: Final = "/usr/lib/postfix/sbin"
+MAIL_OWNER: Final = "postfix"
+QUEUES: Final = (
+    *("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming"),
+    *("maildrop", "private", "public", "saved", "trace"),
+)
+
+
+class Postfix:
+    """One Postfix with a configuration, queues and a log of its own, in a temporary directory.
+
+    It authenticates through Dovecot's SASL and delivers example.com to Dovecot by LMTP: Dovecot has to run for that,
+    but not for Postfix to start. Its ports stay the same from `start` to `stop` to `start`. Files go with `close`.
+    """
+
+    host = "localhost"
+
+    def __init__(self, certificate: Certificate, dovecot: Dovecot) -> None:
+        find_program("/usr/sbin/postfix", "postfix")
+        self.program = find_program(f"{PROGRAMS}/master", "postfix")
+        self.fakeroot = None if os.geteuid() == 0 else find_program("fakeroot", "fakeroot")
+        self.certificate = certificate
+        self.dovecot = dovecot
+        self.smtp_port, self.smtps_port, self.submission_port = distinct_ports(3)
+        # In the system's temporary directory and not pytest's: Postfix's own account has to get through.
+        self.directory = Path(tempfile.mkdtemp(prefix="postfix-"))
+        self.directory.chmod(0o755)
+        self.log_file = self.directory / "postfix.log"
+        self._process: Process | None = None
+        self._configure()
+
+    def start(self) -> None:
+        """Start, and return once every port accepts connections.
+
+        Raises:
+            ServerError: it did not start; with what it logged.
+        """
+        if self._process is not None:
+            raise ServerError("Postfix runs already")
+        argv = [self.program, "-c", str(self.directory / "etc"), "-d"]
+        if self.fakeroot is not None:
+            own = f"chown -R {MAIL_OWNER}: {self.directory}/data {self.directory}/queue/[!p]*"
+            own += f" {self.directory}/queue/p[ru]*"
+            argv = [self.fakeroot, "--", "/bin/sh", "-c", f'{own} && exec "$@"', "sh", *argv]
+        process = Process(argv, output=self.directory / "output")
+        ports = (self.smtp_port, self.smtps_port, self.submission_port)
+        process.wait_until(lambda: all(map(is_listening, ports)), log=self.log_text)
+        self._process = process
+
+    def stop(self) -> None:
+        """End it, and return once it and all its children have gone; its ports refuse connections then."""
+        if self._process is not None:
+            # fakeroot tidies up after itself only when its child ends first.
+            pid_file = self.directory / "queue/pid/master.pid"
+            self._process.stop(grace=0.5, server=None if self.fakeroot is None else int(pid_file.read_text()))
+            self._process = None
+
+    def restart(self) -> None:
+        """Stop and start, on the same ports, with the same queues."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """Stop, and remove every file."""
+        self.stop()
+        shutil.rmtree(self.directory)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def members(self) -> list[int]:
+        """The process ids of the master and its children; empty when stopped."""
+        return [] if self._process is None else self._process.members()
+
+    def log_text(self) -> str:
+        """Everything logged so far."""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def _configure(self) -> None:
+        etc, queue, data = (self.directory / name for name in ("etc", "queue", "data"))
+        for directory in (etc, queue, data, queue / "pid"):
+            directory.mkdir()
+        for name in QUEUES:
+            (queue / name).mkdir(mode=0o755 if name == "public" else 0o700)
+        if self.fakeroot is None:
+            owner = pwd.getpwnam(MAIL_OWNER)
+            for directory in (data, *(queue / name for name in QUEUES)):
+                os.chown(directory, owner.pw_uid, owner.pw_gid)
+        addresses = [f"[{address}]" if ":" in address else address for address in loopback_addresses()]
+        (etc / "main.cf").write_text(
+            _MAIN.format(
+                directory=self.directory,
+                programs=PROGRAMS,
+                owner=MAIL_OWNER,
+                addresses=", ".join(addresses),
+                protocols="all" if len(addresses) > 1 else "ipv4",
+                certificate=self.certificate.chain_file,
+                key=self.certificate.key_file,
+                auth_socket=self.dovecot.auth_socket,
+                lmtp=self.dovecot.lmtp_address,
+            )
+        )
+        (etc / "master.cf").write_text(
+            _MASTER.format(smtp=self.smtp_port, smtps=self.smtps_port, submission=self.submission_port)
+        )
+
+
+_MAIN = """
+compatibility_level = 3.6
+queue_directory = {directory}/queue
+data_directory = {directory}/data
+daemon_directory = {programs}
+command_directory = /usr/sbin
+mail_owner = {owner}
+maillog_file = {directory}/postfix.log
+maillog_file_prefixes = {directory}
+# What fakeroot needs in every child, beside Postfix's own.
+import_environment = MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ LANG=C
+    POSTLOG_SERVICE POSTLOG_HOSTNAME LD_PRELOAD LD_LIBRARY_PATH FAKEROOTKEY FAKED_MODE
+
+myhostname = mail.example.com
+inet_interfaces = {addresses}
+inet_protocols = {protocols}
+mynetworks =
+mydestination =
+alias_maps =
+alias_database =
+virtual_mailbox_domains = example.com
+virtual_mailbox_maps = inline:{{ probe@example.com=1, ops@example.com=1 }}
+virtual_transport = lmtp:{lmtp}
+
+# Nothing leaves this machine, not even a question to a name server.
+default_transport = error:only example.com is delivered here
+smtpd_peername_lookup = no
+smtp_dns_support_level = disabled
+smtp_host_lookup = native
+biff = no
+
+smtpd_tls_chain_files = {key}, {certificate}
+smtpd_tls_security_level = may
+smtpd_tls_auth_only = yes
+smtpd_tls_loglevel = 1
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = unix:{auth_socket}
+smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
+
+# Many short connections from one address are what tests make.
+smtpd_client_connection_count_limit = 0
+smtpd_error_sleep_time = 0
+"""
+
+_MASTER = """
+{smtp} inet n - n - - smtpd
+{submission} inet n - n - - smtpd
+    -o syslog_name=postfix/submission
+    -o smtpd_tls_security_level=encrypt
+    -o smtpd_sasl_auth_enable=yes
+{smtps} inet n - n - - smtpd
+    -o syslog_name=postfix/smtps
+    -o smtpd_tls_wrappermode=yes
+    -o smtpd_sasl_auth_enable=yes
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+showq unix n - n - - showq
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+lmtp unix - - n - - lmtp
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+"""

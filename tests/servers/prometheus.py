@@ -1,0 +1,169 @@
+"""Debian's Prometheus on an ephemeral loopback port, with a scrape configuration and a database of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.servers.process import Process, ServerError, find_program, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One element of an instant vector; a scalar has no labels."""
+
+    labels: Mapping[str, str]
+    value: float
+    timestamp: float
+
+    @property
+    def name(self) -> str:
+        """The metric's name; empty where the expression has removed it."""
+        return self.labels.get("__name__", "")
+
+
+class Prometheus:
+    """One Prometheus that scrapes what `scrape_configs` says, every second unless that says otherwise."""
+
+    def __init__(self, scrape_configs: Sequence[Mapping[str, Any]], *, rule_files: Sequence[Path] = ()) -> None:
+        self.program = find_program("prometheus", "prometheus")
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.directory = Path(tempfile.mkdtemp(prefix="prometheus-"))
+        self._output = self.directory / "output"
+        self._process: Process | None = None
+        configuration = {
+            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+            "scrape_configs": list(scrape_configs),
+            "rule_files": [str(path) for path in rule_files],
+        }
+        # Every JSON text is YAML.
+        (self.directory / "prometheus.yml").write_text(json.dumps(configuration))
+
+    def start(self) -> None:
+        """Start, and return once it answers queries.
+
+        Raises:
+            ServerError: it did not start; with what it logged.
+        """
+        if self._process is not None:
+            raise ServerError("Prometheus runs already")
+        argv = [
+            self.program,
+            f"--config.file={self.directory}/prometheus.yml",
+            f"--storage.tsdb.path={self.directory}/data",
+            f"--web.listen-address=127.0.0.1:{self.port}",
+            # Discovery takes five seconds to hand over the targets; scraping is not to wait five more for them.
+            "--scrape.discovery-reload-interval=10ms",
+        ]
+        process = Process(argv, output=self._output)
+        process.wait_until(self._is_ready, log=str)
+        self._process = process
+
+    def stop(self) -> None:
+        """End it, and return once it has gone; its database stays until `close`."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+    def restart(self) -> None:
+        """Stop and start, on the same port, with the same database."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """Stop, and remove every file."""
+        self.stop()
+        shutil.rmtree(self.directory)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def members(self) -> list[int]:
+        """The process ids; empty when stopped."""
+        return [] if self._process is None else self._process.members()
+
+    def log_text(self) -> str:
+        """Everything logged so far."""
+        return self._output.read_text(errors="replace") if self._output.exists() else ""
+
+    def query(self, promql: str) -> list[Sample]:
+        """Evaluate an instant query now.
+
+        Raises:
+            ServerError: Prometheus refused the expression; with its words.
+        """
+        data = self.get("/api/v1/query", query=promql)
+        if data["resultType"] == "scalar":
+            return [Sample({}, float(data["result"][1]), float(data["result"][0]))]
+        return [
+            Sample(element["metric"], float(element["value"][1]), float(element["value"][0]))
+            for element in data["result"]
+        ]
+
+    def wait_for(
+        self, promql: str, predicate: Callable[[list[Sample]], object] = bool, timeout: float = 15.0
+    ) -> list[Sample]:
+        """Evaluate a query until the predicate likes the samples, and return those.
+
+        Raises:
+            ServerError: not within `timeout` seconds; with the last samples and the state of every target.
+        """
+        deadline = time.monotonic() + timeout
+        while not predicate(samples := self.query(promql)):
+            if time.monotonic() > deadline:
+                raise ServerError(f"{promql}: not within {timeout} s; last: {samples}; targets: {self.targets()}")
+            time.sleep(0.05)
+        return samples
+
+    def targets(self) -> list[dict[str, Any]]:
+        """The active targets, as Prometheus' API describes them (`health`, `lastError`, `labels`, …)."""
+        active: list[dict[str, Any]] = self.get("/api/v1/targets", state="active")["activeTargets"]
+        return active
+
+    def get(self, path: str, **parameters: str) -> Any:
+        """The `data` of an answer of Prometheus' API.
+
+        Raises:
+            ServerError: the answer is an error; with its words.
+        """
+        url = f"{self.url}{path}?{urllib.parse.urlencode(parameters)}"
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            with error:
+                raise ServerError(f"{path}: {error.read().decode(errors='replace')}") from error
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except urllib.error.HTTPError as error:
+            error.close()
+            return False
+        except OSError:
+            return False
