@@ -1,0 +1,210 @@
+"""When each target is probed. The only file that knows APScheduler.
+
+Every target has a rhythm: its interval, and a fixed offset in it from a hash of its name, counted from the Unix epoch.
+So a thousand targets do not start together, and a restart keeps the beat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
+
+from exporter.metrics import ExporterMetrics
+from exporter.outcome import Target
+from exporter.store import Key
+
+SOON = 1.5
+"""Seconds in which the first probes are made, where they are few."""
+
+FEW = 20
+"""Targets below which the first probes are made soon, rather than in the rhythm."""
+
+GRACE = 1.0
+"""Seconds that running probes get when the schedule stops."""
+
+TICK = 0.5
+"""Seconds between two looks at the event loop's lag and at the clock."""
+
+CLOCK_STEP = 1.0
+"""Seconds by which the wall clock must have been set for the rhythms to be found anew."""
+
+OVERDUE = 5.0
+"""Seconds past its interval and its deadline after which a probe counts as stalled."""
+
+log = structlog.get_logger("schedule")
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """The times `offset + n * interval` since the Unix epoch, in whole milliseconds.
+
+    Whole, so that a time that went through a float or a datetime is still the same time: one that came back a little
+    earlier would be due again at once, for ever.
+    """
+
+    interval: int
+    offset: int
+
+    @classmethod
+    def of(cls, target: Target) -> Rhythm:
+        """The rhythm of a target: the same on every host and in every run."""
+        interval = max(1, round(target.endpoint.interval * 1000))
+        digest = hashlib.sha256("/".join(target.key).encode()).digest()
+        return cls(interval, int.from_bytes(digest[:8]) % interval)
+
+    def next_after(self, now: float) -> float:
+        """Return the first time later than `now`, by half a millisecond at least; both in Unix seconds."""
+        return (self.offset + (self._beat(now) + 1) * self.interval) / 1000
+
+    def beats(self, since: float, until: float) -> int:
+        """Return how many times lie after `since`, up to and including `until`."""
+        return self._beat(until) - self._beat(since)
+
+    def _beat(self, now: float) -> int:
+        """The number of the last time that is not after `now`."""
+        return (round(now * 1000) - self.offset) // self.interval
+
+
+class _Beat(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 has no types
+    """A rhythm as APScheduler wants it. A late run does not make up for the ones that were missed."""
+
+    def __init__(self, rhythm: Rhythm) -> None:
+        self._rhythm = rhythm
+
+    def get_next_fire_time(self, _previous: datetime | None, now: datetime) -> datetime:
+        return datetime.fromtimestamp(self._rhythm.next_after(now.timestamp()), UTC)
+
+
+@dataclass(slots=True)
+class _Slot:
+    """What the schedule knows of one target."""
+
+    target: Target
+    rhythm: Rhythm
+    due: float
+    """Unix seconds of the next run."""
+    done_at: float
+    """`time.monotonic()` of the last probe's end; of the configuration before the first."""
+    task: asyncio.Task[None] | None = None
+
+
+@dataclass(slots=True)
+class Schedule:
+    """Calls `check` for each target in its rhythm, never twice at once for the same target."""
+
+    check: Callable[[Target], Awaitable[None]]
+    metrics: ExporterMetrics
+    _slots: dict[Key, _Slot] = field(default_factory=dict)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _ticker: asyncio.Task[None] | None = None
+    _scheduler: AsyncIOScheduler = field(
+        # A stall must delay runs, not drop them silently: what is missed is counted here.
+        default_factory=lambda: AsyncIOScheduler(
+            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        )
+    )
+
+    def start(self) -> None:
+        """Begin; the running event loop is the one that probes."""
+        self._scheduler.start()
+        self._ticker = asyncio.create_task(self._tick(), name="tick")
+
+    def configure(self, targets: Iterable[Target]) -> None:
+        """Probe exactly these targets. What did not change keeps its rhythm and its running probe."""
+        wanted = {target.key: target for target in targets}
+        for key in [key for key, slot in self._slots.items() if wanted.get(key) != slot.target]:
+            self._scheduler.remove_job(_job_id(self._slots.pop(key)))
+        few = len(wanted) < FEW
+        for key, target in wanted.items():
+            if key not in self._slots:
+                self._slots[key] = self._add(target, soon=few)
+
+    async def stop(self) -> None:
+        """Start no more probes, give the running ones `GRACE` seconds, cancel the rest, and wait for their end."""
+        self._scheduler.shutdown(wait=False)
+        if self._ticker:
+            self._ticker.cancel()
+        if self._tasks:
+            _, running = await asyncio.wait(self._tasks, timeout=GRACE)
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    def stalled(self) -> list[str]:
+        """Return the names of endpoints whose probe is overdue."""
+        now = time.monotonic()
+        return sorted(
+            slot.target.endpoint.name
+            for slot in self._slots.values()
+            if now - slot.done_at > slot.target.endpoint.interval + slot.target.endpoint.timeout + OVERDUE
+        )
+
+    def _add(self, target: Target, *, soon: bool) -> _Slot:
+        rhythm, now = Rhythm.of(target), time.time()
+        due = rhythm.next_after(now)
+        if soon:
+            due = min(due, now + SOON * rhythm.offset / rhythm.interval)
+        slot = _Slot(target, rhythm, due, done_at=time.monotonic())
+        self._scheduler.add_job(
+            self._begin,
+            trigger=_Beat(rhythm),
+            args=(slot,),
+            id=_job_id(slot),
+            next_run_time=datetime.fromtimestamp(due, UTC),
+        )
+        return slot
+
+    async def _begin(self, slot: _Slot) -> None:
+        """Start a probe in a task of its own: APScheduler's shutdown does not wait for coroutines."""
+        now = time.time()
+        missed = slot.rhythm.beats(slot.due, now)
+        if slot.task and not slot.task.done():
+            missed += 1
+        else:
+            self.metrics.schedule_lag.observe(max(0.0, now - slot.due))
+            slot.task = asyncio.create_task(self._run(slot), name=f"probe {slot.target.endpoint.name}")
+            self._tasks.add(slot.task)
+            slot.task.add_done_callback(self._tasks.discard)
+        if missed:
+            self.metrics.probes_missed.inc(missed)
+        slot.due = slot.rhythm.next_after(now)
+
+    async def _run(self, slot: _Slot) -> None:
+        with self.metrics.probes_in_flight.track_inprogress():
+            try:
+                await self.check(slot.target)
+            except Exception:  # the schedule outlives any fault of a check
+                log.exception("fault in a check", endpoint=slot.target.endpoint.name)
+        slot.done_at = time.monotonic()
+
+    async def _tick(self) -> None:
+        """Measure the event loop's lag, and find the rhythms anew when the wall clock was set."""
+        skew = time.time() - time.monotonic()
+        while True:
+            asleep = time.perf_counter()
+            await asyncio.sleep(TICK)
+            self.metrics.event_loop_lag.observe(max(0.0, time.perf_counter() - asleep - TICK))
+            step = time.time() - time.monotonic() - skew
+            if abs(step) > CLOCK_STEP:
+                skew += step
+                log.warning("the clock was set", step_seconds=round(step, 3))
+                self._find_rhythms_anew()
+
+    def _find_rhythms_anew(self) -> None:
+        """Without this, a clock that was set back would stop all probes until it has caught up."""
+        now = time.time()
+        for slot in self._slots.values():
+            slot.due = slot.rhythm.next_after(now)
+            self._scheduler.modify_job(_job_id(slot), next_run_time=datetime.fromtimestamp(slot.due, UTC))
+
+
+def _job_id(slot: _Slot) -> str:
+    return "/".join(slot.target.key)
