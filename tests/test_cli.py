@@ -1,0 +1,131 @@
+"""The command line, up to where the daemon begins."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from exporter import __version__
+from exporter.cli import main
+from exporter.web.server import listen
+from tests.examples import SENTINEL
+
+GOOD = """
+accounts:
+  ops:
+    username: probe@gmail.com
+    app_password: {env: OPS_PASSWORD}
+endpoints:
+  imap: {protocol: imap, host: imap.gmail.com, account: ops}
+"""
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    """Logging as the other tests expect it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_config_prints_what_is_in_effect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With every default, and a secret only as the place where it is."""
+    path = tmp_path / "config.yml"
+    path.write_text(GOOD, encoding="utf-8")
+    assert main(["config", f"--config.file={path}"], {"OPS_PASSWORD": SENTINEL}) == 0
+    captured = capsys.readouterr()
+    assert "interval: 30s" in captured.out
+    assert "env: OPS_PASSWORD" in captured.out
+    assert SENTINEL not in captured.out + captured.err
+
+
+@pytest.mark.parametrize("order", [["config", "--config.file"], ["--config.file", "config"]], ids=["behind", "before"])
+def test_flags_may_stand_before_or_behind_the_command(tmp_path: Path, order: list[str]) -> None:
+    """Both are what people type."""
+    path = tmp_path / "config.yml"
+    path.write_text(GOOD, encoding="utf-8")
+    arguments = [f"{word}={path}" if word.startswith("--") else word for word in order]
+    assert main(arguments, {}) == 0
+
+
+def test_without_a_file_the_built_in_configuration_is_in_effect(capsys: pytest.CaptureFixture[str]) -> None:
+    """Gmail's four endpoints."""
+    assert main(["config"], {}) == 0
+    out = capsys.readouterr().out
+    assert [line.strip(" :") for line in out.splitlines() if line.startswith("  ") and line[2] != " "] == [
+        "imap",
+        "pop3",
+        "smtps",
+        "submission",
+    ]
+
+
+@pytest.mark.parametrize("command", [[], ["config"]], ids=["run", "config"])
+def test_a_broken_configuration_is_told_line_by_line(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every mistake with its place, exit 2, no traceback; the daemon does not start."""
+    path = tmp_path / "config.yml"
+    path.write_text("endpoints:\n  imap: {protocol: imap, host: imap.gmail.com, port: abc, timeoutt: 5s}\n", "utf-8")
+    assert main([*command, f"--config.file={path}"], {}) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    mistakes = captured.err.splitlines()
+    assert len(mistakes) == 2
+    assert f'{path}:2:54: endpoints.imap.port: must be a whole number from 1 to 65535, not "abc"' in mistakes
+    assert all(line.startswith(f"{path}:2:") for line in mistakes)
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With its name."""
+    assert main([f"--config.file={tmp_path / 'missing.yml'}"], {}) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(tmp_path / "missing.yml") in line
+
+
+def test_a_port_in_use_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 2, before any probe is made."""
+    (taken,) = listen(["127.0.0.1:0"])
+    address = f"127.0.0.1:{taken.getsockname()[1]}"
+    assert main([f"--web.listen-address={address}"], {}) == 2
+    assert capsys.readouterr().err == f"gmail-exporter: cannot listen on {address}: Address already in use\n"
+    taken.close()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--no-such-flag"], ["no-such-command"], ["--log.level=loud"], ["--config.file"], ["--conf=x"]],
+)
+def test_wrong_usage_is_exit_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """With a line that says what is wrong; flags are never guessed from a prefix."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments, {})
+    assert ended.value.code == 2
+    assert "gmail-exporter: error: " in capsys.readouterr().err
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 0, on standard output; every flag of the contract is in the help."""
+    for flag in ("--version", "--help"):
+        with pytest.raises(SystemExit) as ended:
+            main([flag], {})
+        assert ended.value.code == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"gmail-exporter {__version__}\n")
+    for flag in ("--config.file", "--web.listen-address", "--log.level", "--log.format"):
+        assert flag in out
+
+
+def test_it_runs_as_a_module() -> None:
+    """`python -m exporter` is the same command."""
+    ran = subprocess.run([sys.executable, "-m", "exporter", "--version"], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (0, f"gmail-exporter {__version__}\n")

@@ -1,0 +1,270 @@
+"""The daemon as a process, against the real Dovecot and Postfix, scraped by the real Prometheus."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import StartPrometheus
+from tests.examples import SENTINEL
+from tests.servers.authority import Authority
+from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
+from tests.servers.exporter import Exporter
+from tests.servers.postfix import Postfix
+from tests.servers.process import find_program
+
+PHASES = {"resolve", "connect", "tls", "greeting", "capability", "login", "logout"}
+
+
+class Site:
+    """Five endpoints on the real servers, with a login each."""
+
+    def __init__(self, directory: Path, authority: Authority, dovecot: Dovecot, postfix: Postfix) -> None:
+        self.directory = directory
+        self.config = directory / "config.yml"
+        self.log = directory / "log"
+        self.secret = directory / "secret"
+        self.secret.write_text(OPS_PASSWORD + "\n", "utf-8")
+        tls = {"ca_file": str(authority.ca_file)}
+        common = {"host": "localhost", "account": "ops", "tls": tls, "ip_family": "ipv4"}
+        self.document: dict[str, Any] = {
+            "defaults": {"interval": "1s", "timeout": "900ms", "login_interval": "1s"},
+            "accounts": {"ops": {"username": OPS_USER, "app_password": {"file": str(self.secret)}}},
+            "endpoints": {
+                "imap": {
+                    "protocol": "imap",
+                    "port": dovecot.imaps_port,
+                    "folders": ["inbox", "sent", "trash"],
+                    "labels": {"tenant": "acme"},
+                    **common,
+                },
+                "imap-starttls": {
+                    "protocol": "imap",
+                    "port": dovecot.imap_port,
+                    "security": "starttls",
+                    **common,
+                },
+                "pop3": {"protocol": "pop3", "port": dovecot.pop3s_port, **common},
+                "smtps": {"protocol": "smtp", "port": postfix.smtps_port, **common},
+                "submission": {
+                    "protocol": "smtp",
+                    "port": postfix.submission_port,
+                    "security": "starttls",
+                    **common,
+                },
+            },
+        }
+        self.write()
+
+    def write(self) -> None:
+        """Write the configuration; every JSON text is YAML."""
+        self.config.write_text(json.dumps(self.document), "utf-8")
+
+    def exporter(self, *flags: str) -> Exporter:
+        """A daemon with this configuration."""
+        return Exporter(self.log, self.config, *flags)
+
+
+@pytest.fixture
+def site(tmp_path: Path, authority: Authority, dovecot: Dovecot, postfix: Postfix) -> Site:
+    """Running servers, and a configuration for them."""
+    return Site(tmp_path, authority, dovecot, postfix)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    """Exit 0 within 5 seconds, also while probes are running, and its last line says so."""
+    with Exporter(tmp_path / "log") as exporter:
+        code, seconds = exporter.stop(number)
+    assert code == 0
+    assert seconds < 5
+    assert exporter.log_text().splitlines()[-1].endswith("event=stopped")
+    assert "Traceback" not in exporter.log_text()
+
+
+def test_without_a_file_it_tells_of_gmail_s_four_endpoints(tmp_path: Path) -> None:
+    """Within 15 s; on a machine without internet they are down, for a reason of the network, and it goes on."""
+    with Exporter(tmp_path / "log") as exporter:
+        exporter.wait_for(lambda: len(exporter.values("gmail_up")) == 4)
+        up = exporter.values("gmail_up")
+        assert set(up) == {"imap", "pop3", "smtps", "submission"}
+        for endpoint, value in up.items():
+            reasons = exporter.values("gmail_failure_info", "reason", endpoint=endpoint)
+            assert bool(reasons) is (value == 0)
+            assert set(reasons) <= {"dns_not_found", "dns_error", "timeout", "unreachable", "refused"}
+        exporter.wait_for(lambda: exporter.get("/-/ready").status_code == 200)
+        assert exporter.get("/-/healthy").status_code == 200
+        assert exporter.stop()[0] == 0
+
+
+def test_five_endpoints_on_real_servers(site: Site, dovecot: Dovecot) -> None:
+    """All up with login and every phase timed; Dovecot stopped: down, and why; started again: up."""
+    with site.exporter() as exporter:
+        exporter.wait_for(
+            lambda: (
+                set(exporter.values("gmail_check_success", check="login").values()) == {1.0}
+                and len(exporter.values("gmail_check_success", check="login")) == 5
+            )
+        )
+        assert exporter.values("gmail_up") == dict.fromkeys(site.document["endpoints"], 1.0)
+        assert exporter.values("gmail_failure_info") == {}
+        for endpoint in site.document["endpoints"]:
+            # A login only comes when none of the account is running: look again until this endpoint had its turn.
+            exporter.wait_for(
+                lambda endpoint=endpoint: (
+                    set(  # type: ignore[misc]
+                        exporter.values("gmail_phase_duration_seconds", "phase", endpoint=endpoint)
+                    )
+                    >= PHASES
+                )
+            )
+        phases = exporter.values("gmail_phase_duration_seconds", "phase", endpoint="submission")
+        assert all(0 < seconds < 0.9 for phase, seconds in phases.items() if phase != "resolve")
+        assert "starttls" in phases
+        assert exporter.values("gmail_folder_visible", "folder", endpoint="imap") == {"inbox": 1, "sent": 1, "trash": 1}
+        assert exporter.values("gmail_probe_ip_protocol") == dict.fromkeys(site.document["endpoints"], 4.0)
+        assert exporter.values("gmail_endpoint_info", "tenant", endpoint="imap") == {"acme": 1.0}
+
+        dovecot.stop()
+        stopped = time.monotonic()
+        refused = {"endpoint": "imap", "phase": "connect", "blame": "network"}
+        exporter.wait_for(lambda: "refused" in exporter.values("gmail_failure_info", "reason", **refused), timeout=3)
+        assert time.monotonic() - stopped < 2.5
+        assert exporter.values("gmail_up")["imap"] == 0
+
+        dovecot.start()
+        exporter.wait_for(lambda: exporter.values("gmail_up")["imap"] == 1, timeout=3)
+        exporter.wait_for(lambda: exporter.values("gmail_failure_info", endpoint="imap") == {})
+        assert exporter.stop()[0] == 0
+    log = exporter.log_text()
+    assert OPS_PASSWORD not in log
+    # One line a change: what was under way when Dovecot stopped may have seen its end in other ways first.
+    first, *between, last = [line.split("event=")[1].split()[0] for line in log.splitlines() if "=imap " in line]
+    assert (first, set(between), last) == ("up", {"down"}, "recovered")
+    assert len(between) <= 3
+
+
+def test_a_wrong_password_is_tried_once_and_is_no_outage(site: Site, dovecot: Dovecot) -> None:
+    """Five endpoints with an interval of a second: the server sees one login; a rotated secret is taken up."""
+    site.secret.write_text(SENTINEL, "utf-8")
+    before = dovecot.login_count()
+    with site.exporter("--log.level=debug") as exporter:
+        exporter.wait_for(lambda: "auth_invalid_credentials" in exporter.values("gmail_failure_info", "reason"))
+        exporter.wait_for(
+            lambda: (
+                len(exporter.values("gmail_login_suspended")) == 5
+                and set(exporter.values("gmail_login_suspended").values()) == {1.0}
+            )
+        )
+        time.sleep(2)
+        assert set(exporter.values("gmail_up").values()) == {1.0}
+        assert dovecot.login_count() - before == 1
+        site.secret.write_text(OPS_PASSWORD, "utf-8")
+        exporter.wait_for(lambda: set(exporter.values("gmail_login_suspended").values()) == {0.0})
+        exporter.wait_for(lambda: list(exporter.values("gmail_check_success", check="login").values()) == [1.0] * 5)
+        seen = [exporter.get(path).text for path in ("/", "/metrics", "/-/healthy", "/-/ready")]
+        exporter.stop()
+    for text in (*seen, exporter.log_text()):
+        assert SENTINEL not in text
+        assert OPS_PASSWORD not in text
+
+
+def test_sighup_reloads_all_or_nothing(site: Site) -> None:
+    """A broken file changes nothing and is named; a good one adds and removes, and leaves the rest its counters."""
+    for name in ("imap-starttls", "pop3", "smtps"):
+        del site.document["endpoints"][name]
+    site.write()
+    with site.exporter() as exporter:
+        exporter.wait_for(lambda: exporter.values("gmail_probes_total", result="success").get("imap", 0) >= 2)
+
+        site.config.write_text("endpoints:\n  imap: {port: abc}\n", "utf-8")
+        exporter.send(signal.SIGHUP)
+        exporter.wait_for(lambda: "reload refused" in exporter.log_text())
+        assert f"{site.config}:2:16: endpoints.imap.port" in exporter.log_text()
+        successful = "gmail_exporter_config_last_reload_successful"
+        assert exporter.samples()[successful, frozenset()] == 0
+        assert set(exporter.values("gmail_probe_interval_seconds")) == {"imap", "submission"}
+
+        del site.document["endpoints"]["submission"]
+        site.document["endpoints"]["added"] = site.document["endpoints"]["imap"]
+        site.write()
+        count = exporter.values("gmail_probes_total", result="success")["imap"]
+        exporter.send(signal.SIGHUP)
+        exporter.wait_for(lambda: set(exporter.values("gmail_probe_interval_seconds")) == {"imap", "added"})
+        assert exporter.samples()[successful, frozenset()] == 1
+        assert exporter.values("gmail_probes_total", result="success")["imap"] >= count
+        assert "submission" not in exporter.get("/metrics").text
+        exporter.wait_for(lambda: exporter.values("gmail_up").get("added") == 1)
+        assert exporter.stop()[0] == 0
+
+
+def test_nothing_is_left_open(site: Site) -> None:
+    """After dozens of probes the process has as many files open as after the first few."""
+    with site.exporter() as exporter:
+        exporter.wait_for(lambda: sum(exporter.values("gmail_probes_total", result="success").values()) >= 5)
+        before = exporter.open_files()
+        exporter.wait_for(lambda: sum(exporter.values("gmail_probes_total", result="success").values()) >= 25)
+        exporter.wait_for(lambda: exporter.open_files() <= before + 1)
+        assert exporter.stop()[0] == 0
+
+
+@pytest.fixture
+def as_text() -> Iterator[Any]:
+    """Call it with a URL for one that always answers in text 0.0.4, whatever the scraper prefers."""
+    servers = []
+
+    def relay(url: str) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                answer = httpx.get(url + self.path)
+                self.send_response(answer.status_code)
+                self.send_header("Content-Type", answer.headers["content-type"])
+                self.end_headers()
+                self.wfile.write(answer.content)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"127.0.0.1:{server.server_port}"
+
+    yield relay
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_real_prometheus_scrapes_both_formats(site: Site, prometheus: StartPrometheus, as_text: Any) -> None:
+    """And reads the same from them; promtool finds nothing on either."""
+    with site.exporter() as exporter:
+        exporter.wait_for(lambda: list(exporter.values("gmail_up").values()) == [1.0] * 5)
+        checked = subprocess.run(
+            [find_program("promtool", "prometheus"), "check", "metrics"],
+            input=exporter.get("/metrics").content,
+            capture_output=True,
+            check=False,
+        )
+        assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+        scraping = prometheus(
+            [
+                {"job_name": "openmetrics", "static_configs": [{"targets": [exporter.url.removeprefix("http://")]}]},
+                {"job_name": "text", "static_configs": [{"targets": [as_text(exporter.url)]}]},
+            ]
+        )
+        for job in ("openmetrics", "text"):
+            scraping.wait_for(f'gmail_up{{job="{job}"}} == 1', lambda found: len(found) == 5, timeout=30)
+            scraping.wait_for(f'gmail_probe_duration_seconds_bucket{{job="{job}",le="+Inf",endpoint="imap"}} > 0')
+        assert {target["health"] for target in scraping.targets()} == {"up"}
+        assert exporter.stop()[0] == 0
