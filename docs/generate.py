@@ -1,0 +1,170 @@
+"""Writes docs/metrics.md and docs/reasons.md from the code; with --check, fails where they are not current."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from prometheus_client.metrics_core import Metric
+
+from exporter.metrics import BASE_LABELS, FAMILIES, ExporterMetrics
+from exporter.outcome import CHECK_OF_PHASE, Blame, Phase, Reason, Retry
+
+DOCS = Path(__file__).parent
+
+NOTICE = "<!-- Written by `make docs` from the code: change it there. -->"
+
+RETRIES = {
+    Retry.SAFE: "The next login comes at its usual time.",
+    Retry.BACKOFF: "The time to the next login doubles with each such refusal, up to 6 hours.",
+    Retry.HOLD: "No further login until the secret or the configuration changes, or the exporter is restarted.",
+    Retry.WAIT24: "Logins are tried hourly: what the server counts is forgotten within 24 hours.",
+}
+
+BLAMES = {
+    Blame.GOOGLE: "The mail server.",
+    Blame.NETWORK: "The way to it: this host's resolver and network, a firewall, a proxy, the provider.",
+    Blame.ACCOUNT: "The mailbox, its owner, its quota, or its Workspace administrator.",
+    Blame.TOKEN: "The OAuth client or its grant.",
+    Blame.CLIENT: "This exporter: its configuration, its host, or a fault of its own.",
+}
+
+PHASES = {
+    Phase.RESOLVE: "The host's name is looked up.",
+    Phase.CONNECT: "TCP's handshake with one address.",
+    Phase.TLS: "TLS's handshake, with verification of the certificate: after connect, or after STARTTLS.",
+    Phase.GREETING: "From the connection to the server's first words.",
+    Phase.CAPABILITY: "CAPABILITY, CAPA or EHLO; with STARTTLS before it and after it, as one sum.",
+    Phase.STARTTLS: "The round trip of STARTTLS or STLS.",
+    Phase.LOGIN: "The login, where one is due.",
+    Phase.FOLDERS: "IMAP: LIST, and STATUS of the folders configured; POP3: STAT.",
+    Phase.LOGOUT: "LOGOUT or QUIT. A failure here is noted, and fails nothing.",
+}
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    lines = [list(head), *rows]
+    lines.insert(1, ["---"] * len(list(head)))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def code(words: Iterable[str]) -> str:
+    """Words as code, separated by commas."""
+    return ", ".join(f"`{word}`" for word in words)
+
+
+METRICS = f"""# Metrics
+
+{NOTICE}
+
+What is not known is absent, never 0 or NaN. A removed endpoint takes its series with it. To rename a metric or a
+label, or to change what it means, is a breaking change.
+
+## Of each endpoint
+
+Every sample has the base labels {code(BASE_LABELS)}, the last as
+configured (`any`, `ipv4`, `ipv6`): an endpoint with `ip_family: both` is two series. `gmail_endpoint_info` also has the
+endpoint's own `labels`; join it to have them elsewhere:
+
+    gmail_up * on (instance, endpoint, ip_family) group_left (tenant) gmail_endpoint_info
+
+{{families}}
+
+Values of `phase`:
+
+{{phases}}
+
+A phase ends when its last octet arrives, not when this program gets to read it. Values of `reason` and `blame`:
+[reasons and remedies](reasons.md).
+
+## Of the exporter
+
+{{own}}
+"""
+
+REASONS = f"""# Reasons and remedies
+
+{NOTICE}
+
+A failure has a *phase*, where it happened, and a *reason*, why. The two are independent: a time-out in the TLS
+handshake is `tls` and `timeout`. A reason carries whose fault it is, what the next login may do, and a remedy.
+
+## Whose fault
+
+{{blames}}
+
+`timeout`, `reset` and `closed` are the network's fault up to and including the TLS handshake, and the server's
+afterwards: it had accepted the connection.
+
+## What the next login may do
+
+{{retries}}
+
+A refusal of the credential counts for the account on all its endpoints; a protocol that is switched off, or a fault of
+the server, for that protocol alone. Probes without login go on in any case.
+
+## The reasons
+
+{{reasons}}
+"""
+
+
+def metrics() -> str:
+    """docs/metrics.md."""
+    families = [(f"`{_exposed(f.metric)}`", f.metric.type, code(f.labels), f.metric.documentation) for f in FAMILIES]
+    phases = [
+        (f"`{phase}`", code([CHECK_OF_PHASE[phase]]) if phase in CHECK_OF_PHASE else "", PHASES[phase])
+        for phase in Phase
+    ]
+    own = [
+        (f"`{_exposed(m)}`", m.type, code(_labels(m)), m.documentation) for m in ExporterMetrics().registry.collect()
+    ]
+    return METRICS.format(
+        families=table(("metric", "type", "further labels", "meaning"), families),
+        phases=table(("phase", "check", "what is timed"), phases),
+        own=table(("metric", "type", "labels", "meaning"), sorted(own)),
+    )
+
+
+def _exposed(metric: Metric) -> str:
+    return f"{metric.name}_total" if metric.type == "counter" else metric.name
+
+
+def _labels(metric: Metric) -> Iterable[str]:
+    return dict.fromkeys(label for sample in metric.samples for label in sample.labels if label != "le")
+
+
+def reasons() -> str:
+    """docs/reasons.md."""
+    sections = [
+        f"### {reason}\n\n{reason.remedy}\n\nBlame: `{reason.blame}` · Retry: `{reason.retry}`"
+        for reason in Reason
+        if reason is not Reason.OK
+    ]
+    return REASONS.format(
+        blames=table(("blame", "who"), ((f"`{blame}`", BLAMES[blame]) for blame in Blame)),
+        retries=table(("retry", "what happens"), ((f"`{retry}`", RETRIES[retry]) for retry in Retry)),
+        reasons="\n\n".join(sections),
+    )
+
+
+def main() -> int:
+    """Write the files, or with --check name those that are not current."""
+    stale = []
+    for name, text in (("metrics.md", metrics()), ("reasons.md", reasons())):
+        path = DOCS / name
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(name)
+        if "--check" not in sys.argv:
+            path.write_text(text, encoding="utf-8")
+    if stale and "--check" in sys.argv:
+        sys.stderr.write(f"not current: {', '.join(f'docs/{name}' for name in stale)}; run `make docs`\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

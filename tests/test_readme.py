@@ -1,0 +1,61 @@
+"""What the README shows works as it stands there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter.config import load
+from exporter.metrics import FAMILIES
+from tests.servers.process import find_program
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+
+
+def block(word: str) -> str:
+    """The YAML block that holds this word."""
+    found: list[str] = [text for text in BLOCKS if word in text]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_the_configuration_is_valid(tmp_path: Path) -> None:
+    """Taken as it is, it loads."""
+    path = tmp_path / "gmail.yml"
+    path.write_text(block("endpoints:"), "utf-8")
+    assert set(load(path, {}).endpoints) == {"imap", "mx"}
+
+
+def test_prometheus_takes_the_scrape_configuration_and_the_rule(tmp_path: Path) -> None:
+    """By promtool's own judgement."""
+    promtool = find_program("promtool", "prometheus")
+    for word, command in (("scrape_configs:", "config"), ("alert:", "rules")):
+        path = tmp_path / f"{command}.yml"
+        path.write_text(block(word), "utf-8")
+        checked = subprocess.run([promtool, "check", command, str(path)], capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"\bgmail_[a-z_]+", README))))
+def test_every_metric_that_is_named_exists(name: str) -> None:
+    """In the README's text and in its examples."""
+    assert name in {family.metric.name for family in FAMILIES}
+
+
+def test_every_link_leads_somewhere() -> None:
+    """Links to files of this repository."""
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", README):
+        assert (ROOT / link).is_file(), link
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    """What people are told to type."""
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert set(re.findall(r"\bmake ([a-z]+)", README)) <= set(targets)
+    assert yaml.safe_load(block("scrape_configs:"))
