@@ -26,6 +26,8 @@ def read_secret(reference: SecretRef, environ: Mapping[str, str] = os.environ) -
         if reference.env not in environ:
             raise CredentialUnavailable(f"{place} is not set")
         text = environ[reference.env]
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            raise CredentialUnavailable(f"{place} is not UTF-8 text")  # what os.environ makes of other octets
     else:
         place = f"the file {reference.file}"
         text = _read_file(str(reference.file), place)

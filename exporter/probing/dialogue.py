@@ -8,8 +8,8 @@ is shown. The rules:
 - `Enter` opens a phase, and with it closes the one before;
 - `ReadLine` is answered with a line without its line end, `ReadBytes` with exactly so many bytes, every other step
   with nothing;
-- a dialogue that cannot go on raises a `DialogueError`. After a `Refusal` that leaves the session open, the driver
-  still says goodbye.
+- a dialogue that cannot go on raises a `DialogueError`. Where client and server are still in step, the driver says
+  goodbye even so.
 
     DialogueError
     ├── ProtocolViolation         not an answer of this protocol
@@ -117,7 +117,9 @@ class Protocol:
 
 
 class DialogueError(Exception):
-    """A dialogue cannot go on."""
+    """A dialogue cannot go on. Where the session is still `in_step`, it is ended with a goodbye."""
+
+    in_step = False
 
 
 class ProtocolViolation(DialogueError):
@@ -135,13 +137,19 @@ class StartTLSUnavailable(DialogueError):
 class MechanismUnavailable(DialogueError):
     """The server offers no mechanism that the credential can use."""
 
+    in_step = True
+
 
 class CredentialUnavailable(DialogueError):
     """The secret could not be read."""
 
+    in_step = True
+
 
 class FolderHidden(DialogueError):
     """A folder is not visible to mail clients."""
+
+    in_step = True
 
 
 class Refusal(DialogueError):
@@ -154,7 +162,7 @@ class Refusal(DialogueError):
     def __init__(self, text: bytes, *, temporary: bool | None = None, closing: bool = False) -> None:
         super().__init__(text.decode("utf-8", "backslashreplace"))
         self.temporary = temporary
-        self.closing = closing
+        self.in_step = not closing
 
 
 def read_line() -> Dialogue[bytes]:

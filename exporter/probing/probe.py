@@ -34,7 +34,6 @@ from exporter.probing.dialogue import (
     Protocol,
     ReadBytes,
     ReadLine,
-    Refusal,
     ResponseTooLarge,
     Send,
 )
@@ -149,7 +148,7 @@ class _Run:
                 error = await self.session()
                 if self._failure and self._failure[1] in _LOOK_AGAIN:
                     await self._look_again()
-                elif error is None or (isinstance(error, Refusal) and not error.closing):
+                elif error is None or (isinstance(error, DialogueError) and error.in_step):
                     await self._say_goodbye()
         except TimeoutError:
             self._end_by_deadline()
@@ -178,7 +177,9 @@ class _Run:
         """Close in order, with close_notify where TLS got that far, at most `CLOSING` seconds past the deadline."""
         if self._connection:
             left = deadline - asyncio.get_running_loop().time()
-            await self._connection.close(min(max(left, CLOSING), CLOSING_GRACE))
+            # A server that says too much may go on for ever: it is told goodbye, and its answer is not waited for.
+            flooded = self._failure is not None and self._failure[1] is Reason.RESPONSE_TOO_LARGE
+            await self._connection.close(CLOSING if flooded else min(max(left, CLOSING), CLOSING_GRACE))
 
     def abort(self) -> None:
         """Close whatever is still open."""
@@ -305,7 +306,7 @@ class _Run:
         return error
 
     def _plan(self, connection: Connection) -> Plan:
-        address = connection.local_address()
+        address = connection.local_address().partition("%")[0]  # without the scope of a link-local address
         # RFC 5321 §4.1.3: an address literal is a valid name for a client, and needs no look-up.
         literal = f"[IPv6:{address}]" if ":" in address else f"[{address}]"
         return Plan(

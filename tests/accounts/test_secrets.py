@@ -92,3 +92,10 @@ def test_a_variable_that_is_not_set_is_named() -> None:
     with pytest.raises(CredentialUnavailable) as caught:
         read_secret(SecretRef(env="PASSWORD"), {"OTHER": SENTINEL})
     assert str(caught.value) == "the variable PASSWORD is not set"
+
+
+def test_a_variable_that_is_not_utf_8_is_named() -> None:
+    """Other octets arrive as surrogates, which no protocol can send."""
+    with pytest.raises(CredentialUnavailable) as caught:
+        read_secret(SecretRef(env="PASSWORD"), {"PASSWORD": f"{SENTINEL}\udcff"})
+    assert str(caught.value) == "the variable PASSWORD is not UTF-8 text"

@@ -1,0 +1,362 @@
+"""What all dialogues share: the rules of `exporter.probing.dialogue`, secrets, and any server there may be."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.config import MechanismChoice, Protocol, Role
+from exporter.outcome import Phase, Reason
+from exporter.probing import dialogue
+from exporter.probing.connection import ConnectionClosed
+from exporter.probing.dialogue import (
+    CredentialUnavailable,
+    DialogueError,
+    Enter,
+    Note,
+    Plan,
+    ProtocolViolation,
+    ReadBytes,
+    ReadLine,
+    Refusal,
+    Send,
+    StartTLS,
+)
+from exporter.probing.sasl import Credential, Mechanism
+from tests.probing.transcript import (
+    CLIENT_NAME,
+    PROTOCOLS,
+    SENTINEL,
+    USERNAME,
+    Departure,
+    Transcript,
+    cases,
+    load,
+    octets,
+    parse,
+    replay,
+    talk,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from exporter.probing.dialogue import Dialogue
+
+ALL = [pytest.param(path, id=f"{protocol}-{path.stem}") for protocol in Protocol for path in cases(protocol)]
+
+
+def spellings(credential: Credential) -> list[str]:
+    """Every way in which a session writes a password."""
+    plain = f"\0{credential.username}\0{credential.password}"
+    quoted = credential.password.replace("\\", "\\\\").replace('"', '\\"')
+    return [credential.password, quoted, *(b64encode(text.encode()).decode() for text in (plain, credential.password))]
+
+
+# The rules, in every session
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_greeting_first(path: Path) -> None:
+    """A session opens with the greeting phase, and reads before it writes."""
+    steps = replay(load(path)).steps
+    assert steps[0] == Enter(Phase.GREETING)
+    assert not any(isinstance(step, Send) for step in takewhile(lambda step: not isinstance(step, ReadLine), steps))
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_commands_are_lines(path: Path) -> None:
+    """Everything sent ends in CRLF, and has no other line end and no NUL in it."""
+    for send in replay(load(path)).sent:
+        for text in (send.data, send.shown or send.data):
+            assert re.fullmatch(rb"[^\r\n\0]*\r\n", text)
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_phases_in_order(path: Path) -> None:
+    """Phases come in the order of a session; only the capabilities are asked for again, after STARTTLS."""
+    order = list(Phase)
+    steps = replay(load(path)).steps
+    tls = steps.index(StartTLS()) if StartTLS() in steps else len(steps)
+    for part in (steps[:tls], steps[tls:]):
+        phases = [order.index(step.phase) for step in part if isinstance(step, Enter)]
+        without_starttls = [phase for phase in phases if order[phase] is not Phase.STARTTLS]
+        assert without_starttls == sorted(set(without_starttls))
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_secrets(path: Path) -> None:
+    """A password shows in nothing but what is sent: not in what is shown of it, no repr, no detail."""
+    transcript = load(path)
+    seen = replay(transcript)
+    credential = transcript.plan.login
+    shown = [(send.data if send.shown is None else send.shown).decode() for send in seen.sent]
+    visible = "\n".join([*shown, *map(repr, seen.steps), repr(transcript.plan), repr(seen.observed), seen.detail])
+    if isinstance(credential, Credential):
+        for secret in spellings(credential):
+            assert secret not in visible
+    assert "SENTINEL" not in visible  # the personal part of a link
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_login_attempted(path: Path) -> None:
+    """A login is noted before the first octet of it is sent, and only where one is made."""
+    attempted = False
+    phase = None
+    for step in replay(load(path)).steps:
+        if isinstance(step, Enter):
+            phase = step.phase
+        elif step == Note("login_attempted", value=True):
+            attempted = True
+        elif isinstance(step, Send) and phase is Phase.LOGIN:
+            assert attempted or step.data in (b"bye LOGOUT\r\n", b"QUIT\r\n")
+    assert not attempted or isinstance(load(path).plan.login, Credential)
+
+
+def test_secrets_are_sent() -> None:
+    """The test of secrets can fail: the password is in what is sent."""
+    sent = replay(load(next(path for path in cases(Protocol.POP3) if path.stem == "gmail_2012_login"))).sent
+    assert any(SENTINEL.encode() in send.data for send in sent)
+
+
+# The steps and errors themselves
+
+
+def test_reprs() -> None:
+    """Nothing that carries a secret has it in its repr."""
+    credential = Credential(USERNAME, SENTINEL)
+    carriers = [
+        credential,
+        Mechanism("PLAIN", (SENTINEL.encode(),), client_first=True),
+        Plan(CLIENT_NAME, login=credential),
+        Send(SENTINEL.encode(), b"[redacted]"),
+        Send(SENTINEL.encode()),
+    ]
+    for carrier in carriers:
+        assert type(carrier).__name__ in repr(carrier)
+        assert SENTINEL not in repr(carrier)
+
+
+def read(line: bytes) -> bytes:
+    """What `read_line` makes of a line."""
+    reader = dialogue.read_line()
+    assert next(reader) == ReadLine()
+    with pytest.raises(StopIteration) as caught:
+        reader.send(line)
+    result: bytes = caught.value.value
+    return result
+
+
+def test_read_line() -> None:
+    """A line is read as it came, a NUL in it is a violation that quotes it."""
+    assert read(b"\xff \r x") == b"\xff \r x"
+    with pytest.raises(ProtocolViolation, match=r"^a NUL in 'a\x00b'$"):
+        read(b"a\0b")
+
+
+def test_excerpt() -> None:
+    """An excerpt is the whole line, unescaped, so that redaction finds in it what was sent."""
+    line = f"{'x' * 500} p\"a\\ss'wörd"
+    assert dialogue.excerpt(line.encode()) == f"'{line}'"
+    assert dialogue.excerpt(b"\xff") == r"'\xff'"
+
+
+def test_refusal() -> None:
+    """A refusal has the server's words, whatever octets they are, and says nothing that it was not told."""
+    refusal = Refusal(b"no \xff \xc3\xa4")
+    assert str(refusal) == r"no \xff ä"
+    assert (refusal.temporary, refusal.in_step) == (None, True)
+
+
+def _enter_login(plan: Plan) -> tuple[list[dialogue.Step], Credential | None]:
+    entering = dialogue.enter_login(plan)
+    steps: list[dialogue.Step] = []
+    while True:
+        try:
+            steps.append(next(entering))
+        except StopIteration as end:
+            return steps, end.value
+
+
+def test_enter_login() -> None:
+    """The login phase is entered where there is a login, and only there."""
+    credential = Credential(USERNAME, SENTINEL)
+    assert _enter_login(Plan(CLIENT_NAME)) == ([], None)
+    assert _enter_login(Plan(CLIENT_NAME, login=credential)) == ([Enter(Phase.LOGIN)], credential)
+
+
+@pytest.mark.parametrize("text", ["a\rb", "a\nb", "a\0b", "a\udc80b", "a\n"])
+@pytest.mark.parametrize("which", ["username", "password"])
+def test_unsendable(text: str, which: str) -> None:
+    """A user name or a password that would be more than one argument is not sent, and not told."""
+    credential = Credential(text, SENTINEL) if which == "username" else Credential(USERNAME, text)
+    with pytest.raises(CredentialUnavailable, match="one line of text") as caught:
+        _enter_login(Plan(CLIENT_NAME, login=credential))
+    assert "a" + text[1] not in str(caught.value)
+
+
+# The runner
+
+GREETING = "S: * OK ready\n"
+CAPABILITY = "C: a1 CAPABILITY\nS: * CAPABILITY IMAP4rev1\nS: a1 OK\n"
+LOGOUT = "C: bye LOGOUT\nS: * BYE\nS: bye OK\n"
+
+
+@pytest.mark.parametrize(
+    ("turns", "departure"),
+    [
+        (GREETING + CAPABILITY, "sends b'bye LOGOUT.*' where the transcript has its end"),
+        (GREETING + CAPABILITY + "EOF\n", "sends b'bye LOGOUT.*' where the transcript has EOF"),
+        (GREETING + "C: a1 NOOP\n", "sends b'a1 CAPABILITY.*' where the transcript has C: b'a1 NOOP'"),
+        (GREETING + GREETING, "sends b'a1 CAPABILITY.*' where the transcript has S: "),
+        (CAPABILITY, "waits for a line where the transcript has C: "),
+        (GREETING + "C: a1 CAPABILITY\n", "waits for a line where the transcript has its end"),
+        (GREETING + CAPABILITY + LOGOUT + "S: * OK more\n", "is over where the transcript has S: b'\\* OK more'"),
+        (GREETING + CAPABILITY + LOGOUT + "S!: * OK\n", "is over where the transcript has S!: "),
+        ("S: * BYE\n" + LOGOUT, "is over where the transcript has C: b'bye LOGOUT'"),
+        (
+            GREETING + "C: a1 CAPABILITY\nS: * X {3}\nL: four\n",
+            "waits for 3 octets where the transcript has L: b'four'",
+        ),
+        (GREETING + "C: a1 CAPABILITY\nS: * X {3}\nS: abc\n", "waits for 3 octets where the transcript has S: b'abc'"),
+    ],
+)
+def test_departure(turns: str, departure: str) -> None:
+    """A session that is not the transcript's fails the case, and says where it left it."""
+    with pytest.raises(Departure, match=departure):
+        replay(parse(f"# x\n{turns}expect: logout ok\n", Protocol.IMAP))
+
+
+def test_departure_at_tls() -> None:
+    """A transcript that goes on in the clear where the client starts TLS fails."""
+    turns = GREETING + "C: a1 CAPABILITY\nS: * CAPABILITY IMAP4rev1 STARTTLS\nS: a1 OK\nC: a2 STARTTLS\nS: a2 OK\n"
+    with pytest.raises(Departure, match="starts TLS where the transcript has C: b'a3 CAPABILITY'"):
+        replay(parse(f"# x\nplan: starttls\n{turns}C: a3 CAPABILITY\nexpect: logout ok", Protocol.IMAP))
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("S: * OK\nexpect: logout ok", "line 1: a transcript begins with"),
+        ("# x\nS: * OK", "line 2: no 'expect"),
+        ("# x\nS * OK\nexpect: logout ok", "line 2: not of a transcript: 'S"),
+        ("# x\ndetail: x\nexpect: logout ok", "line 2: not of a transcript: 'detail"),
+        ("# x\nexpect: logout ok\nS: late", "line 3: not of a transcript: 'S"),
+        ("# x\nS: * OK\nplan: login\nexpect: logout ok", "line 3: not of a transcript: 'plan"),
+        ("# x\nplan: log_in\nexpect: logout ok", "not of a plan: log_in"),
+    ],
+)
+def test_format(text: str, mistake: str) -> None:
+    """A file that is not of the format says so."""
+    with pytest.raises(ValueError, match=f"^{re.escape(mistake)}"):
+        parse(text, Protocol.IMAP)
+
+
+def test_octets() -> None:
+    r"""`\xNN` is an octet; other backslashes and all other text are themselves."""
+    assert octets(r"a\x00\xffö\y\x5cx41\\") == b"a\0\xff\xc3\xb6\\y\\x41\\\\"
+
+
+# Any server
+
+
+def spoken(transcript: Transcript) -> list[bytes]:
+    """What the server of a transcript says."""
+    return [turn.data for turn in transcript.turns if turn.speaker in ("S", "S!", "L")]
+
+
+PLANS = st.builds(
+    Plan,
+    st.just(CLIENT_NAME),
+    starttls=st.booleans(),
+    login=st.sampled_from(
+        [None, Credential(USERNAME, SENTINEL), Credential("pröbe", 'p"a\\ss wörd'), CredentialUnavailable("x")]
+    ),
+    mechanism=st.sampled_from(MechanismChoice),
+    folders=st.lists(st.sampled_from(Role), unique=True, max_size=3).map(tuple),
+)
+
+LINES = {protocol: sorted({line for path in cases(protocol) for line in spoken(load(path))}) for protocol in Protocol}
+"""Everything that the servers of the transcripts say."""
+
+SESSIONS = {
+    protocol: [(transcript.plan, spoken(transcript)) for transcript in map(load, cases(protocol))]
+    for protocol in Protocol
+}
+
+
+def any_line(protocol: Protocol) -> st.SearchStrategy[bytes]:
+    """A line of a server: one of the transcripts', such a line with octets replaced, or any octets but LF."""
+    known = st.sampled_from(LINES[protocol])
+    anything = st.binary(max_size=40).map(lambda octets: octets.replace(b"\n", b"\r"))
+    cut = st.builds(lambda line, at, some: line[:at] + some + line[at + 1 :], known, st.integers(0, 60), anything)
+    return st.one_of(known, anything, cut)
+
+
+def check(protocol: Protocol, sent: list[Send], error: Exception | None) -> None:
+    """Whatever a server says, a dialogue ends as it may, and sends only commands."""
+    assert error is None or isinstance(error, (DialogueError, ConnectionClosed))
+    for send in sent:
+        assert re.fullmatch(rb"[^\r\n\0]*\r\n", send.data), protocol
+
+
+@pytest.mark.parametrize("protocol", Protocol)
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), plan=PLANS)
+def test_any_server(protocol: Protocol, plan: Plan, data: st.DataObject) -> None:
+    """A dialogue with a server that says anything ends in order."""
+    check(protocol, *talk(protocol, plan, data.draw(st.lists(any_line(protocol), max_size=25))))
+
+
+@pytest.mark.parametrize("protocol", Protocol)
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_any_departure(protocol: Protocol, data: st.DataObject) -> None:
+    """A dialogue with a server that leaves the path of a transcript somewhere ends in order."""
+    plan, lines = data.draw(st.sampled_from(SESSIONS[protocol]))
+    at = data.draw(st.integers(0, len(lines)))
+    skipped = data.draw(st.integers(0, 2))
+    others = data.draw(st.lists(any_line(protocol), max_size=3))
+    check(protocol, *talk(protocol, plan, [*lines[:at], *others, *lines[at + skipped :]]))
+
+
+@pytest.mark.parametrize("protocol", Protocol)
+def test_sessions_are_talked_to_their_end(protocol: Protocol) -> None:
+    """The property tests start from real sessions: undisturbed, they go to where the transcripts go."""
+    for transcript in map(load, cases(protocol)):
+        if Reason.STARTTLS_INJECTION in transcript.expected["expect"]:
+            continue  # what makes it one is the transport's to see
+        sent, error = talk(protocol, transcript.plan, spoken(transcript))
+        expected = [turn.data + b"\r\n" for turn in transcript.turns if turn.speaker == "C"]
+        assert [send.data for send in sent] == expected[: len(sent)]
+        assert error is not None or len(sent) == len(expected)
+
+
+def conversation(protocol: Protocol, lines: list[bytes]) -> Dialogue[None]:
+    """A dialogue that has read `lines`, or as many of them as it asked for."""
+    talking = PROTOCOLS[protocol].converse(Plan(CLIENT_NAME))
+    step = next(talking)
+    for line in lines:
+        while not isinstance(step, (ReadLine, ReadBytes)):
+            step = talking.send(None)
+        step = talking.send(line)
+    return talking
+
+
+@pytest.mark.parametrize(
+    ("protocol", "opening", "line"),
+    [
+        (Protocol.IMAP, [b"* OK"], b"* 1 EXISTS"),
+        (Protocol.POP3, [b"+OK", b"+OK"], b"X-MORE"),
+        (Protocol.SMTP, [], b"220-more"),
+    ],
+)
+def test_endless_answer(protocol: Protocol, opening: list[bytes], line: bytes) -> None:
+    """An answer without an end is read on: to bound it is the driver's task."""
+    assert conversation(protocol, [*opening, *[line] * 10_000]).send(line) == ReadLine()

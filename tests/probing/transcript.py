@@ -1,0 +1,339 @@
+r"""Transcripts of sessions, `tests/transcripts/PROTOCOL/CASE.txt`, and the runner that replays them.
+
+    # what the case shows
+    plan: starttls login folders=inbox,sent mechanism=plain password=with\x20space
+    S: a line of the server, without its CRLF
+    C: exactly what the client must send, without its CRLF
+    S!: a line that the server sends before it was asked: the client need not have read it when it next writes
+    L: octets of the server that are counted and not a line: what a literal announced
+    TLS
+    EOF
+    expect: PHASE REASON
+
+`TLS` is where both sides secure the connection, `EOF` where the server closes it. `\xNN` is an octet; no other
+backslash means anything. What else is expected follows `expect`, in any order and as needed: `detail`, `capabilities`,
+`folders` (`inbox=3 sent=hidden`), `logout` (the reason why the goodbye failed) and `throttled: yes`. A goodbye that
+fails without `logout` saying so, or a server that throttles without `throttled` saying so, fails the case.
+
+The runner performs the steps of a dialogue as `exporter.probing.probe` does, and is strict: what the client sends must
+be what the transcript has there, a client that waits for a server that has nothing more to say is an error, and so is
+a line that is left over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from exporter.config import MechanismChoice, Role
+from exporter.config import Protocol as ProtocolName
+from exporter.outcome import Observed, Phase, Reason
+from exporter.probing import imap, pop3, smtp
+from exporter.probing.classify import classify, describe
+from exporter.probing.connection import ConnectionClosed, PlaintextInjected
+from exporter.probing.dialogue import (
+    CredentialUnavailable,
+    Dialogue,
+    DialogueError,
+    Enter,
+    Note,
+    Plan,
+    ReadBytes,
+    ReadLine,
+    Send,
+    StartTLS,
+    Step,
+)
+from exporter.probing.redact import redact, secrets_of
+from exporter.probing.sasl import Credential
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+DIRECTORY: Final = Path(__file__).parents[1] / "transcripts"
+CLIENT_NAME: Final = "[192.0.2.1]"
+USERNAME: Final = "probe@gmail.com"
+SENTINEL: Final = "sentinelsentinel"
+"""The password where a transcript names none. It has the shape of an app password."""
+
+PROTOCOLS: Final = {
+    ProtocolName.IMAP: imap.PROTOCOL,
+    ProtocolName.POP3: pop3.PROTOCOL,
+    ProtocolName.SMTP: smtp.PROTOCOL,
+}
+
+_EXPECTATIONS = frozenset({"expect", "detail", "capabilities", "folders", "logout", "throttled"})
+_TURN = re.compile(r"(?P<speaker>C|S!?|L):(?: (?P<text>.*))?|(?P<event>TLS|EOF)")
+
+
+class Departure(AssertionError):
+    """The session did not go as its transcript says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One line of a transcript: who speaks (`C`, `S`, `S!`, `L`) and what, or what happens (`TLS`, `EOF`)."""
+
+    speaker: str
+    data: bytes
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.speaker}: {self.data!r} (line {self.number})"
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A session as it must go: what the client is asked to do, the turns, and what is to be seen of it."""
+
+    protocol: ProtocolName
+    plan: Plan
+    turns: tuple[Turn, ...]
+    expected: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a session showed: where and why it ended, what was noted, and every step that the dialogue asked for."""
+
+    phase: Phase = Phase.GREETING
+    reason: Reason = Reason.OK
+    detail: str = ""
+    observed: Observed = field(default_factory=Observed)
+    steps: list[Step] = field(default_factory=list)
+
+    @property
+    def sent(self) -> list[Send]:
+        """Everything that the client wrote, in order."""
+        return [step for step in self.steps if isinstance(step, Send)]
+
+    def facts(self) -> dict[str, str]:
+        """The same in the words of a transcript's expectations."""
+        observed = self.observed
+        folders = [f"{folder.role}={folder.messages if folder.visible else 'hidden'}" for folder in observed.folders]
+        return {
+            "expect": f"{self.phase} {self.reason}",
+            "detail": self.detail,
+            "capabilities": " | ".join(observed.capabilities),
+            "folders": " ".join(folders),
+            "logout": observed.logout or "",
+            "throttled": "yes" if observed.throttled else "",
+        }
+
+
+class Conversation:
+    """What the server says, turn by turn; `finish` when the session is over."""
+
+    def __init__(self, turns: Sequence[Turn]) -> None:
+        self._turns = deque(turns)
+        self._early: deque[Turn] = deque()
+
+    def send(self, data: bytes) -> None:
+        """Take what the client sends."""
+        while self._turns and self._turns[0].speaker == "S!":
+            self._early.append(self._turns.popleft())
+        if not self._turns or self._turns[0].speaker != "C":
+            raise Departure(f"the client sends {data!r} where the transcript has {self._next()}")
+        turn = self._turns.popleft()
+        if data != turn.data + b"\r\n":
+            raise Departure(f"the client sends {data!r} where the transcript has {turn}")
+
+    def read_line(self) -> bytes:
+        """Return the server's next line."""
+        source = self._early or self._turns
+        if not source or source[0].speaker not in ("S", "S!", "EOF"):
+            raise Departure(f"the client waits for a line where the transcript has {self._next()}")
+        turn = source.popleft()
+        if turn.speaker == "EOF":
+            raise ConnectionClosed("the server closed the connection")
+        return turn.data
+
+    def read_bytes(self, count: int) -> bytes:
+        """Return `count` octets of the server that are no line."""
+        if self._turns and self._turns[0].speaker == "EOF":
+            self._turns.popleft()
+            raise ConnectionClosed("the server closed the connection")
+        if not self._turns or self._turns[0].speaker != "L" or len(self._turns[0].data) != count:
+            raise Departure(f"the client waits for {count} octets where the transcript has {self._next()}")
+        return self._turns.popleft().data
+
+    def start_tls(self) -> None:
+        """Secure the connection; plaintext that came too early is an injection."""
+        while self._turns and self._turns[0].speaker == "S!":
+            self._early.append(self._turns.popleft())
+        if self._early:
+            octets = sum(len(turn.data) + 2 for turn in self._early)
+            self._early.clear()
+            raise PlaintextInjected(f"{octets} octets of plaintext came before the TLS handshake")
+        if not self._turns or self._turns[0].speaker != "TLS":
+            raise Departure(f"the client starts TLS where the transcript has {self._next()}")
+        self._turns.popleft()
+
+    def finish(self) -> None:
+        """Check that nothing is left to be said."""
+        if self._early or self._turns:
+            raise Departure(f"the session is over where the transcript has {self._next()}")
+
+    def _next(self) -> str:
+        return str((*self._early, *self._turns, "its end")[0])
+
+
+def cases(protocol: ProtocolName) -> list[Path]:
+    """The transcripts of a protocol."""
+    return sorted((DIRECTORY / protocol).glob("*.txt"))
+
+
+def load(path: Path) -> Transcript:
+    """Read a transcript; its directory is named for the protocol.
+
+    Raises:
+        ValueError: a line that is not of the format, with its number.
+    """
+    return parse(path.read_text(encoding="utf-8"), ProtocolName(path.parent.name))
+
+
+def parse(text: str, protocol: ProtocolName) -> Transcript:
+    """Read the text of a transcript.
+
+    Raises:
+        ValueError: a line that is not of the format, with its number.
+    """
+    plan = Plan(CLIENT_NAME)
+    turns: list[Turn] = []
+    expected = {"logout": "", "throttled": ""}
+    first, *lines = text.splitlines()
+    if not re.match(r"# \S", first):
+        raise ValueError("line 1: a transcript begins with '# ' and what it shows")
+    for number, line in enumerate(lines, 2):
+        key, _, value = line.partition(": ")
+        if "expect" not in expected and (turn := _TURN.fullmatch(line)):
+            turns.append(Turn(turn["speaker"] or turn["event"], octets(turn["text"] or ""), number))
+        elif key == "plan" and not turns:
+            plan = read_plan(value)
+        elif key in _EXPECTATIONS and (key == "expect" or "expect" in expected):
+            expected[key] = value
+        else:
+            raise ValueError(f"line {number}: not of a transcript: {line!r}")
+    if "expect" not in expected:
+        raise ValueError(f"line {len(lines) + 1}: no 'expect: PHASE REASON'")
+    return Transcript(protocol, plan, tuple(turns), expected)
+
+
+def read_plan(words: str) -> Plan:
+    """Read the words that follow `plan:`."""
+    settings = {key: value for key, _, value in (word.partition("=") for word in words.split())}
+    plan = Plan(
+        CLIENT_NAME,
+        starttls="starttls" in settings,
+        mechanism=MechanismChoice(settings.get("mechanism", "auto")),
+        folders=tuple(Role(role) for role in settings.get("folders", "").split(",") if role),
+    )
+    if unknown := settings.keys() - {"starttls", "login", "mechanism", "folders", "username", "password"}:
+        raise ValueError(f"not of a plan: {', '.join(unknown)}")
+    match settings.get("login"):
+        case None:
+            return plan
+        case "unavailable":
+            return replace(plan, login=CredentialUnavailable("the file /run/secrets/ops is empty"))
+        case _:
+            username = octets(settings.get("username", USERNAME)).decode()
+            return replace(plan, login=Credential(username, octets(settings.get("password", SENTINEL)).decode()))
+
+
+def octets(text: str) -> bytes:
+    r"""The octets of a text: UTF-8, and `\xNN` for any one octet."""
+    pieces = re.split(r"\\x([0-9a-f]{2})", text)
+    return b"".join(bytes.fromhex(piece) if index % 2 else piece.encode() for index, piece in enumerate(pieces))
+
+
+def replay(transcript: Transcript) -> Seen:
+    """Hold the session of a transcript, its goodbye included.
+
+    Raises:
+        Departure: it did not go as the transcript says.
+    """
+    seen = Seen()
+    conversation = Conversation(transcript.turns)
+    protocol = PROTOCOLS[transcript.protocol]
+    login = transcript.plan.login
+    error: Exception | None = None
+    try:
+        _drive(protocol.converse(transcript.plan), conversation, seen)
+    except Departure:
+        raise
+    except Exception as failure:  # noqa: BLE001 (classification is total)
+        error = failure
+        seen.reason = classify(error, seen.phase, transcript.protocol)
+        seen.detail = redact(describe(error), secrets_of(login) if isinstance(login, Credential) else ())
+    if error is None or (isinstance(error, DialogueError) and error.in_step):
+        _say_goodbye(protocol.goodbye(), conversation, seen, transcript.protocol)
+    conversation.finish()
+    return seen
+
+
+def _say_goodbye(goodbye: Dialogue[None], conversation: Conversation, seen: Seen, protocol: ProtocolName) -> None:
+    """Hold the goodbye; where it fails that is noted, and changes neither the phase nor the reason of a failure."""
+    if seen.reason is Reason.OK:
+        seen.phase = Phase.LOGOUT
+    try:
+        _drive(goodbye, conversation, seen)
+    except Departure:
+        raise
+    except Exception as error:  # noqa: BLE001 (classification is total)
+        seen.observed = replace(seen.observed, logout=classify(error, Phase.LOGOUT, protocol))
+
+
+def _drive(dialogue: Dialogue[None], conversation: Conversation, seen: Seen) -> None:
+    answer: bytes | None = None
+    while True:
+        try:
+            step = dialogue.send(answer)
+        except StopIteration:
+            return
+        answer = None
+        seen.steps.append(step)
+        match step:
+            case ReadLine():
+                answer = conversation.read_line()
+            case ReadBytes(count):
+                answer = conversation.read_bytes(count)
+            case Send(data):
+                conversation.send(data)
+            case Enter(phase):
+                seen.phase = phase
+            case Note(name, value):
+                seen.observed = replace(seen.observed, **{name: value})
+            case StartTLS():
+                seen.phase = Phase.TLS
+                conversation.start_tls()
+
+
+def talk(protocol: ProtocolName, plan: Plan, lines: Sequence[bytes]) -> tuple[list[Send], Exception | None]:
+    """Let a dialogue and its goodbye read `lines`, whatever it sends; return that, and what ended it.
+
+    Where octets are to be read, the next line is cut or repeated to their number. After the last line the server
+    closes.
+    """
+    rest = iter(lines)
+    sent: list[Send] = []
+    for dialogue in (PROTOCOLS[protocol].converse(plan), PROTOCOLS[protocol].goodbye()):
+        answer: bytes | None = None
+        try:
+            while True:
+                step = dialogue.send(answer)
+                answer = None
+                if isinstance(step, Send):
+                    sent.append(step)
+                elif isinstance(step, (ReadLine, ReadBytes)):
+                    if (answer := next(rest, None)) is None:
+                        raise ConnectionClosed("the server closed the connection")
+                    if isinstance(step, ReadBytes):
+                        answer = ((answer or b"x") * step.count)[: step.count]
+        except StopIteration:
+            continue
+        except Exception as error:  # noqa: BLE001 (the test looks at it)
+            return sent, error
+    return sent, None
