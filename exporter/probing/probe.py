@@ -227,8 +227,9 @@ class _Run:
         """Perform the steps of a dialogue; raise what it raises, and what the connection does."""
         answer: bytes | None = None
         asked_at = connection.received
+        steps = count(1)
         try:
-            for number in count(1):
+            while True:
                 step = dialogue.send(answer)
                 answer = None
                 if isinstance(step, ReadLine):
@@ -252,7 +253,7 @@ class _Run:
                         return
                 if connection.received - asked_at > MAX_REPLY or connection.received > MAX_SESSION:
                     raise ResponseTooLarge(f"{connection.received - asked_at} octets in answer to one command")
-                await _breathe(number)
+                await _breathe(next(steps))
         except StopIteration:
             self._clock.leave(connection.received_at)
 
