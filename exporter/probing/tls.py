@@ -22,13 +22,23 @@ class AuthoritiesUnreadable(Exception):
     """The file of `tls.ca_file` cannot be read any more: nothing can be verified."""
 
 
-@lru_cache(maxsize=256)
 def context(tls: Tls) -> ssl.SSLContext:
     """Return the client context of a TLS configuration; shared, since building one costs 30 ms.
 
     Raises:
         AuthoritiesUnreadable: its file was there when the configuration was read, and is no more.
     """
+    if tls.ca_file is None:
+        return _build(tls, None)
+    try:
+        state = tls.ca_file.stat()
+    except OSError as error:
+        raise AuthoritiesUnreadable(f"{tls.ca_file}: {error.strerror}") from None
+    return _build(tls, (state.st_mtime_ns, state.st_size, state.st_ino))  # a renewed file is read anew
+
+
+@lru_cache(maxsize=256)
+def _build(tls: Tls, _version: tuple[int, ...] | None) -> ssl.SSLContext:
     try:
         made = ssl.create_default_context(cafile=None if tls.ca_file is None else str(tls.ca_file))
     except OSError as error:

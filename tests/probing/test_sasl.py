@@ -67,4 +67,4 @@ def test_repr() -> None:
         mechanism = choose(MechanismChoice.AUTO, [name], CREDENTIAL)
         assert name in repr(mechanism)
         assert CREDENTIAL.password not in repr(mechanism)
-    assert repr(CREDENTIAL) == "Credential(username='probe@gmail.com')"
+    assert repr(CREDENTIAL) == "Credential(username='probe@gmail.com', is_token=False)"

@@ -1,0 +1,383 @@
+"""One connection, on real sockets and both event loops: pieces, limits, ends, and the upgrade to TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.probing.connection import Connection, ConnectionClosed, PlaintextInjected, connect
+from exporter.probing.dialogue import MAX_LINE, ResponseTooLarge
+from tests.probing.conftest import HAS_IPV6, Belongings
+from tests.servers import acts
+
+if TYPE_CHECKING:
+    from tests.conftest import StartScripted
+    from tests.probing.conftest import Fill
+    from tests.servers.authority import Authority
+    from tests.servers.scripted import Behaviour, ScriptedServer, Security, Session
+
+ANY_BUFFER = 512 << 10
+"""Octets that a flood may at most put into the buffer: the mark where reading stops, and what a loop reads at once."""
+
+
+async def open_to(server: ScriptedServer, authority: Authority) -> Connection:
+    """A connection to the server, in TLS where the server speaks it."""
+    connection = await connect("127.0.0.1", server.port)
+    if server.security == "tls":
+        await connection.start_tls(authority.client_context, "localhost")
+    return connection
+
+
+def cut(data: bytes, places: Sequence[int]) -> list[bytes]:
+    """The pieces of `data`, cut at these places."""
+    edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+    return [data[start:end] for start, end in pairwise(edges)]
+
+
+async def feed(connection: Connection, pieces: Sequence[bytes]) -> None:
+    """Let the pieces arrive one after another, each after a turn of the event loop."""
+    for piece in pieces:
+        await asyncio.sleep(0)
+        connection.data_received(piece)
+
+
+LINES = st.binary(max_size=40).filter(lambda text: b"\n" not in text and not text.endswith(b"\r"))
+ENDS = st.sampled_from([b"\r\n", b"\n"])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    content=st.lists(st.tuples(LINES, ENDS, st.binary(max_size=30)), min_size=1, max_size=6),
+    places=st.lists(st.integers(min_value=0), max_size=20),
+)
+async def test_any_pieces(content: list[tuple[bytes, bytes, bytes]], places: list[int]) -> None:
+    """Lines and counted octets come out the same whatever pieces they arrive in; CRLF and a bare LF both end a line."""
+    connection = Connection()
+    data = b"".join(line + end + octets for line, end, octets in content)
+    feeding = asyncio.create_task(feed(connection, cut(data, places)))
+    for line, _, octets in content:
+        assert await connection.read_line() == line
+        assert await connection.read_bytes(len(octets)) == octets
+    await feeding
+    assert connection.received == len(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [(b"\r\n", b""), (b"\n", b""), (b"a\r\r\n", b"a\r"), (b"a\rb\n", b"a\rb"), (b"\0\xff\r\n", b"\0\xff")],
+)
+async def test_line_ends(data: bytes, line: bytes) -> None:
+    """One CR at most belongs to the line end, and every other octet to the line."""
+    connection = Connection()
+    connection.data_received(data)
+    assert await connection.read_line() == line
+
+
+@settings(max_examples=20, deadline=None)
+@given(places=st.lists(st.integers(min_value=0), max_size=4))
+async def test_longest_line(places: list[int]) -> None:
+    """A line of exactly the limit, its end included, is read; what follows it does not matter."""
+    connection = Connection()
+    data = b"x" * (MAX_LINE - 2) + b"\r\n" + b"y" * MAX_LINE
+    feeding = asyncio.create_task(feed(connection, cut(data, places)))
+    assert await connection.read_line() == b"x" * (MAX_LINE - 2)
+    await feeding
+
+
+@settings(max_examples=20, deadline=None)
+@given(places=st.lists(st.integers(min_value=0), max_size=4))
+async def test_line_too_long(places: list[int]) -> None:
+    """A line of one octet more is too large, in whatever pieces it comes."""
+    connection = Connection()
+    feeding = asyncio.create_task(feed(connection, cut(b"x" * (MAX_LINE - 1) + b"\r\n", places)))
+    with pytest.raises(ResponseTooLarge, match=f"a line of more than {MAX_LINE} octets"):
+        await connection.read_line()
+    await feeding
+
+
+@pytest.mark.parametrize("security", ["none", "tls"])
+async def test_endless_line(scripted: StartScripted, authority: Authority, security: Security) -> None:
+    """An endless line ends at once, and no more of it is taken in than the buffer may hold."""
+    server = await scripted(acts.endless_line, security=security)
+    connection = await open_to(server, authority)
+    started = time.monotonic()
+    with pytest.raises(ResponseTooLarge):
+        await connection.read_line()
+    assert time.monotonic() - started < 1
+    await asyncio.sleep(0.1)
+    assert len(connection._buffer) <= ANY_BUFFER
+    received = connection.received
+    await asyncio.sleep(0.1)
+    assert connection.received == received
+    await connection.close(0.1)
+    assert connection.received == received
+
+
+@pytest.mark.parametrize("security", ["none", "tls"])
+async def test_reading_resumes(scripted: StartScripted, authority: Authority, security: Security) -> None:
+    """A reader that comes late stops the sender, not the memory; then it gets all of it, in order."""
+    lines = [b"line %d" % number for number in range(200_000)]
+    server = await scripted(acts.in_order(acts.say(b"\r\n".join(lines) + b"\r\n"), acts.silence), security=security)
+    connection = await open_to(server, authority)
+    await asyncio.sleep(0.1)
+    assert 0 < len(connection._buffer) <= ANY_BUFFER
+    for line in lines:
+        assert await connection.read_line() == line
+    connection.abort()
+
+
+@pytest.mark.parametrize("security", ["none", "tls"])
+@pytest.mark.parametrize("act", [acts.close, acts.truncate], ids=["close", "truncate"])
+@pytest.mark.parametrize("said", [b"", b"half a li"])
+async def test_end(
+    scripted: StartScripted, authority: Authority, security: Security, act: Behaviour, said: bytes
+) -> None:
+    """Whole lines are read first; then the end is told at every read, with close_notify or without, mid-line too."""
+    server = await scripted(acts.in_order(acts.say(b"whole\r\n" + said), act), security=security)
+    connection = await open_to(server, authority)
+    assert await connection.read_line() == b"whole"
+    for _ in range(2):
+        with pytest.raises(ConnectionClosed, match="the server closed the connection"):
+            await connection.read_line()
+    with pytest.raises(ConnectionClosed):
+        await connection.read_bytes(len(said) + 1)
+    assert await connection.read_bytes(len(said)) == said
+    await connection.close(1)
+
+
+@pytest.mark.parametrize("security", ["none", "tls"])
+async def test_reset(scripted: StartScripted, authority: Authority, security: Security) -> None:
+    """A reset is told as such, and not as an end."""
+    server = await scripted(acts.reset, security=security)
+    connection = await open_to(server, authority)
+    with pytest.raises(ConnectionResetError):
+        await connection.read_line()
+    connection.write(b"too late\r\n")
+    await connection.close(1)
+
+
+@pytest.mark.parametrize("security", ["none", "tls"])
+@pytest.mark.parametrize("abort", [False, True])
+async def test_use_after_close(scripted: StartScripted, authority: Authority, security: Security, abort: bool) -> None:
+    """After `close`, and after `abort`, a write goes nowhere and a read fails, at once."""
+    server = await scripted(acts.silence, security=security)
+    connection = await open_to(server, authority)
+    if abort:
+        connection.abort()
+    else:
+        await connection.close(1)
+    connection.write(b"too late\r\n")
+    async with asyncio.timeout(1):
+        with pytest.raises(ConnectionClosed):
+            await connection.read_line()
+    await server.wait_idle()
+    assert server.received == [b""]
+
+
+@pytest.mark.parametrize("security", ["none", "tls"])
+async def test_read_while_closing(scripted: StartScripted, authority: Authority, security: Security) -> None:
+    """A read that waits when the connection is dropped ends too."""
+    server = await scripted(acts.silence, security=security)
+    connection = await open_to(server, authority)
+    reading = asyncio.create_task(connection.read_line())
+    await asyncio.sleep(0.01)
+    connection.abort()
+    async with asyncio.timeout(1):
+        with pytest.raises(ConnectionClosed):
+            await reading
+
+
+async def test_start_tls(scripted: StartScripted, authority: Authority) -> None:
+    """The upgrade happens in place: what is said before it is plain, what comes after it is not."""
+
+    async def upgrade(session: Session) -> None:
+        await session.write(b"before\r\n")
+        assert await session.read_line() == b"upgrade\r\n"
+        await session.start_tls()
+        await session.write(b"after\r\n")
+        assert await session.read_line() == b"secret\r\n"
+
+    server = await scripted(upgrade, security="starttls")
+    connection = await connect("127.0.0.1", server.port)
+    assert await connection.read_line() == b"before"
+    connection.write(b"upgrade\r\n")
+    secured = await connection.start_tls(authority.client_context, "localhost")
+    assert secured.version() == "TLSv1.3"
+    assert await connection.read_line() == b"after"
+    connection.write(b"secret\r\n")
+    with pytest.raises(ConnectionClosed):
+        await connection.read_line()
+    await connection.close(1)
+    await server.wait_idle()
+    assert server.close_notify == [True]
+
+
+async def test_plaintext_injected(scripted: StartScripted, authority: Authority) -> None:
+    """What is in the buffer before the upgrade is never taken for encrypted: not one octet of TLS is sent."""
+    server = await scripted(acts.in_order(acts.say(b"220 go\r\n250 evil\r\n"), acts.silence), security="starttls")
+    connection = await connect("127.0.0.1", server.port)
+    assert await connection.read_line() == b"220 go"
+    with pytest.raises(PlaintextInjected, match="10 octets of plaintext"):
+        await connection.start_tls(authority.client_context, "localhost")
+    await connection.close(1)
+    await server.wait_idle()
+    assert server.received == [b""]
+
+
+async def test_start_tls_after_end(scripted: StartScripted, authority: Authority) -> None:
+    """A server that has closed by the time of the upgrade has closed."""
+    server = await scripted(acts.close)
+    connection = await connect("127.0.0.1", server.port)
+    await asyncio.sleep(0.05)
+    with pytest.raises(ConnectionClosed):
+        await connection.start_tls(authority.client_context, "localhost")
+    await connection.close(1)
+
+
+def in_handshake(act: Behaviour) -> Behaviour:
+    """An act in place of the server's side of the handshake."""
+
+    async def begin(session: Session) -> None:
+        await session._reader.read(1)
+        await act(session)
+
+    begin.does_handshake = True  # type: ignore[attr-defined]
+    return begin
+
+
+@pytest.mark.parametrize(
+    ("act", "expected"),
+    [
+        (acts.close, ConnectionClosed),
+        (acts.reset, ConnectionResetError),
+        (acts.in_order(acts.say(b"220 smtp.example.com ESMTP\r\n"), acts.silence), ssl.SSLError),
+    ],
+    ids=["close", "reset", "plain"],
+)
+async def test_handshake_fails(
+    scripted: StartScripted, authority: Authority, act: Behaviour, expected: type[Exception]
+) -> None:
+    """A handshake's end, reset and error are told apart, and closing afterwards waits for nobody."""
+    server = await scripted(in_handshake(act), security="tls")
+    before = Belongings()
+    connection = await connect("127.0.0.1", server.port)
+    with pytest.raises(expected):
+        await connection.start_tls(authority.client_context, "localhost")
+    started = time.monotonic()
+    await connection.close(5)
+    assert time.monotonic() - started < 0.5
+    connection.abort()
+    await before.assert_nothing_left()
+
+
+async def test_handshake_cancelled(scripted: StartScripted, authority: Authority) -> None:
+    """A handshake that is given up leaves no socket behind."""
+    server = await scripted(in_handshake(acts.silence), security="tls")
+    before = Belongings()
+    connection = await connect("127.0.0.1", server.port)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(connection.start_tls(authority.client_context, "localhost"), 0.05)
+    await connection.close(5)
+    connection.abort()
+    await before.assert_nothing_left()
+
+
+@pytest.mark.parametrize("security", ["none", "tls"])
+async def test_close(scripted: StartScripted, authority: Authority, security: Security) -> None:
+    """Closing sends what was written and, in TLS, close_notify; it takes no longer than the server's answer."""
+    server = await scripted(acts.silence, security=security)
+    before = Belongings()
+    connection = await open_to(server, authority)
+    connection.write(b"goodbye\r\n")
+    started = time.monotonic()
+    await connection.close(5)
+    assert time.monotonic() - started < 0.5
+    await server.wait_idle()
+    assert (server.received, server.close_notify) == ([b"goodbye\r\n"], [security == "tls"])
+    await before.assert_nothing_left()
+
+
+async def test_close_unanswered(scripted: StartScripted, authority: Authority) -> None:
+    """A server that never answers close_notify holds up nobody for longer than the grace."""
+    server = await scripted(acts.pause(0.5), security="tls")
+    before = Belongings()
+    connection = await open_to(server, authority)
+    started = time.monotonic()
+    await connection.close(0.2)
+    assert 0.15 < time.monotonic() - started < 0.4
+    await before.assert_nothing_left()
+
+
+@pytest.mark.parametrize("security", ["none", "tls"])
+async def test_abort(scripted: StartScripted, authority: Authority, security: Security) -> None:
+    """Aborting closes at once, and says nothing; a second time, and a close after it, do nothing."""
+    server = await scripted(acts.silence, security=security)
+    before = Belongings()
+    connection = await open_to(server, authority)
+    connection.abort()
+    connection.abort()
+    started = time.monotonic()
+    await connection.close(5)
+    assert time.monotonic() - started < 0.5
+    await server.wait_idle()
+    assert server.close_notify == [False]
+    await before.assert_nothing_left()
+
+
+async def test_never_connected() -> None:
+    """What was never connected has no round-trip time, takes no words, and closes."""
+    connection = Connection()
+    assert connection.tcp_rtt() is None
+    connection.write(b"nowhere")
+    connection.abort()
+    await connection.close(1)
+
+
+async def test_connection_facts(scripted: StartScripted) -> None:
+    """The kernel's round-trip time of loopback is far below 100 ms; the address is that of this side."""
+    server = await scripted(acts.silence, ipv6=True)
+    for address in ["127.0.0.1", *(["::1"] if HAS_IPV6 else [])]:
+        connection = await connect(address, server.port)
+        assert connection.local_address() == address
+        rtt = connection.tcp_rtt()
+        assert rtt is not None
+        assert 0 < rtt < 0.1
+        connection.abort()
+
+
+async def test_times_are_of_arrival(scripted: StartScripted) -> None:
+    """The time of the last octet is when it came, not when somebody came to read it."""
+    server = await scripted(acts.in_order(acts.pause(0.05), acts.say(b"hello\r\n"), acts.silence))
+    asked = time.perf_counter()
+    connection = await connect("127.0.0.1", server.port)
+    await asyncio.sleep(0.25)
+    read = time.perf_counter()
+    assert await connection.read_line() == b"hello"
+    assert asked <= connection.connected_at < connection.received_at
+    assert connection.received_at - connection.connected_at > 0.04
+    assert read - connection.received_at > 0.1
+    connection.abort()
+
+
+async def test_refused(free_port: int) -> None:
+    """A port that nobody listens on refuses."""
+    with pytest.raises(ConnectionRefusedError):
+        await connect("127.0.0.1", free_port)
+
+
+async def test_connect_given_up(free_port: int, fill_backlog: Fill) -> None:
+    """A connect that hangs can be given up, and leaves no socket behind."""
+    fill_backlog("127.0.0.1", free_port)
+    before = Belongings()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await connect("127.0.0.1", free_port)
+    await before.assert_nothing_left()

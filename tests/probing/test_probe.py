@@ -1,0 +1,989 @@
+"""Whole probes of servers that misbehave in every phase: phase and reason, in time, with nothing left open."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import socket
+import ssl
+import time
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from exporter.check import Checker
+from exporter.config import Endpoint, IpFamily, MechanismChoice, Protocol, Role, Security, Tls
+from exporter.metrics import ExporterMetrics
+from exporter.outcome import Folder, Outcome, Phase, Reason, Target
+from exporter.probing.dialogue import CredentialUnavailable
+from exporter.probing.probe import Login, probe
+from exporter.probing.resolve import Address, Resolver
+from exporter.probing.sasl import Credential
+from exporter.schedule import Rhythm, Schedule
+from exporter.store import Store
+from tests.examples import SENTINEL
+from tests.probing.conftest import HAS_IPV6, Belongings
+from tests.servers import acts
+from tests.servers.dialogues import Dialogue, Imap, Pop3, Smtp, Step
+from tests.servers.dns import NameServer
+
+if TYPE_CHECKING:
+    from tests.conftest import StartScripted
+    from tests.probing.conftest import Fill
+    from tests.servers.authority import Authority
+    from tests.servers.scripted import Behaviour, ScriptedServer
+
+SLACK = 0.1
+"""Seconds past its timeout within which a probe has ended: what the product promises."""
+
+SHORT = 0.4
+"""The timeout, in seconds, of probes that are to reach it."""
+
+ENOUGH = 5.0
+"""The timeout of probes that are to end by themselves."""
+
+CREDENTIAL = Credential("probe@example.com", SENTINEL)
+SERVERS: Mapping[str, type[Dialogue]] = {"imap": Imap, "pop3": Pop3, "smtp": Smtp}
+PROTOCOLS = list(SERVERS)
+SECURED = ["tls", "starttls"]
+GOODBYE = {"imap": b"LOGOUT\r\n", "pop3": b"QUIT\r\n", "smtp": b"QUIT\r\n"}
+SECRETS = [
+    SENTINEL.encode(),
+    b64encode(SENTINEL.encode()),
+    b64encode(f"\0{CREDENTIAL.username}\0{SENTINEL}".encode()),
+]
+
+
+@dataclass
+class Probing:
+    """Probes loopback, and sees to it that every probe ends in time."""
+
+    authority: Authority
+    resolver: Resolver
+
+    def target(self, port: int, protocol: str, security: str = "tls", **changes: Any) -> Target:
+        """A target on this port of 127.0.0.1."""
+        values: dict[str, Any] = {
+            "name": f"{protocol}-{security}",
+            "host": "127.0.0.1",
+            "timeout": ENOUGH,
+            "ip_family": IpFamily.IPV4,
+            "tls": Tls(ca_file=self.authority.ca_file, server_name="localhost"),
+            **changes,
+        }
+        endpoint = Endpoint(protocol=Protocol(protocol), port=port, security=Security(security), **values)
+        return Target(endpoint, endpoint.ip_family)
+
+    async def __call__(self, target: Target, login: Login = CREDENTIAL, transcript: list[str] | None = None) -> Outcome:
+        """Probe; a login only where the connection is to be secure, as the configuration has it.
+
+        The promise is of the program and not of a machine that is busy elsewhere: of three attempts one has to keep it.
+        """
+        if target.endpoint.security is Security.NONE:
+            login = None
+        attempts = [await self._timed(target, login, transcript)]
+        while attempts[-1][1] >= target.endpoint.timeout + SLACK and len(attempts) < 3:
+            attempts.append(await self._timed(target, login, transcript))
+        outcome, took = attempts[-1]
+        assert took < target.endpoint.timeout + SLACK
+        assert outcome.duration <= took
+        assert outcome.ended_at >= outcome.started_at
+        return outcome
+
+    async def _timed(self, target: Target, login: Login, transcript: list[str] | None) -> tuple[Outcome, float]:
+        started = time.monotonic()
+        outcome = await probe(target, self.resolver, login, transcript)
+        return outcome, time.monotonic() - started
+
+
+@pytest.fixture
+async def look(authority: Authority) -> AsyncIterator[Probing]:
+    """Call it with a target to probe it."""
+    resolver = Resolver()
+    yield Probing(authority, resolver)
+    await resolver.close()
+
+
+def found(outcome: Outcome) -> tuple[Phase, Reason]:
+    """Where a probe ended, and why."""
+    return outcome.phase, outcome.reason
+
+
+def steps(protocol: str, security: str) -> list[Step]:
+    """The steps of a whole session, in order."""
+    order: list[Step] = ["greeting", "capability", "logout"]
+    if security == "none":
+        return order
+    order = ["tls", "greeting", "capability", "login", "folders", "logout"]
+    if security == "starttls":
+        order = ["greeting", "capability", "starttls", "tls", "login", "folders", "logout"]
+    return [step for step in order if step != "folders" or protocol != "smtp"]
+
+
+def sessions(protocol: str) -> Iterator[tuple[str, Step]]:
+    """Every step under every kind of security."""
+    for security in ("tls", "starttls", "none"):
+        for step in steps(protocol, security):
+            yield security, step
+
+
+def test_steps_are_phases() -> None:
+    """The steps that the tests put acts at are all the phases that follow the connect, in a session of each kind."""
+    assert {step for protocol in PROTOCOLS for _, step in sessions(protocol)} == set(Phase) - {"resolve", "connect"}
+
+
+def assert_secret_kept(server: ScriptedServer) -> None:
+    """Fail where a client has said the password, in any spelling."""
+    assert not [secret for said in server.received for secret in SECRETS if secret in said]
+
+
+# Sessions that go well
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("security", SECURED)
+async def test_success(scripted: StartScripted, look: Probing, protocol: str, security: Any) -> None:
+    """A healthy server: every phase is timed, in order; facts, a proper goodbye, close_notify; nothing stays open."""
+    server = await scripted(SERVERS[protocol](), security=security)
+    before = Belongings()
+    folders = (Role.INBOX, Role.SENT) if protocol == "imap" else ()
+    outcome = await look(look.target(server.port, protocol, security, folders=folders))
+    assert found(outcome) == (Phase.LOGOUT, Reason.OK)
+    assert (outcome.detail, outcome.ok, outcome.up) == ("", True, True)
+    assert list(outcome.phases) == ["resolve", "connect", *steps(protocol, security)]
+    assert all(0 <= seconds < 1 for seconds in outcome.phases.values())
+    observed = outcome.observed
+    assert (observed.address, observed.ip_version, observed.ip_fallback) == ("127.0.0.1", 4, None)
+    assert observed.tcp_rtt is not None
+    assert 0 < observed.tcp_rtt < 0.1
+    assert observed.tls is not None
+    assert observed.tls.version == "TLSv1.3"
+    assert observed.capabilities
+    assert "STARTTLS" not in observed.capabilities
+    assert observed.login_attempted
+    assert observed.logout is None
+    assert (
+        observed.folders
+        == {
+            "imap": (Folder(Role.INBOX, visible=True, messages=3), Folder(Role.SENT, visible=True, messages=3)),
+            "pop3": (Folder(Role.INBOX, visible=True, messages=3),),
+            "smtp": (),
+        }[protocol]
+    )
+    await server.wait_idle()
+    assert (server.connections, server.close_notify) == (1, [True])
+    assert server.received[0].endswith(GOODBYE[protocol])
+    await before.assert_nothing_left()
+
+
+async def test_literal(scripted: StartScripted, look: Probing) -> None:
+    """A name that comes as a literal is read by its octets, line ends and all that looks like protocol included."""
+    folders = (b'(\\Sent) "/" {9}\r\na1 OK {3}', b'(\\Trash) "/" {0}\r\n')
+    server = await scripted(Imap(folders=folders, messages=7), security="tls")
+    outcome = await look(look.target(server.port, "imap", folders=(Role.SENT,)))
+    assert outcome.detail == ""
+    assert outcome.observed.folders == (Folder(Role.SENT, visible=True, messages=7),)
+    await server.wait_idle()
+    assert b'STATUS "a1 OK {3}" (MESSAGES)\r\n' in server.received[0]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("security", ["tls", "starttls", "none"])
+async def test_without_login(scripted: StartScripted, look: Probing, protocol: str, security: Any) -> None:
+    """Without a login the session ends, properly, after the capabilities."""
+    server = await scripted(SERVERS[protocol](), security=security)
+    outcome = await look(look.target(server.port, protocol, security), None)
+    assert found(outcome) == (Phase.LOGOUT, Reason.OK)
+    assert list(outcome.phases) == [
+        "resolve", "connect", *(step for step in steps(protocol, security) if step not in ("login", "folders"))
+    ]  # fmt: skip
+    assert not outcome.observed.login_attempted
+    await server.wait_idle()
+    assert server.close_notify == [security != "none"]
+    assert server.received[0].endswith(GOODBYE[protocol])
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_credential_unavailable(scripted: StartScripted, look: Probing, protocol: str) -> None:
+    """A secret that cannot be read ends the probe where the login would begin; not a word of a login is said."""
+    server = await scripted(SERVERS[protocol](), security="tls")
+    outcome = await look(look.target(server.port, protocol), CredentialUnavailable("/run/secrets/ops: no such file"))
+    assert found(outcome) == (Phase.LOGIN, Reason.CREDENTIAL_UNAVAILABLE)
+    assert outcome.detail == "/run/secrets/ops: no such file"
+    assert outcome.observed.capabilities
+    assert not outcome.observed.login_attempted
+    await server.wait_idle()
+    assert server.close_notify == [True]
+    assert not [word for word in (b"AUTH", b"LOGIN", b"USER", b"PASS") if word in server.received[0]]
+
+
+async def test_greeting_is_timed_from_the_connection(scripted: StartScripted, look: Probing) -> None:
+    """What a server waits before its greeting is the greeting's time, and no other phase's."""
+    server = await scripted(Imap(greeting_delay=0.2), security="tls")
+    outcome = await look(look.target(server.port, "imap"))
+    assert 0.19 < outcome.phases[Phase.GREETING] < 0.3
+    assert sum(seconds for phase, seconds in outcome.phases.items() if phase is not Phase.GREETING) < 0.15
+
+
+# Failures of the connection, at every step
+
+HANDSHAKE_BEGUN = acts.in_order(acts.pause(0.05), acts.drip(b"\x16\x03\x03\x40\x00" + b"\x02" * 100, period=0.05))
+"""The beginning of a record that never ends, for who waits for the server's side of a handshake. At once, it might be
+read together with the reply to STARTTLS, and that would be an injection."""
+
+WAITING: Mapping[str, Behaviour] = {"silence": acts.silence, "drip": acts.drip(b"* ", period=0.05)}
+ENDING: Mapping[str, tuple[Behaviour, Reason]] = {
+    "close": (acts.close, Reason.CLOSED),
+    "truncate": (acts.truncate, Reason.CLOSED),
+    "reset": (acts.reset, Reason.RESET),
+}
+
+
+async def assert_every_step(
+    scripted: StartScripted, look: Probing, protocol: str, act: Behaviour, reason: Reason, seconds: float
+) -> None:
+    """Put the act at every step of every kind of session, all of them at once, and look at what is found."""
+    servers = []
+    for security, step in sessions(protocol):
+        instead = HANDSHAKE_BEGUN if step == "tls" and act is WAITING["drip"] else act
+        server = await scripted(SERVERS[protocol](at={step: instead}), security=security)  # type: ignore[arg-type]
+        servers.append((security, step, server))
+    before = Belongings()
+    probes = [look(look.target(server.port, protocol, security, timeout=seconds)) for security, _, server in servers]
+    outcomes = await asyncio.gather(*probes)
+    for (security, step, server), outcome in zip(servers, outcomes, strict=True):
+        if step == "logout":  # fails nothing
+            assert (security, step, *found(outcome)) == (security, step, Phase.LOGOUT, Reason.OK)
+            assert outcome.observed.logout is reason
+        else:
+            assert (security, step, *found(outcome)) == (security, step, Phase(step), reason)
+            assert outcome.detail
+        reached = steps(protocol, security)
+        assert list(outcome.phases) == ["resolve", "connect", *reached[: reached.index(step) + 1]]
+        assert outcome.observed.login_attempted == (step in ("login", "folders", "logout") and security != "none")
+        await server.wait_idle()
+        if step not in ("login", "folders", "logout"):
+            assert_secret_kept(server)
+    await before.assert_nothing_left()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("act", WAITING)
+async def test_waiting(scripted: StartScripted, look: Probing, protocol: str, act: str) -> None:
+    """Silence, and octets that come one by one and end no line, run into the deadline, in whatever phase."""
+    await assert_every_step(scripted, look, protocol, WAITING[act], Reason.TIMEOUT, SHORT)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("act", ENDING)
+async def test_ending(scripted: StartScripted, look: Probing, protocol: str, act: str) -> None:
+    """A connection that is closed is told from one that is reset, in whatever phase, the handshake included."""
+    started = time.monotonic()
+    await assert_every_step(scripted, look, protocol, *ENDING[act], ENOUGH)
+    assert time.monotonic() - started < ENOUGH / 2
+
+
+async def test_silent_endpoint_keeps_its_phases(scripted: StartScripted, look: Probing) -> None:
+    """The phase that ran into the deadline has taken what was left of it."""
+    server = await scripted(Imap(at={"capability": acts.silence}), security="tls")
+    outcome = await look(look.target(server.port, "imap", timeout=SHORT))
+    assert SHORT * 0.8 < outcome.phases[Phase.CAPABILITY] < SHORT + SLACK
+    assert outcome.detail == "no answer within 0.4 s"
+    await server.wait_idle()
+    assert set(server.close_notify) == {True}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_refused(look: Probing, protocol: str, free_port: int) -> None:
+    """A port that nobody listens on."""
+    before = Belongings()
+    outcome = await look(look.target(free_port, protocol))
+    assert found(outcome) == (Phase.CONNECT, Reason.REFUSED)
+    assert outcome.detail == "Connection refused"
+    assert list(outcome.phases) == ["resolve", "connect"]
+    assert outcome.observed.tcp_rtt is None
+    assert not outcome.up
+    await before.assert_nothing_left()
+
+
+async def test_connect_hangs(look: Probing, free_port: int, fill_backlog: Fill) -> None:
+    """A connect that nobody answers runs into the deadline."""
+    fill_backlog("127.0.0.1", free_port)
+    before = Belongings()
+    outcome = await look(look.target(free_port, "imap", timeout=SHORT))
+    assert found(outcome) == (Phase.CONNECT, Reason.TIMEOUT)
+    await before.assert_nothing_left()
+
+
+async def test_cancelled(scripted: StartScripted, look: Probing) -> None:
+    """A probe that is cancelled ends at once, wherever it is, and leaves nothing open."""
+    servers = [await scripted(Imap(at={step: acts.silence}), security="tls") for step in steps("imap", "tls")]
+    before = Belongings()
+    running = [asyncio.create_task(look(look.target(server.port, "imap"))) for server in servers]
+    await asyncio.sleep(0.2)
+    for task in running:
+        task.cancel()
+    started = time.monotonic()
+    results = await asyncio.gather(*running, return_exceptions=True)
+    assert time.monotonic() - started < 0.2
+    assert all(isinstance(result, asyncio.CancelledError) for result in results)
+    await before.assert_nothing_left()
+
+
+# TLS
+
+BAD_CERTIFICATES = {
+    "expired": Reason.CERTIFICATE_EXPIRED,
+    "not_yet_valid": Reason.CERTIFICATE_NOT_YET_VALID,
+    "wrong_name": Reason.CERTIFICATE_HOSTNAME_MISMATCH,
+    "self_signed": Reason.CERTIFICATE_UNTRUSTED,
+    "no_sni": Reason.TLS_NO_SNI,
+    "old_tls": Reason.TLS_FAILED,
+}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("security", SECURED)
+@pytest.mark.parametrize("kind", BAD_CERTIFICATES)
+async def test_bad_certificate(
+    scripted: StartScripted, look: Probing, authority: Authority, protocol: str, security: Any, kind: str
+) -> None:
+    """Each has its reason; the facts are reported even so, by a second look; no credential is ever sent."""
+    certificate = authority.issue() if kind == "old_tls" else getattr(authority, kind)
+    context = certificate.old_tls_context() if kind == "old_tls" else certificate.context
+    changes: dict[str, Any] = {}
+    if kind == "no_sni":  # Google's servers, asked without a name because the host is an address
+        context, changes = authority.google_context(), {"tls": Tls(ca_file=authority.ca_file)}
+    server = await scripted(SERVERS[protocol](), security=security, context=context)
+    before = Belongings()
+    outcome = await look(look.target(server.port, protocol, security, **changes))
+    assert found(outcome) == (Phase.TLS, BAD_CERTIFICATES[kind])
+    assert outcome.detail
+    facts = outcome.observed.tls
+    assert facts is not None
+    assert facts.not_after == certificate.leaf.not_valid_after_utc.timestamp()
+    assert facts.no_sni == (kind == "no_sni")
+    assert list(outcome.phases)[-1] == "tls"
+    assert not outcome.observed.login_attempted
+    await server.wait_idle(2)
+    assert server.connections == 2
+    assert_secret_kept(server)
+    spoken = {"imap": b"a1 CAPABILITY\r\na2 STARTTLS\r\n", "pop3": b"CAPA\r\nSTLS\r\n"}
+    spoken["smtp"] = b"EHLO [127.0.0.1]\r\nSTARTTLS\r\n"
+    assert server.received == [spoken[protocol] if security == "starttls" else b""] * 2
+    await before.assert_nothing_left()
+
+
+async def test_name_is_sent(scripted: StartScripted, look: Probing, authority: Authority) -> None:
+    """With a name in the configuration, Google's servers have their real certificate for a host that is an address."""
+    server = await scripted(Imap(), security="tls", context=authority.google_context())
+    outcome = await look(look.target(server.port, "imap"))
+    assert outcome.ok
+    assert outcome.observed.tls is not None
+    assert not outcome.observed.tls.no_sni
+
+
+async def test_short_chain(scripted: StartScripted, look: Probing, authority: Authority) -> None:
+    """An intermediate that ends before its leaf is no failure today, and shows."""
+    server = await scripted(Imap(), security="tls", context=authority.short_intermediate.context)
+    outcome = await look(look.target(server.port, "imap"))
+    assert outcome.ok
+    assert outcome.observed.tls is not None
+    assert outcome.observed.tls.chain_not_after < outcome.observed.tls.not_after
+
+
+async def test_min_version(scripted: StartScripted, look: Probing, authority: Authority) -> None:
+    """A server that is too old for the configuration fails, and its certificate shows."""
+    context = authority.issue().old_tls_context(ssl.TLSVersion.TLSv1_2)
+    server = await scripted(Imap(), security="tls", context=context)
+    demand = Tls(ca_file=authority.ca_file, server_name="localhost", min_version="1.3")
+    outcome = await look(look.target(server.port, "imap", tls=demand))
+    assert found(outcome) == (Phase.TLS, Reason.TLS_FAILED)
+    assert outcome.observed.tls is not None
+    assert outcome.observed.tls.version == "TLSv1.2"
+    await server.wait_idle(2)
+    assert_secret_kept(server)
+
+
+async def test_second_look_fails(scripted: StartScripted, look: Probing, authority: Authority) -> None:
+    """Where the second look finds nobody, or runs into the deadline, the first one's reason stands, without facts."""
+    for instead, timeout in ((acts.reset, ENOUGH), (acts.silence, SHORT)):
+        looked: list[None] = []
+
+        async def begin(session: Any, instead: Behaviour = instead, looked: list[None] = looked) -> None:
+            looked.append(None)
+            await (session.start_tls() if len(looked) % 2 else instead(session))
+
+        server = await scripted(Imap(at={"tls": begin}), security="tls", context=authority.expired.context)
+        outcome = await look(look.target(server.port, "imap", timeout=timeout))
+        assert found(outcome) == (Phase.TLS, Reason.CERTIFICATE_EXPIRED)
+        assert outcome.observed.tls is None
+        assert outcome.phases[Phase.TLS] < SHORT / 2
+
+
+async def test_authorities_vanished(
+    scripted: StartScripted, look: Probing, authority: Authority, tmp_path: Path
+) -> None:
+    """A ca_file that has gone since the configuration was read: nothing can be trusted, said so in words."""
+    server = await scripted(Imap(), security="tls")
+    gone = tmp_path / "gone.pem"
+    outcome = await look(look.target(server.port, "imap", tls=Tls(ca_file=gone, server_name="localhost")))
+    assert found(outcome) == (Phase.TLS, Reason.CERTIFICATE_UNTRUSTED)
+    assert outcome.detail == f"{gone}: No such file or directory"
+    assert outcome.observed.tls is not None
+    await server.wait_idle(2)
+    assert_secret_kept(server)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_plain_behind_tls(scripted: StartScripted, look: Probing, protocol: str) -> None:
+    """A server that speaks no TLS where TLS is expected."""
+    greeting = SERVERS[protocol]().greeting + b"\r\n"
+    server = await scripted(acts.in_order(acts.say(greeting), acts.silence))
+    outcome = await look(look.target(server.port, protocol))
+    assert found(outcome) == (Phase.TLS, Reason.TLS_FAILED)
+    assert outcome.detail == "wrong version number"
+    assert outcome.observed.tls is None
+    assert_secret_kept(server)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("security", ["starttls", "none"])
+async def test_tls_behind_plain(scripted: StartScripted, look: Probing, protocol: str, security: str) -> None:
+    """A server that waits for a TLS handshake where a greeting is expected never says anything."""
+    server = await scripted(SERVERS[protocol](), security="tls")
+    outcome = await look(look.target(server.port, protocol, security, timeout=SHORT))
+    assert found(outcome) == (Phase.GREETING, Reason.TIMEOUT)
+
+
+# STARTTLS
+
+
+@pytest.mark.parametrize(
+    ("protocol", "said"),
+    [("imap", b"a1 CAPABILITY\r\n"), ("pop3", b"CAPA\r\n"), ("smtp", b"EHLO [127.0.0.1]\r\n")],
+)
+async def test_starttls_stripped(scripted: StartScripted, look: Probing, protocol: str, said: bytes) -> None:
+    """A server that does not offer STARTTLS is told nothing more, not even goodbye."""
+    server = await scripted(SERVERS[protocol](starttls_offered=False), security="starttls")
+    outcome = await look(look.target(server.port, protocol, "starttls"))
+    assert found(outcome) == (Phase.STARTTLS, Reason.STARTTLS_UNAVAILABLE)
+    await server.wait_idle()
+    assert server.received == [said]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "act", "said"),
+    [
+        ("imap", acts.imap_starttls_injected, b"a1 CAPABILITY\r\na2 STARTTLS\r\n"),
+        ("pop3", acts.pop3_stls_injected, b"CAPA\r\nSTLS\r\n"),
+        ("smtp", acts.smtp_starttls_injected, b"EHLO [127.0.0.1]\r\nSTARTTLS\r\n"),
+    ],
+    ids=PROTOCOLS,
+)
+async def test_starttls_injected(
+    scripted: StartScripted, look: Probing, protocol: str, act: Behaviour, said: bytes
+) -> None:
+    """Plaintext behind the STARTTLS reply ends the probe: no handshake, and nothing more is said."""
+    server = await scripted(SERVERS[protocol](at={"starttls": act}), security="starttls")
+    outcome = await look(look.target(server.port, protocol, "starttls"))
+    assert found(outcome) == (Phase.TLS, Reason.STARTTLS_INJECTION)
+    assert "octets of plaintext" in outcome.detail
+    await server.wait_idle()
+    assert server.received == [said]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "refusal"),
+    [("imap", b"{tag} BAD no\r\n"), ("pop3", b"-ERR no\r\n"), ("smtp", b"454 4.7.0 TLS not available\r\n")],
+)
+async def test_starttls_refused(scripted: StartScripted, look: Probing, protocol: str, refusal: bytes) -> None:
+    """A server that offers STARTTLS and then refuses it is told goodbye, and no password."""
+    server = await scripted(SERVERS[protocol](at={"starttls": acts.say(refusal)}), security="starttls")
+    outcome = await look(look.target(server.port, protocol, "starttls"))
+    assert outcome.phase is Phase.STARTTLS
+    assert outcome.reason not in (Reason.OK, Reason.INTERNAL)
+    await server.wait_idle()
+    assert server.received[0].endswith(GOODBYE[protocol])
+    assert_secret_kept(server)
+
+
+# Words that are not the protocol's, or too many of them
+
+FLOODS = {"imap": acts.endless_untagged, "pop3": acts.endless_pop3_lines, "smtp": acts.endless_smtp_lines}
+CASES: list[tuple[str, str, Step, Behaviour, Reason]] = [
+    *((p, "endless line", "greeting", acts.endless_line, Reason.RESPONSE_TOO_LARGE) for p in PROTOCOLS),
+    *((p, "endless line", "capability", acts.endless_line, Reason.RESPONSE_TOO_LARGE) for p in PROTOCOLS),
+    *((p, "http", "greeting", acts.http_answer, Reason.PROTOCOL_VIOLATION) for p in PROTOCOLS),
+    *((p, "http", "capability", acts.http_answer, Reason.PROTOCOL_VIOLATION) for p in PROTOCOLS),
+    *((p, "nul", "greeting", acts.nul_greeting, Reason.PROTOCOL_VIOLATION) for p in PROTOCOLS),
+    ("imap", "nul", "capability", acts.nul_reply, Reason.PROTOCOL_VIOLATION),
+    ("imap", "nul", "login", acts.nul_reply, Reason.PROTOCOL_VIOLATION),
+    ("imap", "wrong tag", "capability", acts.wrong_tag, Reason.PROTOCOL_VIOLATION),
+    ("imap", "wrong tag", "login", acts.wrong_tag, Reason.PROTOCOL_VIOLATION),
+    ("imap", "wrong tag", "folders", acts.wrong_tag, Reason.PROTOCOL_VIOLATION),
+    ("imap", "huge literal", "capability", acts.huge_literal, Reason.RESPONSE_TOO_LARGE),
+    ("imap", "huge literal", "folders", acts.huge_literal, Reason.RESPONSE_TOO_LARGE),
+    ("imap", "flood", "capability", acts.endless_untagged, Reason.RESPONSE_TOO_LARGE),
+    ("imap", "flood", "folders", acts.endless_untagged, Reason.RESPONSE_TOO_LARGE),
+    ("pop3", "flood", "capability", acts.in_order(acts.say(b"+OK\r\n"), FLOODS["pop3"]), Reason.RESPONSE_TOO_LARGE),
+    ("smtp", "flood", "greeting", acts.endless(b"220-hello\r\n"), Reason.RESPONSE_TOO_LARGE),
+    ("smtp", "flood", "capability", acts.endless_smtp_lines, Reason.RESPONSE_TOO_LARGE),
+]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "step", "act", "reason"),
+    [(protocol, step, act, reason) for protocol, _, step, act, reason in CASES],
+    ids=[f"{protocol}-{name}-{step}" for protocol, name, step, _, _ in CASES],
+)
+async def test_hostile_words(
+    scripted: StartScripted, look: Probing, protocol: str, step: Step, act: Behaviour, reason: Reason
+) -> None:
+    """What is no answer of the protocol, or too much of one, ends the probe in its phase, with nothing left open."""
+    server = await scripted(SERVERS[protocol](at={step: act}), security="tls")
+    before = Belongings()
+    outcome = await look(look.target(server.port, protocol))
+    assert found(outcome) == (Phase(step), reason)
+    assert outcome.detail
+    assert outcome.observed.tls is not None
+    if step in ("greeting", "capability"):
+        assert_secret_kept(server)
+    await before.assert_nothing_left()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_flood_within_deadline(scripted: StartScripted, look: Probing, protocol: str) -> None:
+    """A flood of short lines, shown in full to whoever asked for the dialogue, is no way past the deadline."""
+    opening = {"imap": b"* OK go\r\n", "pop3": b"+OK go\r\n", "smtp": b""}[protocol]
+    act = acts.in_order(
+        acts.say(opening), acts.endless({"imap": b"* 1\r\n", "pop3": b"A\r\n", "smtp": b"250-\r\n"}[protocol])
+    )
+    server = await scripted(SERVERS[protocol](at={"capability": act}), security="tls")
+    outcome = await look(look.target(server.port, protocol, timeout=0.1), transcript=[])
+    assert found(outcome) == (Phase.CAPABILITY, Reason.TIMEOUT)
+
+
+async def test_flood_disturbs_nobody(scripted: StartScripted, look: Probing) -> None:
+    """While one server floods, the event loop still has its turns: no pause comes near what is asked of timing."""
+    server = await scripted(Smtp(at={"capability": acts.endless_smtp_lines}), security="tls")
+    flooded = asyncio.create_task(look(look.target(server.port, "smtp"), transcript=[]))
+    longest = 0.0
+    while not flooded.done():
+        began = time.perf_counter()
+        await asyncio.sleep(0)
+        longest = max(longest, time.perf_counter() - began)
+    assert (await flooded).reason is Reason.RESPONSE_TOO_LARGE
+    assert longest < 0.05
+
+
+# Login and logout
+
+
+@pytest.mark.parametrize(
+    ("protocol", "refusal"),
+    [
+        ("imap", b"NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)"),
+        ("pop3", b"-ERR [AUTH] Username and password not accepted."),
+        ("smtp", b"535-5.7.8 Username and Password not accepted.\r\n535 5.7.8 gsmtp"),
+    ],
+)
+async def test_login_refused(scripted: StartScripted, look: Probing, protocol: str, refusal: bytes) -> None:
+    """A refused login is no outage: the endpoint is up, the session ends with a goodbye and close_notify."""
+    server = await scripted(SERVERS[protocol](refusal=refusal), security="tls")
+    outcome = await look(look.target(server.port, protocol))
+    assert found(outcome) == (Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS)
+    assert (outcome.ok, outcome.up) == (False, True)
+    assert outcome.observed.login_attempted
+    assert Phase.LOGOUT in outcome.phases
+    assert outcome.observed.logout is None
+    await server.wait_idle()
+    assert server.received[0].endswith(GOODBYE[protocol])
+    assert server.close_notify == [True]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "goodbye", "reason"),
+    [
+        ("imap", b"{tag} BAD what\r\n", Reason.BAD_COMMAND),
+        ("pop3", b"-ERR some deleted messages not removed\r\n", Reason.SERVER_REFUSED),
+        ("smtp", b"HTTP/1.1 400\r\n", Reason.PROTOCOL_VIOLATION),
+    ],
+)
+async def test_logout_refused(
+    scripted: StartScripted, look: Probing, protocol: str, goodbye: bytes, reason: Reason
+) -> None:
+    """A goodbye that is answered badly is noted, and fails nothing."""
+    server = await scripted(SERVERS[protocol](at={"logout": acts.say(goodbye)}), security="tls")
+    outcome = await look(look.target(server.port, protocol))
+    assert found(outcome) == (Phase.LOGOUT, Reason.OK)
+    assert (outcome.detail, outcome.observed.logout) == ("", reason)
+    await server.wait_idle()
+    assert server.close_notify == [True]
+
+
+async def test_server_hangs_up(scripted: StartScripted, look: Probing) -> None:
+    """A server that says that it hangs up is not told goodbye."""
+    server = await scripted(Imap(greeting=b"* BYE Temporary System Error"), security="tls")
+    outcome = await look(look.target(server.port, "imap"))
+    assert found(outcome) == (Phase.GREETING, Reason.TEMPORARY_SYSTEM_ERROR)
+    await server.wait_idle()
+    assert (server.received, server.close_notify) == ([b""], [True])
+
+
+PASSWORD = f'pä"ss \\ {SENTINEL}'
+QUOTED = PASSWORD.replace("\\", "\\\\").replace('"', '\\"')
+ECHOES = {
+    "plain": PASSWORD.encode(),
+    "quoted": f'"{QUOTED}"'.encode(),
+    "base64": b64encode(PASSWORD.encode()),
+    "message": b64encode(f"\0{CREDENTIAL.username}\0{PASSWORD}".encode()),
+}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("echo", ECHOES)
+@pytest.mark.parametrize("mechanism", [MechanismChoice.PLAIN, MechanismChoice.LOGIN])
+async def test_echoed_secret(
+    scripted: StartScripted,
+    look: Probing,
+    capsys: pytest.CaptureFixture[str],
+    protocol: str,
+    echo: str,
+    mechanism: MechanismChoice,
+) -> None:
+    """A server that says the password back, in whatever spelling, is not quoted: in no field, dialogue or log."""
+    opening = {"imap": b"{tag} NO ", "pop3": b"-ERR ", "smtp": b"535 5.7.8 "}[protocol]
+    act = acts.say(opening + b"no such user with " + ECHOES[echo] + b", sorry\r\n")
+    server = await scripted(SERVERS[protocol](at={"login": act}), security="tls")
+    transcript: list[str] = []
+    with capture_logs() as logs:
+        target = look.target(server.port, protocol, mechanism=mechanism)
+        outcome = await look(target, Credential(CREDENTIAL.username, PASSWORD), transcript)
+    assert outcome.phase is Phase.LOGIN
+    assert "no such user with" in outcome.detail
+    assert "[redacted]" in outcome.detail
+    assert outcome.detail.endswith(", sorry")
+    shown = repr(outcome) + "\n".join(transcript) + repr(logs) + "".join(capsys.readouterr())
+    for spelling in (SENTINEL, *(spelled.decode() for spelled in ECHOES.values())):
+        assert spelling not in shown
+    assert [line for line in transcript if "[redacted]" in line]
+
+
+async def test_transcript(scripted: StartScripted, look: Probing) -> None:
+    """The dialogue is told line by line, with the seconds since the start, and without the secret."""
+    server = await scripted(Pop3(), security="tls")
+    transcript: list[str] = []
+    assert (await look(look.target(server.port, "pop3"), transcript=transcript)).ok
+    seconds, said = zip(*(line.split(" ", 1) for line in transcript), strict=True)
+    assert [float(each) for each in seconds] == sorted(float(each) for each in seconds)
+    assert list(said) == [
+        "S: +OK Gpop ready for requests from 127.0.0.1",
+        "C: CAPA",
+        "S: +OK Capability list follows",
+        "S: USER",
+        "S: RESP-CODES",
+        "S: UIDL",
+        "S: SASL PLAIN LOGIN",
+        "S: .",
+        "C: AUTH PLAIN [redacted]",
+        "S: +OK Welcome.",
+        "C: STAT",
+        "S: +OK 3 4096",
+        "C: QUIT",
+        "S: +OK Farewell.",
+    ]
+
+
+# Faults of this program
+
+
+class Faulty(Resolver):
+    """A resolver with a bug in it."""
+
+    async def resolve(self, host: str, family: IpFamily) -> list[Address]:
+        raise ZeroDivisionError("a bug")
+
+
+async def test_internal(look: Probing) -> None:
+    """A fault of this program is an outcome too, and the log has its traceback."""
+    with capture_logs() as logs:
+        outcome = await probe(look.target(1, "imap"), Faulty())
+    assert found(outcome) == (Phase.RESOLVE, Reason.INTERNAL)
+    assert outcome.detail == "a bug"
+    [line] = logs
+    assert (line["event"], line["endpoint"], line["phase"]) == ("fault in a probe", "imap-tls", "resolve")
+    assert isinstance(line["exc_info"], ZeroDivisionError)
+
+
+# Names and address families
+
+
+@dataclass
+class Naming:
+    """Probes of names that a name server of the test's own knows."""
+
+    look: Probing
+    names: NameServer
+
+    async def __call__(self, host: str, port: int, family: IpFamily, **changes: Any) -> Outcome:
+        """Probe IMAP over TLS on a port of this name."""
+        return await self.look(self.look.target(port, "imap", host=host, ip_family=family, **changes))
+
+
+@pytest.fixture
+async def named(look: Probing) -> AsyncIterator[Naming]:
+    """Call it with a name, a port and a family to probe that."""
+    names: dict[str, Sequence[str] | Any] = {
+        "both.example": ["127.0.0.1", "::1"],
+        "four.example": ["127.0.0.1"],
+        "six.example": ["::1"],
+        "far.example": ["fe80::1"],
+        "halffar.example": ["127.0.0.1", "fe80::1"],
+        # The operating system itself says that there is no connecting to these: nothing is sent.
+        "broadcast.example": ["255.255.255.255"],
+        "multicast.example": ["224.0.0.1"],
+        "empty.example": [],
+        "broken.example": "servfail",
+        "closed.example": "refused",
+        "mute.example": "silence",
+    }
+    async with NameServer(names) as server:
+        resolver = Resolver([server.address])
+        yield Naming(Probing(look.authority, resolver), server)
+        await resolver.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "family", "phase", "reason", "detail"),
+    [
+        ("never.example", IpFamily.ANY, Phase.RESOLVE, Reason.DNS_NOT_FOUND, "Domain name not found"),
+        ("four.example", IpFamily.IPV6, Phase.RESOLVE, Reason.DNS_NO_ADDRESS, None),
+        ("six.example", IpFamily.IPV4, Phase.RESOLVE, Reason.DNS_NO_ADDRESS, None),
+        ("empty.example", IpFamily.ANY, Phase.RESOLVE, Reason.DNS_NO_ADDRESS, None),
+        ("127.0.0.1", IpFamily.IPV6, Phase.RESOLVE, Reason.DNS_NO_ADDRESS, "127.0.0.1 has no IPv6 address"),
+        ("::1", IpFamily.IPV4, Phase.RESOLVE, Reason.DNS_NO_ADDRESS, "::1 has no IPv4 address"),
+        ("broken.example", IpFamily.ANY, Phase.RESOLVE, Reason.DNS_ERROR, None),
+        ("closed.example", IpFamily.ANY, Phase.RESOLVE, Reason.DNS_ERROR, None),
+        ("mute.example", IpFamily.ANY, Phase.RESOLVE, Reason.TIMEOUT, "no answer within 0.4 s"),
+        (
+            "far.example",
+            IpFamily.IPV6,
+            Phase.CONNECT,
+            Reason.ADDRESS_FAMILY_UNAVAILABLE,
+            "this host has no IPv6 route to fe80::1",
+        ),
+        ("broadcast.example", IpFamily.ANY, Phase.CONNECT, Reason.UNREACHABLE, "Network is unreachable"),
+        ("multicast.example", IpFamily.IPV4, Phase.CONNECT, Reason.UNREACHABLE, "Network is unreachable"),
+    ],
+)
+async def test_no_address(
+    named: Naming, host: str, family: IpFamily, phase: Phase, reason: Reason, detail: str | None
+) -> None:
+    """Every way in which there may be nobody to connect to is told apart."""
+    outcome = await named(host, 9, family, timeout=SHORT)
+    assert found(outcome) == (phase, reason)
+    assert outcome.detail == (detail if detail is not None else outcome.detail or "some words")
+
+
+async def test_both_families_serve(scripted: StartScripted, named: Naming) -> None:
+    """With any, IPv6 is used where it serves, and there is no fallback to tell of."""
+    server = await scripted(Imap(), security="tls", ipv6=True)
+    outcome = await named("both.example", server.port, IpFamily.ANY)
+    assert outcome.ok
+    address = "::1" if HAS_IPV6 else "127.0.0.1"
+    assert (outcome.observed.address, outcome.observed.ip_fallback) == (address, False)
+    assert outcome.observed.ip_version == (6 if HAS_IPV6 else 4)
+    await server.wait_idle()
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("host", ["both.example", "halffar.example", "four.example"])
+async def test_ipv4_serves(scripted: StartScripted, named: Naming, host: str) -> None:
+    """With any, IPv4 serves where IPv6 refuses, which is a fallback; where IPv6 has no route or address, it is none."""
+    server = await scripted(Imap(), security="tls")
+    outcome = await named(host, server.port, IpFamily.ANY)
+    assert outcome.ok
+    assert (outcome.observed.address, outcome.observed.ip_version) == ("127.0.0.1", 4)
+    assert outcome.observed.ip_fallback == (host == "both.example" and HAS_IPV6)
+    assert list(outcome.phases) == ["resolve", "connect", *steps("imap", "tls")]
+
+
+async def test_ipv6_hangs(scripted: StartScripted, named: Naming, fill_backlog: Fill) -> None:
+    """With any, IPv6 has a third of the deadline to connect; the phase that is reported is the connect by IPv4."""
+    server = await scripted(Imap(), security="tls")
+    if HAS_IPV6:
+        fill_backlog("::1", server.port)
+    started = time.monotonic()
+    outcome = await named("both.example", server.port, IpFamily.ANY, timeout=1.5)
+    assert outcome.ok
+    assert outcome.observed.ip_fallback == HAS_IPV6
+    assert outcome.phases[Phase.CONNECT] < 0.1
+    if HAS_IPV6:
+        assert time.monotonic() - started > 0.5
+    assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_no_family_serves(named: Naming, free_port: int, fill_backlog: Fill, hangs: bool) -> None:
+    """Where neither serves, what IPv4 said counts, and what IPv6 said is told with it."""
+    if hangs and HAS_IPV6:
+        fill_backlog("::1", free_port)
+    outcome = await named("both.example", free_port, IpFamily.ANY, timeout=0.6)
+    assert found(outcome) == (Phase.CONNECT, Reason.REFUSED)
+    assert outcome.observed.address == "127.0.0.1"
+    assert outcome.observed.ip_fallback is (None if HAS_IPV6 else False)
+    said = "no answer" if hangs else "Connection refused"
+    assert outcome.detail == ("Connection refused" + (f"; ::1: {said}" if HAS_IPV6 else ""))
+
+
+@pytest.mark.parametrize("family", [IpFamily.IPV4, IpFamily.IPV6])
+async def test_family_by_name(scripted: StartScripted, named: Naming, family: IpFamily) -> None:
+    """A family that is asked for by name is the only one that is tried."""
+    server = await scripted(Imap(), security="tls", ipv6=True)
+    outcome = await named("both.example", server.port, family)
+    assert outcome.observed.ip_fallback is None
+    if family is IpFamily.IPV6 and not HAS_IPV6:
+        assert found(outcome) == (Phase.CONNECT, Reason.ADDRESS_FAMILY_UNAVAILABLE)
+        return
+    assert outcome.ok
+    assert outcome.observed.ip_version == (4 if family is IpFamily.IPV4 else 6)
+
+
+async def test_no_fallback_by_name(scripted: StartScripted, named: Naming) -> None:
+    """IPv6 asked for by name is not replaced by an IPv4 that would serve."""
+    server = await scripted(Imap(), security="tls")
+    outcome = await named("both.example", server.port, IpFamily.IPV6)
+    expected = Reason.REFUSED if HAS_IPV6 else Reason.ADDRESS_FAMILY_UNAVAILABLE
+    assert found(outcome) == (Phase.CONNECT, expected)
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize("server_name", [None, "localhost"])
+async def test_ipv6_literal(scripted: StartScripted, look: Probing, server_name: str | None) -> None:
+    """A host may be an IPv6 address, which the certificate may be for; SMTP says its own address as a literal."""
+    server = await scripted(Smtp(), security="tls", ipv6=True)
+    check = Tls(ca_file=look.authority.ca_file, server_name=server_name)
+    outcome = await look(look.target(server.port, "smtp", host="::1", ip_family=IpFamily.ANY, tls=check))
+    if not HAS_IPV6:
+        assert outcome.reason in (Reason.UNREACHABLE, Reason.REFUSED)
+        return
+    assert outcome.ok
+    assert outcome.observed.ip_fallback is False
+    await server.wait_idle()
+    assert server.received[0].startswith(b"EHLO [IPv6:::1]\r\n")
+
+
+# Many probes
+
+ALL_PROBES = 2000
+"""Probes of the whole test of what is left behind: `GMAIL_EXPORTER_PROBES=2000` makes as many, in 15 s or so."""
+
+PROBES = int(os.environ.get("GMAIL_EXPORTER_PROBES", ALL_PROBES // 5))
+AT_ONCE = 25
+WARM_UP = 5
+"""Batches after which memory no longer grows."""
+
+GROWTH = 8 << 20
+"""Octets by which memory may grow after the warm-up, whatever the number of probes."""
+
+
+def resident() -> int:
+    """The octets of memory that this process holds."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+async def test_nothing_is_left(scripted: StartScripted, look: Probing, free_port: int) -> None:
+    """After probes by the thousand, half of them failing at random places, nothing is open and memory is flat."""
+    chance = random.Random(1)
+    bad: list[Callable[[], Behaviour]] = [
+        lambda: acts.close, lambda: acts.truncate, lambda: acts.reset, lambda: acts.silence,
+        lambda: acts.endless_line, lambda: acts.http_answer, lambda: acts.nul_greeting,
+        lambda: acts.drip(b"* ", 0.02),
+    ]  # fmt: skip
+    places = [(protocol, *place) for protocol in PROTOCOLS for place in sessions(protocol)]
+    healthy = [
+        (protocol, security, await scripted(SERVERS[protocol](), security=security))
+        for protocol in PROTOCOLS
+        for security in ("tls", "starttls", "none")
+    ]
+    failing = []
+    for _ in range(40):
+        protocol, security, step = chance.choice(places)
+        behave = SERVERS[protocol](at={step: chance.choice(bad)()})
+        failing.append((protocol, security, await scripted(behave, security=security)))  # type: ignore[arg-type]
+    servers = [server for _, _, server in healthy + failing]
+
+    async def look_somewhere() -> bool:
+        protocol, security, server = chance.choice(failing if chance.random() < 0.5 else healthy)
+        port = free_port if chance.random() < 0.02 else server.port
+        outcome = await look(look.target(port, protocol, security, timeout=0.25))
+        assert outcome.reason is not Reason.INTERNAL
+        return outcome.ok
+
+    before = Belongings()
+    results: list[bool] = []
+    sizes: list[int] = []
+    while len(results) < PROBES:
+        results += await asyncio.gather(*(look_somewhere() for _ in range(AT_ONCE)))
+        for server in servers:
+            await server.wait_idle(0)
+            server.sessions.clear()  # the test's own memory
+        sizes.append(resident())
+    await before.assert_nothing_left()
+    assert PROBES * 0.3 < results.count(False) < PROBES * 0.7
+    assert max(sizes[WARM_UP:]) - sizes[WARM_UP] < GROWTH
+
+
+HANGING = 500
+HEALTHY = 5
+LATE = 0.1
+"""Seconds by which a healthy probe may be late."""
+
+
+@pytest.mark.asyncio(loop_factories=["uvloop"])
+async def test_hanging_endpoints_delay_nobody(scripted: StartScripted, look: Probing, authority: Authority) -> None:
+    """500 endpoints that hang until their deadline do not delay the probes of 5 healthy ones by 100 ms."""
+    server = await scripted(Imap(), security="tls")
+    with socket.socket() as silent:  # accepted by the kernel, and never by anybody else
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(4096)
+        port = silent.getsockname()[1]
+        hanging = [
+            look.target(port, "imap", "none", name=f"hanging-{number}", interval=3.0, timeout=2.5)
+            for number in range(HANGING)
+        ]
+        healthy = [
+            look.target(server.port, "imap", name=f"healthy-{number}", interval=0.5, timeout=0.4)
+            for number in range(HEALTHY)
+        ]
+        store = Store()
+        store.configure(hanging + healthy)
+        checker = Checker(store, look.resolver)
+        metrics = ExporterMetrics()
+        schedule = Schedule(checker.check, metrics)
+        with capture_logs():
+            schedule.start()
+            schedule.configure(hanging + healthy)
+            await asyncio.sleep(5.8)
+            running = len(schedule._tasks)
+            await schedule.stop()
+    assert running > HANGING / 2
+    assert sum(store[target.key].failures[Phase.GREETING, Reason.TIMEOUT] for target in hanging) >= HANGING
+    for target in healthy:
+        series, rhythm = store[target.key], Rhythm.of(target)
+        assert not series.failures
+        assert series.successes >= 10
+        for glimpse in series.history:
+            due = rhythm.next_after(glimpse.started_at - target.endpoint.interval)
+            assert glimpse.started_at - due < LATE
+            assert glimpse.duration < LATE

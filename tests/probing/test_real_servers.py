@@ -1,0 +1,213 @@
+"""Probes of a real Dovecot and a real Postfix: every protocol, every kind of security, every kind of login."""
+
+from __future__ import annotations
+
+import asyncio
+import smtplib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from email.message import EmailMessage
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from exporter.config import Endpoint, IpFamily, MechanismChoice, Protocol, Role, Security, Tls
+from exporter.outcome import Folder, Outcome, Phase, Reason, Target
+from exporter.probing.probe import Login, probe
+from exporter.probing.resolve import Resolver
+from exporter.probing.sasl import Credential
+from tests.probing.conftest import HAS_IPV6
+from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, PROBE_PASSWORD, PROBE_USER
+
+if TYPE_CHECKING:
+    from tests.servers.authority import Authority
+    from tests.servers.dovecot import Dovecot
+    from tests.servers.postfix import Postfix
+
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])  # where the daemon runs
+
+# Protocol, security, and the port's name.
+ENDPOINTS = {
+    "imaps": ("imap", "tls", "imaps_port"),
+    "imap": ("imap", "starttls", "imap_port"),
+    "pop3s": ("pop3", "tls", "pop3s_port"),
+    "pop3": ("pop3", "starttls", "pop3_port"),
+    "smtps": ("smtp", "tls", "smtps_port"),
+    "submission": ("smtp", "starttls", "submission_port"),
+}
+ACCOUNTS = {"probe": Credential(PROBE_USER, PROBE_PASSWORD), "ops": Credential(OPS_USER, OPS_PASSWORD)}
+SESSION = {
+    "tls": ["resolve", "connect", "tls", "greeting", "capability"],
+    "starttls": ["resolve", "connect", "greeting", "capability", "starttls", "tls"],
+}
+
+Look = Callable[..., Awaitable[Outcome]]
+
+
+@pytest.fixture
+async def look(authority: Authority, dovecot: Dovecot, postfix: Postfix) -> AsyncIterator[Look]:
+    """Call it with an endpoint's name to probe that."""
+    resolver = Resolver()
+
+    async def look(name: str, login: Login = None, **changes: Any) -> Outcome:
+        protocol, security, port = ENDPOINTS[name]
+        endpoint = Endpoint(
+            name=name,
+            protocol=Protocol(protocol),
+            host="localhost",
+            port=getattr(postfix if protocol == "smtp" else dovecot, port),
+            security=Security(security),
+            tls=Tls(ca_file=authority.ca_file),
+            timeout=5,
+            **changes,
+        )
+        return await probe(Target(endpoint, endpoint.ip_family), resolver, login)
+
+    yield look
+    await resolver.close()
+
+
+def found(outcome: Outcome) -> tuple[Phase, Reason, str]:
+    """Where a probe ended, why, and the words of it."""
+    return outcome.phase, outcome.reason, outcome.detail
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+@pytest.mark.parametrize("mechanism", [MechanismChoice.AUTO, MechanismChoice.PLAIN, MechanismChoice.LOGIN])
+@pytest.mark.parametrize("account", ACCOUNTS)
+async def test_good_login(look: Look, dovecot: Dovecot, name: str, mechanism: MechanismChoice, account: str) -> None:
+    """Every mechanism logs in everywhere, a password with quotes, backslash, space and non-ASCII letters too."""
+    login = ACCOUNTS[account]
+    logins = dovecot.login_count(login.username, accepted=True)
+    outcome = await look(name, login, mechanism=mechanism)
+    assert found(outcome) == (Phase.LOGOUT, Reason.OK, "")
+    protocol, security, _ = ENDPOINTS[name]
+    assert list(outcome.phases) == [
+        *SESSION[security], "login", *([] if protocol == "smtp" else ["folders"]), "logout"
+    ]  # fmt: skip
+    assert all(seconds > 0 for seconds in outcome.phases.values())
+    assert outcome.observed.login_attempted
+    assert outcome.observed.logout is None
+    assert outcome.observed.tls is not None
+    assert outcome.observed.tls.version == "TLSv1.3"
+    assert dovecot.login_count(login.username, accepted=True) == logins + 1
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+@pytest.mark.parametrize("mechanism", [MechanismChoice.PLAIN, MechanismChoice.LOGIN])
+async def test_bad_login(look: Look, dovecot: Dovecot, name: str, mechanism: MechanismChoice) -> None:
+    """A wrong password is one: refused in the server's words, the endpoint up, and asked only once."""
+    logins = dovecot.login_count()
+    outcome = await look(name, Credential(PROBE_USER, "wrong"), mechanism=mechanism)
+    assert found(outcome)[:2] == (Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS)
+    assert "uthentication failed" in outcome.detail
+    assert outcome.up
+    assert outcome.observed.login_attempted
+    assert outcome.observed.logout is None
+    assert dovecot.login_count() == logins + 1
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+async def test_no_login(look: Look, dovecot: Dovecot, name: str) -> None:
+    """Without a login the session ends after the capabilities, and the server has seen none."""
+    logins = dovecot.login_count()
+    outcome = await look(name)
+    assert found(outcome) == (Phase.LOGOUT, Reason.OK, "")
+    assert list(outcome.phases) == [*SESSION[ENDPOINTS[name][1]], "logout"]
+    assert outcome.observed.capabilities
+    assert not outcome.observed.login_attempted
+    assert dovecot.login_count() == logins
+
+
+async def test_exchange_port(look: Look, postfix: Postfix, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The port for other servers has STARTTLS and no login: asked for one, that is the finding, and none is tried."""
+    monkeypatch.setitem(ENDPOINTS, "mx", ("smtp", "starttls", "smtp_port"))
+    assert found(await look("mx")) == (Phase.LOGOUT, Reason.OK, "")
+    logins = dovecot.login_count()
+    outcome = await look("mx", ACCOUNTS["ops"])
+    assert found(outcome)[:2] == (Phase.LOGIN, Reason.LOGIN_MECHANISM_UNAVAILABLE)
+    assert not outcome.observed.login_attempted
+    assert dovecot.login_count() == logins
+
+
+@pytest.mark.parametrize("name", ["imaps", "imap"])
+async def test_folders(look: Look, name: str) -> None:
+    """Folders are found by what they are for; an empty one holds no messages."""
+    roles = (Role.INBOX, Role.SENT, Role.TRASH, Role.SPAM, Role.DRAFTS)
+    outcome = await look(name, ACCOUNTS["ops"], folders=roles)
+    assert outcome.ok
+    assert [folder.role for folder in outcome.observed.folders] == list(roles)
+    assert all(folder.visible for folder in outcome.observed.folders)
+    assert [folder.messages for folder in outcome.observed.folders[1:]] == [0, 0, 0, 0]
+
+
+async def test_hidden_folder(look: Look) -> None:
+    """A folder that the server does not have is hidden, and named; the others are reported even so."""
+    outcome = await look("imaps", ACCOUNTS["ops"], folders=(Role.SENT, Role.STARRED))
+    assert found(outcome) == (Phase.FOLDERS, Reason.FOLDER_HIDDEN, "not visible: starred")
+    assert outcome.observed.folders == (
+        Folder(Role.SENT, visible=True, messages=0),
+        Folder(Role.STARRED, visible=False, messages=None),
+    )
+    assert outcome.up
+
+
+async def test_messages_are_counted(look: Look, dovecot: Dovecot, postfix: Postfix, authority: Authority) -> None:
+    """A message that arrives is one more, in IMAP as in POP3."""
+
+    async def inbox(name: str) -> int | None:
+        roles = (Role.INBOX,) if name == "imaps" else ()
+        [folder] = (await look(name, ACCOUNTS["probe"], folders=roles)).observed.folders
+        return folder.messages
+
+    before = await inbox("imaps")
+    assert before is not None
+    assert await inbox("pop3s") == before
+    message = EmailMessage()
+    message["Subject"], message["From"], message["To"] = "One more", OPS_USER, PROBE_USER
+
+    def send() -> None:
+        with smtplib.SMTP_SSL("localhost", postfix.smtps_port, timeout=5, context=authority.client_context) as client:
+            client.login(OPS_USER, OPS_PASSWORD)
+            client.send_message(message)
+
+    await asyncio.to_thread(send)
+    deadline = time.monotonic() + 10
+    while await inbox("imaps") == before and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    assert await inbox("imaps") == before + 1, dovecot.log_text()
+    assert await inbox("pop3s") == before + 1
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+@pytest.mark.parametrize("family", [IpFamily.IPV4, IpFamily.IPV6])
+async def test_families(look: Look, name: str, family: IpFamily) -> None:
+    """Every endpoint answers over each address family that this machine has."""
+    outcome = await look(name, ip_family=family)
+    if family is IpFamily.IPV6 and not HAS_IPV6:
+        assert found(outcome)[:2] == (Phase.CONNECT, Reason.ADDRESS_FAMILY_UNAVAILABLE)
+        return
+    assert outcome.ok
+    assert outcome.observed.ip_version == (4 if family is IpFamily.IPV4 else 6)
+
+
+async def test_stopped_and_started(look: Look, dovecot: Dovecot) -> None:
+    """A server that was stopped refuses to be connected to; started again, it is up."""
+    assert (await look("imaps")).ok
+    dovecot.stop()
+    for name in ("imaps", "imap", "pop3s", "pop3"):
+        outcome = await look(name, ip_family=IpFamily.IPV4)
+        assert found(outcome) == (Phase.CONNECT, Reason.REFUSED, "Connection refused")
+        assert not outcome.up
+    dovecot.start()
+    for name in ("imaps", "imap", "pop3s", "pop3"):
+        assert (await look(name, ACCOUNTS["ops"])).ok
+
+
+async def test_login_while_accounts_are_away(look: Look, dovecot: Dovecot) -> None:
+    """Postfix without what it asks about passwords cannot say whether one is right; nobody says that it is wrong."""
+    dovecot.stop()
+    outcome = await look("smtps", ACCOUNTS["ops"])
+    assert outcome.reason not in (Reason.OK, Reason.AUTH_INVALID_CREDENTIALS, Reason.INTERNAL)
+    dovecot.start()
+    assert (await look("smtps", ACCOUNTS["ops"])).ok

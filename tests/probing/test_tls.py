@@ -1,0 +1,172 @@
+"""Contexts, and the facts of what servers present, on both event loops."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+
+from exporter.config import Tls
+from exporter.outcome import TlsFacts
+from exporter.probing import tls
+from exporter.probing.connection import connect
+from tests.servers import acts
+
+if TYPE_CHECKING:
+    from tests.conftest import StartScripted
+    from tests.servers.authority import Authority, Certificate
+
+KINDS = ["issue", "expired", "not_yet_valid", "wrong_name", "self_signed", "no_sni", "short_intermediate"]
+
+
+def certificate_of(authority: Authority, kind: str) -> Certificate:
+    """A certificate of this kind."""
+    return authority.issue() if kind == "issue" else getattr(authority, kind)
+
+
+async def look(scripted: StartScripted, server: ssl.SSLContext, client: ssl.SSLContext) -> TlsFacts | None:
+    """The facts of a handshake between these two."""
+    started = await scripted(acts.silence, security="tls", context=server)
+    connection = await connect("127.0.0.1", started.port)
+    try:
+        return tls.facts(await connection.start_tls(client, "localhost"))
+    finally:
+        connection.abort()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_facts(scripted: StartScripted, authority: Authority, kind: str) -> None:
+    """Of every kind of certificate, good or bad, the facts are those that cryptography reads from its file."""
+    certificate = certificate_of(authority, kind)
+    facts = await look(scripted, certificate.context, tls.unverified_context())
+    assert facts == TlsFacts(
+        version="TLSv1.3",
+        cipher="TLS_AES_256_GCM_SHA384",
+        issuer=certificate.leaf.issuer.rfc4514_string(),
+        fingerprint_sha256=certificate.leaf.fingerprint(hashes.SHA256()).hex(),
+        not_after=certificate.leaf.not_valid_after_utc.timestamp(),
+        chain_not_after=min(each.not_valid_after_utc.timestamp() for each in certificate.chain),
+        no_sni=kind == "no_sni",
+    )
+
+
+async def test_chain_ends_first(scripted: StartScripted, authority: Authority) -> None:
+    """An intermediate that ends before its leaf shows, in a chain that is trusted today."""
+    client = tls.context(Tls(ca_file=authority.ca_file))
+    facts = await look(scripted, authority.short_intermediate.context, client)
+    assert facts is not None
+    assert facts.not_after - facts.chain_not_after > timedelta(days=300).total_seconds()
+    assert facts.issuer == "CN=gmail-exporter tests\\, intermediate"
+
+
+async def test_older_version(scripted: StartScripted, authority: Authority) -> None:
+    """Version and cipher are those agreed on."""
+    server = authority.issue().context
+    older = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    older.load_cert_chain(authority.issue().chain_file, authority.issue().key_file)
+    older.maximum_version = ssl.TLSVersion.TLSv1_2
+    facts = await look(scripted, older, tls.context(Tls(ca_file=authority.ca_file)))
+    assert facts is not None
+    assert (facts.version, facts.cipher) == ("TLSv1.2", "ECDHE-ECDSA-AES256-GCM-SHA384")
+    assert (await look(scripted, server, tls.context(Tls(ca_file=authority.ca_file)))) != facts
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1], ids=["1.0", "1.1"])
+async def test_ancient_version(scripted: StartScripted, authority: Authority, version: ssl.TLSVersion) -> None:
+    """TLS 1.0 and 1.1 are never spoken, but to collect facts."""
+    server = authority.issue().old_tls_context(version)
+    with pytest.raises(ssl.SSLError):
+        await look(scripted, server, tls.context(Tls(ca_file=authority.ca_file)))
+    facts = await look(scripted, server, tls.unverified_context())
+    assert facts is not None
+    assert facts.version == ("TLSv1" if version is ssl.TLSVersion.TLSv1 else "TLSv1.1")
+
+
+async def test_min_version(scripted: StartScripted, authority: Authority) -> None:
+    """A server of TLS 1.2 is refused where 1.3 is demanded."""
+    older = authority.issue().old_tls_context(ssl.TLSVersion.TLSv1_2)
+    assert await look(scripted, older, tls.context(Tls(ca_file=authority.ca_file)))
+    with pytest.raises(ssl.SSLError):
+        await look(scripted, older, tls.context(Tls(ca_file=authority.ca_file, min_version="1.3")))
+
+
+def test_contexts_are_shared(authority: Authority) -> None:
+    """Equal configurations have one context, others another; so has the context that verifies nothing."""
+    one = tls.context(Tls(ca_file=authority.ca_file))
+    assert tls.context(Tls(ca_file=authority.ca_file)) is one
+    assert tls.context(Tls(ca_file=authority.ca_file, min_version="1.3")) is not one
+    assert tls.unverified_context() is tls.unverified_context()
+    assert tls.unverified_context() is not one
+
+
+@pytest.mark.parametrize("min_version", ["1.2", "1.3"])
+def test_contexts_verify(authority: Authority, min_version: str) -> None:
+    """A context verifies chain and name, against the system's authorities or the file's, which then stand alone."""
+    versions = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+    own = tls.context(Tls.model_validate({"ca_file": authority.ca_file, "min_version": min_version}))
+    for made in (own, tls.context(Tls.model_validate({"min_version": min_version}))):
+        assert made.verify_mode is ssl.CERT_REQUIRED
+        assert made.check_hostname
+        assert made.minimum_version is versions[min_version]
+    root = x509.load_pem_x509_certificate(authority.ca_file.read_bytes())
+    assert own.get_ca_certs(binary_form=True) == [root.public_bytes(Encoding.DER)]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "No such file or directory"), ("", "it holds no certificate"), ("nonsense", "it holds no certificate")],
+)
+def test_authorities_unreadable(tmp_path: Path, authority: Authority, content: str | None, words: str) -> None:
+    """A file of authorities that has gone or was emptied is named; once it is there again it is used."""
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(tls.AuthoritiesUnreadable, match=f"^{file}: {words}$"):
+        tls.context(Tls(ca_file=file))
+    file.write_bytes(authority.ca_file.read_bytes())
+    assert tls.context(Tls(ca_file=file)).verify_mode is ssl.CERT_REQUIRED
+
+
+def der(tag: int, content: bytes) -> bytes:
+    """One element in DER."""
+    length = len(content).to_bytes(max(1, (len(content).bit_length() + 7) // 8))
+    return bytes([tag]) + (length if len(content) < 128 else bytes([128 + len(length)]) + length) + content
+
+
+def of_version_9(authority: Authority, directory: Path, chain: bytes = b"") -> ssl.SSLContext:
+    """A server with a certificate that OpenSSL takes, and verifies, and cryptography does not: of version 9."""
+    good = authority.issue()
+    key = load_pem_private_key(authority._ca.private_key_pem.bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    # RFC 5280 section 4.1: [0] EXPLICIT INTEGER, 2 for version 3.
+    body = good.leaf.tbs_certificate_bytes.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x08", 1)
+    algorithm = der(0x30, der(0x06, bytes.fromhex("2a8648ce3d040302")))  # ecdsa-with-SHA256
+    signature = der(0x03, b"\0" + key.sign(body, ec.ECDSA(hashes.SHA256())))
+    odd = ssl.DER_cert_to_PEM_cert(der(0x30, body + algorithm + signature)).encode()
+    file = directory / "odd.pem"
+    file.write_bytes(chain + odd)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file, good.key_file)
+    return context
+
+
+async def test_unreadable_leaf(scripted: StartScripted, authority: Authority, tmp_path: Path) -> None:
+    """A trusted certificate that only OpenSSL can read has no facts, and fails nothing."""
+    client = tls.context(Tls(ca_file=authority.ca_file))
+    assert await look(scripted, of_version_9(authority, tmp_path), client) is None
+
+
+async def test_unreadable_link(scripted: StartScripted, authority: Authority, tmp_path: Path) -> None:
+    """A certificate of the chain that only OpenSSL can read is left out of the facts."""
+    leaf = authority.issue().leaf
+    server = of_version_9(authority, tmp_path, chain=leaf.public_bytes(Encoding.PEM))
+    facts = await look(scripted, server, tls.context(Tls(ca_file=authority.ca_file)))
+    assert facts is not None
+    assert facts.not_after == facts.chain_not_after == leaf.not_valid_after_utc.timestamp()
