@@ -7,113 +7,153 @@ from __future__ import annotations
 
 import logging
 import os
-import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import structlog
 
-from exporter.accounts.budget import Budget
-from exporter.accounts.secrets import read_secret
-from exporter.config import Account
-from exporter.outcome import Outcome, Reason, Target
+from exporter.accounts.access import Access
+from exporter.accounts.budget import Budget, Denial
+from exporter.accounts.ledger import Ledger
+from exporter.config import Config
+from exporter.outcome import Outcome, Target
 from exporter.probing.dialogue import CredentialUnavailable
-from exporter.probing.probe import probe
+from exporter.probing.probe import Login, probe
 from exporter.probing.resolve import Resolver
-from exporter.probing.sasl import Credential
 from exporter.store import Series, Store
 
 log = structlog.get_logger("check")
 
 
 class Checker:
-    """Checks targets, and keeps the login budget of every account."""
+    """Checks targets, and keeps the budget and the way in of every account."""
 
-    def __init__(self, store: Store, resolver: Resolver, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, store: Store, resolver: Resolver, ledger: Ledger, environ: Mapping[str, str] = os.environ
+    ) -> None:
         self._store = store
         self._resolver = resolver
+        self._ledger = ledger
         self._environ = environ
-        self._budgets: dict[Account, Budget] = {}
+        self._accounts: dict[str, tuple[Budget, Access]] = {}
 
-    def configure(self, accounts: Mapping[str, Account]) -> None:
-        """Hold a budget for exactly these accounts; one whose configuration did not change keeps its own."""
-        self._budgets = {
-            account: self._budgets.get(account) or Budget(clock=time.monotonic) for account in accounts.values()
-        }
+    @property
+    def accesses(self) -> Iterable[Access]:
+        """How each account gets in."""
+        return (access for _, access in self._accounts.values())
 
-    async def check(self, target: Target) -> None:
-        """Probe `target` once, with a login where one is due, and remember the outcome."""
+    def configure(self, config: Config) -> None:
+        """Serve exactly these accounts. One that did not change keeps its budget and its token."""
+        before, self._accounts = self._accounts, {}
+        for name, account in config.accounts.items():
+            budget, access = before.get(name) or (Budget(self._ledger), Access(account, self._environ))
+            budget.configure(account, [e for e in config.endpoints.values() if e.account == account])
+            if access.account != account:
+                access = Access(account, self._environ)
+            self._accounts[name] = budget, access
+
+    async def check(self, target: Target, transcript: list[str] | None = None, *, force: bool = False) -> Outcome:
+        """Probe `target` once, with a login where one is due, and remember the outcome.
+
+        The dialogue is appended to `transcript`. `force` logs in whatever the budget says.
+        """
+        debugging = logging.getLogger("check").isEnabledFor(logging.DEBUG)
+        if transcript is None and debugging:
+            transcript = []
         account = target.endpoint.account
-        budget = self._budgets.get(account) if account else None
-        transcript: list[str] | None = [] if logging.getLogger("check").isEnabledFor(logging.DEBUG) else None
-        if account is None or budget is None:
+        if account is None or account.name not in self._accounts:
             outcome = await probe(target, self._resolver, transcript=transcript)
+            self._remember(outcome)
         else:
-            outcome = await self._check_with_login(target, account, budget, transcript)
-        if transcript is not None:
+            outcome = await self._check_account(target, *self._accounts[account.name], transcript, force=force)
+        if debugging:
             log.debug("probed", **_facts(outcome), dialogue=transcript)
-        self._remember(outcome, suspended=bool(budget and budget.suspended(target)))
-
-    async def _check_with_login(
-        self, target: Target, account: Account, budget: Budget, transcript: list[str] | None
-    ) -> Outcome:
-        """Probe with a login if the budget allows one now, else up to the capabilities."""
-        if account.app_password is None:
-            unavailable = CredentialUnavailable("logins with OAuth 2.0 are not supported by this version")
-            return await probe(target, self._resolver, unavailable, transcript)
-        try:
-            secret = read_secret(account.app_password, self._environ)
-        except CredentialUnavailable as error:
-            return await probe(target, self._resolver, error, transcript)
-        if budget.ask(target, secret):
-            return await probe(target, self._resolver, transcript=transcript)
-        outcome = None
-        try:
-            outcome = await probe(target, self._resolver, Credential(account.username, secret), transcript)
-        finally:
-            budget.report(target, secret, outcome)
         return outcome
 
-    def _remember(self, outcome: Outcome, *, suspended: bool) -> None:
+    async def _check_account(
+        self, target: Target, budget: Budget, access: Access, transcript: list[str] | None, *, force: bool
+    ) -> Outcome:
+        """Probe with a login if the budget allows one now, else up to the capabilities."""
+        denied = None if force else budget.denial(target)
+        login: Login = None
+        if denied is None or denied.protects:
+            # Read only where it matters: a file that is being replaced between two logins is no failure.
+            try:
+                secret = access.secret()
+            except CredentialUnavailable as error:
+                login = None if denied else error
+            else:
+                denied = budget.ask(target, secret, force=force)
+                if denied is None:
+                    return await self._log_in(target, budget, access, secret, transcript)
+        outcome = await probe(target, self._resolver, login, transcript)
+        self._remember(outcome, budget, denied)
+        return outcome
+
+    async def _log_in(
+        self, target: Target, budget: Budget, access: Access, secret: tuple[str, ...], transcript: list[str] | None
+    ) -> Outcome:
+        """Probe with the login that the budget has granted, and report what came of it."""
+        outcome: Outcome | None = None
+        login: Login = None
+        try:
+            try:
+                # Before the probe begins: a slow token endpoint is not the mail server's latency.
+                login = await access.credential(secret)
+            except CredentialUnavailable as error:
+                login = error
+            outcome = await probe(target, self._resolver, login, transcript)
+        finally:
+            refused = login.reason if isinstance(login, CredentialUnavailable) else None
+            budget.report(outcome, refused, forgiven=outcome is not None and access.learn(outcome))
+        self._remember(outcome, budget)
+        return outcome
+
+    def _remember(self, outcome: Outcome, budget: Budget | None = None, denied: Denial | None = None) -> None:
         """Store the outcome, and say what changed by it."""
         try:
             series = self._store[outcome.target.key]
         except KeyError:
             return  # a reload removed the target while it was being probed
-        before = _state(series)
-        self._store.add(outcome, suspended=suspended)
-        if _state(series) != before:
-            _announce(series, outcome, before)
+        before, was_suspended, since = series.failures_now, series.suspended, series.since
+        first = series.last is None
+        self._store.add(outcome, budget.standing(outcome.target) if budget else None, denied)
+        if first or series.failures_now != before:
+            _announce(series, outcome, since)
+        if series.suspended != was_suspended:
+            account = outcome.target.endpoint.account
+            say = log.warning if series.suspended else log.info
+            event = "logins suspended" if series.suspended else "logins resumed"
+            say(event, endpoint=outcome.target.endpoint.name, account=account.name if account else None)
 
 
-def _state(series: Series) -> tuple[frozenset[tuple[str, Reason]], bool] | None:
-    """What a line is written about when it changes: the failures that stand, and whether logins are held back."""
-    if series.last is None:
-        return None
-    return frozenset((outcome.phase.value, outcome.reason) for outcome in series.failing), series.suspended
-
-
-def _announce(series: Series, outcome: Outcome, before: object) -> None:
+def _announce(series: Series, outcome: Outcome, since: float | None) -> None:
+    """Say what fails now, or that nothing does any more."""
     failing = list(series.failing)
     for failed in failing:
         say = log.warning if failed.up else log.error
-        say(
-            "down" if not failed.up else "failing",
-            **_facts(failed),
-            **({"login_suspended": True} if series.suspended else {}),
-        )
-    if not failing:
-        log.info("up" if before is None else "recovered", **_facts(outcome))
+        say("failing" if failed.up else "down", **_facts(failed))
+    if not failing and since is None:
+        log.info("up", **_facts(outcome))
+    elif not failing and since is not None:
+        log.info("recovered", **_facts(outcome), after_seconds=round(outcome.ended_at - since, 3))
 
 
 def _facts(outcome: Outcome) -> dict[str, object]:
     """The words of a log line."""
+    endpoint = outcome.target.endpoint
     facts: dict[str, object] = {
-        "endpoint": outcome.target.endpoint.name,
+        "endpoint": endpoint.name,
+        "host": endpoint.host,
+        "port": endpoint.port,
         "ip_family": outcome.target.ip_family.value,
-        "phase": outcome.phase.value,
-        "reason": outcome.reason.value,
         "duration_seconds": round(outcome.duration, 6),
     }
     if not outcome.ok:
-        facts |= {"blame": outcome.blame.value, "detail": outcome.detail, "remedy": outcome.reason.remedy}
+        facts |= {
+            "phase": outcome.phase.value,
+            "reason": outcome.reason.value,
+            "blame": outcome.blame.value,
+            "detail": outcome.detail,
+            "remedy": outcome.reason.remedy,
+        }
     return facts

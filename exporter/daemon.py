@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import signal
 import socket
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 import structlog
 
 from exporter import __version__
+from exporter.accounts.ledger import Ledger
 from exporter.check import Checker
 from exporter.config import Config, ConfigError, load
 from exporter.metrics import ExporterMetrics, Exposition
@@ -33,12 +35,16 @@ class Options:
     """What the command line says of the daemon."""
 
     config_file: Path | None
+    ledger: Ledger
     sockets: Sequence[socket.socket]
     environ: Mapping[str, str]
 
 
 def run(config: Config, options: Options) -> None:
     """Run until SIGTERM or SIGINT, on uvloop where the platform has it."""
+    # Every probe and every client is a file: the usual soft limit of 1,024 is there for select(), which is not used.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(Daemon(config, options).serve())
 
@@ -56,13 +62,14 @@ class Daemon:
 
     def __init__(self, config: Config, options: Options) -> None:
         self._options = options
-        self._reloading: asyncio.Task[None] | None = None
+        self._reload_wanted = asyncio.Event()
         self._store = Store()
         self._metrics = ExporterMetrics()
         self._resolver = Resolver()
-        self._checker = Checker(self._store, self._resolver, options.environ)
-        self._schedule = Schedule(self._checker.check, self._metrics)
-        self._server = Server(Pages(Exposition(self._store, self._metrics), self._store, self._schedule.stalled).app())
+        self._checker = Checker(self._store, self._resolver, options.ledger, options.environ)
+        self._schedule = Schedule(self._check, self._metrics)
+        self._exposition = Exposition(self._store, self._metrics, lambda: self._checker.accesses)
+        self._server = Server(Pages(self._exposition, self._store, self._schedule.stalled).app())
         self._apply(config)
 
     async def serve(self) -> None:
@@ -71,15 +78,17 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_wanted.set)
         self._schedule.start()
         serving = asyncio.create_task(self._server.serve(list(self._options.sockets)), name="http")
         addresses = [_shown(listening) for listening in self._options.sockets]
         log.info("started", version=__version__, addresses=addresses, pid=os.getpid())
         gc.freeze()  # what was built by now stays: no collection need look at it again
+        reloading = asyncio.create_task(self._reload_when_wanted(), name="reload")
         stopping = asyncio.create_task(stopped.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping")
+        reloading.cancel()
         await self._schedule.stop()
         await self._server.stop()
         await serving
@@ -89,12 +98,25 @@ class Daemon:
     def _apply(self, config: Config) -> None:
         targets = [target for endpoint in config.endpoints.values() for target in Target.of(endpoint)]
         self._store.configure(targets)
-        self._checker.configure(config.accounts)
+        self._checker.configure(config)
         self._schedule.configure(targets)
         self._metrics.loaded(config, time.time())
 
-    def _reload_soon(self) -> None:
-        self._reloading = asyncio.create_task(self._reload(), name="reload")
+    async def _check(self, target: Target) -> None:
+        await self._checker.check(target)
+        if target.key in self._store:
+            self._exposition.refresh(self._store[target.key])
+
+    async def _reload_when_wanted(self) -> None:
+        """Reload, one at a time: of two in a row the later one must be what stays."""
+        while True:
+            await self._reload_wanted.wait()
+            self._reload_wanted.clear()
+            try:
+                await self._reload()
+            except Exception:  # the daemon outlives any fault of a reload
+                self._metrics.load_failed()
+                log.exception("fault in a reload; the old configuration stays")
 
     async def _reload(self) -> None:
         """Apply the configuration file anew, all of it or nothing."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-LEVELS = ("debug", "info", "warning", "error")
+LEVELS = ("debug", "info", "warn", "error")
 FORMATS = ("logfmt", "json")
 
 
@@ -21,23 +21,26 @@ def configure(level: str, style: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         structlog.processors.format_exc_info,
     ]
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
+    renderers: list[structlog.typing.Processor] = (
+        [structlog.processors.JSONRenderer(ensure_ascii=False)]
         if style == "json"
-        else structlog.processors.LogfmtRenderer(key_order=("ts", "level", "logger", "event"), bool_as_flag=False)
+        else [
+            _flatten,
+            structlog.processors.LogfmtRenderer(key_order=("ts", "level", "logger", "event"), bool_as_flag=False),
+        ]
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=common,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _flatten, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # They write a line for every job and every request.
-    for chatty in ("apscheduler", "uvicorn", "asyncio"):
+    # They write a line for every job, every request and every token.
+    for chatty in ("apscheduler", "uvicorn", "asyncio", "google"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
         processors=[

@@ -8,8 +8,10 @@ prometheus_client, which also negotiates the format and renders the exporter's o
 
 from __future__ import annotations
 
+import math
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import NamedTuple
@@ -20,8 +22,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
 from exporter import __version__
+from exporter.accounts.access import Access
+from exporter.accounts.budget import Denial
 from exporter.config import Config
-from exporter.outcome import Check, Outcome
+from exporter.outcome import Check, Outcome, Reason
 from exporter.store import BUCKETS, Key, Series, Store
 
 BASE_LABELS = ("endpoint", "protocol", "host", "port", "ip_family")
@@ -60,6 +64,12 @@ FAILURE_INFO = _family("gmail_failure_info", "gauge",
     "1 while the last probe, or the last login, failed: where, why, and whose fault it is.", "phase", "reason", "blame")
 LOGIN_SUSPENDED = _family("gmail_login_suspended", "gauge",
     "Whether logins are held back to protect the account.")
+LOGIN_HELD_INFO = _family("gmail_login_held_info", "gauge",
+    "1 while logins are held back to protect the account, and why.", "denial")
+LOGIN_DENIALS = _family("gmail_login_denials", "counter",
+    "Probes that did not log in because the account's budget did not allow it, by why.", "denial")
+LOGIN_NEXT = _family("gmail_login_next_timestamp_seconds", "gauge",
+    "When the budget allows the next login; absent while it is held until something changes.")
 CERTIFICATE_EXPIRY = _family("gmail_tls_certificate_expiry_timestamp_seconds", "gauge",
     "notAfter of the server's certificate, also where its verification failed.")
 CHAIN_EXPIRY = _family("gmail_tls_chain_expiry_timestamp_seconds", "gauge",
@@ -75,6 +85,14 @@ FOLDER_VISIBLE = _family("gmail_folder_visible", "gauge",
     "Whether mail clients see the folder of that role.", "folder")
 FOLDER_MESSAGES = _family("gmail_folder_messages", "gauge",
     "Messages in the folder of that role.", "folder")
+FOLDER_UNSEEN = _family("gmail_folder_unseen_messages", "gauge",
+    "Messages in the folder of that role that were not read.", "folder")
+FOLDER_BYTES = _family("gmail_folder_bytes", "gauge",
+    "Size of the messages in the folder of that role, where the server tells it (POP3).", "folder")
+MAILBOX_QUOTA = _family("gmail_mailbox_quota_bytes", "gauge",
+    "Storage that the account may use, where the server tells it (IMAP).")
+MAILBOX_USED = _family("gmail_mailbox_used_bytes", "gauge",
+    "Storage that the account uses, where the server tells it (IMAP).")
 LAST_RUN = _family("gmail_probe_last_run_timestamp_seconds", "gauge",
     "When the last probe ended.")
 LAST_SUCCESS = _family("gmail_probe_last_success_timestamp_seconds", "gauge",
@@ -83,12 +101,25 @@ INTERVAL = _family("gmail_probe_interval_seconds", "gauge",
     "Seconds between two probes, as configured.")
 ENDPOINT_INFO = _family("gmail_endpoint_info", "gauge",
     "Always 1: how the endpoint is configured, with its own labels.", "security", "account")
+OAUTH_EXPIRY = _family("gmail_oauth_token_expiry_timestamp_seconds", "gauge",
+    "When the access token in hand expires.")
+OAUTH_REFRESH_DURATION = _family("gmail_oauth_token_refresh_duration_seconds", "gauge",
+    "How long the token endpoint took to answer the last time.")
+OAUTH_REFRESHES = _family("gmail_oauth_token_refreshes", "counter",
+    "Access tokens asked for, by result.", "result")
+OAUTH_REFRESH_FAILURES = _family("gmail_oauth_token_refresh_failures", "counter",
+    "Access tokens that were not given, and why.", "reason")
 # fmt: on
+
+ACCOUNT_FAMILIES = (OAUTH_EXPIRY, OAUTH_REFRESH_DURATION, OAUTH_REFRESHES, OAUTH_REFRESH_FAILURES)
+"""Of an account with OAuth 2.0. Their one base label is `account`."""
 
 FAMILIES = (
     UP, CHECK_SUCCESS, PROBE_DURATION, PHASE_DURATION, TCP_RTT, PROBES, PROBE_FAILURES, LOGINS, FAILURE_INFO,
-    LOGIN_SUSPENDED, CERTIFICATE_EXPIRY, CHAIN_EXPIRY, TLS_INFO, IP_PROTOCOL, IP_FALLBACK, FOLDER_VISIBLE,
-    FOLDER_MESSAGES, LAST_RUN, LAST_SUCCESS, INTERVAL, ENDPOINT_INFO,
+    LOGIN_SUSPENDED, LOGIN_HELD_INFO, LOGIN_DENIALS, LOGIN_NEXT,
+    CERTIFICATE_EXPIRY, CHAIN_EXPIRY, TLS_INFO, IP_PROTOCOL, IP_FALLBACK,
+    FOLDER_VISIBLE, FOLDER_MESSAGES, FOLDER_UNSEEN, FOLDER_BYTES, MAILBOX_QUOTA, MAILBOX_USED,
+    LAST_RUN, LAST_SUCCESS, INTERVAL, ENDPOINT_INFO,
 )  # fmt: skip
 
 
@@ -122,11 +153,22 @@ def samples(series: Series) -> Iterator[Sample]:
     if series.last:
         yield from _last_probe(series, series.last)
     if endpoint.account:
-        yield Sample(LOGIN_SUSPENDED, "", _NO_LABELS, series.suspended)
-        for result, succeeded in (("success", True), ("failure", False)):
-            yield Sample(LOGINS, "_total", {"result": result}, series.logins[succeeded])
+        yield from _budget(series)
     if series.last_login:
         yield from _last_login(series.last_login)
+
+
+def _budget(series: Series) -> Iterator[Sample]:
+    yield Sample(LOGIN_SUSPENDED, "", _NO_LABELS, series.suspended)
+    for result, succeeded in (("success", True), ("failure", False)):
+        yield Sample(LOGINS, "_total", {"result": result}, series.logins[succeeded])
+    for denial in Denial:
+        yield Sample(LOGIN_DENIALS, "_total", {"denial": denial.value}, series.denials[denial])
+    if series.standing:
+        if series.standing.held_by:
+            yield Sample(LOGIN_HELD_INFO, "", {"denial": series.standing.held_by.value}, 1)
+        if math.isfinite(series.standing.next_login_at):
+            yield Sample(LOGIN_NEXT, "", _NO_LABELS, series.standing.next_login_at)
 
 
 def _totals(series: Series) -> Iterator[Sample]:
@@ -173,20 +215,46 @@ def _last_login(last: Outcome) -> Iterator[Sample]:
             yield Sample(CHECK_SUCCESS, "", {"check": check.value}, last.checks[check])
     for folder in last.observed.folders:
         yield Sample(FOLDER_VISIBLE, "", {"folder": folder.role.value}, folder.visible)
-        if folder.messages is not None:
-            yield Sample(FOLDER_MESSAGES, "", {"folder": folder.role.value}, folder.messages)
+        for family, count in (
+            (FOLDER_MESSAGES, folder.messages),
+            (FOLDER_UNSEEN, folder.unseen),
+            (FOLDER_BYTES, folder.octets),
+        ):
+            if count is not None:
+                yield Sample(family, "", {"folder": folder.role.value}, count)
+    if last.observed.quota:
+        yield Sample(MAILBOX_QUOTA, "", _NO_LABELS, last.observed.quota.limit)
+        yield Sample(MAILBOX_USED, "", _NO_LABELS, last.observed.quota.used)
+
+
+def account_samples(access: Access) -> Iterator[Sample]:
+    """Everything that is known of an account's access tokens; nothing where it has a password."""
+    if access.account.app_password:
+        return
+    if access.token:
+        yield Sample(OAUTH_EXPIRY, "", _NO_LABELS, access.token.expires_at)
+    if access.refresh_seconds is not None:
+        yield Sample(OAUTH_REFRESH_DURATION, "", _NO_LABELS, access.refresh_seconds)
+    failures = {reason: count for reason, count in access.refreshes.items() if reason is not Reason.OK}
+    yield Sample(OAUTH_REFRESHES, "_total", {"result": "success"}, access.refreshes[Reason.OK])
+    yield Sample(OAUTH_REFRESHES, "_total", {"result": "failure"}, sum(failures.values()))
+    for reason, count in failures.items():
+        yield Sample(OAUTH_REFRESH_FAILURES, "_total", {"reason": reason.value}, count)
 
 
 Piece = Mapping[str, str]
-"""The lines of one target by the name of their family. They are the same in both formats."""
+"""The lines of one target or account by the name of their family. They are the same in both formats."""
 
 
 def render(series: Series) -> Piece:
     """Render the samples of a target, as text 0.0.4 and OpenMetrics 1.0 both want them."""
-    base = base_labels(series)
+    return _render(base_labels(series), samples(series))
+
+
+def _render(base: Mapping[str, str], of_one: Iterable[Sample]) -> Piece:
     prefix = _label_text(base)
     lines: dict[str, list[str]] = {}
-    for family, suffix, labels, value in samples(series):
+    for family, suffix, labels, value in of_one:
         name = family.metric.name
         text = f"{prefix},{_label_text(labels)}" if labels else prefix
         lines.setdefault(name, []).append(f"{name}{suffix}{{{text}}} {_number(value)}\n")
@@ -211,15 +279,18 @@ class Exposition:
 
     store: Store
     exporter: ExporterMetrics
+    accesses: Callable[[], Iterable[Access]] = tuple
     _pieces: dict[Key, tuple[Series, int, Piece]] = field(default_factory=dict)
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Return the body and its content type, in the format that the Accept header asks for."""
-        encode, content_type = choose_encoder(accept)
-        openmetrics = content_type.startswith("application/openmetrics-text")
+        openmetrics = accepts_openmetrics(accept)
+        # Asked in our own words: of two versions of each format, the library would take whatever the client names.
+        encode, content_type = choose_encoder("application/openmetrics-text; version=1.0.0" if openmetrics else "")
         pieces = list(self._current_pieces())
+        pieces += [_render({"account": access.account.name}, account_samples(access)) for access in self.accesses()]
         chunks = []
-        for family in FAMILIES:
+        for family in (*FAMILIES, *ACCOUNT_FAMILIES):
             metric = family.metric
             lines = [piece[metric.name] for piece in pieces if metric.name in piece]
             if lines:
@@ -228,6 +299,10 @@ class Exposition:
                 chunks.extend(lines)
         # Last, for in OpenMetrics it ends with the EOF mark.
         return "".join(chunks).encode() + encode(self.exporter.registry), content_type
+
+    def refresh(self, series: Series) -> None:
+        """Render the piece of a target now, rather than at the next scrape, which would have to render all at once."""
+        self._pieces[series.target.key] = series, series.version, render(series)
 
     def _current_pieces(self) -> Iterable[Piece]:
         """The pieces of every target, rendered anew only where something was added since."""
@@ -239,6 +314,15 @@ class Exposition:
                 piece = render(series)
             self._pieces[key] = series, series.version, piece
             yield piece
+
+
+def accepts_openmetrics(accept: str) -> bool:
+    """Whether an Accept header names OpenMetrics, and not with a weight of 0 (RFC 9110 §12.5.1)."""
+    for media_range in accept.split(","):
+        name, *parameters = (part.strip().lower() for part in media_range.split(";"))
+        if name == "application/openmetrics-text":
+            return not any(re.fullmatch(r"q *= *0(\.0*)?", parameter) for parameter in parameters)
+    return False
 
 
 class ExporterMetrics:

@@ -16,7 +16,7 @@ from exporter.reason import CERTIFICATE_REASONS, Blame, Reason, Retry
 
 __all__ = [
     "CERTIFICATE_REASONS", "CHECK_OF_PHASE", "LOGIN_PHASES", "MAX_DETAIL",
-    "Blame", "Check", "Folder", "Observed", "Outcome", "Phase", "Reason", "Retry", "Target", "TlsFacts",
+    "Blame", "Check", "Folder", "Observed", "Outcome", "Phase", "Quota", "Reason", "Retry", "Target", "TlsFacts",
 ]  # fmt: skip
 
 MAX_DETAIL = 512
@@ -106,6 +106,17 @@ class Folder:
     role: Role
     visible: bool
     messages: int | None = None
+    unseen: int | None = None
+    octets: int | None = None
+    """Size of its messages, which POP3 tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Storage of the account (RFC 9208), in octets."""
+
+    used: int
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +129,10 @@ class Observed:
     tcp_rtt: float | None = None
     tls: TlsFacts | None = None
     capabilities: tuple[str, ...] = ()
+    login_capabilities: tuple[str, ...] = ()
+    """What the server offers after login, where it says so."""
     folders: tuple[Folder, ...] = ()
+    quota: Quota | None = None
     login_attempted: bool = False
     throttled: bool = False
     logout: Reason | None = None

@@ -128,8 +128,45 @@ class Reason(StrEnum):
         "Google does not find the account: use the full primary address as username."
     ACCOUNT_DISABLED = "account_disabled", Blame.ACCOUNT, Retry.HOLD, \
         "The account may not send mail: Admin console → Directory → Users → the user → Reactivate."
+    ACCOUNT_DELETED = "account_deleted", Blame.ACCOUNT, Retry.HOLD, \
+        "The account has been deleted: restore it (Admin console → Directory → Users), or name another."
+
+    # Login: OAuth 2.0
     OAUTH_TOKEN_REJECTED = "oauth_token_rejected", Blame.TOKEN, Retry.HOLD, \
-        "The server refused the access token: check that it is for this user and has the scope https://mail.google.com/."
+        ("The mail server refused a fresh access token: check that the grant is of this very user and has the scope "
+         "https://mail.google.com/.")
+    OAUTH_SCOPE_INSUFFICIENT = "oauth_scope_insufficient", Blame.TOKEN, Retry.HOLD, \
+        "The grant does not cover mail: consent again, with the scope https://mail.google.com/."
+    OAUTH_GRANT_REVOKED = "oauth_grant_revoked", Blame.TOKEN, Retry.HOLD, \
+        ("The refresh token has expired or was revoked: consent again. If that happens weekly, publish the consent "
+         "screen: Google Cloud console → APIs & Services → OAuth consent screen → Publish app.")
+    OAUTH_GRANT_INVALID = "oauth_grant_invalid", Blame.TOKEN, Retry.HOLD, \
+        "The refresh token is not one of this client: consent again, with this client_id."
+    OAUTH_REAUTH_REQUIRED = "oauth_reauth_required", Blame.ACCOUNT, Retry.HOLD, \
+        ("A session-control policy wants the user to sign in again: Admin console → Security → Google Cloud session "
+         "control → exempt trusted apps; or use a service account.")
+    OAUTH_CLOCK_SKEW = "oauth_clock_skew", Blame.CLIENT, Retry.BACKOFF, \
+        "This host's clock is wrong, so that what it signs is not valid: start NTP."
+    OAUTH_KEY_INVALID = "oauth_key_invalid", Blame.TOKEN, Retry.HOLD, \
+        ("The service account's key was deleted or replaced: make a new one (Google Cloud console → IAM & Admin → "
+         "Service accounts → Keys).")
+    OAUTH_SUBJECT_INVALID = "oauth_subject_invalid", Blame.CLIENT, Retry.HOLD, \
+        "The username is not one that a service account can act for: use a Workspace user's primary address."
+    OAUTH_SERVICE_ACCOUNT_DISABLED = "oauth_service_account_disabled", Blame.TOKEN, Retry.HOLD, \
+        "The service account or its project is disabled: Google Cloud console → IAM & Admin → Service accounts."
+    OAUTH_DELEGATION_MISSING = "oauth_delegation_missing", Blame.ACCOUNT, Retry.WAIT24, \
+        ("The Workspace administrator has not admitted this client: Admin console → Security → API controls → "
+         "Domain-wide delegation: the numeric client ID with the scope https://mail.google.com/ (up to 24 h).")
+    OAUTH_CLIENT_INVALID = "oauth_client_invalid", Blame.TOKEN, Retry.HOLD, \
+        "Google does not know this client_id with this client_secret: Google Cloud console → Credentials."
+    OAUTH_CLIENT_DELETED = "oauth_client_deleted", Blame.TOKEN, Retry.HOLD, \
+        "The OAuth client was deleted (Google deletes unused ones, too): make a new one, and consent again."
+    OAUTH_CLIENT_DISABLED = "oauth_client_disabled", Blame.TOKEN, Retry.HOLD, \
+        "The OAuth client is disabled: Google Cloud console → APIs & Services → Credentials."
+    OAUTH_ACCESS_DENIED = "oauth_access_denied", Blame.ACCOUNT, Retry.HOLD, \
+        "The administrator does not admit this client: Admin console → Security → API controls → App access control."
+    OAUTH_ENDPOINT_ERROR = "oauth_endpoint_error", Blame.GOOGLE, Retry.BACKOFF, \
+        "No token came from the token endpoint: see detail; check that this host reaches oauth2.googleapis.com."
 
     # Login: access switched off
     DISABLED_FOR_ACCOUNT = "disabled_for_account", Blame.ACCOUNT, Retry.HOLD, \

@@ -76,11 +76,12 @@ class Rhythm:
 class _Beat(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 has no types
     """A rhythm as APScheduler wants it. A late run does not make up for the ones that were missed."""
 
-    def __init__(self, rhythm: Rhythm) -> None:
+    def __init__(self, rhythm: Rhythm, not_before: float = 0.0) -> None:
         self._rhythm = rhythm
+        self._not_before = not_before
 
     def get_next_fire_time(self, _previous: datetime | None, now: datetime) -> datetime:
-        return datetime.fromtimestamp(self._rhythm.next_after(now.timestamp()), UTC)
+        return datetime.fromtimestamp(self._rhythm.next_after(max(now.timestamp(), self._not_before)), UTC)
 
 
 @dataclass(slots=True)
@@ -91,6 +92,8 @@ class _Slot:
     rhythm: Rhythm
     due: float
     """Unix seconds of the next run."""
+    not_before: float
+    """Unix seconds before which no beat counts, because the first probe came early."""
     done_at: float
     """`time.monotonic()` of the last probe's end; of the configuration before the first."""
     task: asyncio.Task[None] | None = None
@@ -100,7 +103,7 @@ class _Slot:
 class Schedule:
     """Calls `check` for each target in its rhythm, never twice at once for the same target."""
 
-    check: Callable[[Target], Awaitable[None]]
+    check: Callable[[Target], Awaitable[object]]
     metrics: ExporterMetrics
     _slots: dict[Key, _Slot] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -120,12 +123,16 @@ class Schedule:
     def configure(self, targets: Iterable[Target]) -> None:
         """Probe exactly these targets. What did not change keeps its rhythm and its running probe."""
         wanted = {target.key: target for target in targets}
+        running = {}
         for key in [key for key, slot in self._slots.items() if wanted.get(key) != slot.target]:
-            self._scheduler.remove_job(_job_id(self._slots.pop(key)))
+            slot = self._slots.pop(key)
+            self._scheduler.remove_job(_job_id(slot))
+            running[key] = slot.task
         few = len(wanted) < FEW
         for key, target in wanted.items():
             if key not in self._slots:
                 self._slots[key] = self._add(target, soon=few)
+                self._slots[key].task = running.get(key)  # of the old configuration, and never two at once
 
     async def stop(self) -> None:
         """Start no more probes, give the running ones `GRACE` seconds, cancel the rest, and wait for their end."""
@@ -149,13 +156,14 @@ class Schedule:
 
     def _add(self, target: Target, *, soon: bool) -> _Slot:
         rhythm, now = Rhythm.of(target), time.time()
-        due = rhythm.next_after(now)
-        if soon:
-            due = min(due, now + SOON * rhythm.offset / rhythm.interval)
-        slot = _Slot(target, rhythm, due, done_at=time.monotonic())
+        due, not_before = rhythm.next_after(now), 0.0
+        if soon and (early := now + SOON * rhythm.offset / rhythm.interval) < due:
+            # What follows too closely upon the early probe is left out.
+            due, not_before = early, early + target.endpoint.interval / 2
+        slot = _Slot(target, rhythm, due, not_before, done_at=time.monotonic())
         self._scheduler.add_job(
             self._begin,
-            trigger=_Beat(rhythm),
+            trigger=_Beat(rhythm, not_before),
             args=(slot,),
             id=_job_id(slot),
             next_run_time=datetime.fromtimestamp(due, UTC),
@@ -165,7 +173,7 @@ class Schedule:
     async def _begin(self, slot: _Slot) -> None:
         """Start a probe in a task of its own: APScheduler's shutdown does not wait for coroutines."""
         now = time.time()
-        missed = slot.rhythm.beats(slot.due, now)
+        missed = slot.rhythm.beats(max(slot.due, slot.not_before), now) if now > slot.not_before else 0
         if slot.task and not slot.task.done():
             missed += 1
         else:
@@ -175,15 +183,15 @@ class Schedule:
             slot.task.add_done_callback(self._tasks.discard)
         if missed:
             self.metrics.probes_missed.inc(missed)
-        slot.due = slot.rhythm.next_after(now)
+        slot.due = slot.rhythm.next_after(max(now, slot.not_before))
 
     async def _run(self, slot: _Slot) -> None:
         with self.metrics.probes_in_flight.track_inprogress():
             try:
                 await self.check(slot.target)
+                slot.done_at = time.monotonic()  # not after a fault: nothing was found out, and that must show
             except Exception:  # the schedule outlives any fault of a check
                 log.exception("fault in a check", endpoint=slot.target.endpoint.name)
-        slot.done_at = time.monotonic()
 
     async def _tick(self) -> None:
         """Measure the event loop's lag, and find the rhythms anew when the wall clock was set."""

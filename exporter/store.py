@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from exporter.accounts.budget import Denial, Standing
 from exporter.config import IpFamily
 from exporter.outcome import Check, Outcome, Phase, Reason, Target
 
@@ -39,8 +40,12 @@ class Series:
     target: Target
     version: int = 0
     """How many outcomes were added."""
-    suspended: bool = False
-    """Whether logins are held back to protect the account."""
+    standing: Standing | None = None
+    """Where the target stands with the login budget of its account."""
+    denials: Counter[Denial] = field(default_factory=Counter)
+    """Logins that the budget did not allow."""
+    since: float | None = None
+    """When the present failures, or their absence, began, in Unix seconds; None before the first probe."""
     last: Outcome | None = None
     last_login: Outcome | None = None
     """The last outcome that had a login in it, attempted or impossible."""
@@ -55,10 +60,13 @@ class Series:
     history: deque[Glimpse] = field(default_factory=lambda: deque(maxlen=HISTORY))
     kept_failures: deque[Outcome] = field(default_factory=lambda: deque(maxlen=FAILURES))
 
-    def add(self, outcome: Outcome, *, suspended: bool) -> None:
-        """Take in one more outcome."""
+    def add(self, outcome: Outcome, standing: Standing | None = None, denied: Denial | None = None) -> None:
+        """Take in one more outcome, and what the login budget said."""
+        before = self.failures_now
         self.version += 1
-        self.suspended = suspended
+        self.standing = standing
+        if denied:
+            self.denials[denied] += 1
         self.last = outcome
         if outcome.login_reached:
             self.last_login = outcome
@@ -73,6 +81,18 @@ class Series:
             self.failures[outcome.phase, outcome.reason] += 1
             self.kept_failures.append(outcome)
         self.history.append(Glimpse(outcome.started_at, outcome.duration, outcome.phase, outcome.reason))
+        if self.since is None or self.failures_now != before:
+            self.since = outcome.ended_at
+
+    @property
+    def failures_now(self) -> frozenset[tuple[Phase, Reason]]:
+        """What fails at the moment, of the last probe and the last login."""
+        return frozenset((outcome.phase, outcome.reason) for outcome in self.failing)
+
+    @property
+    def suspended(self) -> bool:
+        """Whether logins are held back to protect the account."""
+        return self.standing is not None and self.standing.held_by is not None
 
     @property
     def failing(self) -> Iterator[Outcome]:
@@ -97,6 +117,9 @@ class Store:
     def __len__(self) -> int:
         return len(self._series)
 
+    def __contains__(self, key: Key) -> bool:
+        return key in self._series
+
     def __getitem__(self, key: Key) -> Series:
         return self._series[key]
 
@@ -107,8 +130,8 @@ class Store:
             for target in targets
         }
 
-    def add(self, outcome: Outcome, *, suspended: bool = False) -> None:
+    def add(self, outcome: Outcome, standing: Standing | None = None, denied: Denial | None = None) -> None:
         """Take in an outcome, unless its target is no longer configured."""
         series = self._series.get(outcome.target.key)
         if series and series.target == outcome.target:
-            series.add(outcome, suspended=suspended)
+            series.add(outcome, standing, denied)

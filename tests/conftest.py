@@ -13,6 +13,7 @@ from tests.servers.dovecot import PASSWORDS, Dovecot
 from tests.servers.postfix import Postfix
 from tests.servers.prometheus import Prometheus
 from tests.servers.scripted import Behaviour, ScriptedServer, Security
+from tests.servers.tokens import TokenServer
 
 if TYPE_CHECKING:
     import ssl
@@ -51,10 +52,17 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(scope="session")
-def dovecot_server(authority: Authority) -> Iterator[Dovecot]:
+def token_server(authority: Authority) -> Iterator[TokenServer]:
+    """The session's token server, for fixtures of a wider scope than a test."""
+    with TokenServer(authority) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def dovecot_server(authority: Authority, token_server: TokenServer) -> Iterator[Dovecot]:
     """The session's Dovecot, for fixtures of a wider scope than a test."""
     with ExitStack() as stack:
-        yield _start(lambda: stack.enter_context(Dovecot(authority.issue())))
+        yield _start(lambda: stack.enter_context(Dovecot(authority.issue(), token_server)))
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +70,16 @@ def postfix_server(authority: Authority, dovecot_server: Dovecot) -> Iterator[Po
     """The session's Postfix, for fixtures of a wider scope than a test."""
     with ExitStack() as stack:
         yield _start(lambda: stack.enter_context(Postfix(authority.issue(), dovecot_server)))
+
+
+@pytest.fixture
+def tokens(token_server: TokenServer) -> Iterator[TokenServer]:
+    """A running token server, Dovecot's too; a test may stop it or script it, the next one finds it as it was."""
+    token_server.reset()
+    yield token_server
+    token_server.reset()
+    if not token_server.running:
+        token_server.start()
 
 
 @pytest.fixture

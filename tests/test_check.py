@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from exporter.accounts.ledger import Ledger
 from exporter.check import Checker
-from exporter.config import Account, OAuth2, SecretRef, Tls
+from exporter.config import Account, Config, MechanismChoice, SecretRef, Tls
 from exporter.outcome import Check, Phase, Reason, Target
 from exporter.probing.resolve import Resolver
 from exporter.store import Series, Store
@@ -32,7 +33,7 @@ class Bench:
         self.secret = secret
         self.store = Store()
         self.resolver = Resolver()
-        self.checker = Checker(self.store, self.resolver, {})
+        self.checker = Checker(self.store, self.resolver, Ledger(), {})
         self.tls = Tls(ca_file=authority.ca_file)
         self.account = Account(name="ops", username="probe@gmail.com", app_password=SecretRef(file=secret))
 
@@ -44,8 +45,9 @@ class Bench:
     def configure(self, *targets: Target) -> None:
         """Watch exactly these."""
         self.store.configure(targets)
-        accounts = [of.endpoint.account for of in targets if of.endpoint.account]
-        self.checker.configure({account.name: account for account in accounts})
+        accounts = {of.endpoint.account.name: of.endpoint.account for of in targets if of.endpoint.account}
+        endpoints = {of.endpoint.name: of.endpoint for of in targets}
+        self.checker.configure(Config(accounts=accounts, endpoints=endpoints, source="", digest=""))
 
     async def check(self, of: Target) -> Series:
         """Check once, and return what is known afterwards."""
@@ -162,16 +164,53 @@ async def test_a_missing_secret_is_a_failed_login_and_no_outage(bench: Bench) ->
     assert not series.suspended
 
 
-async def test_oauth_accounts_say_that_they_come_later(bench: Bench) -> None:
-    """A configuration that is valid and not served yet is told in words, for that account alone."""
-    reference = SecretRef(env="X")
-    oauth2 = OAuth2(client_id="1.apps", client_secret=reference, refresh_token=reference)
-    of = bench.target(account=Account(name="workspace", username="probe@example.com", oauth2=oauth2))
+async def test_a_sibling_that_is_held_back_has_not_failed(bench: Bench) -> None:
+    """The refusal is told of the endpoint that met it; of the others only that their logins are suspended."""
+    first, second = bench.target(name="first"), bench.target(name="second")
+    bench.configure(first, second)
+    await bench.check(first)
+    await bench.check(second)
+    refuse(bench)
+    with capture_logs() as logs:
+        await bench.check(first)
+        await bench.check(second)
+    assert [(entry["event"], entry["endpoint"]) for entry in logs] == [
+        ("failing", "first"),
+        ("logins suspended", "first"),
+        ("logins suspended", "second"),
+    ]
+
+
+async def test_a_secret_that_is_gone_between_two_logins_is_no_failure(bench: Bench) -> None:
+    """It may be in the middle of a rotation: it is read when a login is due, and not before."""
+    of = bench.target(login_interval=900)
     bench.configure(of)
+    await bench.check(of)
+    bench.secret.unlink()
     series = await bench.check(of)
-    assert series.last is not None
-    assert series.last.reason is Reason.CREDENTIAL_UNAVAILABLE
-    assert "OAuth 2.0" in series.last.detail
+    assert list(series.failing) == []
+
+
+async def test_a_changed_way_to_log_in_ends_the_hold(bench: Bench) -> None:
+    """Where the remedy is to set another mechanism, setting it must be enough."""
+    refuse(bench)
+    of = bench.target(mechanism=MechanismChoice.PLAIN)
+    bench.configure(of)
+    await bench.check(of)
+    changed = bench.target(mechanism=MechanismChoice.LOGIN)
+    bench.configure(changed)
+    await bench.check(changed)
+    assert bench.logins() == 2
+
+
+async def test_an_operator_who_insists_logs_in(bench: Bench) -> None:
+    """Whatever the budget says."""
+    refuse(bench)
+    of = bench.target(login_interval=900)
+    bench.configure(of)
+    await bench.check(of)
+    await bench.checker.check(of, force=True)
+    assert bench.logins() == 2
 
 
 async def test_logins_of_one_account_are_never_at_once(bench: Bench) -> None:
@@ -223,7 +262,9 @@ async def test_only_changes_are_logged(bench: Bench) -> None:
     assert [(entry["log_level"], entry["event"]) for entry in logs] == [
         ("info", "up"),
         ("warning", "failing"),
+        ("warning", "logins suspended"),
         ("info", "recovered"),
+        ("info", "logins resumed"),
     ]
     failing = next(entry for entry in logs if entry["event"] == "failing")
     assert failing["endpoint"] == "imap"
@@ -232,7 +273,8 @@ async def test_only_changes_are_logged(bench: Bench) -> None:
     assert failing["blame"] == "account"
     assert failing["detail"] == "NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)"
     assert "app password" in failing["remedy"]
-    assert failing["login_suspended"] is True
+    assert next(entry for entry in logs if entry["event"] == "logins suspended")["account"] == "ops"
+    assert next(entry for entry in logs if entry["event"] == "recovered")["after_seconds"] > 0
 
 
 async def test_an_outage_is_an_error_in_the_log(bench: Bench) -> None:

@@ -19,6 +19,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from exporter.accounts.budget import Denial, Standing
 from exporter.config import Config, IpFamily, Role
 from exporter.metrics import BASE_LABELS, FAMILIES, ExporterMetrics, Exposition, base_labels, render, samples
 from exporter.outcome import Folder, Observed, Outcome, Phase, Reason, Target, TlsFacts
@@ -37,11 +38,13 @@ FACTS = TlsFacts(
 )
 
 
-def exposed(*outcomes: Outcome, of: Target | None = None, suspended: bool = False) -> dict[str, dict[str, float]]:
+def exposed(
+    *outcomes: Outcome, of: Target | None = None, standing: Standing | None = None
+) -> dict[str, dict[str, float]]:
     """The values of a target by sample name, then by its labels beside the base labels."""
     series = Series(of or (outcomes[0].target if outcomes else target()))
     for outcome in outcomes:
-        series.add(outcome, suspended=suspended)
+        series.add(outcome, standing)
     values: dict[str, dict[str, float]] = {}
     for sample in samples(series):
         labels = ",".join(f"{name}={value}" for name, value in sample.labels.items())
@@ -100,7 +103,12 @@ def test_an_endpoint_that_is_down() -> None:
 def test_a_refused_login_keeps_the_endpoint_up() -> None:
     """And it stands while later probes do not log in."""
     of = target(account=ACCOUNT)
-    values = exposed(failure(of, Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS), success(of), of=of, suspended=True)
+    values = exposed(
+        failure(of, Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS),
+        success(of),
+        of=of,
+        standing=Standing(Denial.HOLD, math.inf),
+    )
     assert values["gmail_up"] == {"": 1}
     assert values["gmail_check_success"]["check=login"] == 0
     assert "check=folders" not in values["gmail_check_success"]
@@ -166,7 +174,7 @@ def test_a_piece_is_rendered_once_per_outcome(monkeypatch: pytest.MonkeyPatch) -
         return render(series)
 
     monkeypatch.setattr("exporter.metrics.render", counting)
-    busy.add(success(busy.target), suspended=False)
+    busy.add(success(busy.target))
     body, _ = exposing.render("")
     assert rendered == ["busy"]
     assert b'gmail_probes_total{endpoint="busy"' in body
@@ -229,7 +237,7 @@ def test_no_secret_is_exposed() -> None:
     of = target(account=ACCOUNT)
     echoed = replace(failure(of, Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS), detail=SENTINEL)
     series = Series(of)
-    series.add(echoed, suspended=True)
+    series.add(echoed, Standing(Denial.HOLD, math.inf))
     assert SENTINEL.encode() not in exposition(series).render("")[0]
 
 
@@ -239,11 +247,10 @@ def test_promtool_finds_nothing() -> None:
     good, bad, login = Series(target("good")), Series(target("bad")), Series(of)
     good.add(
         success(good.target, observed=Observed(tls=FACTS, ip_version=6, ip_fallback=False, tcp_rtt=0.01)),
-        suspended=False,
     )
-    bad.add(failure(bad.target), suspended=False)
+    bad.add(failure(bad.target))
     folders = (Folder(Role.INBOX, visible=True, messages=1),)
-    login.add(success(of, login=True, observed=Observed(login_attempted=True, folders=folders)), suspended=False)
+    login.add(success(of, login=True, observed=Observed(login_attempted=True, folders=folders)))
     body, _ = exposition(good, bad, login).render("")
     promtool = shutil.which("promtool")
     assert promtool, "promtool is missing: run tests/servers/install"
@@ -294,7 +301,8 @@ def any_series(draw: st.DrawFn) -> Series:
             reason=draw(st.sampled_from(Reason)),
             observed=observed,
         )
-        series.add(outcome, suspended=draw(st.booleans()))
+        standing = st.builds(Standing, st.none() | st.sampled_from(Denial), seconds | st.just(math.inf))
+        series.add(outcome, draw(st.none() | standing), draw(st.none() | st.sampled_from(Denial)))
     return series
 
 

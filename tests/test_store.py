@@ -14,7 +14,7 @@ def added(*outcomes: object) -> Series:
     """A series that took in these outcomes."""
     series = Series(target())
     for outcome in outcomes:
-        series.add(outcome, suspended=False)  # type: ignore[arg-type]
+        series.add(outcome)  # type: ignore[arg-type]
     return series
 
 
@@ -61,9 +61,9 @@ def test_a_failed_login_stands_until_the_next_login() -> None:
     series = added(refused, success(), success())
     assert list(series.failing) == [refused]
     down = failure()
-    series.add(down, suspended=True)
+    series.add(down)
     assert list(series.failing) == [down, refused]
-    series.add(success(login=True), suspended=False)
+    series.add(success(login=True))
     assert list(series.failing) == []
 
 

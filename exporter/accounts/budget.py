@@ -2,21 +2,28 @@
 
 Google locks accounts that log in too often or fail too often, and publishes no thresholds. So:
 
-- one login per target and `login_interval`, one at a time per account;
-- after a refusal, what the reason's `retry` says: `hold` ends all logins until the secret or the configuration
-  changes, `wait24` tries hourly, `backoff` doubles the interval up to `MAX_BACKOFF`;
+- one login per target and `login_interval`, one at a time per account, `max_logins_per_day` in any 24 hours;
+- after a refusal, what the reason's `retry` says: `hold` ends all logins until the secret or the account's
+  configuration changes or an operator releases it, `wait24` tries hourly, `backoff` doubles the interval up to
+  `MAX_BACKOFF`;
 - a refusal of the credential counts for the whole account; that one protocol is switched off, or that one server has
   a fault, counts for that protocol alone.
+
+A login is written to the ledger before it is made: one that the process does not survive counts, too.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import Any
 
-from exporter.config import Protocol
+from exporter.accounts.ledger import Ledger
+from exporter.config import Account, Endpoint
 from exporter.outcome import Blame, Check, Outcome, Reason, Retry, Target
 
 MAX_BACKOFF = 6 * 3600.0
@@ -25,7 +32,10 @@ MAX_BACKOFF = 6 * 3600.0
 WAIT24_INTERVAL = 3600.0
 """Seconds between two logins while the reason says to wait up to 24 hours."""
 
+DAY = 86400.0
+
 _OF_ONE_PROTOCOL = frozenset({Reason.DISABLED_FOR_ACCOUNT, Reason.DISABLED_FOR_DOMAIN})
+_WHOLE_ACCOUNT = ""
 
 
 class Denial(StrEnum):
@@ -36,97 +46,222 @@ class Denial(StrEnum):
     BACKOFF = "backoff"
     WAIT24 = "wait24"
     HOLD = "hold"
+    CEILING = "ceiling"
 
     @property
     def protects(self) -> bool:
         """Whether this keeps a login back to protect the account, rather than as the ordinary rhythm."""
-        return self in (Denial.BACKOFF, Denial.WAIT24, Denial.HOLD)
+        return self not in (Denial.INTERVAL, Denial.BUSY)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a target stands with its account's budget."""
+
+    held_by: Denial | None
+    """What keeps logins back to protect the account."""
+    next_login_at: float
+    """When it may log in next, in Unix seconds; infinity while it is held."""
 
 
 @dataclass(slots=True)
 class _Block:
     """What a refusal left behind, for the account or for one of its protocols."""
 
-    denial: Denial
+    denial: str
+    since: float
     until: float
-    secret: bytes
+    secret: str
     refusals: int
 
 
 @dataclass(slots=True)
+class _State:
+    """What the ledger keeps of an account. Times are Unix seconds."""
+
+    login_at: dict[str, float] = field(default_factory=dict)
+    """The last login of each target."""
+    recent: list[float] = field(default_factory=list)
+    """Every login of the last 24 hours."""
+    blocks: dict[str, _Block] = field(default_factory=dict)
+    """By protocol; the empty name is the whole account."""
+
+    @classmethod
+    def of(cls, kept: dict[str, Any]) -> _State:
+        blocks = {scope: _Block(**block) for scope, block in kept["blocks"].items()}
+        return cls(kept["login_at"], kept["recent"], blocks)
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A login that was granted and has not been reported."""
+
+    target: Target
+    secret: str
+    at: float
+    before: float | None
+    """The target's last login before this one."""
+
+
 class Budget:
-    """The budget of one account. `clock` is monotonic, in seconds."""
+    """The budget of one account. `clock` gives Unix seconds."""
 
-    clock: Callable[[], float]
-    _login_at: dict[object, float] = field(default_factory=dict)
-    _blocks: dict[Protocol | None, _Block] = field(default_factory=dict)
-    _busy: object = None
+    def __init__(self, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._state = _State()
+        self._slot: _Slot | None = None
 
-    def ask(self, target: Target, secret: str) -> Denial | None:
-        """Return why `target` may not log in with `secret` now; None takes the account's one slot, until `report`."""
-        denial = self.denial(target, _digest(secret))
-        if denial is None:
-            self._busy = target.key
+    def configure(self, account: Account, endpoints: Iterable[Endpoint]) -> None:
+        """Serve this account. Where it, or how one of its endpoints logs in, has changed, nothing is held any more."""
+        self._account = account
+        ways = sorted((e.name, e.protocol, e.host, e.port, e.security, e.mechanism) for e in endpoints)
+        self._configuration = hashlib.sha256(f"{account.model_dump_json()} {ways}".encode()).hexdigest()
+        kept = self._ledger.load(account.name)
+        if kept:
+            configuration, state = kept
+            self._state = _State.of(state)
+            if configuration != self._configuration:
+                self._state.blocks.clear()
+
+    def ask(self, target: Target, secret: tuple[str, ...], *, force: bool = False) -> Denial | None:
+        """Return why `target` may not log in with `secret` now; None takes the account's one slot, until `report`.
+
+        With `force` only a login that is under way is in the way: an operator insists.
+        """
+        digest = self._ledger.digest(secret)
+        self._lift_blocks(digest)
+        denial = self.denial(target)
+        if denial is None or (force and denial is not Denial.BUSY):
+            self._grant(target, digest)
+            return None
         return denial
 
-    def denial(self, target: Target, secret: bytes | None = None) -> Denial | None:
-        """Return why `target` may not log in now, with the secret of that digest where one is given."""
-        now = self.clock()
-        for scope in (None, target.endpoint.protocol):
-            block = self._blocks.get(scope)
-            if block and secret is not None and block.secret != secret:
-                del self._blocks[scope]
-            elif block and now < block.until:
-                return block.denial
-        if self._busy is not None:
+    def denial(self, target: Target) -> Denial | None:
+        """Return why `target` may not log in now, as far as it does not depend on the secret."""
+        now = self._clock()
+        for block in self._blocks_of(target):
+            if now < block.until:
+                return Denial(block.denial)
+        if self._slot is not None:
             return Denial.BUSY
-        last = self._login_at.get(target.key)
-        if last is not None and now < last + target.endpoint.login_interval:
+        if len(self._of_last_day(now)) >= self._account.max_logins_per_day:
+            return Denial.CEILING
+        last = self._state.login_at.get(_name(target))
+        # A login in the future is one before the clock was set back.
+        if last is not None and last <= now < last + _interval(target):
             return Denial.INTERVAL
         return None
 
-    def suspended(self, target: Target) -> bool:
-        """Whether logins of `target` are held back to protect the account."""
+    def next_login_at(self, target: Target) -> float:
+        """Return when `target` may log in next, in Unix seconds; infinity while it is held."""
+        now = self._clock()
+        times = [now, *(block.until for block in self._blocks_of(target))]
+        last = self._state.login_at.get(_name(target))
+        if last is not None and last <= now:
+            times.append(last + _interval(target))
+        recent = self._of_last_day(now)
+        if len(recent) >= self._account.max_logins_per_day:
+            times.append(recent[-self._account.max_logins_per_day] + DAY)
+        return max(times)
+
+    def report(self, outcome: Outcome | None, refused: Reason | None = None, *, forgiven: bool = False) -> None:
+        """Give the slot back and learn from the outcome, None where the probe was cancelled.
+
+        `refused` is the token endpoint's reason, where no login could be attempted for it. A refusal is `forgiven`
+        where the next login will bring something new.
+        """
+        slot, self._slot = self._slot, None
+        if slot is None:
+            return
+        attempted = outcome is None or outcome.observed.login_attempted
+        if not attempted:
+            self._take_back(slot)
+        if refused is not None:
+            self._learn(slot, refused.retry, _WHOLE_ACCOUNT)
+        elif outcome is not None and attempted and not forgiven:
+            throttled = outcome.ok and outcome.observed.throttled
+            self._learn(slot, Retry.BACKOFF if throttled else outcome.reason.retry, _scope(outcome))
+            if outcome.checks.get(Check.LOGIN) and not throttled and outcome.reason.retry is Retry.SAFE:
+                self._state.blocks.pop(_WHOLE_ACCOUNT, None)
+                self._state.blocks.pop(slot.target.endpoint.protocol.value, None)
+        self._save()
+
+    def standing(self, target: Target) -> Standing:
+        """Return where `target` stands now."""
         denial = self.denial(target)
-        return denial is not None and denial.protects
+        return Standing(denial if denial and denial.protects else None, self.next_login_at(target))
 
-    def report(self, target: Target, secret: str, outcome: Outcome | None) -> None:
-        """Give the slot back and learn from the outcome; None where the probe was cancelled."""
-        self._busy = None
-        if outcome is None or not outcome.observed.login_attempted:
+    def _blocks_of(self, target: Target) -> Iterable[_Block]:
+        scopes = (_WHOLE_ACCOUNT, target.endpoint.protocol.value)
+        return (self._state.blocks[scope] for scope in scopes if scope in self._state.blocks)
+
+    def _of_last_day(self, now: float) -> list[float]:
+        return [at for at in self._state.recent if now - DAY < at <= now]
+
+    def _lift_blocks(self, digest: str) -> None:
+        """Forget what a new secret, or an operator, has made void."""
+        if not self._state.blocks:
             return
-        now = self.clock()
-        self._login_at[target.key] = now
-        retry = Retry.BACKOFF if outcome.ok and outcome.observed.throttled else outcome.reason.retry
+        released_at = self._ledger.released_at(self._account.name)
+        kept = {
+            scope: block
+            for scope, block in self._state.blocks.items()
+            if block.secret == digest and block.since >= released_at
+        }
+        if len(kept) < len(self._state.blocks):
+            self._state.blocks = kept
+            self._state.login_at.clear()  # whoever mended it wants to see that it works, and not in a quarter of an hour
+            self._save()
+
+    def _grant(self, target: Target, digest: str) -> None:
+        now, name = self._clock(), _name(target)
+        self._slot = _Slot(target, digest, now, self._state.login_at.get(name))
+        self._state.login_at[name] = now
+        self._state.recent = [*self._of_last_day(now), now]
+        self._save()
+
+    def _take_back(self, slot: _Slot) -> None:
+        """No login was made after all."""
+        name = _name(slot.target)
+        self._state.recent.remove(slot.at)
+        if slot.before is None:
+            del self._state.login_at[name]
+        else:
+            self._state.login_at[name] = slot.before
+
+    def _learn(self, slot: _Slot, retry: Retry, scope: str) -> None:
         if retry is Retry.SAFE:
-            if outcome.checks.get(Check.LOGIN):
-                self._blocks.pop(None, None)
-                self._blocks.pop(target.endpoint.protocol, None)
             return
-        scope = self._scope(outcome)
-        before = self._blocks.get(scope)
+        before = self._state.blocks.get(scope)
         refusals = 1 + (before.refusals if before else 0)
-        self._blocks[scope] = _block(retry, now, target.endpoint.login_interval, refusals, _digest(secret))
+        now, interval = self._clock(), slot.target.endpoint.login_interval
+        match retry:
+            case Retry.HOLD:
+                denial, until = Denial.HOLD, math.inf
+            case Retry.WAIT24:
+                denial, until = Denial.WAIT24, now + WAIT24_INTERVAL
+            case _:
+                # 2 ** 32 intervals are beyond any bound: a longer row of refusals must not overflow.
+                wait = min(interval * 2 ** min(refusals, 32), max(MAX_BACKOFF, interval))
+                denial, until = Denial.BACKOFF, now + wait
+        self._state.blocks[scope] = _Block(denial.value, now, until, slot.secret, refusals)
 
-    @staticmethod
-    def _scope(outcome: Outcome) -> Protocol | None:
-        """The protocol for which the refusal counts; None for the whole account."""
-        if outcome.reason in _OF_ONE_PROTOCOL or outcome.blame is Blame.GOOGLE:
-            return outcome.target.endpoint.protocol
-        return None
-
-
-def _block(retry: Retry, now: float, interval: float, refusals: int, secret: bytes) -> _Block:
-    match retry:
-        case Retry.HOLD:
-            return _Block(Denial.HOLD, float("inf"), secret, refusals)
-        case Retry.WAIT24:
-            return _Block(Denial.WAIT24, now + WAIT24_INTERVAL, secret, refusals)
-        case _:
-            # 2 ** 32 intervals are beyond any bound: a longer row of refusals must not overflow.
-            wait = min(interval * 2 ** min(refusals, 32), max(MAX_BACKOFF, interval))
-            return _Block(Denial.BACKOFF, now + wait, secret, refusals)
+    def _save(self) -> None:
+        self._ledger.save(self._account.name, self._configuration, asdict(self._state))
 
 
-def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
+def _interval(target: Target) -> float:
+    """The login interval, less what a probe may come early: at exactly its end, it would often miss it by a hair."""
+    return target.endpoint.login_interval * 0.99
+
+
+def _name(target: Target) -> str:
+    return "/".join(target.key)
+
+
+def _scope(outcome: Outcome) -> str:
+    """The protocol for which a refusal counts, or the whole account."""
+    if outcome.reason in _OF_ONE_PROTOCOL or outcome.blame is Blame.GOOGLE:
+        return outcome.target.endpoint.protocol.value
+    return _WHOLE_ACCOUNT

@@ -15,28 +15,41 @@ MAX_SECRET = 64 << 10
 
 
 def read_secret(reference: SecretRef, environ: Mapping[str, str] = os.environ) -> str:
-    """Return the secret, without the line end that editors add.
+    """Return a secret of one line, without the line end that editors add.
 
     Raises:
         CredentialUnavailable: it is missing, unreadable, empty or not one line of text. The message names the place,
             never the content.
     """
-    if reference.env is not None:
-        place = f"the variable {reference.env}"
-        if reference.env not in environ:
-            raise CredentialUnavailable(f"{place} is not set")
-        text = environ[reference.env]
-        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-            raise CredentialUnavailable(f"{place} is not UTF-8 text")  # what os.environ makes of other octets
-    else:
-        place = f"the file {reference.file}"
-        text = _read_file(str(reference.file), place)
-    text = text.removesuffix("\n").removesuffix("\r")
+    text = read_secret_text(reference, environ).removesuffix("\n").removesuffix("\r")
+    place = place_of(reference)
     if not text:
         raise CredentialUnavailable(f"{place} is empty")
     if any(character in text for character in "\r\n\0"):
         raise CredentialUnavailable(f"{place} must hold one line of text")
     return text
+
+
+def place_of(reference: SecretRef) -> str:
+    """Name where a secret is, for a message."""
+    return f"the file {reference.file}" if reference.env is None else f"the variable {reference.env}"
+
+
+def read_secret_text(reference: SecretRef, environ: Mapping[str, str] = os.environ) -> str:
+    """Return a secret of any number of lines, such as a service account's key, as it is.
+
+    Raises:
+        CredentialUnavailable: it is missing, unreadable or not UTF-8.
+    """
+    place = place_of(reference)
+    if reference.env is not None:
+        if reference.env not in environ:
+            raise CredentialUnavailable(f"{place} is not set")
+        text = environ[reference.env]
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            raise CredentialUnavailable(f"{place} is not UTF-8 text")  # what os.environ makes of other octets
+        return text
+    return _read_file(str(reference.file), place)
 
 
 def _read_file(path: str, place: str) -> str:

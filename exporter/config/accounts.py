@@ -9,7 +9,10 @@ from exporter.config.document import Mapping, Node, Scalar, is_null
 from exporter.config.mistake import AlreadyTold, Unacceptable
 from exporter.config.model import Account, OAuth2, SecretRef
 from exporter.config.section import Report, Section
-from exporter.config.value import NAME, check_text, read_text
+from exporter.config.value import NAME, check_text, read_https, read_text, read_whole
+
+MAX_LOGINS_PER_DAY = 10_000
+"""Most that `max_logins_per_day` may be: more than one in nine seconds is no protection."""
 
 _BAD_NAME = "a name must start with a letter, a digit or _, then up to 62 letters, digits, _, . or -"
 
@@ -55,6 +58,7 @@ def _read_account(name: str, section: Section, directory: Path) -> Known:
         "oauth2": _read_oauth2(section.section("oauth2"), directory),
         "service_account": section.read("service_account", read_secret),
     }
+    most = section.read("max_logins_per_day", read_whole(MAX_LOGINS_PER_DAY))
     said = [key for key in _CREDENTIALS if section.said(key)]
     if not said and any(map(section.meant, _CREDENTIALS)):
         return Known(None, None)
@@ -65,7 +69,8 @@ def _read_account(name: str, section: Section, directory: Path) -> Known:
     is_oauth = said != ["app_password"]
     if username is None or credentials[said[0]] is None:
         return Known(None, is_oauth)
-    return Known(Account.model_validate({"name": name, "username": username, **credentials}), is_oauth)
+    ceiling = {} if most is None else {"max_logins_per_day": most}
+    return Known(Account.model_validate({"name": name, "username": username, **credentials, **ceiling}), is_oauth)
 
 
 def _read_oauth2(section: Section | None, directory: Path) -> OAuth2 | None:
@@ -75,9 +80,11 @@ def _read_oauth2(section: Section | None, directory: Path) -> OAuth2 | None:
     client_id = section.need("client_id", read_text)
     client_secret = section.need("client_secret", read_secret)
     refresh_token = section.need("refresh_token", read_secret)
+    token_uri = section.read("token_uri", read_https)
     if client_id is None or client_secret is None or refresh_token is None:
         return None
-    return OAuth2(client_id=client_id, client_secret=client_secret, refresh_token=refresh_token)
+    oauth2 = OAuth2(client_id=client_id, client_secret=client_secret, refresh_token=refresh_token)
+    return oauth2 if token_uri is None else oauth2.model_copy(update={"token_uri": token_uri})
 
 
 def _read_secret(node: Node, report: Report, directory: Path) -> SecretRef:

@@ -44,9 +44,11 @@ def _account(account: Account) -> dict[str, Any]:
             "client_id": account.oauth2.client_id,
             "client_secret": _secret(account.oauth2.client_secret),
             "refresh_token": _secret(account.oauth2.refresh_token),
+            "token_uri": account.oauth2.token_uri,
         }
     if account.service_account is not None:
         shown["service_account"] = _secret(account.service_account)
+    shown["max_logins_per_day"] = account.max_logins_per_day
     return shown
 
 

@@ -17,8 +17,9 @@ _SCHEDULE: Final[dict[str, Kind]] = {"interval": SHOWN, "timeout": SHOWN, "login
 _ACCOUNT: Final[dict[str, Kind]] = {
     "username": SHOWN,
     "app_password": SECRET,
-    "oauth2": {"client_id": SHOWN, "client_secret": SECRET, "refresh_token": SECRET},
+    "oauth2": {"client_id": SHOWN, "client_secret": SECRET, "refresh_token": SECRET, "token_uri": SHOWN},
     "service_account": SECRET,
+    "max_logins_per_day": SHOWN,
 }
 _ENDPOINT: Final[dict[str, Kind]] = {
     "protocol": SHOWN,

@@ -87,6 +87,7 @@ class OAuth2(Model):
     client_id: str
     client_secret: SecretRef
     refresh_token: SecretRef
+    token_uri: str = "https://oauth2.googleapis.com/token"  # noqa: S105 (an address)
 
 
 class Account(Model):
@@ -97,6 +98,7 @@ class Account(Model):
     app_password: SecretRef | None = None
     oauth2: OAuth2 | None = None
     service_account: SecretRef | None = None
+    max_logins_per_day: Annotated[int, Field(ge=1)] = 200
 
     @model_validator(mode="after")
     def _one_credential(self) -> Self:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Literal, TypeVar
+from urllib.parse import urlsplit
 
 from exporter.config.document import Node, Scalar, Sequence, describe
 from exporter.config.duration import format_duration, parse_duration
@@ -57,12 +58,28 @@ def alternatives(words: type[StrEnum]) -> str:
     return f"{', '.join(most)} or {last}"
 
 
-def read_port(node: Node) -> int:
-    """Return a TCP port."""
-    # A bool is an int to Python, not to people.
-    if isinstance(node, Scalar) and type(node.value) is int and 1 <= node.value <= 65535:
-        return node.value
-    raise Unacceptable(f"must be a whole number from 1 to 65535, not {describe(node)}")
+def read_whole(most: int) -> Callable[[Node], int]:
+    """Return a reader of whole numbers from 1 to `most`."""
+
+    def read(node: Node) -> int:
+        # A bool is an int to Python, not to people.
+        if isinstance(node, Scalar) and type(node.value) is int and 1 <= node.value <= most:
+            return node.value
+        raise Unacceptable(f"must be a whole number from 1 to {most}, not {describe(node)}")
+
+    return read
+
+
+read_port = read_whole(65535)
+
+
+def read_https(node: Node) -> str:
+    """Return an address that begins with https://. Nothing of a bad one is shown: addresses carry passwords."""
+    text = read_text(node)
+    parts = urlsplit(text)
+    if parts.scheme != "https" or not parts.hostname or parts.username is not None or parts.fragment:
+        raise Unacceptable("must be an address such as https://oauth2.googleapis.com/token")
+    return text
 
 
 def read_duration(at_least: float, at_most: float | None = None) -> Callable[[Node], float]:

@@ -31,11 +31,18 @@ from exporter.probing.resolve import AddressFamilyUnavailable, NoAddress
 from exporter.probing.tls import AuthoritiesUnreadable
 
 
-def classify(error: BaseException, phase: Phase, protocol: Protocol) -> Reason:
-    """Return why `error` ended `phase`. Whatever no rule knows is `Reason.INTERNAL`: a fault of this program."""
+def classify(error: BaseException, phase: Phase, protocol: Protocol, *, with_token: bool = False) -> Reason:
+    """Return why `error` ended `phase`. Whatever no rule knows is `Reason.INTERNAL`: a fault of this program.
+
+    The servers refuse an access token in the words that they have for a wrong password: `with_token` tells them apart.
+    """
     match error:
         case Refusal():
-            return _of_refusal(error, phase, protocol)
+            reason = _of_refusal(error, phase, protocol)
+            refused_token = with_token and reason is Reason.AUTH_INVALID_CREDENTIALS
+            return Reason.OAUTH_TOKEN_REJECTED if refused_token else reason
+        case CredentialUnavailable():
+            return error.reason
         case DNSError():
             return next((_OF_DNS_ERROR[code] for code in error.args[:1] if code in _OF_DNS_ERROR), Reason.DNS_ERROR)
         case ssl.SSLCertVerificationError():
@@ -62,7 +69,7 @@ def describe(error: BaseException) -> str:
             pass
         case _:
             text = str(error)
-    return "; ".join([text or type(error).__name__, *getattr(error, "__notes__", ())])
+    return text or type(error).__name__
 
 
 _OF_EXCEPTION: tuple[tuple[type[BaseException], Reason], ...] = (
@@ -75,7 +82,6 @@ _OF_EXCEPTION: tuple[tuple[type[BaseException], Reason], ...] = (
     (ProtocolViolation, Reason.PROTOCOL_VIOLATION),
     (ResponseTooLarge, Reason.RESPONSE_TOO_LARGE),
     (MechanismUnavailable, Reason.LOGIN_MECHANISM_UNAVAILABLE),
-    (CredentialUnavailable, Reason.CREDENTIAL_UNAVAILABLE),
     (FolderHidden, Reason.FOLDER_HIDDEN),
 )
 

@@ -129,6 +129,10 @@ class Connection(asyncio.Protocol):
         if self._end is not None:
             raise self._end
         assert self._transport is not None  # noqa: S101 (connected)
+        if self._transport.is_closing():
+            # It was reset, and the loop has yet to say so: there is nothing left to upgrade.
+            await self._lost
+            await self._wait()  # which raises why
         # The deadline of the whole probe bounds this; asyncio's own time-out must only be later.
         upgrade = asyncio.get_running_loop().start_tls(
             self._transport, self, context, server_hostname=server_name, ssl_handshake_timeout=3600

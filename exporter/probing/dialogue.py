@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
 from exporter.config import MechanismChoice, Role
-from exporter.outcome import Phase
+from exporter.outcome import Phase, Reason
 from exporter.probing.sasl import Credential
 
 MAX_LINE = 8192
@@ -141,9 +141,13 @@ class MechanismUnavailable(DialogueError):
 
 
 class CredentialUnavailable(DialogueError):
-    """The secret could not be read."""
+    """There is nothing to log in with, for `reason`: the secret could not be read, or no token is to be had."""
 
     in_step = True
+
+    def __init__(self, text: str, reason: Reason = Reason.CREDENTIAL_UNAVAILABLE) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class FolderHidden(DialogueError):

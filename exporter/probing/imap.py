@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from exporter.config import MechanismChoice, Role
-from exporter.outcome import Folder, Phase
+from exporter.outcome import Folder, Phase, Quota
 from exporter.probing import sasl
 from exporter.probing.dialogue import (
     MAX_LINE,
@@ -80,7 +80,7 @@ def converse(plan: Plan) -> Dialogue[None]:
         # RFC 3501 §6.2.1: only in the not authenticated state. RFC 9051 §7.1.4: a PREAUTH greeting on a connection
         # that was to be secured may be an attacker's.
         if greeting == b"PREAUTH" or b"STARTTLS" not in capabilities:
-            raise StartTLSUnavailable
+            raise StartTLSUnavailable("the server does not offer STARTTLS")
         yield from _command(next(tags), b"STARTTLS")
         yield StartTLS()
         yield Enter(Phase.CAPABILITY)
@@ -88,9 +88,13 @@ def converse(plan: Plan) -> Dialogue[None]:
     if credential := (yield from enter_login(plan)):
         if greeting == b"PREAUTH":
             raise ProtocolViolation("the server greets with PREAUTH: this connection has no login to check")
-        yield from _log_in(next(tags), capabilities, plan.mechanism, credential)
+        capabilities |= yield from _log_in(next(tags), capabilities, plan.mechanism, credential)
         yield Enter(Phase.FOLDERS)
-        yield from _look_at_folders(tags, plan.folders)
+        hidden = yield from _look_at_folders(tags, plan.folders)
+        if b"QUOTA" in capabilities:
+            yield from _look_at_quota(next(tags))
+        if hidden:
+            raise FolderHidden(f"not visible: {', '.join(hidden)}")
 
 
 def goodbye() -> Dialogue[None]:
@@ -179,13 +183,15 @@ def _go_ahead(tag: bytes, untagged: list[_Response]) -> Dialogue[None]:
         raise ProtocolViolation(f"an OK before the login was complete: {excerpt(response.line)}")
 
 
-def _require_ok(tagged: _Response, untagged: Sequence[_Response]) -> Dialogue[None]:
+def _require_ok(tagged: _Response, untagged: list[_Response]) -> Dialogue[None]:
+    """Add the tagged line to the others if it says OK, and raise Refusal otherwise."""
     # Gmail appends [THROTTLED] to a tagged line, an OK too, when it slows the account down.
     if tagged.line.rstrip().upper().endswith(b"[THROTTLED]"):
         yield Note("throttled", value=True)
     if tagged.words[1].upper() != b"OK":
         text = _text_of([*untagged, tagged])
         raise Refusal(text, temporary=_temporary(text))
+    untagged.append(tagged)
 
 
 def _command(tag: bytes, text: bytes, *, leaving: bool = False) -> Dialogue[list[_Response]]:
@@ -222,36 +228,47 @@ def _capability(tag: bytes) -> Dialogue[frozenset[bytes]]:
 
 def _log_in(
     tag: bytes, capabilities: frozenset[bytes], choice: MechanismChoice, credential: sasl.Credential
-) -> Dialogue[None]:
-    """Log in by SASL where the server offers a mechanism, else by LOGIN (RFC 3501 §6.2.2, §6.2.3)."""
+) -> Dialogue[frozenset[bytes]]:
+    """Log in by SASL where the server offers a mechanism, else by LOGIN (RFC 3501 §6.2.2, §6.2.3).
+
+    The result is what the server says that it offers from now on, in capitals; empty where it says nothing.
+    """
+    said: list[_Response] = []
     offered = {name[5:].decode("ascii", "backslashreplace") for name in capabilities if name.startswith(b"AUTH=")}
     if mechanism := sasl.choose(choice, offered, credential):
         yield Note("login_attempted", value=True)
-        yield from _authenticate(tag, mechanism, initial_response=b"SASL-IR" in capabilities)
-    elif choice in (MechanismChoice.AUTO, MechanismChoice.LOGIN) and b"LOGINDISABLED" not in capabilities:
+        yield from _authenticate(tag, mechanism, said, initial_response=b"SASL-IR" in capabilities)
+    elif sasl.may_use_password(choice, credential) and b"LOGINDISABLED" not in capabilities:
         yield Note("login_attempted", value=True)
-        yield from _login(tag, credential)
+        yield from _login(tag, credential, said)
     else:
         raise MechanismUnavailable(f"the server offers {', '.join(sorted(offered)) or 'no mechanism'}")
+    # RFC 3501 §6.2.2, §7.1: in an untagged response, or as the code of the tagged OK.
+    announced = [(found[1] or found[2]).upper().split() for one in said if (found := _ANNOUNCED.search(one.line))]
+    names = announced[-1] if announced else []
+    yield Note("login_capabilities", tuple(name.decode("ascii", "backslashreplace") for name in names))
+    return frozenset(names)
 
 
-def _authenticate(tag: bytes, mechanism: sasl.Mechanism, *, initial_response: bool) -> Dialogue[None]:
+def _authenticate(
+    tag: bytes, mechanism: sasl.Mechanism, untagged: list[_Response], *, initial_response: bool
+) -> Dialogue[None]:
     """AUTHENTICATE, with the initial response where the server takes one (RFC 4959)."""
-    command = tag + b" AUTHENTICATE " + mechanism.name.encode()
-    answers = list(mechanism.answers)
-    if initial_response and mechanism.client_first:
-        # RFC 4959 §3: an empty initial response is a single "=".
-        yield Send(command + b" " + (b64encode(answers.pop(0)) or b"=") + b"\r\n", command + b" [redacted]\r\n")
-    else:
-        yield Send(command + b"\r\n")
-    untagged: list[_Response] = []
-    while answers:
+    command, shown, answers = mechanism.begin(tag + b" AUTHENTICATE", MAX_LINE if initial_response else 0)
+    yield Send(command, shown)
+    for answer in answers:
         yield from _go_ahead(tag, untagged)
-        yield Send(b64encode(answers.pop(0)) + b"\r\n", b"[redacted]\r\n")
+        yield Send(b64encode(answer) + b"\r\n", b"[redacted]\r\n")
+    if mechanism.farewell is not None:
+        response = yield from _read_until_tagged(tag, untagged)
+        if not response.line.startswith(b"+"):
+            yield from _require_ok(response, untagged)
+            return
+        yield Send(b64encode(mechanism.farewell) + b"\r\n")
     yield from _finish(tag, untagged)
 
 
-def _login(tag: bytes, credential: sasl.Credential) -> Dialogue[None]:
+def _login(tag: bytes, credential: sasl.Credential, untagged: list[_Response]) -> Dialogue[None]:
     """LOGIN, each argument quoted where its text allows it, else a literal that waits for a go-ahead."""
     pieces = [tag + b" LOGIN "]
     for text, end in (credential.username, b" "), (credential.password, b"\r\n"):
@@ -262,7 +279,6 @@ def _login(tag: bytes, credential: sasl.Credential) -> Dialogue[None]:
             pieces[-1] += b"{%d}\r\n" % len(raw)
             pieces.append(raw + end)
     yield Send(pieces[0], tag + b" LOGIN [redacted]\r\n")
-    untagged: list[_Response] = []
     for piece in pieces[1:]:
         yield from _go_ahead(tag, untagged)
         yield Send(piece, b"[redacted]\r\n")
@@ -274,8 +290,11 @@ def _quote(raw: bytes) -> bytes:
     return b'"' + re.sub(rb'(["\\])', rb"\\\1", raw) + b'"'
 
 
-def _look_at_folders(tags: Iterator[bytes], wanted: Sequence[Role]) -> Dialogue[None]:
-    """LIST with the special-use attributes (RFC 6154 §2), and STATUS of the folders that are wanted."""
+def _look_at_folders(tags: Iterator[bytes], wanted: Sequence[Role]) -> Dialogue[list[str]]:
+    """LIST with the special-use attributes (RFC 6154 §2), and STATUS of the folders that are wanted.
+
+    The result is the roles that are hidden.
+    """
     names: dict[Role, bytes] = {}
     for response in (yield from _command(next(tags), b'LIST "" "*"')):
         if response.words[1].upper() == b"LIST":
@@ -288,23 +307,49 @@ def _look_at_folders(tags: Iterator[bytes], wanted: Sequence[Role]) -> Dialogue[
                 names[_ROLE_OF_ATTRIBUTE[attribute]] = name
     folders = []
     for role in wanted:
-        messages = (yield from _count_messages(next(tags), names[role])) if role in names else None
-        folders.append(Folder(role, visible=role in names, messages=messages))
+        if role in names:
+            messages, unseen = yield from _count_messages(next(tags), names[role])
+            folders.append(Folder(role, visible=True, messages=messages, unseen=unseen))
+        else:
+            folders.append(Folder(role, visible=False))
     yield Note("folders", tuple(folders))
-    if hidden := [folder.role.value for folder in folders if not folder.visible]:
-        raise FolderHidden(f"not visible: {', '.join(hidden)}")
+    return [folder.role.value for folder in folders if not folder.visible]
 
 
-def _count_messages(tag: bytes, name: bytes) -> Dialogue[int]:
-    """STATUS (RFC 3501 §6.3.10). The name goes back as it came: quoted it may hold anything that LIST returned."""
-    for response in (yield from _command(tag, b"STATUS " + _quote(name) + b" (MESSAGES)")):
+def _look_at_quota(tag: bytes) -> Dialogue[None]:
+    """GETQUOTAROOT (RFC 9208 §4.1.2): storage, in units of 1,024 octets.
+
+    Where it is refused, the login was good all the same.
+    """
+    try:
+        responses = yield from _command(tag, b'GETQUOTAROOT "INBOX"')
+    except Refusal as refusal:
+        if not refusal.in_step:
+            raise
+        return
+    for response in responses:
+        if response.words[1].upper() == b"QUOTA" and (storage := _STORAGE.search(response.line)):
+            yield Note("quota", Quota(used=int(storage[1]) * 1024, limit=int(storage[2]) * 1024))
+            return
+
+
+def _count_messages(tag: bytes, name: bytes) -> Dialogue[tuple[int, int | None]]:
+    """STATUS (RFC 3501 §6.3.10): all messages, and those not read where the server tells.
+
+    The name goes back as it came: quoted it may hold anything that LIST returned.
+    """
+    for response in (yield from _command(tag, b"STATUS " + _quote(name) + b" (MESSAGES UNSEEN)")):
         items = response.line.rpartition(b"(")[2]  # the name before it may hold anything
         if response.words[1].upper() == b"STATUS" and (messages := _MESSAGES.search(items)):
-            return int(messages[1])
+            unseen = _UNSEEN.search(items)
+            return int(messages[1]), int(unseen[1]) if unseen else None
     raise ProtocolViolation("no STATUS response before the tagged OK")
 
 
 _MESSAGES = re.compile(rb"(?:^| )MESSAGES (\d{1,10})[ )]", re.IGNORECASE)
+_UNSEEN = re.compile(rb"(?:^| )UNSEEN (\d{1,10})[ )]", re.IGNORECASE)
+_STORAGE = re.compile(rb"[( ]STORAGE (\d{1,15}) (\d{1,15})[ )]", re.IGNORECASE)
+_ANNOUNCED = re.compile(rb"^\* CAPABILITY (.*)|^a\d+ OK \[CAPABILITY ([^\]]*)\]", re.IGNORECASE)
 
 _LIST = re.compile(
     rb"""\*\ LIST\ \((?P<attributes>[^(){"]*)\)\ (?:"(?:[^"\\]|\\.)"|NIL)\ # hierarchy delimiter

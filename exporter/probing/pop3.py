@@ -42,7 +42,7 @@ def converse(plan: Plan) -> Dialogue[None]:
     if plan.starttls:
         yield Enter(Phase.STARTTLS)
         if b"STLS" not in capabilities:
-            raise StartTLSUnavailable
+            raise StartTLSUnavailable("the server does not offer STLS")
         yield from _command(b"STLS")
         yield StartTLS()
         yield Enter(Phase.CAPABILITY)
@@ -111,7 +111,7 @@ def _log_in(capabilities: Capabilities, choice: MechanismChoice, credential: sas
         yield Note("login_attempted", value=True)
         yield from _authenticate(mechanism)
     # RFC 2449 §6.3: USER in the list means that USER and PASS work; without CAPA nothing is known, and they may.
-    elif choice in (MechanismChoice.AUTO, MechanismChoice.LOGIN) and (b"USER" in capabilities or not capabilities):
+    elif sasl.may_use_password(choice, credential) and (b"USER" in capabilities or not capabilities):
         yield Note("login_attempted", value=True)
         yield from _command(b"USER " + credential.username.encode())
         yield from _command(b"PASS " + credential.password.encode(), b"PASS [redacted]")
@@ -121,19 +121,20 @@ def _log_in(capabilities: Capabilities, choice: MechanismChoice, credential: sas
 
 def _authenticate(mechanism: sasl.Mechanism) -> Dialogue[None]:
     """AUTH (RFC 5034 §4), with the initial response where it fits into a command."""
-    command = b"AUTH " + mechanism.name.encode()
-    answers = list(mechanism.answers)
-    initial = command + b" " + (b64encode(answers[0]) or b"=") + b"\r\n"
-    if mechanism.client_first and len(initial) <= MAX_COMMAND:
-        answers.pop(0)
-        yield Send(initial, command + b" [redacted]\r\n")
-    else:
-        yield Send(command + b"\r\n")
-    while answers:
-        if (line := (yield from _read_reply(challenge=True))).split(b" ", 1)[0] != b"+":
+    command, shown, answers = mechanism.begin(b"AUTH", MAX_COMMAND)
+    yield Send(command, shown)
+    for answer in answers:
+        if not _is_challenge(line := (yield from _read_reply(challenge=True))):
             raise ProtocolViolation(f"an OK before the login was complete: {excerpt(line)}")
-        yield Send(b64encode(answers.pop(0)) + b"\r\n", b"[redacted]\r\n")
-    yield from _read_reply()
+        yield Send(b64encode(answer) + b"\r\n", b"[redacted]\r\n")
+    line = yield from _read_reply(challenge=mechanism.farewell is not None)
+    if mechanism.farewell is not None and _is_challenge(line):
+        yield Send(b64encode(mechanism.farewell) + b"\r\n")
+        yield from _read_reply()
+
+
+def _is_challenge(line: bytes) -> bool:
+    return line.split(b" ", 1)[0] == b"+"
 
 
 def _stat() -> Dialogue[None]:
@@ -142,7 +143,7 @@ def _stat() -> Dialogue[None]:
     counts = _STAT.match(line)
     if not counts:
         raise ProtocolViolation(f"not an answer to STAT: {excerpt(line)}")
-    yield Note("folders", (Folder(Role.INBOX, visible=True, messages=int(counts[1])),))
+    yield Note("folders", (Folder(Role.INBOX, visible=True, messages=int(counts[1]), octets=int(counts[2])),))
 
 
 PROTOCOL = Protocol(converse, goodbye)

@@ -139,6 +139,8 @@ class _Run:
         self._observed = Observed()
         self._connection: Connection | None = None
         self._failure: tuple[Phase, Reason, str] | None = None
+        self._note = ""
+        """How IPv6 failed, for where IPv4 fails too."""
 
     async def look(self) -> Outcome:
         """Run the session, the second look where a certificate was refused, and the goodbye, in one deadline."""
@@ -205,15 +207,13 @@ class _Run:
             async with asyncio.timeout(endpoint.timeout / 3):
                 return await connect(first[1], endpoint.port)
         except OSError as error:
-            ipv6_failure = f"{first[1]}: {describe(error) if error.errno else 'no answer'}"
+            self._note = f"{first[1]}: {describe(error) if error.errno else 'no answer'}"
         self._clock.enter_anew(Phase.CONNECT)
+        self._observe_address(others[0], fallback=None)  # until it is known whether IPv4 serves
+        connection = await connect(others[0][1], endpoint.port)
         self._observe_address(others[0], fallback=True)
-        try:
-            return await connect(others[0][1], endpoint.port)
-        except OSError as error:
-            self._observed = replace(self._observed, ip_fallback=None)  # neither family served
-            error.add_note(ipv6_failure)
-            raise
+        self._note = ""
+        return connection
 
     async def _start_tls(self, connection: Connection) -> None:
         self._clock.enter(Phase.TLS)
@@ -300,10 +300,12 @@ class _Run:
         # The server's last octet ended the phase where the server said what is wrong; now did, where it did not.
         spoke = isinstance(error, DialogueError) and self._connection
         self._clock.leave(self._connection.received_at if spoke and self._connection else 0.0)
-        reason = classify(error, phase, self._endpoint.protocol)
+        with_token = isinstance(self._login, Credential) and self._login.is_token
+        reason = classify(error, phase, self._endpoint.protocol, with_token=with_token)
         if reason is Reason.INTERNAL:
             log.error("fault in a probe", endpoint=self._endpoint.name, phase=phase.value, exc_info=error)
-        self._failure = phase, reason, redact(describe(error), self._secrets)
+        words = "; ".join(filter(None, (describe(error), self._note)))
+        self._failure = phase, reason, redact(words, self._secrets)
         return error
 
     def _plan(self, connection: Connection) -> Plan:
@@ -318,7 +320,7 @@ class _Run:
             folders=self._endpoint.folders,
         )
 
-    def _observe_address(self, address: Address, *, fallback: bool) -> None:
+    def _observe_address(self, address: Address, *, fallback: bool | None) -> None:
         self._observed = replace(
             self._observed,
             address=address[1],

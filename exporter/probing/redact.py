@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 from exporter.outcome import MAX_DETAIL
-from exporter.probing.sasl import Credential
+from exporter.probing.sasl import Credential, mechanisms
 
 REDACTED = "[redacted]"
 
@@ -28,10 +28,11 @@ _MAX_INPUT = 16 * MAX_DETAIL
 
 def secrets_of(credential: Credential) -> tuple[str, ...]:
     """Every spelling of a credential's secret that a server could send back, the longest first."""
-    username, password = credential.username, credential.password
-    plain = f"\0{username}\0{password}"
+    password = credential.password
     quoted = password.replace("\\", "\\\\").replace('"', '\\"')
-    encoded = (b64encode(text.encode("utf-8", "replace")).decode() for text in (plain, password))
+    said = {answer for mechanism in mechanisms(credential) for answer in mechanism.answers}
+    said -= {credential.username.encode("utf-8", "replace")}  # LOGIN's first answer, which is no secret
+    encoded = (b64encode(text).decode() for text in {*said, password.encode("utf-8", "replace")})
     spellings = {password, quoted, quote(password, errors="replace"), *encoded}
     return tuple(sorted(spellings, key=len, reverse=True))
 

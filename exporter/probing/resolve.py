@@ -8,6 +8,7 @@ AddressFamilyUnavailable      this host has no route of that family
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import socket
 import time
@@ -29,6 +30,8 @@ _FAMILIES = {
 }
 
 _NAMES = {IpFamily.ANY: "IPv4 or IPv6", IpFamily.IPV4: "IPv4", IpFamily.IPV6: "IPv6"}
+
+_NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 Address = tuple[socket.AddressFamily, str]
 
@@ -128,6 +131,8 @@ def _has_route(kind: socket.AddressFamily, address: str) -> bool:
     try:
         with socket.socket(kind, socket.SOCK_DGRAM) as unsent:
             unsent.connect((address, 9))
-    except OSError:
-        return False
+    except OSError as error:
+        if error.errno in _NO_ROUTE:
+            return False
+        raise
     return True

@@ -5,6 +5,7 @@ What a client says in any of them is known before the first challenge, so a mech
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
@@ -13,39 +14,81 @@ from exporter.config import MechanismChoice
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """Who logs in. The password never shows in a repr."""
+    """Who logs in, and with what: a password, or an access token. It never shows in a repr."""
 
     username: str
     password: str = field(repr=False)
+    is_token: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Mechanism:
     """One exchange: what to answer to each challenge, without base64.
 
-    Where the mechanism is `client_first`, the first answer may go with the command itself (RFC 4422 §3.3).
+    Where the mechanism is `client_first`, the first answer may go with the command itself (RFC 4422 §3.3). Where it
+    has a `farewell`, a server that refuses may say so in one more challenge, and waits for it.
     """
 
     name: str
     answers: tuple[bytes, ...] = field(repr=False)
     client_first: bool
+    farewell: bytes | None = None
+
+    def begin(self, command: bytes, longest: int) -> tuple[bytes, bytes, tuple[bytes, ...]]:
+        """Return the command that begins the exchange, what may be shown of it, and the answers that are left.
+
+        The first answer goes with it where the whole is at most `longest` octets, its CRLF included.
+        """
+        command += b" " + self.name.encode()
+        # RFC 4959 §3, RFC 5034 §4, RFC 4954 §4: an empty initial response is a single "=".
+        line = command + b" " + (b64encode(self.answers[0]) or b"=") + b"\r\n"
+        if self.client_first and len(line) <= longest:
+            return line, command + b" [redacted]\r\n", self.answers[1:]
+        return command + b"\r\n", command + b"\r\n", self.answers
 
 
 def _plain(credential: Credential) -> Mechanism:
     """PLAIN (RFC 4616 §2): an empty authorization identity, the user name, the password."""
-    return Mechanism("PLAIN", (f"\0{credential.username}\0{credential.password}".encode(),), client_first=True)
+    return Mechanism(
+        "PLAIN", (f"\0{credential.username}\0{credential.password}".encode("utf-8", "replace"),), client_first=True
+    )
 
 
 def _login(credential: Credential) -> Mechanism:
     """LOGIN (draft-murchison-sasl-login): user name, then password, whatever the prompts say."""
-    return Mechanism("LOGIN", (credential.username.encode(), credential.password.encode()), client_first=False)
+    return Mechanism(
+        "LOGIN",
+        (credential.username.encode("utf-8", "replace"), credential.password.encode("utf-8", "replace")),
+        client_first=False,
+    )
 
 
-# In order of preference: PLAIN is a standard, and saves a round trip.
-_MECHANISMS: tuple[tuple[str, MechanismChoice, Callable[[Credential], Mechanism]], ...] = (
-    ("PLAIN", MechanismChoice.PLAIN, _plain),
-    ("LOGIN", MechanismChoice.LOGIN, _login),
-)
+def _xoauth2(credential: Credential) -> Mechanism:
+    """XOAUTH2 (developers.google.com/gmail/imap/xoauth2-protocol)."""
+    answer = f"user={credential.username}\1auth=Bearer {credential.password}\1\1".encode("utf-8", "replace")
+    return Mechanism("XOAUTH2", (answer,), client_first=True, farewell=b"")
+
+
+def _oauthbearer(credential: Credential) -> Mechanism:
+    """OAUTHBEARER (RFC 7628 §3.1): a GS2 header with the user name (RFC 5801 §4), then the token."""
+    name = credential.username.replace("=", "=3D").replace(",", "=2C")
+    answer = f"n,a={name},\1auth=Bearer {credential.password}\1\1".encode("utf-8", "replace")
+    return Mechanism("OAUTHBEARER", (answer,), client_first=True, farewell=b"\1")  # RFC 7628 §3.2.3
+
+
+# In order of preference: PLAIN is a standard, and saves a round trip; XOAUTH2 is the one that Google documents.
+_OF_PASSWORD: tuple[Callable[[Credential], Mechanism], ...] = (_plain, _login)
+_OF_TOKEN: tuple[Callable[[Credential], Mechanism], ...] = (_xoauth2, _oauthbearer)
+
+
+def mechanisms(credential: Credential) -> tuple[Mechanism, ...]:
+    """Return every mechanism that the credential can be used with, the best first."""
+    return tuple(build(credential) for build in (_OF_TOKEN if credential.is_token else _OF_PASSWORD))
+
+
+def may_use_password(choice: MechanismChoice, credential: Credential) -> bool:
+    """Whether the protocol's own login command, from before SASL, will do."""
+    return not credential.is_token and choice in (MechanismChoice.AUTO, MechanismChoice.LOGIN)
 
 
 def choose(choice: MechanismChoice, offered: Collection[str], credential: Credential) -> Mechanism | None:
@@ -53,7 +96,7 @@ def choose(choice: MechanismChoice, offered: Collection[str], credential: Creden
 
     `offered` holds names in capitals.
     """
-    for name, its_choice, build in _MECHANISMS:
-        if choice in (MechanismChoice.AUTO, its_choice) and name in offered:
-            return build(credential)
+    for mechanism in mechanisms(credential):
+        if choice.value in ("auto", mechanism.name.lower()) and mechanism.name in offered:
+            return mechanism
     return None

@@ -51,7 +51,7 @@ def converse(plan: Plan) -> Dialogue[None]:
     if plan.starttls:
         yield Enter(Phase.STARTTLS)
         if "STARTTLS" not in extensions:
-            raise StartTLSUnavailable
+            raise StartTLSUnavailable("the server does not offer STARTTLS")
         yield from _command(b"STARTTLS", 220)
         yield StartTLS()
         yield Enter(Phase.CAPABILITY)
@@ -80,8 +80,8 @@ def _read_reply() -> Dialogue[_Reply]:
             return _Reply(int(first_code), tuple(lines))
 
 
-def _expect(code: int) -> Dialogue[_Reply]:
-    """Read a reply with `code`.
+def _expect(*codes: int) -> Dialogue[_Reply]:
+    """Read a reply with one of `codes`.
 
     Raises:
         Refusal: a 4xx or 5xx reply; 421 says that the server hangs up (RFC 5321 §3.8), where 554 in place of a
@@ -89,10 +89,11 @@ def _expect(code: int) -> Dialogue[_Reply]:
         ProtocolViolation: any other reply.
     """
     reply = yield from _read_reply()
-    if reply.code == code:
+    if reply.code in codes:
         return reply
     if reply.code < 400:
-        raise ProtocolViolation(f"expected {code}, got '{_text_of(reply).decode('utf-8', 'backslashreplace')}'")
+        text = _text_of(reply).decode("utf-8", "backslashreplace")
+        raise ProtocolViolation(f"expected {' or '.join(map(str, codes))}, got '{text}'")
     raise Refusal(_text_of(reply), temporary=reply.code < 500, closing=reply.code == 421)
 
 
@@ -132,18 +133,16 @@ def _log_in(extensions: dict[str, list[str]], choice: MechanismChoice, credentia
     if mechanism is None:
         raise MechanismUnavailable(f"the server offers {', '.join(offered) or 'no mechanism'}")
     yield Note("login_attempted", value=True)
-    command = b"AUTH " + mechanism.name.encode()
-    answers = list(mechanism.answers)
-    initial = command + b" " + (b64encode(answers[0]) or b"=") + b"\r\n"
-    if mechanism.client_first and len(initial) <= MAX_COMMAND:
-        answers.pop(0)
-        yield Send(initial, command + b" [redacted]\r\n")
-    else:
-        yield Send(command + b"\r\n")
-    while answers:
+    command, shown, answers = mechanism.begin(b"AUTH", MAX_COMMAND)
+    yield Send(command, shown)
+    for answer in answers:
         yield from _expect(334)
-        yield Send(b64encode(answers.pop(0)) + b"\r\n", b"[redacted]\r\n")
-    yield from _expect(235)
+        yield Send(b64encode(answer) + b"\r\n", b"[redacted]\r\n")
+    if mechanism.farewell is None:
+        yield from _expect(235)
+    elif (yield from _expect(235, 334)).code == 334:
+        yield Send(b64encode(mechanism.farewell) + b"\r\n")
+        yield from _expect(235)
 
 
 PROTOCOL = Protocol(converse, goodbye)

@@ -11,11 +11,16 @@ from cryptography.x509.oid import NameOID
 
 from exporter.config import Tls
 from exporter.outcome import TlsFacts
+from exporter.probing.redact import redact
 
 NO_SNI_UNIT = "No SNI provided; please fix your client."
 """What Google's servers present, as the subject of a self-signed certificate, to a client that names no server."""
 
 _MIN_VERSION = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+
+_MAX_KNOWN = 4096  # certificates whose facts are kept
+_MAX_ISSUER = 256  # characters; it becomes a label, and a certificate that was not verified may say anything
 
 
 class AuthoritiesUnreadable(Exception):
@@ -100,19 +105,22 @@ class _Certificate:
         certificate = x509.load_der_x509_certificate(encoded)
         units = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
         self.fingerprint_sha256 = fingerprint
-        self.issuer = certificate.issuer.rfc4514_string()
+        self.issuer = redact(certificate.issuer.rfc4514_string())[:_MAX_ISSUER]
         self.not_after = certificate.not_valid_after_utc.timestamp()
         self.no_sni = any(unit.value == NO_SNI_UNIT for unit in units)
 
 
+_known: dict[str, _Certificate | None] = {}
+
+
 def _certificate(encoded: bytes) -> _Certificate | None:
-    return _parse(hashlib.sha256(encoded).hexdigest(), encoded)
-
-
-@lru_cache(maxsize=4096)
-def _parse(fingerprint: str, encoded: bytes) -> _Certificate | None:
     """Parse a certificate once: a thousand endpoints present the same few, probe after probe."""
-    try:
-        return _Certificate(encoded, fingerprint)
-    except (ValueError, x509.InvalidVersion):
-        return None
+    fingerprint = hashlib.sha256(encoded).hexdigest()
+    if fingerprint not in _known:
+        if len(_known) >= _MAX_KNOWN:
+            _known.clear()
+        try:
+            _known[fingerprint] = _Certificate(encoded, fingerprint)
+        except (ValueError, x509.InvalidVersion):
+            _known[fingerprint] = None
+    return _known[fingerprint]

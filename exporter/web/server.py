@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 
 class ListenError(Exception):
@@ -42,8 +44,8 @@ def _bind(address: str) -> socket.socket:
             return socket.create_server(("0.0.0.0", port), backlog=1024)
         family, _, _, _, resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(resolved[:2], family=family, backlog=1024)
-    except socket.gaierror as error:
-        raise ListenError(f"cannot listen on {address}: {error.strerror}") from None
+    except (socket.gaierror, UnicodeError) as error:  # UnicodeError: no name of a host can be spelled so
+        raise ListenError(f"cannot listen on {address}: {getattr(error, 'strerror', None) or 'no such host'}") from None
     except OSError as error:
         # Not the exception's own words: they repeat the address.
         raise ListenError(f"cannot listen on {address}: {os.strerror(error.errno or 0)}") from None
@@ -57,6 +59,45 @@ def _parse(address: str) -> tuple[str, int]:
     return host.strip("[]") if bracketed else host, int(port)
 
 
+REQUEST_SECONDS = 10.0
+"""Seconds in which a request must have come whole, from the connection or from the answer before it."""
+
+
+class _Http(H11Protocol):
+    """HTTP/1.1 with a deadline for each request: without one, a client that sends nothing keeps a socket for ever."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._late = self.loop.call_later(REQUEST_SECONDS, transport.abort)
+
+    def handle_events(self) -> None:
+        """Take what came; a request that is whole is no longer waited for."""
+        super().handle_events()
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            self._in_time()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._in_time()
+        if not self.transport.is_closing():
+            self._late = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._in_time()
+        super().connection_lost(exc)
+
+    def _in_time(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
 class Server(uvicorn.Server):
     """uvicorn, without its signal handlers: the daemon has its own."""
 
@@ -64,7 +105,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=_Http,
                 ws="none",
                 lifespan="off",
                 log_config=None,

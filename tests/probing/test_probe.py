@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
+from exporter.accounts.ledger import Ledger
 from exporter.check import Checker
 from exporter.config import Endpoint, IpFamily, MechanismChoice, Protocol, Role, Security, Tls
 from exporter.metrics import ExporterMetrics
@@ -968,7 +969,7 @@ async def test_hanging_endpoints_delay_nobody(scripted: StartScripted, look: Pro
         ]
         store = Store()
         store.configure(hanging + healthy)
-        checker = Checker(store, look.resolver)
+        checker = Checker(store, look.resolver, Ledger())
         metrics = ExporterMetrics()
         schedule = Schedule(checker.check, metrics)
         with capture_logs():

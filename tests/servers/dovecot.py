@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tests.servers.authority import Certificate
+    from tests.servers.tokens import TokenServer
 
 PROBE_USER: Final = "probe@example.com"
 PROBE_PASSWORD: Final = 'pä"ss \\ wörd'
@@ -44,18 +45,23 @@ class Dovecot:
 
     Its ports and its mailboxes stay the same from `start` to `stop` to `start`. The files go with `close`.
 
+    With a token server it takes that one's tokens as well as passwords, by XOAUTH2 and OAUTHBEARER, and asks it anew at
+    every login; Postfix does the same through it. While the token server is stopped, a token is refused for the time
+    being, and a password is taken as ever.
+
     It takes no login without TLS. Dovecot makes one exception, which no setting takes away: a client whose address is
     that of the server counts as secure. A client at 127.0.0.2 is refused, and sees LOGINDISABLED.
     """
 
     host = "localhost"
 
-    def __init__(self, certificate: Certificate) -> None:
+    def __init__(self, certificate: Certificate, tokens: TokenServer | None = None) -> None:
         self.program = find_program("/usr/sbin/dovecot", "dovecot-imapd")
         find_program(f"{LIBRARY}/imap-login", "dovecot-imapd")
         find_program(f"{LIBRARY}/pop3-login", "dovecot-pop3d")
         find_program(f"{LIBRARY}/lmtp", "dovecot-lmtpd")
         self.certificate = certificate
+        self.tokens = tokens
         self.imap_port, self.imaps_port, self.pop3_port, self.pop3s_port, self._lmtp_port = distinct_ports(5)
         # In the system's temporary directory and not pytest's: a socket's path is at most 107 bytes long.
         self.directory = Path(tempfile.mkdtemp(prefix="dovecot-"))
@@ -134,11 +140,14 @@ class Dovecot:
         time.sleep(max(0.0, int(written) + 1.05 - time.time()))
 
     def login_count(self, user: str | None = None, *, accepted: bool | None = None) -> int:
-        """How many logins were attempted since the first start, SMTP's included; of one user or one result only."""
+        """How many logins were attempted since the first start, SMTP's included; of one user or one result only.
+
+        A refused token counts once its challenge is answered; `TokenServer.introspections` has those that were not.
+        """
         said = "OK|FAIL" if accepted is None else "OK" if accepted else "FAIL"
-        whose = r"[^\t\n]*" if user is None else re.escape(user)
-        # A login ends in one such line; its number and the user follow.
-        pattern = re.compile(rf"client passdb out: (?:{said})\t\d+\tuser={whose}(?:\t|$)", re.MULTILINE)
+        # A login ends in one such line; its number and the user follow, unless the client named none.
+        whose = r"(?:\t|$)" if user is None else rf"\tuser={re.escape(user)}(?:\t|$)"
+        pattern = re.compile(rf"client passdb out: (?:{said})\t\d+{whose}", re.MULTILINE)
         return len(pattern.findall(self._settled_log()))
 
     def _settled_log(self) -> str:
@@ -168,6 +177,14 @@ class Dovecot:
             account = pwd.getpwnam(MAIL_ACCOUNT)
             os.chown(mail, account.pw_uid, account.pw_gid)
         self._write_passwords()
+        if self.tokens is not None:
+            # A copy: where the original is, Dovecot's own account may not get through.
+            ca_file, settings_file = self.directory / "ca.pem", self.directory / "oauth2.conf"
+            shutil.copyfile(self.tokens.ca_file, ca_file)
+            settings = _OAUTH_SETTINGS.format(ca_file=ca_file, url=self.tokens.tokeninfo_url)
+            settings_file.write_text(settings, encoding="utf-8")
+            for path in (ca_file, settings_file):
+                path.chmod(0o644)
         (self.directory / "dovecot.conf").write_text(self._configuration(), encoding="utf-8")
 
     def _configuration(self) -> str:
@@ -175,6 +192,8 @@ class Dovecot:
         if os.geteuid() != 0:
             accounts = _AS_USER.format(user=getpass.getuser(), group=grp.getgrgid(os.getegid()).gr_name)
         return _CONFIGURATION.format(
+            oauth_mechanisms=" xoauth2 oauthbearer" if self.tokens is not None else "",
+            oauth=_OAUTH.format(directory=self.directory) if self.tokens is not None else "",
             directory=self.directory,
             listen=", ".join(loopback_addresses()),
             certificate=self.certificate.chain_file,
@@ -233,6 +252,22 @@ service doveadm {{
 }}
 """
 
+_OAUTH = """
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {directory}/oauth2.conf
+}}
+"""
+
+_OAUTH_SETTINGS = """
+tokeninfo_url = {url}
+username_attribute = email
+scope = https://mail.google.com/
+tls_ca_cert_file = {ca_file}
+timeout_msecs = 5000
+"""
+
 _CONFIGURATION = """
 base_dir = {directory}/run
 state_dir = {directory}/state
@@ -253,17 +288,22 @@ ssl_cert = <{certificate}
 ssl_key = <{key}
 disable_plaintext_auth = yes
 
-auth_mechanisms = plain login
-passdb {{
-  driver = passwd-file
-  args = scheme=PLAIN username_format=%u {passwords}
-}}
+auth_mechanisms = plain login{oauth_mechanisms}
+# Every login asks anew: what was revoked a moment ago is refused now.
+auth_cache_size = 0
 # A refusal waits for half a second, whatever auth_failure_delay says, unless a passdb says "nodelay" and is believed.
+# It comes first: a token that a later one refuses gets its challenge only where that is the last.
 passdb {{
   driver = static
   args = nopassword=y nodelay=y
   result_success = continue-fail
 }}
+passdb {{
+  driver = passwd-file
+  mechanisms = plain login
+  args = scheme=PLAIN username_format=%u {passwords}
+}}
+{oauth}
 userdb {{
   driver = static
   args = home={directory}/mail/%u

@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
+import base64
 import imaplib
+import json
 import poplib
 import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, PROBE_PASSWORD, PROBE_USER, Dovecot
+from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, PASSWORDS, PROBE_PASSWORD, PROBE_USER, Dovecot
 from tests.servers.process import is_listening, is_running, loopback_addresses
+from tests.servers.tokens import TokenServer, bearer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.servers.authority import Authority
 
 ACCOUNTS = [(PROBE_USER, PROBE_PASSWORD), (OPS_USER, OPS_PASSWORD)]
 PORTS = ["imap", "imaps", "pop3", "pop3s"]
+MECHANISMS = ["XOAUTH2", "OAUTHBEARER"]
+CHALLENGES = {
+    "XOAUTH2": {"status": "401", "schemes": "bearer", "scope": "mail"},
+    "OAUTHBEARER": {"status": "invalid_token"},
+}
+
+
+@pytest.fixture
+def bad_tokens(tokens: TokenServer) -> Mapping[str, str]:
+    """Tokens that do not open PROBE_USER's mailbox, by what is wrong with them."""
+    revoked = tokens.access_token(PROBE_USER)
+    tokens.revoke(PROBE_USER)
+    return {
+        "unknown": "ya29.unknown",
+        "revoked": revoked,
+        "expired": tokens.access_token(PROBE_USER, expires_in=-1),
+        "another's": tokens.access_token(OPS_USER),
+        "of another scope": tokens.access_token(PROBE_USER, scope="https://www.googleapis.com/auth/gmail.modify"),
+    }
 
 
 def open_imap(dovecot: Dovecot, authority: Authority, port: str = "imaps") -> imaplib.IMAP4:
@@ -25,6 +49,15 @@ def open_imap(dovecot: Dovecot, authority: Authority, port: str = "imaps") -> im
         return imaplib.IMAP4_SSL("localhost", dovecot.imaps_port, ssl_context=authority.client_context, timeout=5)
     client = imaplib.IMAP4("localhost", dovecot.imap_port, timeout=5)
     client.starttls(authority.client_context)
+    return client
+
+
+def open_pop3(dovecot: Dovecot, authority: Authority, port: str = "pop3s") -> poplib.POP3:
+    """An encrypted POP3 connection."""
+    if port == "pop3s":
+        return poplib.POP3_SSL("localhost", dovecot.pop3s_port, context=authority.client_context, timeout=5)
+    client = poplib.POP3("localhost", dovecot.pop3_port, timeout=5)
+    client.stls(authority.client_context)
     return client
 
 
@@ -37,12 +70,7 @@ def login(dovecot: Dovecot, authority: Authority, port: str, user: str, password
             except imap.error as error:
                 return str(error)
             return None
-    pop3: poplib.POP3
-    if port == "pop3s":
-        pop3 = poplib.POP3_SSL("localhost", dovecot.pop3s_port, context=authority.client_context, timeout=5)
-    else:
-        pop3 = poplib.POP3("localhost", dovecot.pop3_port, timeout=5)
-        pop3.stls(authority.client_context)
+    pop3 = open_pop3(dovecot, authority, port)
     pop3.encoding = "UTF-8"
     try:
         pop3.user(user)
@@ -53,6 +81,44 @@ def login(dovecot: Dovecot, authority: Authority, port: str, user: str, password
     finally:
         pop3.quit()
     return None
+
+
+def present(
+    dovecot: Dovecot, authority: Authority, port: str, first: tuple[str, bytes], last: bytes = b""
+) -> tuple[str | None, list[object]]:
+    """Present a token through a port; the server's words (None when accepted), and the challenges it had for us.
+
+    `first` is the mechanism with what is said first, `last` what a challenge is answered with.
+    """
+    mechanism, words = first
+    challenges: list[object] = []
+    if port.startswith("imap"):
+
+        def answer(challenge: bytes) -> bytes:
+            # Without an initial response, an empty challenge asks for it.
+            if not challenge:
+                return words
+            challenges.append(json.loads(challenge))
+            return last
+
+        with open_imap(dovecot, authority, port) as imap:
+            try:
+                imap.authenticate(mechanism, answer)
+            except imap.error as error:
+                return str(error), challenges
+            return None, challenges
+    pop3 = open_pop3(dovecot, authority, port)
+    try:
+        said = pop3._shortcmd(f"AUTH {mechanism} {base64.b64encode(words).decode()}")  # type: ignore[attr-defined]
+        if said.startswith(b"+ "):
+            challenges.append(json.loads(base64.b64decode(said[2:])))
+            pop3._shortcmd(base64.b64encode(last).decode())  # type: ignore[attr-defined]
+        pop3.stat()
+    except poplib.error_proto as error:
+        return str(error), challenges
+    finally:
+        pop3.quit()
+    return None, challenges
 
 
 @pytest.mark.parametrize("port", PORTS)
@@ -75,6 +141,68 @@ def test_bad_login(dovecot: Dovecot, authority: Authority, port: str) -> None:
     assert (dovecot.login_count(accepted=False), dovecot.login_count(accepted=True)) == (before[0] + 2, before[1])
 
 
+@pytest.mark.parametrize("port", PORTS)
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_token(dovecot: Dovecot, tokens: TokenServer, authority: Authority, port: str, mechanism: str) -> None:
+    """Both accounts get in on every port by a token of their own, and Dovecot counts it."""
+    before = dovecot.login_count(accepted=True)
+    for user in PASSWORDS:
+        first = mechanism, bearer(mechanism, user, tokens.access_token(user))
+        assert present(dovecot, authority, port, first) == (None, [])
+    assert dovecot.login_count(accepted=True) == before + 2
+
+
+@pytest.mark.parametrize("port", ["imaps", "pop3s"])
+@pytest.mark.parametrize(
+    ("mechanism", "last"),
+    # RFC 7628 section 3.2.3 has a client answer the challenge with %x01; Google's clients say nothing.
+    [("XOAUTH2", b""), ("OAUTHBEARER", b""), ("OAUTHBEARER", b"\1")],
+)
+def test_bad_token(
+    dovecot: Dovecot, bad_tokens: Mapping[str, str], authority: Authority, port: str, mechanism: str, last: bytes
+) -> None:
+    """A token that is not good for the mailbox is refused behind a challenge, and Dovecot counts it."""
+    before = dovecot.login_count(PROBE_USER, accepted=False)
+    for fault, token in bad_tokens.items():
+        first = mechanism, bearer(mechanism, PROBE_USER, token)
+        said, challenges = present(dovecot, authority, port, first, last)
+        assert "Authentication failed." in str(said), fault
+        assert challenges == [CHALLENGES[mechanism]], fault
+    assert dovecot.login_count(PROBE_USER, accepted=False) == before + len(bad_tokens)
+
+
+def test_token_is_asked_for_every_time(dovecot: Dovecot, tokens: TokenServer, authority: Authority) -> None:
+    """A token that was good a moment ago is refused as soon as it is revoked: nothing remembers it."""
+    first = "XOAUTH2", bearer("XOAUTH2", PROBE_USER, tokens.access_token(PROBE_USER))
+    for port in ("imaps", "pop3s", "imaps"):
+        assert present(dovecot, authority, port, first) == (None, [])
+    tokens.revoke(PROBE_USER)
+    for port in ("imaps", "pop3s"):
+        assert present(dovecot, authority, port, first)[0] is not None
+    assert tokens.introspections == [PROBE_USER] * 3 + [None] * 2
+
+
+def test_token_server_stopped(dovecot: Dovecot, tokens: TokenServer, authority: Authority) -> None:
+    """While the token server is stopped, a token is refused for the time being; a password goes on working."""
+    first = "XOAUTH2", bearer("XOAUTH2", PROBE_USER, tokens.access_token(PROBE_USER))
+    tokens.stop()
+    for port, code in (("imaps", "[UNAVAILABLE]"), ("pop3s", "[SYS/TEMP]")):
+        said, challenges = present(dovecot, authority, port, first)
+        assert said is not None
+        assert code in said
+        assert challenges == []
+    assert login(dovecot, authority, "imaps", OPS_USER, OPS_PASSWORD) is None
+    tokens.start()
+    assert present(dovecot, authority, "imaps", first) == (None, [])
+
+
+def test_no_token_server(authority: Authority) -> None:
+    """Without a token server, Dovecot offers passwords only."""
+    with Dovecot(authority.issue()) as dovecot, open_imap(dovecot, authority) as client:
+        offered = [each for each in client.capabilities if each.startswith("AUTH=")]
+    assert offered == ["AUTH=PLAIN", "AUTH=LOGIN"]
+
+
 def test_quoted_password(dovecot: Dovecot, authority: Authority) -> None:
     """IMAP's LOGIN takes a password with quotes, backslashes, spaces and non-ASCII letters as a literal."""
     client = open_imap(dovecot, authority)
@@ -90,6 +218,16 @@ def test_special_use(dovecot: Dovecot, authority: Authority) -> None:
         listed = [line.decode() for line in client.list()[1] if isinstance(line, bytes)]
     for folder in ("Sent", "Trash", "Junk", "Drafts"):
         assert [line for line in listed if f"\\{folder})" in line and line.endswith(f" {folder}")], listed
+
+
+def test_mechanisms(dovecot: Dovecot, authority: Authority) -> None:
+    """Passwords and tokens are offered on both protocols."""
+    wanted = {"PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER"}
+    with open_imap(dovecot, authority) as imap:
+        assert {each[5:] for each in imap.capabilities if each.startswith("AUTH=")} == wanted
+    pop3 = open_pop3(dovecot, authority)
+    assert set(pop3.capa()["SASL"]) == wanted
+    pop3.quit()
 
 
 def test_capabilities(dovecot: Dovecot) -> None:

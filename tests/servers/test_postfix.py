@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import imaplib
+import json
 import smtplib
 import time
 import uuid
@@ -14,10 +15,16 @@ import pytest
 
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, PASSWORDS, PROBE_PASSWORD, PROBE_USER, Dovecot
 from tests.servers.process import is_listening, is_running, loopback_addresses
+from tests.servers.tokens import TokenServer, bearer
 
 if TYPE_CHECKING:
     from tests.servers.authority import Authority
     from tests.servers.postfix import Postfix
+
+CHALLENGES = {
+    "XOAUTH2": {"status": "401", "schemes": "bearer", "scope": "mail"},
+    "OAUTHBEARER": {"status": "invalid_token"},
+}
 
 
 def open_smtp(postfix: Postfix, authority: Authority, port: str) -> smtplib.SMTP:
@@ -55,6 +62,54 @@ def test_bad_login(postfix: Postfix, authority: Authority, port: str) -> None:
         client.ehlo()
         assert client.docmd("AUTH", f"PLAIN {_base64(f'{chr(0)}{OPS_USER}{chr(0)}wrong')}")[0] == 535
     assert postfix.dovecot.login_count(OPS_USER, accepted=False) == before + 1
+
+
+@pytest.mark.parametrize("port", ["smtps", "submission"])
+@pytest.mark.parametrize("mechanism", ["XOAUTH2", "OAUTHBEARER"])
+def test_token(postfix: Postfix, tokens: TokenServer, authority: Authority, port: str, mechanism: str) -> None:
+    """Both accounts get in on both submission ports by a token of their own, and Dovecot counts it."""
+    before = postfix.dovecot.login_count(accepted=True)
+    for user in PASSWORDS:
+        words = bearer(mechanism, user, tokens.access_token(user))
+        assert present(postfix, authority, port, mechanism, words) == (235, [])
+    assert postfix.dovecot.login_count(accepted=True) == before + 2
+
+
+@pytest.mark.parametrize("port", ["smtps", "submission"])
+@pytest.mark.parametrize("mechanism", ["XOAUTH2", "OAUTHBEARER"])
+def test_bad_token(postfix: Postfix, tokens: TokenServer, authority: Authority, port: str, mechanism: str) -> None:
+    """A token that is not good for the account is refused behind a challenge, and Dovecot counts it."""
+    revoked = tokens.access_token(OPS_USER)
+    assert present(postfix, authority, port, mechanism, bearer(mechanism, OPS_USER, revoked))[0] == 235
+    tokens.revoke(OPS_USER)
+    expired = tokens.access_token(OPS_USER, expires_in=-1)
+    before = postfix.dovecot.login_count(OPS_USER, accepted=False)
+    for token in (revoked, expired, tokens.access_token(PROBE_USER), "ya29.unknown"):
+        code, challenges = present(postfix, authority, port, mechanism, bearer(mechanism, OPS_USER, token))
+        assert code == 535
+        assert challenges == [CHALLENGES[mechanism]]
+    assert postfix.dovecot.login_count(OPS_USER, accepted=False) == before + 4
+
+
+def present(
+    postfix: Postfix, authority: Authority, port: str, mechanism: str, words: bytes
+) -> tuple[int, list[object]]:
+    """Present a token through a port; the final reply's code, and the challenge where there was one."""
+    challenges: list[object] = []
+
+    def answer(challenge: bytes | None = None) -> str:
+        if challenge is None:
+            return words.decode()
+        challenges.append(json.loads(challenge))
+        return ""
+
+    with open_smtp(postfix, authority, port) as client:
+        client.ehlo()
+        assert client.esmtp_features["auth"].split() == ["PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER"]
+        try:
+            return client.auth(mechanism, answer)[0], challenges
+        except smtplib.SMTPAuthenticationError as error:
+            return error.smtp_code, challenges
 
 
 def test_tls_comes_first(postfix: Postfix) -> None:

@@ -1,0 +1,205 @@
+"""Access tokens from Google's token endpoint (RFC 6749 §6, RFC 7523 §2.1), by google-auth.
+
+google-auth is an extra of the package, imported only where an account uses it. It blocks: call it in a thread.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC
+from typing import Any
+
+from exporter.accounts.secrets import place_of, read_secret, read_secret_text
+from exporter.config import Account, OAuth2, SecretRef
+from exporter.outcome import Reason
+from exporter.probing.dialogue import CredentialUnavailable
+
+SCOPE = "https://mail.google.com/"
+"""What IMAP, POP3 and SMTP want; a token for less is refused by all three."""
+
+TIMEOUT = 10.0
+"""Seconds for one request to the token endpoint."""
+
+MAX_ANSWER = 64 << 10
+"""Octets read of an answer of the token endpoint."""
+
+_NO_ANSWER = "the token endpoint gave no usable answer"
+_LIFETIME = 3600.0  # where the endpoint does not say how long a token lives
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """An access token, and when it expires, in Unix seconds. The token never shows in a repr."""
+
+    value: str = field(repr=False)
+    expires_at: float
+
+
+def material(account: Account, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the secrets that the account's tokens are made from, read anew.
+
+    Raises:
+        CredentialUnavailable: one of them cannot be read.
+    """
+    if account.oauth2:
+        return tuple(read_secret(ref, environ) for ref in (account.oauth2.client_secret, account.oauth2.refresh_token))
+    assert account.service_account is not None  # noqa: S101 (an account has exactly one credential)
+    return (read_secret_text(account.service_account, environ),)
+
+
+def fetch_token(account: Account, secrets: tuple[str, ...]) -> AccessToken:
+    """Get an access token for the account from its `material`. Blocks for as long as the endpoint takes.
+
+    Raises:
+        CredentialUnavailable: the endpoint refused, with the reason that its answer means; or it cannot be reached;
+            or the secrets are of no use. No message holds a secret.
+    """
+    try:
+        from google.auth import exceptions  # noqa: PLC0415 (an extra)
+    except ImportError:
+        raise CredentialUnavailable("OAuth 2.0 needs an extra: pip install gmail-exporter[oauth]") from None
+    if account.oauth2:
+        credentials = _of_refresh_token(account.oauth2, *secrets)
+    else:
+        assert account.service_account is not None  # noqa: S101 (an account has exactly one credential)
+        credentials = _of_service_account(account.service_account, account.username, secrets[0])
+    try:
+        credentials.refresh(_Transport())
+    except exceptions.RefreshError as error:
+        raise _refused(error.args) from None
+    except exceptions.TransportError as error:
+        raise CredentialUnavailable(f"the token endpoint: {error}", Reason.OAUTH_ENDPOINT_ERROR) from None
+    except Exception:  # noqa: BLE001 (google-auth lets answers that are no JSON object through as any exception)
+        raise CredentialUnavailable(_NO_ANSWER, Reason.OAUTH_ENDPOINT_ERROR) from None
+    return _token_of(credentials)
+
+
+def _of_refresh_token(oauth2: OAuth2, client_secret: str, refresh_token: str) -> Any:
+    from google.oauth2.credentials import Credentials  # noqa: PLC0415 (an extra)
+
+    return Credentials(  # type: ignore[no-untyped-call]
+        token=None,
+        refresh_token=refresh_token,
+        token_uri=oauth2.token_uri,
+        client_id=oauth2.client_id,
+        client_secret=client_secret,
+    )
+
+
+def _of_service_account(reference: SecretRef, username: str, text: str) -> Any:
+    from google.oauth2.service_account import Credentials  # noqa: PLC0415 (an extra)
+
+    place = place_of(reference)
+    try:
+        info = json.loads(text)
+    except ValueError:
+        raise CredentialUnavailable(f"{place} is not JSON") from None
+    if not isinstance(info, dict) or info.get("type") != "service_account":
+        raise CredentialUnavailable(f'{place} is not the key of a service account: wanted "type": "service_account"')
+    try:
+        make = Credentials.from_service_account_info
+        return make(info, scopes=[SCOPE], subject=username)  # type: ignore[no-untyped-call]
+    except Exception:  # noqa: BLE001 (every way to be broken is the same to the operator, and the words may hold the key)
+        raise CredentialUnavailable(f"{place} holds no usable private key: download a new one") from None
+
+
+def _token_of(credentials: Any) -> AccessToken:
+    granted = credentials.granted_scopes if hasattr(credentials, "granted_scopes") else None
+    if granted and SCOPE not in granted:
+        shown = " ".join(granted)
+        raise CredentialUnavailable(f"the grant is for {shown}", Reason.OAUTH_SCOPE_INSUFFICIENT)
+    expiry = credentials.expiry
+    expires_at = expiry.replace(tzinfo=UTC).timestamp() if expiry else time.time() + _LIFETIME
+    if expires_at <= time.time():
+        raise CredentialUnavailable("the token endpoint gave a token that has expired", Reason.OAUTH_ENDPOINT_ERROR)
+    return AccessToken(credentials.token, expires_at)
+
+
+# Google's words are no contract: the error decides, and the description only refines.
+_REASONS: tuple[tuple[str, str, Reason], ...] = (
+    ("invalid_grant", r"expired or revoked", Reason.OAUTH_GRANT_REVOKED),
+    ("invalid_grant", r"reauth related error|invalid_rapt|rapt_required", Reason.OAUTH_REAUTH_REQUIRED),
+    ("invalid_grant", r"account has been deleted", Reason.ACCOUNT_DELETED),
+    ("invalid_grant", r"short-lived token|iat and exp", Reason.OAUTH_CLOCK_SKEW),
+    ("invalid_grant", r"JWT signature", Reason.OAUTH_KEY_INVALID),
+    ("invalid_grant", r"invalid email|not a valid email|no valid verifier", Reason.OAUTH_SUBJECT_INVALID),
+    ("invalid_grant", r"robot is disabled", Reason.OAUTH_SERVICE_ACCOUNT_DISABLED),
+    ("invalid_grant", r"", Reason.OAUTH_GRANT_INVALID),
+    ("invalid_request", r"impersonation|prn email", Reason.OAUTH_SUBJECT_INVALID),
+    ("unauthorized_client", r"", Reason.OAUTH_DELEGATION_MISSING),
+    ("invalid_client", r"", Reason.OAUTH_CLIENT_INVALID),
+    ("deleted_client", r"", Reason.OAUTH_CLIENT_DELETED),
+    ("disabled_client", r"", Reason.OAUTH_CLIENT_DISABLED),
+    ("access_denied", r"", Reason.OAUTH_ACCESS_DENIED),
+    ("invalid_scope", r"", Reason.OAUTH_SCOPE_INSUFFICIENT),
+)
+
+
+def reason_of(error: str, description: str) -> Reason:
+    """Return what an error answer of the token endpoint means (RFC 6749 §5.2)."""
+    for name, pattern, reason in _REASONS:
+        if error == name and re.search(pattern, description, re.IGNORECASE):
+            return reason
+    return Reason.OAUTH_ENDPOINT_ERROR
+
+
+def _refused(arguments: tuple[Any, ...]) -> CredentialUnavailable:
+    """Turn what google-auth says of a refusal into ours: its words, and the endpoint's answer where that was JSON."""
+    answer = arguments[1] if len(arguments) > 1 and isinstance(arguments[1], dict) else {}
+    error, description = str(answer.get("error", "")), str(answer.get("error_description", ""))
+    if not error:
+        return CredentialUnavailable(_NO_ANSWER, Reason.OAUTH_ENDPOINT_ERROR)
+    return CredentialUnavailable(f"{error}: {description}" if description else error, reason_of(error, description))
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An HTTP answer as google-auth wants it."""
+
+    status: int
+    headers: Mapping[str, str]
+    data: bytes
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A token endpoint does not redirect; a secret that follows a redirect may go anywhere."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Follow none."""
+
+
+class _Transport:
+    """google-auth's transport, over the standard library: one POST in an hour needs no HTTP client of its own."""
+
+    def __call__(
+        self, url: str, method: str = "GET", body: bytes | None = None, headers: Any = None, **_: object
+    ) -> _Answer:
+        """Make one request.
+
+        Raises:
+            google.auth.exceptions.TransportError: no answer came.
+        """
+        from google.auth.exceptions import TransportError  # noqa: PLC0415 (an extra)
+
+        if not url.startswith("https://"):
+            raise TransportError("its address must begin with https://")  # type: ignore[no-untyped-call]
+        opener = urllib.request.build_opener(
+            _NoRedirect, urllib.request.HTTPSHandler(context=ssl.create_default_context())
+        )
+        request = urllib.request.Request(url, body, headers or {}, method=method)  # noqa: S310 (https, see above)
+        try:
+            with opener.open(request, timeout=TIMEOUT) as answer:
+                return _Answer(answer.status, dict(answer.headers), answer.read(MAX_ANSWER))
+        except urllib.error.HTTPError as error:
+            with error:
+                return _Answer(error.code, dict(error.headers), error.read(MAX_ANSWER))
+        except (OSError, http.client.HTTPException) as error:
+            raise TransportError(str(getattr(error, "reason", error))) from None  # type: ignore[no-untyped-call]
