@@ -10,13 +10,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from exporter import __version__, logs
-from exporter.config import Config, ConfigError, dump, load
+from exporter import __version__
 
 if TYPE_CHECKING:
     from exporter.accounts.ledger import Ledger
+    from exporter.config import Config
 
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 (argparse has no other)
+
+LOG_LEVELS = ("debug", "info", "warn", "error")
+LOG_FORMATS = ("logfmt", "json")
 
 USAGE_ERROR = 2
 INTERRUPTED = 128 + signal.SIGINT
@@ -24,22 +27,25 @@ INTERRUPTED = 128 + signal.SIGINT
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """Run the command that `arguments` name and return the exit code."""
-    # Until the daemon listens to it, a reload is nothing to die of.
+    # Until the daemon listens to it, a reload is nothing to die of. So it comes before all that takes long to import.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    options = _parser().parse_args(arguments)
-    logs.configure(options.log_level or ("critical" if options.command else "info"), options.log_format)
     try:
-        return _run(load(options.config_file, environ), options, environ)
-    except ConfigError as error:
-        return _fail(str(error))
+        return _run(_parser().parse_args(arguments), environ)
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
-def _run(config: Config, options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from exporter import logs  # noqa: PLC0415
+    from exporter.config import ConfigError, dump, load  # noqa: PLC0415
+
+    logs.configure(options.log_level or ("critical" if options.command else "info"), options.log_format)
+    try:
+        config = load(options.config_file, environ)
+    except ConfigError as error:
+        return _fail(str(error))
     if options.command == "config":
         return _print(dump(config))
-    # Deferred: `config` and `--help` need none of what these import.
     from exporter.accounts.ledger import Ledger, LedgerError  # noqa: PLC0415
 
     try:
@@ -165,13 +171,13 @@ def _add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> Non
     add(
         "--log.level",
         dest="log_level",
-        choices=logs.LEVELS,
+        choices=LOG_LEVELS,
         help="least severe lines to log (default: info; for commands that print: none)",
     )
     add(
         "--log.format",
         "logfmt",
         dest="log_format",
-        choices=logs.FORMATS,
+        choices=LOG_FORMATS,
         help="how log lines are written (default: logfmt)",
     )

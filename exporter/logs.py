@@ -9,9 +9,6 @@ from typing import Any
 
 import structlog
 
-LEVELS = ("debug", "info", "warn", "error")
-FORMATS = ("logfmt", "json")
-
 
 def configure(level: str, style: str) -> None:
     """Send every log line, those of libraries included, to standard error at `level` and above."""

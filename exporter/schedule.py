@@ -173,7 +173,7 @@ class Schedule:
     async def _begin(self, slot: _Slot) -> None:
         """Start a probe in a task of its own: APScheduler's shutdown does not wait for coroutines."""
         now = time.time()
-        missed = slot.rhythm.beats(max(slot.due, slot.not_before), now) if now > slot.not_before else 0
+        missed = max(0, slot.rhythm.beats(max(slot.due, slot.not_before), now))  # below 0 where the clock was set back
         if slot.task and not slot.task.done():
             missed += 1
         else:

@@ -208,6 +208,38 @@ def test_sighup_reloads_all_or_nothing(site: Site) -> None:
         assert exporter.stop()[0] == 0
 
 
+def test_of_two_reloads_in_a_row_the_later_stays(site: Site) -> None:
+    """A large file takes longer to read than a small one that is written right behind it."""
+    endpoint = site.document["endpoints"]["imap"]
+    small = {"imap": endpoint}
+    site.document["endpoints"] = small
+    site.write()
+    with site.exporter() as exporter:
+        site.document["endpoints"] = {
+            f"e{number}": {"protocol": "imap", "host": "localhost", "interval": "1h"} for number in range(3000)
+        }
+        site.write()
+        exporter.send(signal.SIGHUP)
+        time.sleep(0.1)
+        site.document["endpoints"] = small
+        site.write()
+        exporter.send(signal.SIGHUP)
+        exporter.wait_for(lambda: exporter.log_text().count("event=reloaded") == 2)
+        assert set(exporter.values("gmail_probe_interval_seconds")) == {"imap"}
+        assert exporter.stop()[0] == 0
+
+
+def test_a_reload_before_it_has_started_is_survived(tmp_path: Path) -> None:
+    """SIGHUP at any time of the start, as a service manager may send it."""
+    for delay in (0.0, 0.1, 0.3):
+        exporter = Exporter(tmp_path / "log")
+        exporter.begin()
+        time.sleep(0.2 + delay)  # Python itself needs a moment until any of our code runs
+        exporter.send(signal.SIGHUP)
+        exporter.wait_for_start()
+        assert exporter.stop()[0] == 0
+
+
 def test_nothing_is_left_open(site: Site) -> None:
     """After dozens of probes the process has as many files open as after the first few."""
     with site.exporter() as exporter:

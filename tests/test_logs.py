@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from exporter import logs
+from exporter.cli import LOG_FORMATS
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +49,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert (entry["level"], entry["event"], entry["detail"]) == ("error", "down", 'with "quotes"\nand lines')
 
 
-@pytest.mark.parametrize("style", logs.FORMATS)
+@pytest.mark.parametrize("style", LOG_FORMATS)
 def test_one_event_is_one_line(style: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever a server says, it cannot forge a line of its own."""
     logs.configure("info", style)
@@ -56,7 +57,7 @@ def test_one_event_is_one_line(style: str, capsys: pytest.CaptureFixture[str]) -
     assert len(lines(capsys)) == 1
 
 
-@pytest.mark.parametrize("style", logs.FORMATS)
+@pytest.mark.parametrize("style", LOG_FORMATS)
 def test_a_traceback_is_part_of_its_line(style: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A fault is one line, too."""
     logs.configure("info", style)
@@ -80,7 +81,7 @@ def test_libraries_write_the_same_lines(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_the_level_is_the_least_that_is_written(capsys: pytest.CaptureFixture[str]) -> None:
     """Debug lines only where they are asked for."""
-    logs.configure("warning", "logfmt")
+    logs.configure("warn", "logfmt")
     structlog.get_logger("check").info("up")
     assert lines(capsys) == []
     logs.configure("debug", "logfmt")

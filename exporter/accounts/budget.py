@@ -211,7 +211,7 @@ class Budget:
         }
         if len(kept) < len(self._state.blocks):
             self._state.blocks = kept
-            self._state.login_at.clear()  # whoever mended it wants to see that it works, and not in a quarter of an hour
+            self._state.login_at.clear()  # whoever mended it wants to see that it works, now
             self._save()
 
     def _grant(self, target: Target, digest: str) -> None:

@@ -34,13 +34,21 @@ class Exporter:
         self.url = ""
 
     def __enter__(self) -> Self:
+        self.begin()
+        self.wait_for_start()
+        return self
+
+    def begin(self) -> None:
+        """Start it, and do not wait."""
         with self.log.open("wb") as sink:
             self._popen = subprocess.Popen(
                 self._arguments, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=self._environ
             )
+
+    def wait_for_start(self) -> None:
+        """Wait until it says that it has started."""
         found = self._wait(lambda: re.search(r"event=started .*addresses=(\S+)", self.log_text()), 10, "started")
         self.url = f"http://{found[1]}"
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

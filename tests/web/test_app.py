@@ -64,6 +64,25 @@ async def test_metrics_as_openmetrics(site: Site) -> None:
     assert answer.text.endswith("# EOF\n")
 
 
+@pytest.mark.parametrize(
+    ("accept", "openmetrics"),
+    [
+        ("application/openmetrics-text", True),
+        ("application/openmetrics-text; version=abc", True),
+        ("application/openmetrics-text; version=2.0.0", True),
+        ("application/openmetrics-text;version=1.0.0;q=0", False),
+        ("text/plain; version=1.0.0", False),
+        (";;,,=", False),
+    ],
+)
+async def test_an_odd_accept_header_is_answered(site: Site, accept: str, openmetrics: bool) -> None:
+    """In one of the two formats that there are, whatever version is asked for."""
+    answer = await site.request("/metrics", accept=accept)
+    assert answer.status_code == 200
+    kind = "application/openmetrics-text; version=1.0.0" if openmetrics else "text/plain; version=0.0.4"
+    assert answer.headers["content-type"].startswith(kind)
+
+
 @pytest.mark.parametrize("count", [1, 200], ids=["small", "large"])
 async def test_metrics_are_compressed_where_that_is_accepted(site: Site, count: int) -> None:
     """In the loop where it is little, in a thread where it is much: the same bytes come out."""

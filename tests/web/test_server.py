@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 
 import httpx
@@ -76,6 +77,46 @@ def test_a_name_that_does_not_resolve_is_one_clear_line() -> None:
     """The resolver's own words."""
     with pytest.raises(ListenError, match="cannot listen on nowhere.invalid:9993: "):
         listen(["nowhere.invalid:9993"])
+
+
+@pytest.mark.parametrize("host", ["a..b", "..", f"{'x' * 64}.example"])
+def test_a_name_that_cannot_be_spelled_is_one_clear_line(host: str) -> None:
+    """IDNA's own exceptions are no OSError."""
+    with pytest.raises(ListenError, match=r"cannot listen on .*:9993: "):
+        listen([f"{host}:9993"])
+
+
+async def test_a_client_that_never_ends_its_request_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that says nothing, one that drips, and one that is idle after an answer; a good one is served meanwhile."""
+    monkeypatch.setattr("exporter.web.server.REQUEST_SECONDS", 0.5)
+
+    async def hello(_request: object) -> PlainTextResponse:
+        return PlainTextResponse("hello")
+
+    server = Server(Starlette(routes=[Route("/", hello)]))
+    (listening,) = listen(["127.0.0.1:0"])
+    port = listening.getsockname()[1]
+    serving = asyncio.create_task(server.serve([listening]))
+    await asyncio.sleep(0.1)
+    silent, quiet = await asyncio.open_connection("127.0.0.1", port)
+    dripping, drip = await asyncio.open_connection("127.0.0.1", port)
+    idle, ask = await asyncio.open_connection("127.0.0.1", port)
+    ask.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await idle.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
+    began = asyncio.get_running_loop().time()
+    while not (dripping.at_eof() or dripping.exception() or drip.is_closing()):
+        drip.write(b"G")
+        await asyncio.sleep(0.05)
+        assert asyncio.get_running_loop().time() - began < 3
+    for reader in (silent, idle):
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(reader.read(), 2) == b""
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(f"http://127.0.0.1:{port}/")).text == "hello"
+    for writer in (quiet, drip, ask):
+        writer.close()
+    await server.stop()
+    await asyncio.wait_for(serving, 5)
 
 
 async def test_requests_are_served_until_it_is_stopped() -> None:
