@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prometheus_client.metrics_core import Metric
 
-from exporter.metrics import BASE_LABELS, FAMILIES, ExporterMetrics
+from exporter.metrics import ACCOUNT_FAMILIES, BASE_LABELS, FAMILIES, ExporterMetrics
 from exporter.outcome import CHECK_OF_PHASE, Blame, Phase, Reason, Retry
 
 DOCS = Path(__file__).parent
@@ -18,7 +18,7 @@ NOTICE = "<!-- Written by `make docs` from the code: change it there. -->"
 RETRIES = {
     Retry.SAFE: "The next login comes at its usual time.",
     Retry.BACKOFF: "The time to the next login doubles with each such refusal, up to 6 hours.",
-    Retry.HOLD: "No further login until the secret or the configuration changes, or the exporter is restarted.",
+    Retry.HOLD: "No further login until the secret, the account or the way to log in is changed, or `accounts release NAME`.",
     Retry.WAIT24: "Logins are tried hourly: what the server counts is forgotten within 24 hours.",
 }
 
@@ -72,12 +72,21 @@ endpoint's own `labels`; join it to have them elsewhere:
 
 {{families}}
 
+Values of `denial`: `interval` (the next login is not due), `busy` (another login of the account is under way), `backoff`,
+`wait24` and `hold` (see [reasons and remedies](reasons.md)), `ceiling` (`max_logins_per_day` is reached).
+
 Values of `phase`:
 
 {{phases}}
 
 A phase ends when its last octet arrives, not when this program gets to read it. Values of `reason` and `blame`:
 [reasons and remedies](reasons.md).
+
+## Of an account with OAuth 2.0
+
+Every sample has the label `account`.
+
+{{accounts}}
 
 ## Of the exporter
 
@@ -103,7 +112,8 @@ afterwards: it had accepted the connection.
 {{retries}}
 
 A refusal of the credential counts for the account on all its endpoints; a protocol that is switched off, or a fault of
-the server, for that protocol alone. Probes without login go on in any case.
+the server, for that protocol alone. Probes without login go on in any case; and where a connection could not be secured,
+no login is attempted at all. Without `--storage.path`, a restart forgets what was refused.
 
 ## The reasons
 
@@ -113,7 +123,10 @@ the server, for that protocol alone. Probes without login go on in any case.
 
 def metrics() -> str:
     """docs/metrics.md."""
-    families = [(f"`{_exposed(f.metric)}`", f.metric.type, code(f.labels), f.metric.documentation) for f in FAMILIES]
+    families, accounts = (
+        [(f"`{_exposed(f.metric)}`", f.metric.type, code(f.labels), f.metric.documentation) for f in of_one]
+        for of_one in (FAMILIES, ACCOUNT_FAMILIES)
+    )
     phases = [
         (f"`{phase}`", code([CHECK_OF_PHASE[phase]]) if phase in CHECK_OF_PHASE else "", PHASES[phase])
         for phase in Phase
@@ -123,6 +136,7 @@ def metrics() -> str:
     ]
     return METRICS.format(
         families=table(("metric", "type", "further labels", "meaning"), families),
+        accounts=table(("metric", "type", "further labels", "meaning"), accounts),
         phases=table(("phase", "check", "what is timed"), phases),
         own=table(("metric", "type", "labels", "meaning"), sorted(own)),
     )

@@ -17,6 +17,7 @@ accounts:
     username: probe@gmail.com
     app_password:
       file: /run/secrets/ops
+    max_logins_per_day: 200
   workspace:
     username: "no"
     oauth2:
@@ -25,10 +26,13 @@ accounts:
         env: CLIENT
       refresh_token:
         env: REFRESH
+      token_uri: https://oauth2.googleapis.com/token
+    max_logins_per_day: 200
   delegated:
     username: probe@example.com
     service_account:
       env: SA
+    max_logins_per_day: 200
 endpoints:
   imap:
     protocol: imap
