@@ -18,7 +18,7 @@ NOTICE = "<!-- Written by `make docs` from the code: change it there. -->"
 RETRIES = {
     Retry.SAFE: "The next login comes at its usual time.",
     Retry.BACKOFF: "The time to the next login doubles with each such refusal, up to 6 hours.",
-    Retry.HOLD: "No further login until the secret, the account or the way to log in is changed, or `accounts release NAME`.",
+    Retry.HOLD: "No further login until the secret, the account or the way to log in changes, or it is released.",
     Retry.WAIT24: "Logins are tried hourly: what the server counts is forgotten within 24 hours.",
 }
 
@@ -72,8 +72,8 @@ endpoint's own `labels`; join it to have them elsewhere:
 
 {{families}}
 
-Values of `denial`: `interval` (the next login is not due), `busy` (another login of the account is under way), `backoff`,
-`wait24` and `hold` (see [reasons and remedies](reasons.md)), `ceiling` (`max_logins_per_day` is reached).
+Values of `denial`: `interval` (the next login is not due), `busy` (another login of the account is under way),
+`backoff`, `wait24` and `hold` (see [reasons and remedies](reasons.md)), `ceiling` (`max_logins_per_day` is reached).
 
 Values of `phase`:
 
@@ -112,8 +112,9 @@ afterwards: it had accepted the connection.
 {{retries}}
 
 A refusal of the credential counts for the account on all its endpoints; a protocol that is switched off, or a fault of
-the server, for that protocol alone. Probes without login go on in any case; and where a connection could not be secured,
-no login is attempted at all. Without `--storage.path`, a restart forgets what was refused.
+the server, for that protocol alone. Probes without login go on in any case; and where a connection could not be
+secured, no login is attempted at all. `gmail-exporter accounts release NAME` releases an account that is held. Without
+`--storage.path`, so does a restart.
 
 ## The reasons
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from exporter import __version__
+from exporter.commands.output import CannotWrite, write
 
 if TYPE_CHECKING:
     from exporter.accounts.ledger import Ledger
@@ -23,6 +24,8 @@ LOG_FORMATS = ("logfmt", "json")
 
 USAGE_ERROR = 2
 INTERRUPTED = 128 + signal.SIGINT
+UNREAD = 128 + signal.SIGPIPE
+"""Who read standard output has left before the end: as a shell tells it of a program that dies of that."""
 
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
@@ -31,6 +34,8 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         return _run(_parser().parse_args(arguments), environ)
+    except CannotWrite as error:
+        return _fail(f"gmail-exporter: cannot write: {error}", 1) if str(error) else UNREAD
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -45,7 +50,8 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     except ConfigError as error:
         return _fail(str(error))
     if options.command == "config":
-        return _print(dump(config))
+        write(dump(config))
+        return 0
     from exporter.accounts.ledger import Ledger, LedgerError  # noqa: PLC0415
 
     try:
@@ -83,15 +89,6 @@ def _run_once(config: Config, options: argparse.Namespace, ledger: Ledger, envir
         return _fail(f"gmail-exporter: {error}")
 
 
-def _print(text: str) -> int:
-    try:
-        sys.stdout.buffer.write(text.encode())  # UTF-8, whatever the locale: it is to be read as a configuration
-        sys.stdout.flush()
-    except OSError as error:
-        return _fail(f"gmail-exporter: cannot write: {error.strerror}", 1)
-    return 0
-
-
 def _fail(message: str, code: int = USAGE_ERROR) -> int:
     sys.stderr.write(message + "\n")
     return code
@@ -100,40 +97,56 @@ def _fail(message: str, code: int = USAGE_ERROR) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gmail-exporter",
+        usage="gmail-exporter [FLAG ...] [COMMAND ...]",
         description="Probe Gmail's IMAP, POP3 and SMTP endpoints on a schedule and expose what was seen to Prometheus.",
         epilog="Without a file, Gmail's four endpoints are probed without login; GMAIL_EXPORTER_USERNAME with "
         "GMAIL_EXPORTER_APP_PASSWORD_FILE (or GMAIL_EXPORTER_APP_PASSWORD) logs in to them.",
         allow_abbrev=False,
     )
     _add_flags(parser)
-    parser.add_argument("--version", action="version", version=f"gmail-exporter {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    parser.add_argument(
+        "--version", action="version", version=f"gmail-exporter {__version__}", help="print the version and exit"
+    )
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", title="commands (without one: the daemon)", prog="gmail-exporter"
+    )
+    _add_check(commands)
+    _add_command(commands, "config", "", "validate, and print the effective configuration, secrets redacted")
+    _add_accounts(commands)
+    return parser
 
-    check = _add_command(commands, "check", "probe once, now, and print a table; exit 1 where something failed")
+
+def _add_check(commands: Commands) -> None:
+    check = _add_command(commands, "check", "[ENDPOINT ...]", "probe once, now, and print a table")
+    check.epilog = "Exit code: 0 all is well, 1 something failed, 2 usage or configuration error."
     check.add_argument(
         "endpoints",
         metavar="ENDPOINT",
         nargs="*",
-        help="name of an endpoint, or HOST:PORT (default: all that are configured)",
+        help="name of an endpoint, or an address such as imap.gmail.com:993 (default: all that are configured)",
     )
     check.add_argument("--output", choices=("table", "json"), default="table", help="how to print (default: table)")
-    check.add_argument("--verbose", action="store_true", help="print the dialogues, secrets redacted")
+    check.add_argument("--verbose", action="store_true", help="print the dialogues too, secrets redacted")
     _add_force(check)
 
-    _add_command(commands, "config", "validate, and print the effective configuration, secrets redacted")
 
-    accounts = _add_command(commands, "accounts", "try an account out, or release one that is held")
-    actions = accounts.add_subparsers(dest="action", metavar="ACTION", required=True)
-    test = _add_command(actions, "test", "walk an account through secret, token, login and folders; explain what fails")
+def _add_accounts(commands: Commands) -> None:
+    accounts = _add_command(commands, "accounts", "ACTION NAME", "try an account out, or release one that is held")
+    actions = accounts.add_subparsers(
+        dest="action", metavar="ACTION", title="actions", required=True, prog="gmail-exporter accounts"
+    )
+    test = _add_command(actions, "test", "NAME", "try secret, token, login and folders; explain what fails")
+    test.epilog = "Exit code: 0 it logged in everywhere, 1 it did not, 2 usage or configuration error."
     test.add_argument("name", metavar="NAME", help="name of the account")
     _add_force(test)
-    release = _add_command(actions, "release", "let an account that is held log in again")
+    release = _add_command(actions, "release", "NAME", "let an account that is held log in again")
+    release.epilog = "Exit code: 0 it is released, 1 nothing is known of it, 2 usage or configuration error."
     release.add_argument("name", metavar="NAME", help="name of the account")
-    return parser
 
 
-def _add_command(commands: Commands, name: str, text: str) -> argparse.ArgumentParser:
+def _add_command(commands: Commands, name: str, arguments: str, text: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
+    parser.usage = f"{parser.prog} [FLAG ...] {arguments}".rstrip()
     # Flags may stand before or behind the command; behind it they must not reset what stands before.
     _add_flags(parser, inherit=True)
     return parser
@@ -144,40 +157,48 @@ def _add_force(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> None:
-    def add(flag: str, value: object = None, **settings: Any) -> None:
-        parser.add_argument(flag, default=argparse.SUPPRESS if inherit else value, **settings)
+    def add(flag: str, text: str, *, of_daemon: bool = False, default: object = None, **settings: Any) -> None:
+        # A command takes the daemon's flags too, but nobody needs to read of them there.
+        parser.add_argument(
+            flag,
+            default=argparse.SUPPRESS if inherit else default,
+            help=argparse.SUPPRESS if inherit and of_daemon else text,
+            **settings,
+        )
 
     add(
         "--config.file",
+        "configuration file (default: Gmail's four endpoints)",
         dest="config_file",
         metavar="FILE",
         type=Path,
-        help="configuration file (default: Gmail's four endpoints)",
     )
     add(
         "--storage.path",
+        "where login budgets survive a restart; daemon and commands share it (default: in memory only)",
         dest="storage_path",
         metavar="FILE",
         type=Path,
-        help="where login budgets survive a restart (default: in memory only)",
     )
     add(
         "--web.listen-address",
+        "HOST:PORT to listen on; repeatable (default: :9993)",
+        of_daemon=True,
         dest="listen_addresses",
         metavar="ADDRESS",
         action="append",
-        help="HOST:PORT to listen on; repeatable (default: :9993)",
     )
     add(
         "--log.level",
+        "least severe lines to log (default: info; for commands that print: none)",
         dest="log_level",
         choices=LOG_LEVELS,
-        help="least severe lines to log (default: info; for commands that print: none)",
     )
     add(
         "--log.format",
-        "logfmt",
+        "how log lines are written (default: logfmt)",
+        of_daemon=True,
+        default="logfmt",
         dest="log_format",
         choices=LOG_FORMATS,
-        help="how log lines are written (default: logfmt)",
     )

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
+from exporter.accounts.budget import Standing
 from exporter.outcome import Folder, Outcome, TlsFacts
 
 
-def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
-    """Return an outcome as JSON values. Times are Unix seconds, durations seconds."""
+def outcome_to_json(
+    outcome: Outcome, standing: Standing | None = None, dialogue: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Return an outcome as JSON values, with where the target stands with its login budget, and what was said.
+
+    Times are Unix seconds, durations seconds.
+    """
     target, observed = outcome.target, outcome.observed
     endpoint = target.endpoint
     return {
@@ -17,6 +25,7 @@ def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
         "host": endpoint.host,
         "port": endpoint.port,
         "ip_family": target.ip_family.value,
+        "account": endpoint.account.name if endpoint.account else None,
         "started_at": outcome.started_at,
         "ended_at": outcome.ended_at,
         "duration_seconds": outcome.duration,
@@ -40,8 +49,11 @@ def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
         "folders": [_folder(folder) for folder in observed.folders],
         "quota": {"used_bytes": observed.quota.used, "limit_bytes": observed.quota.limit} if observed.quota else None,
         "login_attempted": observed.login_attempted,
+        "login_held_by": standing.held_by.value if standing and standing.held_by else None,
+        "next_login_at": standing.next_login_at if standing and math.isfinite(standing.next_login_at) else None,
         "throttled": observed.throttled,
         "logout": None if observed.logout is None else observed.logout.value,
+        "dialogue": None if dialogue is None else list(dialogue),
     }
 
 

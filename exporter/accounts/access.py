@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar, cast
 
 from exporter.accounts import oauth
 from exporter.accounts.secrets import read_secret
 from exporter.config import Account
-from exporter.outcome import Outcome, Reason
+from exporter.outcome import Check, Outcome, Reason
 from exporter.probing.dialogue import CredentialUnavailable
 from exporter.probing.sasl import Credential
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 EARLY = 300.0
 """Seconds before its expiry at which a token is renewed: none expires in the middle of a session."""
+
+
+PATIENCE = 15.0
+"""Seconds that a login waits for a token; google-auth itself asks a failing endpoint again and again for longer."""
 
 
 @dataclass(slots=True)
@@ -28,14 +38,14 @@ class Access:
     """
 
     account: Account
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)  # it may hold the secrets of all accounts
     clock: Callable[[], float] = time.time
     token: oauth.AccessToken | None = None
     refreshes: Counter[Reason] = field(default_factory=Counter)
     """How often a token was asked for, by what came of it."""
     refresh_seconds: float | None = None
     """How long the token endpoint took the last time."""
-    _secret: tuple[str, ...] = ()
+    _secret: tuple[str, ...] = field(default=(), repr=False)
     _replaced: bool = False
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -62,13 +72,16 @@ class Access:
         if self.account.app_password:
             return Credential(self.account.username, secret[0])
         async with self._refreshing:
-            if self.token is None or self.token.expires_at - self.clock() < EARLY:
-                self.token = await self._refresh(secret)
-            return Credential(self.account.username, self.token.value, is_token=True)
+            token = self.token
+            if token is None or token.expires_at - self.clock() < EARLY:
+                token = await self._refresh(secret)
+                if secret == self._secret:  # no new one was read meanwhile
+                    self.token = token
+            return Credential(self.account.username, token.value, is_token=True)
 
     def learn(self, outcome: Outcome) -> bool:
         """Take note of a login. True where the server refused a token that is worth replacing by a new one."""
-        if outcome.ok:
+        if outcome.checks.get(Check.LOGIN):
             self._replaced = False
         if outcome.reason is not Reason.OAUTH_TOKEN_REJECTED or self._replaced:
             return False
@@ -79,11 +92,43 @@ class Access:
         begun = time.perf_counter()
         result = Reason.OK
         try:
-            # It blocks: in a thread, so that a slow endpoint holds up no probe but the one that waits for it.
-            return await asyncio.to_thread(oauth.fetch_token, self.account, secret)
+            async with asyncio.timeout(PATIENCE):
+                return await _in_thread(oauth.fetch_token, self.account, secret)
+        except TimeoutError:
+            result = Reason.OAUTH_ENDPOINT_ERROR
+            raise CredentialUnavailable(f"no token within {PATIENCE:g} s", result) from None
         except CredentialUnavailable as error:
             result = error.reason
             raise
         finally:
             self.refresh_seconds = time.perf_counter() - begun
             self.refreshes[result] += 1
+
+
+async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what `work` returns, which may block, and outlive whoever waits for it.
+
+    In a thread of its own: those of the loop are few and shared, and a stop of the daemon waits for them.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(cast("T", result))
+
+    def run() -> None:
+        result, failed = None, None
+        try:
+            result = work(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 (it is raised where it is waited for)
+            failed = error
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, result, failed)
+
+    threading.Thread(target=run, name="token", daemon=True).start()
+    return await done

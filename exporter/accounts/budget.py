@@ -9,7 +9,14 @@ Google locks accounts that log in too often or fail too often, and publishes no 
 - a refusal of the credential counts for the whole account; that one protocol is switched off, or that one server has
   a fault, counts for that protocol alone.
 
-A login is written to the ledger before it is made: one that the process does not survive counts, too.
+A login is written to the ledger before it is made: one that the process does not survive counts, too, and as one that
+was answered with `backoff`, for nobody knows how it ended.
+
+So with one secret, in T seconds at a `login_interval` of I, a server that answers `hold` sees 1 login, one that answers
+`wait24` at most 1 + T / `WAIT24_INTERVAL`, and one that answers `backoff` at most 1 + ceil(log2(M / I)) + T / M, where
+M is the greater of `MAX_BACKOFF` and I; each protocol by itself where only its server is at fault. A process that dies
+during a login adds one, one that dies during every login is held to the bound of `backoff`, and nothing is above
+`max_logins_per_day` in any 24 hours.
 """
 
 from __future__ import annotations
@@ -20,7 +27,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from exporter.accounts.ledger import Ledger
 from exporter.config import Account, Endpoint
@@ -68,10 +76,12 @@ class Standing:
 class _Block:
     """What a refusal left behind, for the account or for one of its protocols."""
 
-    denial: str
+    denial: Denial
     since: float
     until: float
     secret: str
+    release: float
+    """The account's last release before it."""
     refusals: int
 
 
@@ -85,11 +95,11 @@ class _State:
     """Every login of the last 24 hours."""
     blocks: dict[str, _Block] = field(default_factory=dict)
     """By protocol; the empty name is the whole account."""
+    unsettled: _Block | None = None
+    """What a login leaves behind that the process does not survive, for the whole account."""
 
-    @classmethod
-    def of(cls, kept: dict[str, Any]) -> _State:
-        blocks = {scope: _Block(**block) for scope, block in kept["blocks"].items()}
-        return cls(kept["login_at"], kept["recent"], blocks)
+
+_STATE = TypeAdapter(_State)
 
 
 @dataclass(slots=True)
@@ -111,28 +121,30 @@ class Budget:
         self._clock = clock
         self._state = _State()
         self._slot: _Slot | None = None
+        self._configuration = ""
 
     def configure(self, account: Account, endpoints: Iterable[Endpoint]) -> None:
         """Serve this account. Where it, or how one of its endpoints logs in, has changed, nothing is held any more."""
         self._account = account
         ways = sorted((e.name, e.protocol, e.host, e.port, e.security, e.mechanism) for e in endpoints)
-        self._configuration = hashlib.sha256(f"{account.model_dump_json()} {ways}".encode()).hexdigest()
-        kept = self._ledger.load(account.name)
-        if kept:
-            configuration, state = kept
-            self._state = _State.of(state)
-            if configuration != self._configuration:
-                self._state.blocks.clear()
+        configuration = hashlib.sha256(f"{account.model_dump_json()} {ways}".encode()).hexdigest()
+        if configuration != self._configuration:
+            self._configuration = configuration
+            self._state.blocks, self._state.unsettled = {}, None
+        self._read()
 
     def ask(self, target: Target, secret: tuple[str, ...], *, force: bool = False) -> Denial | None:
         """Return why `target` may not log in with `secret` now; None takes the account's one slot, until `report`.
 
         With `force` only a login that is under way is in the way: an operator insists.
         """
+        if self._slot is not None:
+            return Denial.BUSY
+        self._read()
         digest = self._ledger.digest(secret)
         self._lift_blocks(digest)
         denial = self.denial(target)
-        if denial is None or (force and denial is not Denial.BUSY):
+        if denial is None or force:
             self._grant(target, digest)
             return None
         return denial
@@ -142,7 +154,7 @@ class Budget:
         now = self._clock()
         for block in self._blocks_of(target):
             if now < block.until:
-                return Denial(block.denial)
+                return block.denial
         if self._slot is not None:
             return Denial.BUSY
         if len(self._of_last_day(now)) >= self._account.max_logins_per_day:
@@ -174,6 +186,8 @@ class Budget:
         slot, self._slot = self._slot, None
         if slot is None:
             return
+        self._read()
+        self._state.unsettled = None
         attempted = outcome is None or outcome.observed.login_attempted
         if not attempted:
             self._take_back(slot)
@@ -193,25 +207,29 @@ class Budget:
         return Standing(denial if denial and denial.protects else None, self.next_login_at(target))
 
     def _blocks_of(self, target: Target) -> Iterable[_Block]:
-        scopes = (_WHOLE_ACCOUNT, target.endpoint.protocol.value)
-        return (self._state.blocks[scope] for scope in scopes if scope in self._state.blocks)
+        if self._state.unsettled and self._slot is None:
+            yield self._state.unsettled
+        for scope in (_WHOLE_ACCOUNT, target.endpoint.protocol.value):
+            if scope in self._state.blocks:
+                yield self._state.blocks[scope]
 
     def _of_last_day(self, now: float) -> list[float]:
         return [at for at in self._state.recent if now - DAY < at <= now]
 
     def _lift_blocks(self, digest: str) -> None:
         """Forget what a new secret, or an operator, has made void."""
-        if not self._state.blocks:
-            return
-        released_at = self._ledger.released_at(self._account.name)
-        kept = {
-            scope: block
-            for scope, block in self._state.blocks.items()
-            if block.secret == digest and block.since >= released_at
-        }
-        if len(kept) < len(self._state.blocks):
-            self._state.blocks = kept
-            self._state.login_at.clear()  # whoever mended it wants to see that it works, now
+        state, now = self._state, self._clock()
+        release = self._ledger.released_at(self._account.name)
+        blocks = [*state.blocks.values(), *([state.unsettled] if state.unsettled else [])]
+        void = [block for block in blocks if (block.secret, block.release) != (digest, release)]
+        late = [block for block in blocks if block.since > now]
+        for block in late:  # The clock was set back: the wait begins anew, and does not last until it has caught up.
+            block.since, block.until = now, now + (block.until - block.since)
+        if void:
+            state.blocks = {scope: block for scope, block in state.blocks.items() if block not in void}
+            state.unsettled = None if state.unsettled in void else state.unsettled
+            state.login_at.clear()  # whoever mended it wants to see that it works, now
+        if void or late:
             self._save()
 
     def _grant(self, target: Target, digest: str) -> None:
@@ -219,21 +237,25 @@ class Budget:
         self._slot = _Slot(target, digest, now, self._state.login_at.get(name))
         self._state.login_at[name] = now
         self._state.recent = [*self._of_last_day(now), now]
+        before = self._state.unsettled or self._state.blocks.get(_WHOLE_ACCOUNT)
+        self._state.unsettled = self._block(self._slot, Retry.BACKOFF, before)
         self._save()
 
     def _take_back(self, slot: _Slot) -> None:
         """No login was made after all."""
         name = _name(slot.target)
-        self._state.recent.remove(slot.at)
+        if slot.at in self._state.recent:
+            self._state.recent.remove(slot.at)
         if slot.before is None:
-            del self._state.login_at[name]
+            self._state.login_at.pop(name, None)
         else:
             self._state.login_at[name] = slot.before
 
     def _learn(self, slot: _Slot, retry: Retry, scope: str) -> None:
-        if retry is Retry.SAFE:
-            return
-        before = self._state.blocks.get(scope)
+        if retry is not Retry.SAFE:
+            self._state.blocks[scope] = self._block(slot, retry, self._state.blocks.get(scope))
+
+    def _block(self, slot: _Slot, retry: Retry, before: _Block | None) -> _Block:
         refusals = 1 + (before.refusals if before else 0)
         now, interval = self._clock(), slot.target.endpoint.login_interval
         match retry:
@@ -245,7 +267,21 @@ class Budget:
                 # 2 ** 32 intervals are beyond any bound: a longer row of refusals must not overflow.
                 wait = min(interval * 2 ** min(refusals, 32), max(MAX_BACKOFF, interval))
                 denial, until = Denial.BACKOFF, now + wait
-        self._state.blocks[scope] = _Block(denial.value, now, until, slot.secret, refusals)
+        return _Block(denial, now, until, slot.secret, self._ledger.released_at(self._account.name), refusals)
+
+    def _read(self) -> None:
+        """Take over what was kept: by this program before it was restarted, or by another process meanwhile."""
+        kept = self._ledger.load(self._account.name)
+        if kept is None:
+            return
+        try:
+            state = _STATE.validate_python(kept[1])
+        except ValidationError as error:
+            self._ledger.forget(self._account.name, error)
+            return
+        if kept[0] != self._configuration:  # what was refused then says nothing of how it would log in now
+            state.blocks, state.unsettled = self._state.blocks, self._state.unsettled
+        self._state = state
 
     def _save(self) -> None:
         self._ledger.save(self._account.name, self._configuration, asdict(self._state))

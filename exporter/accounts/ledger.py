@@ -11,6 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import structlog
+
+_APPLICATION_ID = 0x676D6578  # "gmex", in the header of the file
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS ledger (salt BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS account (
@@ -22,12 +26,19 @@ CREATE TABLE IF NOT EXISTS account (
 """
 
 
+log = structlog.get_logger("accounts")
+
+
 class LedgerError(Exception):
     """The file cannot be used; the message names it and says why."""
 
 
 class Ledger:
-    """Budgets by the name of their account. Without a path they are kept in memory, and end with the process."""
+    """Budgets by the name of their account. Without a path they are kept in memory, and end with the process.
+
+    Once it is open nothing that happens to the file ends the program: what cannot be written is kept in memory, and
+    what cannot be read is forgotten; the log says so.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         """Open the file, or make it.
@@ -38,18 +49,16 @@ class Ledger:
         self.path = path
         try:
             self._database = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=1)
-            # A budget is written before each login: without WAL every one would wait for the disk.
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=NORMAL")
-            self._database.executescript(_SCHEMA)
-            row = self._database.execute("SELECT salt FROM ledger").fetchone()
-            if row is None:
-                row = (secrets.token_bytes(16),)
-                self._database.execute("INSERT INTO ledger VALUES (?)", row)
-            self._salt: bytes = row[0]
+            try:
+                self._salt = self._prepare()
+            except BaseException:
+                self._database.close()
+                raise
         except sqlite3.Error as error:
             raise LedgerError(f"{path}: {error}") from None
         self._digests: dict[tuple[str, ...], str] = {}
+        self._unwritten: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._released_at: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -70,23 +79,74 @@ class Ledger:
 
     def load(self, name: str) -> tuple[str, dict[str, Any]] | None:
         """Return the configuration of an account that was kept, and its state; None where nothing is known of it."""
-        row = self._database.execute("SELECT configuration, state FROM account WHERE name = ?", (name,)).fetchone()
-        return (row[0], json.loads(row[1])) if row else None
+        if name in self._unwritten:
+            return self._unwritten[name]
+        try:
+            row = self._database.execute("SELECT configuration, state FROM account WHERE name = ?", (name,)).fetchone()
+            return (row[0], json.loads(row[1])) if row else None
+        except (sqlite3.Error, ValueError, RecursionError) as error:
+            self.forget(name, error)
+            return None
+
+    def forget(self, name: str, error: Exception) -> None:
+        """Say that the state of an account is of no use. The next one that is saved takes its place."""
+        log.warning("login budget unreadable and forgotten", account=name, path=str(self.path), error=_line(error))
 
     def save(self, name: str, configuration: str, state: Mapping[str, Any]) -> None:
         """Keep the state of an account."""
-        self._database.execute(
-            "INSERT INTO account (name, configuration, state) VALUES (?1, ?2, ?3) "
-            "ON CONFLICT (name) DO UPDATE SET configuration = ?2, state = ?3",
-            (name, configuration, json.dumps(state)),
-        )
+        try:
+            self._database.execute(
+                "INSERT INTO account (name, configuration, state) VALUES (?1, ?2, ?3) "
+                "ON CONFLICT (name) DO UPDATE SET configuration = ?2, state = ?3",
+                (name, configuration, json.dumps(state)),
+            )
+        except sqlite3.Error as error:
+            if name not in self._unwritten:
+                log.error("login budget not written", account=name, path=str(self.path), error=_line(error))  # noqa: TRY400
+            self._unwritten[name] = configuration, dict(state)
+        else:
+            self._unwritten.pop(name, None)
 
     def released_at(self, name: str) -> float:
         """Return when an operator last released the account, in Unix seconds; 0 for never."""
-        row = self._database.execute("SELECT released_at FROM account WHERE name = ?", (name,)).fetchone()
-        return float(row[0]) if row else 0.0
+        try:
+            row = self._database.execute("SELECT released_at FROM account WHERE name = ?", (name,)).fetchone()
+            self._released_at[name] = float(row[0]) if row else 0.0
+        except (sqlite3.Error, ValueError) as error:
+            log.warning("login budget unreadable", account=name, path=str(self.path), error=_line(error))
+        return self._released_at.get(name, 0.0)
 
     def release(self, name: str) -> bool:
-        """Let the account log in again; a daemon that runs on this file notices. False where it is not known here."""
-        changed = self._database.execute("UPDATE account SET released_at = ? WHERE name = ?", (time.time(), name))
+        """Let the account log in again; a daemon that runs on this file notices. False where it is not known here.
+
+        Raises:
+            LedgerError: the file cannot be written.
+        """
+        try:
+            changed = self._database.execute("UPDATE account SET released_at = ? WHERE name = ?", (time.time(), name))
+        except sqlite3.Error as error:
+            raise LedgerError(f"{self.path}: {error}") from None
         return changed.rowcount > 0
+
+    def _prepare(self) -> bytes:
+        """Return the salt of this file's digests, from tables that are made where there are none."""
+        (application,) = self._database.execute("PRAGMA application_id").fetchone()
+        (tables,) = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if tables and application != _APPLICATION_ID:
+            raise LedgerError(f"{self.path}: a database of another program")
+        # A budget is written before each login: without WAL every one would wait for the disk.
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=NORMAL")
+        if application != _APPLICATION_ID:
+            self._database.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+        self._database.executescript(_SCHEMA)
+        salt = secrets.token_bytes(16)
+        # In one statement: of two processes that make the file at once, one makes the salt.
+        self._database.execute("INSERT INTO ledger SELECT ? WHERE NOT EXISTS (SELECT 1 FROM ledger)", (salt,))
+        (kept,) = self._database.execute("SELECT salt FROM ledger").fetchone()
+        return bytes(kept)
+
+
+def _line(error: Exception) -> str:
+    """Return the first line of an error's text: the others may quote the file."""
+    return str(error).partition("\n")[0]

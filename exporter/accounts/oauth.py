@@ -16,11 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
+from urllib.parse import parse_qs
 
 from exporter.accounts.secrets import place_of, read_secret, read_secret_text
 from exporter.config import Account, OAuth2, SecretRef
 from exporter.outcome import Reason
 from exporter.probing.dialogue import CredentialUnavailable
+from exporter.probing.redact import redact, spellings
 
 SCOPE = "https://mail.google.com/"
 """What IMAP, POP3 and SMTP want; a token for less is refused by all three."""
@@ -33,6 +35,8 @@ MAX_ANSWER = 64 << 10
 
 _NO_ANSWER = "the token endpoint gave no usable answer"
 _LIFETIME = 3600.0  # where the endpoint does not say how long a token lives
+_TOKEN = re.compile(r"[\x21-\x7e]+")  # RFC 6749 appendix A.12, less the space, which ends it in RFC 6750 §2.1
+_SECRET_FIELDS = ("client_secret", "refresh_token", "assertion")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +75,18 @@ def fetch_token(account: Account, secrets: tuple[str, ...]) -> AccessToken:
     else:
         assert account.service_account is not None  # noqa: S101 (an account has exactly one credential)
         credentials = _of_service_account(account.service_account, account.username, secrets[0])
+    transport = _Transport()
     try:
-        credentials.refresh(_Transport())
-    except exceptions.RefreshError as error:
-        raise _refused(error.args) from None
+        credentials.refresh(transport)
+        return _token_of(credentials, transport)
     except exceptions.TransportError as error:
-        raise CredentialUnavailable(f"the token endpoint: {error}", Reason.OAUTH_ENDPOINT_ERROR) from None
-    except Exception:  # noqa: BLE001 (google-auth lets answers that are no JSON object through as any exception)
-        raise CredentialUnavailable(_NO_ANSWER, Reason.OAUTH_ENDPOINT_ERROR) from None
-    return _token_of(credentials)
+        text, reason = f"the token endpoint: {error}", Reason.OAUTH_ENDPOINT_ERROR
+    except CredentialUnavailable as error:
+        text, reason = str(error), error.reason
+    except Exception:  # noqa: BLE001 (RefreshError, which has not always the answer; any other where that is no object)
+        text, reason = _refused(transport)
+    # An endpoint may say again what it was sent.
+    raise CredentialUnavailable(redact(text, transport.secrets()), reason)
 
 
 def _of_refresh_token(oauth2: OAuth2, client_secret: str, refresh_token: str) -> Any:
@@ -111,11 +118,13 @@ def _of_service_account(reference: SecretRef, username: str, text: str) -> Any:
         raise CredentialUnavailable(f"{place} holds no usable private key: download a new one") from None
 
 
-def _token_of(credentials: Any) -> AccessToken:
-    granted = credentials.granted_scopes if hasattr(credentials, "granted_scopes") else None
-    if granted and SCOPE not in granted:
-        shown = " ".join(granted)
-        raise CredentialUnavailable(f"the grant is for {shown}", Reason.OAUTH_SCOPE_INSUFFICIENT)
+def _token_of(credentials: Any, transport: _Transport) -> AccessToken:
+    if not isinstance(credentials.token, str) or not _TOKEN.fullmatch(credentials.token):
+        raise CredentialUnavailable(_NO_ANSWER, Reason.OAUTH_ENDPOINT_ERROR)
+    # RFC 6749 §5.1: where it says nothing of the scope, that is the one asked for.
+    granted = transport.answer().get("scope")
+    if isinstance(granted, str) and granted and SCOPE not in granted.split():
+        raise CredentialUnavailable(f"the grant is for {granted}", Reason.OAUTH_SCOPE_INSUFFICIENT)
     expiry = credentials.expiry
     expires_at = expiry.replace(tzinfo=UTC).timestamp() if expiry else time.time() + _LIFETIME
     if expires_at <= time.time():
@@ -151,13 +160,14 @@ def reason_of(error: str, description: str) -> Reason:
     return Reason.OAUTH_ENDPOINT_ERROR
 
 
-def _refused(arguments: tuple[Any, ...]) -> CredentialUnavailable:
-    """Turn what google-auth says of a refusal into ours: its words, and the endpoint's answer where that was JSON."""
-    answer = arguments[1] if len(arguments) > 1 and isinstance(arguments[1], dict) else {}
-    error, description = str(answer.get("error", "")), str(answer.get("error_description", ""))
+def _refused(transport: _Transport) -> tuple[str, Reason]:
+    """Return the endpoint's own words and what they mean: of some refusals google-auth has others."""
+    answer = transport.answer()
+    error, description = str(answer.get("error") or ""), str(answer.get("error_description") or "")
     if not error:
-        return CredentialUnavailable(_NO_ANSWER, Reason.OAUTH_ENDPOINT_ERROR)
-    return CredentialUnavailable(f"{error}: {description}" if description else error, reason_of(error, description))
+        status = f" (HTTP {transport.last.status})" if transport.last else ""
+        return f"{_NO_ANSWER}{status}", Reason.OAUTH_ENDPOINT_ERROR
+    return f"{error}: {description}" if description else error, reason_of(error, description)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +189,23 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 class _Transport:
     """google-auth's transport, over the standard library: one POST in an hour needs no HTTP client of its own."""
 
+    def __init__(self) -> None:
+        self.last: _Answer | None = None
+        self._sent: list[str] = []
+
+    def answer(self) -> dict[str, Any]:
+        """Return the last answer; empty where that is no JSON object."""
+        try:
+            answer = json.loads(self.last.data) if self.last else {}
+        except (ValueError, RecursionError):
+            return {}
+        return answer if isinstance(answer, dict) else {}
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return every spelling of what was sent that is secret."""
+        found = {spelling for secret in self._sent for spelling in spellings(secret)}
+        return tuple(sorted(found, key=len, reverse=True))
+
     def __call__(
         self, url: str, method: str = "GET", body: bytes | None = None, headers: Any = None, **_: object
     ) -> _Answer:
@@ -191,15 +218,18 @@ class _Transport:
 
         if not url.startswith("https://"):
             raise TransportError("its address must begin with https://")  # type: ignore[no-untyped-call]
+        form = parse_qs((body or b"").decode())
+        self._sent = [form[name][0] for name in _SECRET_FIELDS if name in form]
         opener = urllib.request.build_opener(
             _NoRedirect, urllib.request.HTTPSHandler(context=ssl.create_default_context())
         )
         request = urllib.request.Request(url, body, headers or {}, method=method)  # noqa: S310 (https, see above)
         try:
             with opener.open(request, timeout=TIMEOUT) as answer:
-                return _Answer(answer.status, dict(answer.headers), answer.read(MAX_ANSWER))
+                self.last = _Answer(answer.status, dict(answer.headers), answer.read(MAX_ANSWER))
         except urllib.error.HTTPError as error:
             with error:
-                return _Answer(error.code, dict(error.headers), error.read(MAX_ANSWER))
+                self.last = _Answer(error.code, dict(error.headers), error.read(MAX_ANSWER))
         except (OSError, http.client.HTTPException) as error:
             raise TransportError(str(getattr(error, "reason", error))) from None  # type: ignore[no-untyped-call]
+        return self.last

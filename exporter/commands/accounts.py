@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
+from collections.abc import Sequence
 
-from rich.console import Console
+from rich.console import RenderableType
 from rich.markup import escape
+from rich.text import Text
 
 from exporter import report
 from exporter.accounts.access import Access
 from exporter.accounts.ledger import Ledger
-from exporter.commands.check import Options, UsageError, check_all
+from exporter.accounts.secrets import place_of
+from exporter.commands import output, screen
+from exporter.commands.check import Options, Seen, UsageError, check_all, unknown
 from exporter.config import Account, Config
+from exporter.config.mistake import show
 from exporter.outcome import Target
 from exporter.probing.dialogue import CredentialUnavailable
 
@@ -23,6 +27,7 @@ def release(config: Config, name: str, ledger: Ledger) -> int:
 
     Raises:
         UsageError: there is no such account, or no file in which budgets are kept.
+        CannotWrite: standard output takes no more.
     """
     _find(config, name)
     if ledger.path is None:
@@ -30,9 +35,11 @@ def release(config: Config, name: str, ledger: Ledger) -> int:
             "budgets are kept in memory only: restart the daemon to release an account, or name its file with "
             "--storage.path"
         )
-    known = ledger.release(name)
-    sys.stdout.write(f"{name} is released\n" if known else f"{name} is not held: {ledger.path} knows nothing of it\n")
-    return 0 if known else 1
+    if not ledger.release(name):
+        output.write(f"{name} is not held: {ledger.path} knows nothing of it\n")
+        return 1
+    output.write(f"{name} is released: it logs in at its next probe, in a daemon that runs on {ledger.path} too\n")
+    return 0
 
 
 def try_out(config: Config, name: str, options: Options) -> int:
@@ -40,46 +47,74 @@ def try_out(config: Config, name: str, options: Options) -> int:
 
     Raises:
         UsageError: there is no such account, or no endpoint logs in with it.
+        CannotWrite: standard output takes no more.
     """
     account = _find(config, name)
     endpoints = [endpoint for endpoint in config.endpoints.values() if endpoint.account == account]
     if not endpoints:
-        raise UsageError(f"no endpoint logs in with the account {name!r}: name it in one, as account: {name}")
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-    console.print(f"[bold]{escape(name)}[/], {escape(account.username)}")
-    if not asyncio.run(_try_credential(account, options, console)):
+        raise UsageError(f"no endpoint logs in with the account {show(name)}: name it in one, as account: {name}")
+    shown = screen.Screen()
+    shown.show(f"[bold]account {escape(name)}[/]  {escape(account.username)}, {_kind(account)}", Text())
+    if not asyncio.run(_try_credential(account, options, shown)):
         return 1
     targets = [target for endpoint in endpoints for target in Target.of(endpoint)]
-    checks = asyncio.run(check_all(config, targets, options))
-    console.print(report.table(list(checks.store), console.width))
-    for outcome in checks.outcomes:
-        for folder in outcome.observed.folders:
-            seen = f"{folder.messages} messages" if folder.visible else "[red]hidden from mail clients[/]"
-            console.print(f"  {escape(outcome.target.endpoint.name)} {folder.role}: {seen}")
-    well = all(outcome.ok and outcome.login_reached for outcome in checks.outcomes)
-    return 0 if well else 1
+    everything = asyncio.run(check_all(config, targets, options))
+    shown.show(Text(), *_findings(everything, options, shown.width))
+    return 0 if all(seen.well and seen.outcome.login_reached for seen in everything) else 1
 
 
-async def _try_credential(account: Account, options: Options, console: Console) -> bool:
+def _findings(everything: Sequence[Seen], options: Options, width: int) -> Sequence[RenderableType]:
+    all_series = [seen.series for seen in everything]
+    found = [
+        report.overview(all_series, width),
+        *report.folders(seen.outcome for seen in everything),
+        *report.explanations(all_series),
+        *report.held_accounts(all_series, options.ledger.path),
+    ]
+    waiting = [seen.outcome.target.endpoint.name for seen in everything if seen.well and not seen.outcome.login_reached]
+    if waiting:
+        names = escape(", ".join(dict.fromkeys(waiting)))
+        found += [Text(), f"[yellow]![/] no login is due at {names}: wait, or try it now with --force"]
+    return found
+
+
+async def _try_credential(account: Account, options: Options, shown: screen.Screen) -> bool:
     """Whether there is something to log in with."""
     access = Access(account, options.environ)
+    step = "secret"
     try:
         secret = access.secret()
-        console.print("[green]✔[/] the secret can be read")
+        shown.show(f"[green]✔[/] secret  {escape(_places(account))}")
         if account.app_password is None:
+            step = "token"
             await access.credential(secret)
             assert access.token is not None  # noqa: S101 (it was just made)
             minutes = (access.token.expires_at - time.time()) / 60
-            console.print(f"[green]✔[/] the token endpoint gave a token, for {minutes:.0f} minutes")
+            shown.show(f"[green]✔[/] token   good for {minutes:.0f} min")
     except CredentialUnavailable as error:
-        console.print(f"[red]✘[/] [bold]{error.reason}[/]: {escape(str(error))}")
-        console.print(f"  {escape(error.reason.remedy)}")
+        shown.show(f"[red]✘[/] [bold]{step}[/]", report.explain(error.reason, error.reason.blame, str(error)))
         return False
     return True
 
 
+def _kind(account: Account) -> str:
+    if account.oauth2:
+        return "OAuth 2.0 with a refresh token"
+    return "OAuth 2.0 with a service account" if account.service_account else "app password"
+
+
+def _places(account: Account) -> str:
+    """Where the account's secrets are."""
+    if account.oauth2:
+        references = [account.oauth2.client_secret, account.oauth2.refresh_token]
+    else:
+        references = [reference for reference in (account.app_password, account.service_account) if reference]
+    return ", ".join(map(place_of, references))
+
+
 def _find(config: Config, name: str) -> Account:
+    if not config.accounts:
+        raise UsageError(f"there is no account {show(name)}: the configuration has none")
     if name not in config.accounts:
-        there_are = f"there are {', '.join(config.accounts)}" if config.accounts else "the configuration has none"
-        raise UsageError(f"there is no account {name!r}; {there_are}")
+        raise UsageError(unknown("account", name, config.accounts))
     return config.accounts[name]

@@ -6,20 +6,23 @@ import asyncio
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from exporter import report
 from exporter.accounts.ledger import Ledger
 from exporter.check import Checker
+from exporter.commands import output, screen
 from exporter.config import Config, Endpoint, Protocol, Security
+from exporter.config.keys import nearest
+from exporter.config.mistake import Unacceptable, show
+from exporter.config.value import check_host
 from exporter.outcome import Outcome, Target
+from exporter.probing import tls
 from exporter.probing.resolve import Resolver
 from exporter.serialize import outcome_to_json
-from exporter.store import Store
+from exporter.store import Series, Store
 
 
 class UsageError(Exception):
@@ -37,6 +40,20 @@ class Options:
     force: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A target after its check: its series, of this one outcome, and the dialogue."""
+
+    series: Series
+    outcome: Outcome
+    dialogue: Sequence[str]
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing failed, and no login was kept back for a failure of the past."""
+        return self.outcome.ok and not self.series.suspended
+
+
 # What listens where, for an address that no file mentions (RFC 8314 §7, RFC 6409 §3.1).
 _PORTS: Mapping[int, tuple[Protocol, Security]] = {
     993: (Protocol.IMAP, Security.TLS),
@@ -50,26 +67,43 @@ _PORTS: Mapping[int, tuple[Protocol, Security]] = {
 
 
 def select(config: Config, names: Sequence[str]) -> list[Endpoint]:
-    """Return the endpoints that are named, by their name or as HOST:PORT; all where none is.
+    """Return the endpoints that are named, by their name or as HOST:PORT, each once; all where none is.
 
     Raises:
         UsageError: there is no such endpoint, and the name is no address whose protocol is known.
     """
-    return [config.endpoints.get(name) or _of_address(name, config) for name in names] or [*config.endpoints.values()]
+    endpoints = config.endpoints
+    return [endpoints.get(name) or _of_address(name, config) for name in dict.fromkeys(names)] or [*endpoints.values()]
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Say that there is none of this name, and what was probably meant."""
+    known = tuple(known)
+    near = nearest(name, known)
+    hint = f"did you mean {show(near)}?" if near else f"there are: {', '.join(known)}"
+    return f"there is no {kind} {show(name)}; {hint}"
 
 
 def _of_address(address: str, config: Config) -> Endpoint:
     host, colon, port = address.rpartition(":")
     if not colon:
-        raise UsageError(
-            f"there is no endpoint {address!r}; there are {', '.join(config.endpoints)}, or give HOST:PORT"
-        )
-    known = _PORTS.get(int(port)) if port.isdecimal() and port.isascii() else None
-    if known is None or not host.strip("[]"):
+        raise UsageError(f"{unknown('endpoint', address, config.endpoints)} (or name an address, HOST:PORT)")
+    number = int(port) if port.isdecimal() and port.isascii() and len(port) <= 5 else 0
+    if number not in _PORTS:
         ports = ", ".join(map(str, _PORTS))
-        raise UsageError(f"{address!r} is no HOST:PORT with a port whose protocol is known: {ports}")
-    protocol, security = known
-    return Endpoint(name=address, protocol=protocol, host=host.strip("[]"), port=int(port), security=security)
+        raise UsageError(
+            f"{show(address)}: no protocol is known for this port, only for {ports}; "
+            "describe an endpoint on another port in a configuration file"
+        )
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if ":" in bare and bare == host:
+        raise UsageError(f"{show(address)}: an IPv6 address needs brackets: {show(f'[{host}]:{port}')}")
+    try:
+        check_host(bare)
+    except Unacceptable as mistake:
+        raise UsageError(f"{show(address)}: the host {mistake}") from None
+    protocol, security = _PORTS[number]
+    return Endpoint(name=address, protocol=protocol, host=bare, port=number, security=security)
 
 
 def run(config: Config, names: Sequence[str], options: Options) -> int:
@@ -77,61 +111,64 @@ def run(config: Config, names: Sequence[str], options: Options) -> int:
 
     Raises:
         UsageError: a name is not known.
+        CannotWrite: standard output takes no more.
     """
     targets = [target for endpoint in select(config, names) for target in Target.of(endpoint)]
-    checks = asyncio.run(check_all(config, targets, options))
+    everything = asyncio.run(check_all(config, targets, options))
     if options.output == "json":
-        sys.stdout.write(json.dumps([outcome_to_json(outcome) for outcome in checks.outcomes], indent=2) + "\n")
+        output.write(json.dumps([_json(seen, options) for seen in everything], indent=2) + "\n")
     else:
-        console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-        for outcome in checks.outcomes if options.verbose else ():
-            console.print(f"[bold]{outcome.target.endpoint.name}[/]")
-            for line in checks.transcripts[outcome.target]:
-                console.print(f"  {line}", markup=False)
-        console.print(report.table(list(checks.store), console.width))
-    well = all(outcome.ok for outcome in checks.outcomes) and not any(series.suspended for series in checks.store)
-    return 0 if well else 1
+        _show(everything, options)
+    return 0 if all(seen.well for seen in everything) else 1
 
 
-@dataclass(slots=True)
-class Checks:
-    """What was seen."""
-
-    store: Store
-    outcomes: list[Outcome]
-    transcripts: Mapping[Target, list[str]]
+def _json(seen: Seen, options: Options) -> dict[str, object]:
+    return outcome_to_json(seen.outcome, seen.series.standing, seen.dialogue if options.verbose else None)
 
 
-async def check_all(config: Config, targets: Sequence[Target], options: Options) -> Checks:
+def _show(everything: Sequence[Seen], options: Options) -> None:
+    shown = screen.Screen()
+    for seen in everything if options.verbose else ():
+        shown.show(*report.dialogue(seen.outcome, seen.dialogue))
+    all_series = [seen.series for seen in everything]
+    shown.show(
+        report.overview(all_series, shown.width),
+        *report.explanations(all_series),
+        *report.held_accounts(all_series, options.ledger.path),
+    )
+
+
+async def check_all(config: Config, targets: Sequence[Target], options: Options) -> list[Seen]:
     """Check every target at the same time; those of one account one after the other, for they may all log in."""
+    if options.force and any(target.endpoint.account for target in targets):
+        sys.stderr.write("warning: --force logs in whatever the login budget says; Google may lock the account\n")
     store, resolver = Store(), Resolver()
     store.configure(targets)
     checker = Checker(store, resolver, options.ledger, options.environ)
     checker.configure(config)
-    if options.force and any(target.endpoint.account for target in targets):
-        sys.stderr.write("warning: --force logs in whatever the login budget says; Google may lock the account\n")
-    transcripts: dict[Target, list[str]] = {target: [] for target in targets}
+    _prepare(targets)
+    dialogues: dict[Target, list[str]] = {target: [] for target in targets}
     outcomes: dict[Target, Outcome] = {}
     rows: dict[object, list[Target]] = defaultdict(list)
     for target in targets:
         rows[target.endpoint.account or target].append(target)
-    console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("checking"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=len(targets))
 
-        async def check_row(row: Sequence[Target]) -> None:
-            for target in row:
-                progress.update(task, description=target.endpoint.name)
-                outcomes[target] = await checker.check(target, transcripts[target], force=options.force)
-                progress.advance(task)
+    async def check_row(row: Sequence[Target], running: screen.Running) -> None:
+        for target in row:
+            with running.step(target.endpoint.name):
+                outcomes[target] = await checker.check(target, dialogues[target], force=options.force)
 
-        await asyncio.gather(*(check_row(row) for row in rows.values()))
-    await resolver.close()
-    return Checks(store, [outcomes[target] for target in targets], transcripts)
+    try:
+        with screen.progress(len(targets)) as running:
+            await asyncio.gather(*(check_row(row, running) for row in rows.values()))
+    finally:
+        await resolver.close()
+    return [Seen(store[target.key], outcomes[target], dialogues[target]) for target in targets]
+
+
+def _prepare(targets: Iterable[Target]) -> None:
+    """Make every TLS context beforehand: 30 ms each that would count as somebody's latency."""
+    for target in targets:
+        if target.endpoint.security is not Security.NONE:
+            with suppress(tls.AuthoritiesUnreadable):  # the probe says it, with its reason
+                tls.context(target.endpoint.tls)

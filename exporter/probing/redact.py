@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
-from collections.abc import Iterable
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
 from exporter.outcome import MAX_DETAIL
@@ -25,16 +25,35 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u
 _MAX_INPUT = 16 * MAX_DETAIL
 """Characters that the search for links looks at: a server's text may have a million."""
 
+_MIN_INNER = 8
+"""Digits of base64 within a longer text that are looked for: fewer stand there by chance."""
+
 
 def secrets_of(credential: Credential) -> tuple[str, ...]:
     """Every spelling of a credential's secret that a server could send back, the longest first."""
-    password = credential.password
-    quoted = password.replace("\\", "\\\\").replace('"', '\\"')
     said = {answer for mechanism in mechanisms(credential) for answer in mechanism.answers}
     said -= {credential.username.encode("utf-8", "replace")}  # LOGIN's first answer, which is no secret
-    encoded = (b64encode(text).decode() for text in {*said, password.encode("utf-8", "replace")})
-    spellings = {password, quoted, quote(password, errors="replace"), *encoded}
-    return tuple(sorted(spellings, key=len, reverse=True))
+    return spellings(credential.password, said)
+
+
+def spellings(secret: str, messages: Iterable[bytes] = ()) -> tuple[str, ...]:
+    """Every spelling of a secret, and the base64 of the messages that hold it, the longest first."""
+    quoted = secret.replace("\\", "\\\\").replace('"', '\\"')
+    texts = {secret, quoted, quote(secret, errors="replace"), quote(secret, safe="", errors="replace")}
+    encoded = {code for text in texts for code in _encodings(text.encode("utf-8", "replace"))}
+    encoded |= {b64encode(message).decode() for message in messages}
+    return tuple(sorted(texts | encoded, key=len, reverse=True))
+
+
+def _encodings(raw: bytes) -> Iterator[str]:
+    """Base64 of a text, by itself and within any other, in both alphabets (RFC 4648 §4, §5)."""
+    for encode in b64encode, urlsafe_b64encode:
+        yield encode(raw).decode()
+        for before in range(3):
+            # A digit holds 6 bits: those at either end hold bits of the neighbours, too.
+            inner = encode(b"\0" * before + raw)[(before * 8 + 5) // 6 : (before + len(raw)) * 8 // 6]
+            if len(inner) >= _MIN_INNER:
+                yield inner.decode()
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:

@@ -31,7 +31,7 @@ _FAMILIES = {
 
 _NAMES = {IpFamily.ANY: "IPv4 or IPv6", IpFamily.IPV4: "IPv4", IpFamily.IPV6: "IPv6"}
 
-_NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 Address = tuple[socket.AddressFamily, str]
 
@@ -132,7 +132,7 @@ def _has_route(kind: socket.AddressFamily, address: str) -> bool:
         with socket.socket(kind, socket.SOCK_DGRAM) as unsent:
             unsent.connect((address, 9))
     except OSError as error:
-        if error.errno in _NO_ROUTE:
-            return False
-        raise
+        if error.errno in _OUT_OF_RESOURCES:
+            raise  # which says nothing of the route
+        return False
     return True

@@ -187,13 +187,6 @@ def test_exception(error: BaseException, phase: Phase, reason: Reason, words: st
     assert describe(error) == words
 
 
-def test_notes() -> None:
-    """What was tried before is told with the error."""
-    error = OSError(errno.ECONNREFUSED, "x")
-    error.add_note("2001:db8::1: Network is unreachable")
-    assert describe(error) == "Connection refused; 2001:db8::1: Network is unreachable"
-
-
 def _kinds(base: type[BaseException]) -> Iterator[type[BaseException]]:
     """`base` and every exception that Python's own modules derive from it."""
     yield base

@@ -174,7 +174,7 @@ async def test_success(scripted: StartScripted, look: Probing, protocol: str, se
         observed.folders
         == {
             "imap": (Folder(Role.INBOX, visible=True, messages=3), Folder(Role.SENT, visible=True, messages=3)),
-            "pop3": (Folder(Role.INBOX, visible=True, messages=3),),
+            "pop3": (Folder(Role.INBOX, visible=True, messages=3, octets=4096),),
             "smtp": (),
         }[protocol]
     )
@@ -192,7 +192,7 @@ async def test_literal(scripted: StartScripted, look: Probing) -> None:
     assert outcome.detail == ""
     assert outcome.observed.folders == (Folder(Role.SENT, visible=True, messages=7),)
     await server.wait_idle()
-    assert b'STATUS "a1 OK {3}" (MESSAGES)\r\n' in server.received[0]
+    assert b'STATUS "a1 OK {3}" (MESSAGES UNSEEN)\r\n' in server.received[0]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

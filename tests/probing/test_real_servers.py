@@ -17,7 +17,7 @@ from exporter.probing.probe import Login, probe
 from exporter.probing.resolve import Resolver
 from exporter.probing.sasl import Credential
 from tests.probing.conftest import HAS_IPV6
-from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, PROBE_PASSWORD, PROBE_USER
+from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, PROBE_PASSWORD, PROBE_USER, QUOTA
 
 if TYPE_CHECKING:
     from tests.servers.authority import Authority
@@ -141,12 +141,22 @@ async def test_folders(look: Look, name: str) -> None:
     assert [folder.messages for folder in outcome.observed.folders[1:]] == [0, 0, 0, 0]
 
 
+async def test_quota(look: Look) -> None:
+    """IMAP tells what the mailbox holds and may hold, and what the server offers after login."""
+    observed = (await look("imaps", ACCOUNTS["ops"])).observed
+    assert observed.quota is not None
+    assert observed.quota.limit == QUOTA
+    assert 0 <= observed.quota.used < QUOTA
+    assert "QUOTA" in observed.login_capabilities
+    assert "QUOTA" not in observed.capabilities
+
+
 async def test_hidden_folder(look: Look) -> None:
     """A folder that the server does not have is hidden, and named; the others are reported even so."""
     outcome = await look("imaps", ACCOUNTS["ops"], folders=(Role.SENT, Role.STARRED))
     assert found(outcome) == (Phase.FOLDERS, Reason.FOLDER_HIDDEN, "not visible: starred")
     assert outcome.observed.folders == (
-        Folder(Role.SENT, visible=True, messages=0),
+        Folder(Role.SENT, visible=True, messages=0, unseen=0),
         Folder(Role.STARRED, visible=False, messages=None),
     )
     assert outcome.up

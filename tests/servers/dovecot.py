@@ -35,6 +35,9 @@ OPS_USER: Final = "ops@example.com"
 OPS_PASSWORD: Final = "ops-password"
 PASSWORDS: Final = {PROBE_USER: PROBE_PASSWORD, OPS_USER: OPS_PASSWORD}
 
+QUOTA: Final = 30 << 20
+"""Octets that each mailbox may hold."""
+
 LIBRARY = "/usr/lib/dovecot"
 # Debian's own account for mail; as root, Dovecot drops to it to touch a mailbox.
 MAIL_ACCOUNT = "mail"
@@ -192,6 +195,7 @@ class Dovecot:
         if os.geteuid() != 0:
             accounts = _AS_USER.format(user=getpass.getuser(), group=grp.getgrgid(os.getegid()).gr_name)
         return _CONFIGURATION.format(
+            quota=QUOTA // 1024,
             oauth_mechanisms=" xoauth2 oauthbearer" if self.tokens is not None else "",
             oauth=_OAUTH.format(directory=self.directory) if self.tokens is not None else "",
             directory=self.directory,
@@ -307,6 +311,16 @@ passdb {{
 userdb {{
   driver = static
   args = home={directory}/mail/%u
+}}
+
+mail_plugins = quota
+protocol imap {{
+  mail_plugins = quota imap_quota
+}}
+plugin {{
+  quota = count:User quota
+  quota_rule = *:storage={quota}K
+  quota_vsizes = yes
 }}
 
 mail_location = maildir:~/Maildir

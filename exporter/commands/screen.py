@@ -1,0 +1,84 @@
+"""What people see: tables on standard output, and on a terminal the progress on standard error."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.table import Column
+
+from exporter.commands import output
+
+UNBOUNDED = 10_000
+"""Columns of a pipe: what reads it may want a remedy in one line, and has no edge to wrap at."""
+
+
+class Screen:
+    """Standard output; without colours, and as wide as it likes, where that is no terminal."""
+
+    def __init__(self) -> None:
+        self._console = Console(
+            width=None if sys.stdout.isatty() else UNBOUNDED,
+            color_system="auto" if _colours() else None,
+            highlight=False,
+            emoji=False,  # a server's words are shown as they are
+        )
+
+    @property
+    def width(self) -> int:
+        """Columns that there are."""
+        return self._console.width
+
+    def show(self, *what: RenderableType) -> None:
+        """Print each, on lines of its own.
+
+        Raises:
+            CannotWrite: it could not be written.
+        """
+        with self._console.capture() as captured:
+            for each in what:
+                self._console.print(each)
+        # Tables fill their last column up with spaces, which wrap when a terminal gets narrower.
+        output.write(re.sub(r" +$", "", captured.get(), flags=re.MULTILINE), self._console.encoding)
+
+
+class Running:
+    """What is being done at the moment, in the order in which it began."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+        self._names: list[str] = []
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """One of the steps, from its begin to its end."""
+        self._names.append(name)
+        self._progress.update(self._task, description=", ".join(self._names))
+        yield
+        self._names.remove(name)
+        self._progress.update(self._task, description=", ".join(self._names), advance=1)
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Running]:
+    """Show how many of so many steps are done, until the end; nothing where standard error is no terminal."""
+    console = Console(stderr=True, color_system="auto" if _colours() else None)
+    columns = (
+        SpinnerColumn(),
+        MofNCompleteColumn(),
+        BarColumn(bar_width=20),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
+    )
+    shown = sys.stderr.isatty() and not console.is_dumb_terminal
+    with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
+        yield Running(bar, bar.add_task("", total=total))
+
+
+def _colours() -> bool:
+    return not os.environ.get("NO_COLOR")  # https://no-color.org: set, and not empty
