@@ -1,6 +1,7 @@
 # make run     install into .venv and start the daemon (ARGS="--config.file=…" passes flags)
 # make test    install what the tests need, and run all of them
 # make check   lint, types, layers, generated files
+# make bench   measure how true the reported times are; prints, asserts nothing
 # make docs    write the generated parts of docs/ anew
 # make lock    resolve the dependencies anew
 
@@ -8,7 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: install run test check docs lock dev clean
+.PHONY: install run test check bench docs lock dev clean
 
 install: .venv/installed
 dev: .venv/dev
@@ -39,6 +40,9 @@ check: dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
+
+bench: dev
+	$(BIN)/python bench/timing.py
 
 docs: dev
 	$(BIN)/python docs/generate.py

@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import structlog
 import uvloop
 
+from exporter.accounts.ledger import Ledger
 from exporter.check import Checker
 from exporter.config import Endpoint, IpFamily, Protocol, Security, Tls
 from exporter.metrics import ExporterMetrics
@@ -84,21 +85,6 @@ def start(stack: ExitStack, certificate: Certificate, *, slow: bool) -> int:
     return int(process.stdout.readline())
 
 
-class Recording(Store):
-    """A store that keeps the outcomes of one endpoint."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self._name = name
-        self.outcomes: list[Outcome] = []
-
-    def add(self, outcome: Outcome, *, suspended: bool = False) -> None:
-        """As every store does."""
-        super().add(outcome, suspended=suspended)
-        if outcome.target.endpoint.name == self._name:
-            self.outcomes.append(outcome)
-
-
 async def measure(slow: int, fast: int, authority: Authority, arguments: argparse.Namespace) -> list[Outcome]:
     """Run the schedule for a while, and return what was seen of the slow server."""
 
@@ -118,9 +104,17 @@ async def measure(slow: int, fast: int, authority: Authority, arguments: argpars
 
     targets = [target("slow", slow, arguments.slow_interval)]
     targets += [target(f"other-{number}", fast, arguments.interval) for number in range(OTHERS)]
-    store, resolver = Recording("slow"), Resolver()
+    store, resolver = Store(), Resolver()
     store.configure(targets)
-    schedule = Schedule(Checker(store, resolver).check, ExporterMetrics())
+    checker = Checker(store, resolver, Ledger())
+    outcomes: list[Outcome] = []
+
+    async def check(of: Target) -> None:
+        outcome = await checker.check(of)
+        if of.endpoint.name == "slow":
+            outcomes.append(outcome)
+
+    schedule = Schedule(check, ExporterMetrics())
     schedule.start()
     schedule.configure(targets)
     await asyncio.sleep(arguments.seconds)
@@ -130,7 +124,7 @@ async def measure(slow: int, fast: int, authority: Authority, arguments: argpars
     probed = sum(series.successes for series in others)
     failed = sum(sum(series.failures.values()) for series in store)
     print(f"{probed} probes of {OTHERS} other endpoints in {arguments.seconds:g} s, {failed} failed")
-    return store.outcomes
+    return outcomes
 
 
 def waited(outcome: Outcome) -> float:
