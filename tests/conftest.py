@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pytest
+from hypothesis import settings
 
 from tests.servers import process
 from tests.servers.authority import Authority
@@ -14,6 +15,10 @@ from tests.servers.postfix import Postfix
 from tests.servers.prometheus import Prometheus
 from tests.servers.scripted import Behaviour, ScriptedServer, Security
 from tests.servers.tokens import TokenServer
+
+# No test asserts a time: machines are noisy.
+settings.register_profile("here", deadline=None)
+settings.load_profile("here")
 
 if TYPE_CHECKING:
     import ssl

@@ -19,10 +19,12 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from exporter.accounts.access import Access
 from exporter.accounts.budget import Denial, Standing
-from exporter.config import Config, IpFamily, Role
+from exporter.accounts.oauth import AccessToken
+from exporter.config import Account, Config, IpFamily, OAuth2, Role, SecretRef
 from exporter.metrics import BASE_LABELS, FAMILIES, ExporterMetrics, Exposition, base_labels, render, samples
-from exporter.outcome import Folder, Observed, Outcome, Phase, Reason, Target, TlsFacts
+from exporter.outcome import Folder, Observed, Outcome, Phase, Quota, Reason, Target, TlsFacts
 from exporter.store import Series, Store
 from tests.examples import ACCOUNT, SENTINEL, failure, success, target
 
@@ -140,6 +142,59 @@ def test_the_endpoint_s_own_labels_are_on_its_info() -> None:
         if name != "gmail_endpoint_info"
         for labels in of_name
     )
+
+
+def test_an_account_s_tokens() -> None:
+    """Of an account with OAuth 2.0: expiry, what the token endpoint took and said; of one with a password, nothing."""
+    reference = SecretRef(env="X")
+    oauth2 = OAuth2(client_id="1.apps", client_secret=reference, refresh_token=reference)
+    access = Access(Account(name="workspace", username="probe@example.com", oauth2=oauth2), {})
+    exposing = Exposition(Store(), ExporterMetrics(), lambda: [access, Access(ACCOUNT, {})])
+    text = exposing.render("")[0].decode()
+    assert 'gmail_oauth_token_refreshes_total{account="workspace",result="success"} 0.0\n' in text
+    assert "gmail_oauth_token_expiry" not in text
+
+    access.token = AccessToken(SENTINEL, 1_800_000_000.0)
+    access.refresh_seconds = 0.25
+    access.refreshes.update([Reason.OK, Reason.OK, Reason.OAUTH_GRANT_REVOKED])
+    for accept, parse in (("", parse_text), (OPENMETRICS, parse_openmetrics)):
+        text = exposing.render(accept)[0].decode()
+        values = {(s.name, *s.labels.values()): s.value for family in parse(text) for s in family.samples}
+        assert values["gmail_oauth_token_expiry_timestamp_seconds", "workspace"] == 1_800_000_000
+        assert values["gmail_oauth_token_refresh_duration_seconds", "workspace"] == 0.25
+        assert values["gmail_oauth_token_refreshes_total", "workspace", "success"] == 2
+        assert values["gmail_oauth_token_refreshes_total", "workspace", "failure"] == 1
+        assert values["gmail_oauth_token_refresh_failures_total", "workspace", "oauth_grant_revoked"] == 1
+        assert SENTINEL not in text
+        assert "ops" not in text
+
+
+def test_what_the_login_budget_says() -> None:
+    """Why a probe did not log in is counted; what holds logins back, and until when, stands beside it."""
+    of = target(account=ACCOUNT)
+    series = Series(of)
+    series.add(success(of), Standing(None, 1_700_000_900.0), Denial.INTERVAL)
+    series.add(success(of), Standing(Denial.HOLD, math.inf), Denial.HOLD)
+    values = {(s.family.metric.name, *s.labels.values()): s.value for s in samples(series)}
+    assert values["gmail_login_denials", "interval"] == 1
+    assert values["gmail_login_denials", "hold"] == 1
+    assert values["gmail_login_denials", "ceiling"] == 0
+    assert values["gmail_login_held_info", "hold"] == 1
+    assert ("gmail_login_next_timestamp_seconds",) not in values
+    series.add(success(of), Standing(None, 1_700_000_900.0), Denial.BUSY)
+    values = {(s.family.metric.name, *s.labels.values()): s.value for s in samples(series)}
+    assert values["gmail_login_next_timestamp_seconds",] == 1_700_000_900
+    assert ("gmail_login_held_info", "hold") not in values
+
+
+def test_a_piece_can_be_rendered_ahead_of_the_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the scrape renders nothing."""
+    series = Series(target())
+    exposing = exposition(series)
+    series.add(success(series.target))
+    exposing.refresh(series)
+    monkeypatch.setattr("exporter.metrics.render", None)
+    assert b'gmail_up{endpoint="imap"' in exposing.render("")[0]
 
 
 def test_every_sample_has_the_base_labels() -> None:
@@ -289,6 +344,7 @@ def any_series(draw: st.DrawFn) -> Series:
             ip_fallback=draw(st.sampled_from([None, True, False])),
             tcp_rtt=draw(st.none() | seconds),
             tls=draw(st.sampled_from([None, facts])),
+            quota=draw(st.none() | st.builds(Quota, st.integers(0, 2**50), st.integers(0, 2**50))),
             folders=tuple({folder.role: folder for folder in draw(st.lists(folders, max_size=4))}.values()),
             login_attempted=draw(st.booleans()),
         )
