@@ -123,7 +123,7 @@ class Reason(StrEnum):
          "Verification → App passwords) or use OAuth 2.0.")
     AUTH_WEB_LOGIN_REQUIRED = "auth_web_login_required", Blame.ACCOUNT, Retry.HOLD, \
         ("Google finds the sign-in suspicious: sign in with a browser as this account, confirm the activity, "
-         "then restart this exporter or give it a new app password.")
+         "then run: gmail-exporter accounts release NAME.")
     AUTH_ACCOUNT_LOOKUP_FAILED = "auth_account_lookup_failed", Blame.ACCOUNT, Retry.BACKOFF, \
         "Google does not find the account: use the full primary address as username."
     ACCOUNT_DISABLED = "account_disabled", Blame.ACCOUNT, Retry.HOLD, \
@@ -170,10 +170,11 @@ class Reason(StrEnum):
 
     # Login: access switched off
     DISABLED_FOR_ACCOUNT = "disabled_for_account", Blame.ACCOUNT, Retry.HOLD, \
-        "Switch the protocol on: Gmail → Settings → See all settings → Forwarding and POP/IMAP."
+        ("Gmail → Settings → See all settings → Forwarding and POP/IMAP → Enable IMAP (or: Enable POP for all mail); "
+         "then run: gmail-exporter accounts release NAME.")
     DISABLED_FOR_DOMAIN = "disabled_for_domain", Blame.ACCOUNT, Retry.HOLD, \
-        ("The Workspace administrator switches the protocol on: Admin console → Apps → Google Workspace → Gmail → "
-         "End User Access → POP and IMAP access.")
+        ("The Workspace administrator: Admin console → Apps → Google Workspace → Gmail → End User Access → POP and "
+         "IMAP access → Enable; then run: gmail-exporter accounts release NAME.")
 
     # Login: limits
     TOO_MANY_CONNECTIONS = "too_many_connections", Blame.ACCOUNT, Retry.BACKOFF, \
