@@ -32,7 +32,10 @@ _NO_NAME = 8  # columns that a name keeps, however narrow the terminal
 
 
 def overview(all_series: Sequence[Series], width: int) -> RenderableType:
-    """A row for each target, in `width` columns: with the time of every phase, or those in a table of their own."""
+    """A row for each target, in `width` columns: with the time of every phase, or those in a table of their own.
+
+    Where not even that one fits, in far less than 80 columns, the times of the phases are left out.
+    """
     used = [phase for phase in Phase if any(series.last and phase in series.last.phases for series in all_series)]
     whole = _overview(all_series, used)
     if _width(whole) <= width:
@@ -40,7 +43,8 @@ def overview(all_series: Sequence[Series], width: int) -> RenderableType:
     times = _times(all_series, used)
     if _width(times) > width:
         times = _times(all_series, used, _SHORT)
-    return Group(_fit(_overview(all_series, ()), width), Text(), _fit(times, width))
+    facts = _fit(_overview(all_series, ()), width)
+    return Group(facts, Text(), times) if _width(_fit(times, width)) <= width else facts
 
 
 def explanations(all_series: Iterable[Series]) -> Iterable[RenderableType]:

@@ -125,6 +125,53 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert flag in out
 
 
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        ([], "gmail-exporter [FLAG ...] [COMMAND ...]"),
+        (["check"], "gmail-exporter check [FLAG ...] [ENDPOINT ...]"),
+        (["config"], "gmail-exporter config [FLAG ...]"),
+        (["accounts"], "gmail-exporter accounts [FLAG ...] ACTION NAME"),
+        (["accounts", "test"], "gmail-exporter accounts test [FLAG ...] NAME"),
+        (["accounts", "release"], "gmail-exporter accounts release [FLAG ...] NAME"),
+    ],
+)
+def test_help_of_a_command(
+    command: list[str], usage: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line of usage, and no line beyond 80 columns; what only the daemon heeds is told in its own help alone."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--help"], {})
+    assert ended.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"usage: {usage}"
+    assert max(map(len, lines)) <= 80
+    assert any("--web.listen-address" in line for line in lines) is (command == [])
+    assert any("--storage.path" in line for line in lines)
+
+
+def test_an_action_is_needed_for_accounts(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 2, and which there are is in the help."""
+    with pytest.raises(SystemExit) as ended:
+        main(["accounts"], {})
+    assert ended.value.code == 2
+    assert "ACTION" in capsys.readouterr().err
+
+
+def test_a_file_of_budgets_that_is_none_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With its name, before anything is probed; for a command and for the daemon."""
+    path = tmp_path / "ledger.db"
+    path.write_text("this is no database, " * 100, "utf-8")
+    for command in (["check"], []):
+        assert main([*command, f"--storage.path={path}"], {}) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        (line,) = captured.err.splitlines()
+        assert line.startswith("gmail-exporter: ")
+        assert str(path) in line
+
+
 def test_it_runs_as_a_module() -> None:
     """`python -m exporter` is the same command."""
     ran = subprocess.run([sys.executable, "-m", "exporter", "--version"], capture_output=True, text=True, check=False)

@@ -10,16 +10,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from aiodns.error import DNSError
+
 from exporter import report
+from exporter.accounts.access import Access
 from exporter.accounts.ledger import Ledger
 from exporter.check import Checker
 from exporter.commands import output, screen
-from exporter.config import Config, Endpoint, Protocol, Security
+from exporter.config import Config, Endpoint, IpFamily, Protocol, Security
 from exporter.config.keys import nearest
 from exporter.config.mistake import Unacceptable, show
 from exporter.config.value import check_host
 from exporter.outcome import Outcome, Target
 from exporter.probing import tls
+from exporter.probing.dialogue import CredentialUnavailable
 from exporter.probing.resolve import Resolver
 from exporter.serialize import outcome_to_json
 from exporter.store import Series, Store
@@ -146,7 +150,6 @@ async def check_all(config: Config, targets: Sequence[Target], options: Options)
     store.configure(targets)
     checker = Checker(store, resolver, options.ledger, options.environ)
     checker.configure(config)
-    _prepare(targets)
     dialogues: dict[Target, list[str]] = {target: [] for target in targets}
     outcomes: dict[Target, Outcome] = {}
     rows: dict[object, list[Target]] = defaultdict(list)
@@ -159,6 +162,7 @@ async def check_all(config: Config, targets: Sequence[Target], options: Options)
                 outcomes[target] = await checker.check(target, dialogues[target], force=options.force)
 
     try:
+        await _prepare(targets, resolver, options)
         with screen.progress(len(targets)) as running:
             await asyncio.gather(*(check_row(row, running) for row in rows.values()))
     finally:
@@ -166,9 +170,14 @@ async def check_all(config: Config, targets: Sequence[Target], options: Options)
     return [Seen(store[target.key], outcomes[target], dialogues[target]) for target in targets]
 
 
-def _prepare(targets: Iterable[Target]) -> None:
-    """Make every TLS context beforehand: 30 ms each that would count as somebody's latency."""
+async def _prepare(targets: Iterable[Target], resolver: Resolver, options: Options) -> None:
+    """Do beforehand what holds up the event loop for 30 ms each, and would count as somebody's latency."""
+    with suppress(DNSError):
+        await resolver.resolve("localhost", IpFamily.ANY)  # asks nobody (RFC 6761 §6.3), and leaves c-ares ready
     for target in targets:
         if target.endpoint.security is not Security.NONE:
             with suppress(tls.AuthoritiesUnreadable):  # the probe says it, with its reason
                 tls.context(target.endpoint.tls)
+        if target.endpoint.account:
+            with suppress(CredentialUnavailable):  # as above
+                options.ledger.digest(Access(target.endpoint.account, options.environ).secret())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -22,8 +23,12 @@ class Screen:
     """Standard output; without colours, and as wide as it likes, where that is no terminal."""
 
     def __init__(self) -> None:
+        terminal = sys.stdout.isatty()
+        self._text = io.StringIO()
         self._console = Console(
-            width=None if sys.stdout.isatty() else UNBOUNDED,
+            file=self._text,
+            force_terminal=terminal,
+            width=None if terminal else UNBOUNDED,
             color_system="auto" if _colours() else None,
             highlight=False,
             emoji=False,  # a server's words are shown as they are
@@ -40,11 +45,12 @@ class Screen:
         Raises:
             CannotWrite: it could not be written.
         """
-        with self._console.capture() as captured:
-            for each in what:
-                self._console.print(each)
+        self._text.seek(0)
+        self._text.truncate()
+        for each in what:
+            self._console.print(each)
         # Tables fill their last column up with spaces, which wrap when a terminal gets narrower.
-        output.write(re.sub(r" +$", "", captured.get(), flags=re.MULTILINE), self._console.encoding)
+        output.write(re.sub(r" +$", "", self._text.getvalue(), flags=re.MULTILINE), sys.stdout.encoding)
 
 
 class Running:

@@ -1,0 +1,1 @@
+"""What the command line prints, against real and scripted servers."""

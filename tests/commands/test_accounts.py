@@ -1,0 +1,217 @@
+"""`gmail-exporter accounts`: trying an account out, and releasing it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.commands.conftest import Run, Site
+from tests.examples import SENTINEL
+from tests.servers.dialogues import Imap
+from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
+from tests.servers.exporter import Exporter
+from tests.servers.postfix import Postfix
+from tests.servers.tokens import TokenServer, error
+
+REFUSAL = b"NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)"
+
+
+@pytest.fixture
+def ops(site: Site, dovecot: Dovecot, postfix: Postfix) -> Site:
+    """An account with an app password, on the real servers."""
+    site.account("ops", OPS_PASSWORD, OPS_USER)
+    site.endpoint("imap", dovecot.imaps_port, account="ops", folders=["inbox", "trash"])
+    site.endpoint("pop3", dovecot.pop3s_port, "pop3", account="ops")
+    site.endpoint("smtps", postfix.smtps_port, "smtp", account="ops")
+    site.endpoint("unrelated", 1)
+    return site
+
+
+def oauth(site: Site, tokens: TokenServer, kind: str) -> None:
+    """Add the account "workspace", of one kind of OAuth, with its secrets in files."""
+    if kind == "service_account":
+        key = site.directory / "key.json"
+        key.write_text(json.dumps(tokens.service_account(OPS_USER)), "utf-8")
+        credential: dict[str, object] = {"service_account": {"file": str(key)}}
+    else:
+        client = tokens.client(OPS_USER)
+        files = {"client_secret": client.client_secret, "refresh_token": client.refresh_token}
+        for name, secret in files.items():
+            (site.directory / name).write_text(secret, "utf-8")
+        references = {name: {"file": str(site.directory / name)} for name in files}
+        credential = {"oauth2": {"client_id": client.client_id, "token_uri": tokens.token_uri, **references}}
+    site.document["accounts"]["workspace"] = {"username": OPS_USER, **credential}
+
+
+def test_an_app_password(ops: Site, run: Run) -> None:
+    """The secret's place, a row for each of its endpoints and no other, and the folders with what they hold."""
+    ran = run("accounts", "test", "ops")
+    assert (ran.code, ran.err) == (0, "")
+    head, _, secret, _, _, *rows = ran.out.splitlines()
+    assert head == f"account ops  {OPS_USER}, app password"
+    assert secret == f"✔ secret  the file {ops.directory / 'ops.secret'}"
+    assert [row.split()[0] for row in rows[:3]] == ["imap", "pop3", "smtps"]
+    assert all(row.endswith("ok") for row in rows[:3])
+    assert rows[4].split() == ["endpoint", "folder", "messages", "unseen", "size"]
+    assert any(re.fullmatch(r"imap +trash +visible +\d+ +\d+ +-", row) for row in rows)
+    assert any(re.fullmatch(r"pop3 +inbox +visible +\d+ +- +\d\S* \w+", row) for row in rows)
+    assert any(re.fullmatch(r"imap: .+ of .+ used \(\d+%\)", row) for row in rows)
+
+
+def test_a_folder_that_clients_do_not_see(site: Site, run: Run) -> None:
+    """It is named, and explained."""
+    inbox = (b'(\\HasNoChildren) "/" "INBOX"',)
+    site.account("ops")
+    site.endpoint("imap", site.serve(Imap(folders=inbox)).port, account="ops", folders=["inbox", "trash"])
+    ran = run("accounts", "test", "ops")
+    assert ran.code == 1
+    assert re.search(r"^imap +trash +hidden from mail clients +- +- +-$", ran.out, re.MULTILINE)
+    assert "  reason  folder_hidden in folders\n" in ran.out
+
+
+def test_a_missing_secret(ops: Site, run: Run, dovecot: Dovecot) -> None:
+    """Its place and the remedy; no server is asked."""
+    before = dovecot.login_count()
+    (ops.directory / "ops.secret").unlink()
+    ran = run("accounts", "test", "ops")
+    assert ran.code == 1
+    assert ran.out.splitlines()[2:5] == [
+        "✘ secret",
+        "  reason  credential_unavailable",
+        "  fault   client: this exporter's configuration or host",
+    ]
+    assert f"  detail  the file {ops.directory / 'ops.secret'} cannot be read: No such file or directory\n" in ran.out
+    assert "  remedy  " in ran.out
+    assert dovecot.login_count() == before
+
+
+def test_a_refused_password_is_tried_once(ops: Site, run: Run, dovecot: Dovecot) -> None:
+    """On its first endpoint; the others are held back, and it says why."""
+    (ops.directory / "ops.secret").write_text(SENTINEL, "utf-8")
+    before = dovecot.login_count()
+    ran = run("accounts", "test", "ops")
+    assert ran.code == 1
+    assert dovecot.login_count() == before + 1
+    assert [row.split()[-1] for row in ran.out.splitlines()[5:8]] == ["failed", "held", "held"]
+    assert "! account ops  logins are held back at imap, pop3, smtps\n" in ran.out
+    assert SENTINEL not in ran.out
+
+
+def test_what_is_not_due_was_not_tested(ops: Site, run: Run) -> None:
+    """A second run within the login interval says so, and exits 1; --force logs in."""
+    storage = f"--storage.path={ops.directory / 'ledger.db'}"
+    assert run("accounts", "test", "ops", storage).code == 0
+    again = run("accounts", "test", "ops", storage)
+    assert again.code == 1
+    assert again.out.endswith("! no login is due at imap, pop3, smtps: wait, or try it now with --force\n")
+    forced = run("accounts", "test", "ops", storage, "--force")
+    assert forced.code == 0
+    assert forced.err.startswith("warning: --force ")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("oauth2", "OAuth 2.0 with a refresh token"), ("service_account", "OAuth 2.0 with a service account")],
+)
+def test_oauth(site: Site, tokens: TokenServer, dovecot: Dovecot, kind: str, words: str) -> None:
+    """With the real token endpoint, whose authority the environment names; no secret is printed."""
+    oauth(site, tokens, kind)
+    site.endpoint("imap", dovecot.imaps_port, account="workspace", folders=["inbox"])
+    site.endpoint("pop3", dovecot.pop3s_port, "pop3", account="workspace")
+    ran = site.spawn("accounts", "test", "workspace", environ={"SSL_CERT_FILE": str(tokens.ca_file)})
+    assert (ran.code, ran.err) == (0, "")
+    lines = ran.out.splitlines()
+    assert lines[0] == f"account workspace  {OPS_USER}, {words}"
+    assert lines[2].startswith("✔ secret  the file ")
+    assert re.fullmatch(r"✔ token   good for (59|60) min", lines[3])
+    assert [line.split()[0] for line in lines[6:8]] == ["imap", "pop3"]
+    assert all(line.endswith("ok") for line in lines[6:8])
+    for secret in site.directory.iterdir():
+        if secret.suffix != ".yml":
+            assert secret.read_text("utf-8") not in ran.out
+
+
+def test_a_revoked_grant(site: Site, tokens: TokenServer, dovecot: Dovecot) -> None:
+    """The token endpoint's reason and remedy; no mail server is asked."""
+    oauth(site, tokens, "oauth2")
+    site.endpoint("imap", dovecot.imaps_port, account="workspace")
+    tokens.script(error("invalid_grant", "Token has been expired or revoked."), None)
+    before = dovecot.login_count()
+    ran = site.spawn("accounts", "test", "workspace", environ={"SSL_CERT_FILE": str(tokens.ca_file)})
+    assert ran.code == 1
+    lines = ran.out.splitlines()
+    assert lines[3:6] == [
+        "✘ token",
+        "  reason  oauth_grant_revoked",
+        "  fault   token: the OAuth client or its grant",
+    ]
+    assert "consent again" in lines[-1]
+    assert len(tokens.requests) == 1
+    assert dovecot.login_count() == before
+
+
+@pytest.mark.parametrize("action", ["test", "release"])
+def test_an_unknown_account(ops: Site, run: Run, action: str) -> None:
+    """What was probably meant; and what there is."""
+    assert run("accounts", action, "opps").err == ('gmail-exporter: there is no account "opps"; did you mean "ops"?\n')
+    ran = run("accounts", action, "zzzz")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == 'gmail-exporter: there is no account "zzzz"; there are: ops\n'
+    ops.document = {"endpoints": {"imap": ops.document["endpoints"]["unrelated"]}}
+    assert run("accounts", action, "ops").err == (
+        'gmail-exporter: there is no account "ops": the configuration has none\n'
+    )
+
+
+def test_an_account_that_no_endpoint_uses(ops: Site, run: Run) -> None:
+    """There is nothing to try it on."""
+    ops.account("idle")
+    ran = run("accounts", "test", "idle")
+    assert (ran.code, ran.out) == (2, "")
+    assert "no endpoint logs in with the account" in ran.err
+
+
+def test_release_needs_the_file(ops: Site, run: Run) -> None:
+    """In memory there is nothing to release."""
+    ran = run("accounts", "release", "ops")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--storage.path" in ran.err
+
+
+def test_release(site: Site, run: Run) -> None:
+    """What is not known is told; what was held logs in again."""
+    server = site.serve(Imap(refusal=REFUSAL))
+    site.account("ops")
+    site.endpoint("imap", server.port, account="ops")
+    storage = f"--storage.path={site.directory / 'ledger.db'}"
+    unknown = run("accounts", "release", "ops", storage)
+    assert (unknown.code, unknown.err) == (1, "")
+    assert unknown.out.startswith("ops is not held: ")
+    assert run("check", storage).code == 1
+    assert run("check", storage).out.splitlines()[1].endswith("held")
+    server.behave = Imap()
+    released = run("accounts", "release", "ops", storage)
+    assert (released.code, released.err) == (0, "")
+    assert released.out.startswith("ops is released: ")
+    well = run("check", storage)
+    assert (well.code, well.out.splitlines()[1].endswith("ok")) == (0, True)
+
+
+def test_a_running_daemon_notices_a_release(site: Site, run: Run, tmp_path: Path) -> None:
+    """It logs in again at its next probe, and not before."""
+    server = site.serve(Imap(refusal=REFUSAL))
+    site.account("ops")
+    site.document["defaults"] = {"interval": "1s", "timeout": "900ms", "login_interval": "1s"}
+    site.endpoint("imap", server.port, account="ops")
+    storage = f"--storage.path={site.directory / 'ledger.db'}"
+    with Exporter(tmp_path / "log", site.config, storage) as exporter:
+        exporter.wait_for(lambda: exporter.values("gmail_probes_total", result="success").get("imap", 0) >= 1)
+        assert exporter.values("gmail_login_suspended") == {"imap": 1.0}
+        server.behave = Imap()
+        assert run("accounts", "release", "ops", storage).code == 0
+        exporter.wait_for(lambda: exporter.values("gmail_check_success", check="login") == {"imap": 1.0})
+        assert exporter.values("gmail_login_suspended") == {"imap": 0.0}
+        assert exporter.values("gmail_logins_total", result="failure") == {"imap": 1.0}
