@@ -90,19 +90,23 @@ class Access:
 
     async def _refresh(self, secret: tuple[str, ...]) -> oauth.AccessToken:
         begun = time.perf_counter()
-        result = Reason.OK
+        result: Reason | None = None  # a cancellation is none
         try:
             async with asyncio.timeout(PATIENCE):
-                return await _in_thread(oauth.fetch_token, self.account, secret)
+                token = await _in_thread(oauth.fetch_token, self.account, secret)
         except TimeoutError:
             result = Reason.OAUTH_ENDPOINT_ERROR
             raise CredentialUnavailable(f"no token within {PATIENCE:g} s", result) from None
         except CredentialUnavailable as error:
             result = error.reason
             raise
+        else:
+            result = Reason.OK
+            return token
         finally:
-            self.refresh_seconds = time.perf_counter() - begun
-            self.refreshes[result] += 1
+            if result is not None:
+                self.refresh_seconds = time.perf_counter() - begun
+                self.refreshes[result] += 1
 
 
 async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -113,7 +113,8 @@ class Ledger:
             row = self._database.execute("SELECT released_at FROM account WHERE name = ?", (name,)).fetchone()
             self._released_at[name] = float(row[0]) if row else 0.0
         except (sqlite3.Error, ValueError) as error:
-            log.warning("login budget unreadable", account=name, path=str(self.path), error=_line(error))
+            if name not in self._unwritten:
+                log.warning("login budget unreadable", account=name, path=str(self.path), error=_line(error))
         return self._released_at.get(name, 0.0)
 
     def release(self, name: str) -> bool:
@@ -130,8 +131,10 @@ class Ledger:
 
     def _prepare(self) -> bytes:
         """Return the salt of this file's digests, from tables that are made where there are none."""
-        (application,) = self._database.execute("PRAGMA application_id").fetchone()
-        (tables,) = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        # In one statement: another process may be making the file.
+        application, tables = self._database.execute(
+            "SELECT application_id, (SELECT count(*) FROM sqlite_master) FROM pragma_application_id"
+        ).fetchone()
         if tables and application != _APPLICATION_ID:
             raise LedgerError(f"{self.path}: a database of another program")
         # A budget is written before each login: without WAL every one would wait for the disk.

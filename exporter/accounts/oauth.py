@@ -107,7 +107,7 @@ def _of_service_account(reference: SecretRef, username: str, text: str) -> Any:
     place = place_of(reference)
     try:
         info = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise CredentialUnavailable(f"{place} is not JSON") from None
     if not isinstance(info, dict) or info.get("type") != "service_account":
         raise CredentialUnavailable(f'{place} is not the key of a service account: wanted "type": "service_account"')

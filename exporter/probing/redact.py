@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from exporter.outcome import MAX_DETAIL
 from exporter.probing.sasl import Credential, mechanisms
@@ -40,6 +40,7 @@ def spellings(secret: str, messages: Iterable[bytes] = ()) -> tuple[str, ...]:
     """Every spelling of a secret, and the base64 of the messages that hold it, the longest first."""
     quoted = secret.replace("\\", "\\\\").replace('"', '\\"')
     texts = {secret, quoted, quote(secret, errors="replace"), quote(secret, safe="", errors="replace")}
+    texts.add(quote_plus(secret, errors="replace"))  # as a form sends it
     encoded = {code for text in texts for code in _encodings(text.encode("utf-8", "replace"))}
     encoded |= {b64encode(message).decode() for message in messages}
     return tuple(sorted(texts | encoded, key=len, reverse=True))

@@ -10,6 +10,8 @@ r"""Transcripts of sessions, `tests/transcripts/PROTOCOL/CASE.txt`, and the runn
     EOF
     expect: PHASE REASON
 
+A plan's `password` or `token` is what logs in; `token` alone is one of a usual form, and `login` alone a password.
+
 `TLS` is where both sides secure the connection, `EOF` where the server closes it. `\xNN` is an octet; no other
 backslash means anything. What else is expected follows `expect`, in any order and as needed: `detail`, `capabilities`,
 `folders` (`inbox=3 sent=hidden`), `logout` (the reason why the goodbye failed) and `throttled: yes`. A goodbye that
@@ -58,6 +60,8 @@ CLIENT_NAME: Final = "[192.0.2.1]"
 USERNAME: Final = "probe@gmail.com"
 SENTINEL: Final = "sentinelsentinel"
 """The password where a transcript names none. It has the shape of an app password."""
+TOKEN: Final = f"ya29.{SENTINEL}"
+"""The access token of a transcript that says `token`."""
 
 PROTOCOLS: Final = {
     ProtocolName.IMAP: imap.PROTOCOL,
@@ -231,7 +235,7 @@ def read_plan(words: str) -> Plan:
         mechanism=MechanismChoice(settings.get("mechanism", "auto")),
         folders=tuple(Role(role) for role in settings.get("folders", "").split(",") if role),
     )
-    if unknown := settings.keys() - {"starttls", "login", "mechanism", "folders", "username", "password"}:
+    if unknown := settings.keys() - {"starttls", "login", "mechanism", "folders", "username", "password", "token"}:
         raise ValueError(f"not of a plan: {', '.join(unknown)}")
     match settings.get("login"):
         case None:
@@ -240,7 +244,8 @@ def read_plan(words: str) -> Plan:
             return replace(plan, login=CredentialUnavailable("the file /run/secrets/ops is empty"))
         case _:
             username = octets(settings.get("username", USERNAME)).decode()
-            return replace(plan, login=Credential(username, octets(settings.get("password", SENTINEL)).decode()))
+            secret = settings["token"] or TOKEN if "token" in settings else settings.get("password", SENTINEL)
+            return replace(plan, login=Credential(username, octets(secret).decode(), is_token="token" in settings))
 
 
 def octets(text: str) -> bytes:
@@ -266,7 +271,8 @@ def replay(transcript: Transcript) -> Seen:
         raise
     except Exception as failure:  # noqa: BLE001 (classification is total)
         error = failure
-        seen.reason = classify(error, seen.phase, transcript.protocol)
+        with_token = isinstance(login, Credential) and login.is_token
+        seen.reason = classify(error, seen.phase, transcript.protocol, with_token=with_token)
         seen.detail = redact(describe(error), secrets_of(login) if isinstance(login, Credential) else ())
     if error is None or (isinstance(error, DialogueError) and error.in_step):
         _say_goodbye(protocol.goodbye(), conversation, seen, transcript.protocol)

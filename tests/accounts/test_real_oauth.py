@@ -1,0 +1,239 @@
+"""Logins by app password and by access token, to a real Dovecot and a real Postfix that ask whose each token is."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter.accounts.ledger import Ledger
+from exporter.check import Checker
+from exporter.config import Account, Config, Endpoint, MechanismChoice, Protocol, Role, Security, Tls, dump
+from exporter.outcome import Outcome, Phase, Reason, Target
+from exporter.probing.resolve import Resolver
+from exporter.store import Store
+from tests.accounts.conftest import Secrets
+from tests.servers.authority import Authority
+from tests.servers.dovecot import PROBE_PASSWORD, PROBE_USER, Dovecot
+from tests.servers.exporter import Exporter
+from tests.servers.postfix import Postfix
+from tests.servers.tokens import HANG, Alter, Wait
+
+# Protocol, security, and the port's name.
+ENDPOINTS = {
+    "imaps": (Protocol.IMAP, Security.TLS, "imaps_port"),
+    "pop3s": (Protocol.POP3, Security.TLS, "pop3s_port"),
+    "smtps": (Protocol.SMTP, Security.TLS, "smtps_port"),
+    "submission": (Protocol.SMTP, Security.STARTTLS, "submission_port"),
+}
+
+
+class Bench:
+    """A checker, and endpoints of the real servers for it."""
+
+    def __init__(self, secrets: Secrets, authority: Authority, dovecot: Dovecot, postfix: Postfix) -> None:
+        self.secrets = secrets
+        self.tokens = secrets.tokens
+        self.dovecot = dovecot
+        self._tls = Tls(ca_file=authority.ca_file)
+        self._ports = {name: getattr(postfix if name[0] == "s" else dovecot, of[2]) for name, of in ENDPOINTS.items()}
+        self.resolver = Resolver()
+        self.checker = Checker(Store(), self.resolver, Ledger(), {})
+
+    def endpoint(self, name: str, account: Account, **changes: Any) -> Endpoint:
+        """One of `ENDPOINTS`, due for a login at every check."""
+        protocol, security, _ = ENDPOINTS[name]
+        values = {"login_interval": 0.001, "timeout": 5.0, **changes}
+        return Endpoint(
+            name=name,
+            protocol=protocol,
+            host="localhost",
+            port=self._ports[name],
+            security=security,
+            account=account,
+            tls=self._tls,
+            **values,
+        )
+
+    def config(self, endpoints: Sequence[Endpoint]) -> Config:
+        """A configuration of these."""
+        accounts = {endpoint.account.name: endpoint.account for endpoint in endpoints if endpoint.account}
+        return Config(accounts=accounts, endpoints={each.name: each for each in endpoints}, source="", digest="")
+
+    async def check(self, endpoints: Sequence[Endpoint]) -> list[Outcome]:
+        """Check each once, one after the other."""
+        self.checker.configure(self.config(endpoints))
+        return [await self.checker.check(Target(each, each.ip_family)) for each in endpoints]
+
+
+@pytest.fixture
+async def bench(secrets: Secrets, authority: Authority, dovecot: Dovecot, postfix: Postfix) -> AsyncIterator[Bench]:
+    """Everything, wired."""
+    bench = Bench(secrets, authority, dovecot, postfix)
+    yield bench
+    await bench.resolver.close()
+
+
+def found(outcomes: Sequence[Outcome]) -> list[str]:
+    """Where each ended and why."""
+    return [f"{outcome.phase} {outcome.reason}" for outcome in outcomes]
+
+
+WELL = ["logout ok"] * len(ENDPOINTS)
+
+
+@pytest.mark.parametrize("mechanism", [MechanismChoice.AUTO, MechanismChoice.PLAIN, MechanismChoice.LOGIN])
+async def test_an_app_password_logs_in(bench: Bench, mechanism: MechanismChoice) -> None:
+    """On all three protocols; nobody is asked for a token."""
+    account = bench.secrets.password(PROBE_USER, PROBE_PASSWORD)
+    logins = bench.dovecot.login_count(PROBE_USER, accepted=True)
+    assert found(await bench.check([bench.endpoint(name, account, mechanism=mechanism) for name in ENDPOINTS])) == WELL
+    assert bench.dovecot.login_count(PROBE_USER, accepted=True) == logins + len(ENDPOINTS)
+    assert bench.tokens.requests == []
+
+
+@pytest.mark.parametrize("mechanism", [MechanismChoice.AUTO, MechanismChoice.XOAUTH2, MechanismChoice.OAUTHBEARER])
+@pytest.mark.parametrize("kind", ["refresh", "service"])
+async def test_a_token_logs_in(bench: Bench, kind: str, mechanism: MechanismChoice) -> None:
+    """On all three protocols, with one token for all of them, from a refresh token and from a service account."""
+    account = getattr(bench.secrets, kind)(PROBE_USER)
+    logins = bench.dovecot.login_count(PROBE_USER, accepted=True)
+    outcomes = await bench.check([bench.endpoint(name, account, mechanism=mechanism) for name in ENDPOINTS])
+    assert found(outcomes) == WELL
+    assert [request.answer for request in bench.tokens.requests] == ["granted"]
+    assert bench.tokens.introspections == [PROBE_USER] * len(ENDPOINTS)
+    assert bench.dovecot.login_count(PROBE_USER, accepted=True) == logins + len(ENDPOINTS)
+
+
+async def test_folders_by_token(bench: Bench) -> None:
+    """The login is one like any other."""
+    account = bench.secrets.refresh(PROBE_USER)
+    (outcome,) = await bench.check([bench.endpoint("imaps", account, folders=(Role.INBOX, Role.SENT))])
+    assert [folder.visible for folder in outcome.observed.folders] == [True, True]
+
+
+async def test_a_slow_token_endpoint_is_not_the_mail_servers_latency(bench: Bench) -> None:
+    """The token is fetched before the probe begins; how long that took is known by itself."""
+    bench.tokens.script(Wait(0.5))
+    (outcome,) = await bench.check([bench.endpoint("imaps", bench.secrets.refresh(PROBE_USER))])
+    assert outcome.ok
+    (access,) = bench.checker.accesses
+    assert access.refresh_seconds is not None
+    assert access.refresh_seconds > 0.5
+    assert outcome.ended_at - outcome.started_at < 0.5
+
+
+async def test_a_revoked_grant(bench: Bench) -> None:
+    """One endpoint meets the refused token, the next one asks for a new one and is refused, and then all is held.
+
+    However often they are checked, the mail servers see one refused token, and the token endpoint is asked once more.
+    """
+    account = bench.secrets.refresh(PROBE_USER)
+    endpoints = [bench.endpoint(name, account) for name in ENDPOINTS]
+    assert found(await bench.check(endpoints)) == WELL
+    bench.tokens.revoke(PROBE_USER)
+    refused = bench.dovecot.login_count(PROBE_USER, accepted=False)
+    assert found(await bench.check(endpoints)) == [
+        "login oauth_token_rejected",
+        "login oauth_grant_revoked",
+        "logout ok",
+        "logout ok",
+    ]
+    for _ in range(5):
+        assert found(await bench.check(endpoints)) == WELL
+    assert [request.answer for request in bench.tokens.requests] == ["granted", "invalid_grant"]
+    assert bench.tokens.introspections == [*[PROBE_USER] * len(ENDPOINTS), None]
+    assert bench.dovecot.login_count(PROBE_USER, accepted=False) <= refused + 1
+    (access,) = bench.checker.accesses
+    assert access.refreshes == {Reason.OK: 1, Reason.OAUTH_GRANT_REVOKED: 1}
+
+
+async def test_a_revoked_grant_on_every_protocol(bench: Bench) -> None:
+    """Each protocol with an account of its own: first the token is refused, then the grant, and each once."""
+    accounts = {name: bench.secrets.refresh(PROBE_USER, name=name) for name in ENDPOINTS}
+    endpoints = [bench.endpoint(name, account) for name, account in accounts.items()]
+    assert found(await bench.check(endpoints)) == WELL
+    bench.tokens.revoke(PROBE_USER)
+    outcomes = await bench.check(endpoints)
+    assert found(outcomes) == ["login oauth_token_rejected"] * len(ENDPOINTS)
+    assert all(outcome.up and outcome.observed.logout is None for outcome in outcomes)
+    outcomes = await bench.check(endpoints)
+    assert found(outcomes) == ["login oauth_grant_revoked"] * len(ENDPOINTS)
+    assert {outcome.detail for outcome in outcomes} == {"invalid_grant: Token has been expired or revoked."}
+    for _ in range(3):
+        assert found(await bench.check(endpoints)) == WELL
+    answers = [request.answer for request in bench.tokens.requests]
+    assert answers == ["granted"] * len(ENDPOINTS) + ["invalid_grant"] * len(ENDPOINTS)
+
+
+@pytest.mark.parametrize("mechanism", [MechanismChoice.XOAUTH2, MechanismChoice.OAUTHBEARER])
+async def test_a_token_that_ends_early_is_replaced(bench: Bench, mechanism: MechanismChoice) -> None:
+    """The grant is good: one refused login, one refresh, and the next endpoint is logged in to."""
+    account = bench.secrets.service(PROBE_USER)
+    endpoints = [bench.endpoint(name, account, mechanism=mechanism) for name in ENDPOINTS]
+    assert found(await bench.check(endpoints)) == WELL
+    bench.tokens.revoke(PROBE_USER)
+    assert found(await bench.check(endpoints)) == ["login oauth_token_rejected", *WELL[1:]]
+    assert found(await bench.check(endpoints)) == WELL
+    assert [request.answer for request in bench.tokens.requests] == ["granted", "granted"]
+
+
+@pytest.mark.parametrize("first", ENDPOINTS)
+async def test_tokens_that_no_server_takes(bench: Bench, first: str) -> None:
+    """The second refusal is the answer: two logins, two tokens, and no more, whatever protocol begins."""
+    bench.tokens.script(Alter({"access_token": "ya29.of-nobody"}), times=None)
+    account = bench.secrets.refresh(PROBE_USER)
+    names = [first, *(name for name in ENDPOINTS if name != first)]
+    endpoints = [bench.endpoint(name, account) for name in names]
+    rejected = "login oauth_token_rejected"
+    assert found(await bench.check(endpoints)) == [rejected, rejected, *WELL[2:]]
+    for _ in range(3):
+        assert found(await bench.check(endpoints)) == WELL
+    assert len(bench.tokens.requests) == 2
+    assert bench.tokens.introspections == [None, None]
+
+
+async def test_a_refused_session_ends_in_order(bench: Bench) -> None:
+    """The failure challenge is answered: no session hangs, and the goodbye is heard."""
+    bench.tokens.script(Alter({"access_token": "ya29.of-nobody"}), times=None)
+    for name in ENDPOINTS:
+        for mechanism in (MechanismChoice.XOAUTH2, MechanismChoice.OAUTHBEARER):
+            account = bench.secrets.refresh(PROBE_USER, name=f"{name}-{mechanism}")
+            (outcome,) = await bench.check([bench.endpoint(name, account, mechanism=mechanism)])
+            assert (outcome.phase, outcome.reason) == (Phase.LOGIN, Reason.OAUTH_TOKEN_REJECTED)
+            assert Phase.LOGOUT in outcome.phases
+            assert outcome.observed.logout is None
+            assert outcome.phases[Phase.LOGIN] < 2.5
+
+
+async def test_a_missing_secret_is_that_accounts_alone(bench: Bench) -> None:
+    """Other accounts log in as ever."""
+    broken, whole = bench.secrets.refresh(PROBE_USER, name="broken"), bench.secrets.refresh(PROBE_USER, name="whole")
+    assert broken.oauth2 is not None
+    assert broken.oauth2.refresh_token.file is not None
+    broken.oauth2.refresh_token.file.unlink()
+    endpoints = [bench.endpoint("imaps", broken), bench.endpoint("pop3s", whole)]
+    assert found(await bench.check(endpoints)) == ["login credential_unavailable", "logout ok"]
+
+
+def test_a_daemon_stops_while_it_waits_for_a_token(bench: Bench, tmp_path: Path) -> None:
+    """A token endpoint that hangs holds up neither the other endpoints nor the end."""
+    hanging, other = bench.secrets.refresh(PROBE_USER), bench.secrets.password(PROBE_USER, PROBE_PASSWORD)
+    endpoints = [bench.endpoint("imaps", hanging), bench.endpoint("pop3s", other)]
+    config = tmp_path / "config.yml"
+    plain = yaml.safe_load(dump(bench.config(endpoints)))
+    for endpoint in plain["endpoints"].values():
+        endpoint |= {"interval": "1s", "timeout": "900ms", "login_interval": "1s"}
+    config.write_text(yaml.safe_dump(plain), "utf-8")
+    bench.tokens.script(HANG, times=None)
+    environ = {"SSL_CERT_FILE": str(bench.tokens.ca_file)}
+    with Exporter(tmp_path / "log", config, environ=environ) as exporter:
+        exporter.wait_for(lambda: exporter.values("gmail_logins_total", result="success").get("pop3s"))
+        exporter.wait_for(lambda: bench.tokens.requests)
+        code, seconds = exporter.stop(signal.SIGTERM)
+    assert code == 0
+    assert seconds < 5

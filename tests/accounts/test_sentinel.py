@@ -1,0 +1,239 @@
+"""Nothing secret gets out, also where the token endpoint and the mail servers say again what they were told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import subprocess
+import sys
+from base64 import b64decode, b64encode, urlsafe_b64encode
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import parse_qs, quote, quote_plus
+
+import pytest
+import yaml
+
+from exporter.accounts.oauth import fetch_token, material
+from exporter.config import Account
+from exporter.probing.dialogue import CredentialUnavailable
+from exporter.probing.redact import REDACTED, redact, secrets_of
+from exporter.probing.sasl import Credential
+from tests.accounts.conftest import Secrets
+from tests.conftest import StartScripted
+from tests.examples import SENTINEL
+from tests.servers.authority import Authority
+from tests.servers.dialogues import Imap, Pop3, Smtp
+from tests.servers.exporter import Exporter
+from tests.servers.scripted import ScriptedServer, Session
+from tests.servers.tokens import Reply, TokenServer, error
+
+USER = "probe@example.com"
+PASSWORD = f"{SENTINEL}/+ é"
+
+
+class Echo(TokenServer):
+    """Refuses everybody, and says again what it was sent, as it came and otherwise."""
+
+    def __init__(self, authority: Authority) -> None:
+        super().__init__(authority)
+        self.seen: list[str] = []
+        """Every secret that it was sent."""
+
+    def answer(self, body: bytes) -> Reply:
+        """Say it all again."""
+        form = parse_qs(body.decode())
+        sent = [form[name][0] for name in ("client_secret", "refresh_token", "assertion") if name in form]
+        self.seen += sent
+        words = [body.decode(), json.dumps(sent), *(spelling for secret in sent for spelling in spellings(secret))]
+        super().answer(body)
+        return error("invalid_grant", " ".join(words))
+
+
+def spellings(secret: str) -> Iterator[str]:
+    """The ways in which it may be said again."""
+    yield secret
+    yield quote(secret)
+    yield quote_plus(secret)
+    for before in ("", "x", "xy", "user=probe\1auth=Bearer "):
+        yield b64encode(f"{before}{secret}".encode()).decode()
+        yield urlsafe_b64encode(f'{{"{before}": "{secret}"}}'.encode()).decode()
+
+
+def readable(text: str) -> str:
+    """A text, and behind it whatever can be read from the base64 in it."""
+    decoded = ""
+    for digits in re.findall(r"[A-Za-z0-9+/_-]{8,}", text):
+        for start in range(4):
+            whole = digits[start:].translate(str.maketrans("-_", "+/"))
+            whole = whole[:-1] if len(whole) % 4 == 1 else whole
+            decoded += b64decode(whole + "=" * (-len(whole) % 4)).decode("utf-8", "replace") + "\n"
+    return f"{text}\n{decoded}"
+
+
+def holds(text: str, secret: str) -> bool:
+    """Whether a secret is in a text, or in the base64 in it."""
+    found = readable(text)
+    return any(spelling in found for spelling in (secret, quote(secret), quote_plus(secret)))
+
+
+async def say_again(session: Session) -> None:
+    """Refuse a login with everything that was said in it."""
+    lines = bytes(session.received).decode().splitlines()
+    told = [word for line in lines[-3:] for word in line.split()[-1:]]
+    for word in list(told):
+        try:
+            message = b64decode(word, validate=True).decode()
+        except (ValueError, UnicodeDecodeError):
+            continue
+        secret = re.split(r"[\0\1]|Bearer ", message.rstrip("\1"))[-1]
+        told += [message.replace("\0", " "), *spellings(secret)]
+    text = " ".join(told).encode()
+    if lines[0].startswith("EHLO"):
+        await session.write(b"535-5.7.8 " + text + b"\r\n535 5.7.8 " + text + b"\r\n")
+    elif lines[0].startswith("CAPA"):
+        await session.write(b"-ERR [AUTH] " + text + b"\r\n")
+    else:
+        await session.write(b"* NO " + text + b"\r\n" + session.tag + b" NO [AUTHENTICATIONFAILED] " + text + b"\r\n")
+
+
+IMAP = "IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=LOGIN AUTH=XOAUTH2 AUTH=OAUTHBEARER"
+DIALOGUES = {
+    "imap": Imap(capabilities=IMAP.encode(), at={"login": say_again}),
+    "pop3": Pop3(capabilities=(b"USER", b"SASL PLAIN LOGIN XOAUTH2 OAUTHBEARER"), at={"login": say_again}),
+    "smtp": Smtp(mechanisms=b"PLAIN LOGIN XOAUTH2 OAUTHBEARER", at={"login": say_again}),
+}
+
+
+@pytest.fixture
+def echo(authority: Authority) -> Iterator[Echo]:
+    """A token server that tells everything."""
+    with Echo(authority) as server:
+        yield server
+
+
+@pytest.fixture
+async def servers(scripted: StartScripted) -> Mapping[str, ScriptedServer]:
+    """Mail servers that tell everything."""
+    return {protocol: await scripted(behave, security="tls") for protocol, behave in DIALOGUES.items()}
+
+
+@pytest.mark.parametrize("kind", ["refresh", "service"])
+def test_an_endpoint_that_says_it_again(secrets: Secrets, echo: Echo, kind: str) -> None:
+    """What a refusal shows of it is that something was there."""
+    account: Account = getattr(Secrets(secrets.directory, echo, secrets.key), kind)(
+        USER, **({"token_uri": echo.token_uri} if kind == "service" else {})
+    )
+    with pytest.raises(CredentialUnavailable) as caught:
+        fetch_token(account, material(account, {}))
+    shown = f"{caught.value} {caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
+    assert REDACTED in shown
+    assert len(echo.seen) == (2 if kind == "refresh" else 1)
+    for secret in echo.seen:
+        assert not holds(shown, secret)
+
+
+@pytest.mark.parametrize("is_token", [True, False], ids=["token", "password"])
+def test_every_spelling_of_a_credential(is_token: bool) -> None:
+    """By itself and within any other text, in base64 too, wherever in its groups of three octets it begins."""
+    secret = "ya29.a0/b+c~d-" + "sentinel" * 6
+    secrets = secrets_of(Credential(USER, secret, is_token=is_token))
+    for spelling in spellings(secret):
+        shown = redact(f"NO {spelling} x", secrets)
+        assert REDACTED in shown
+        assert not holds(shown, secret)
+
+
+async def test_nothing_secret_gets_out(
+    secrets: Secrets, echo: Echo, servers: Mapping[str, ScriptedServer], authority: Authority, tmp_path: Path
+) -> None:
+    """Not in the logs at debug level, the pages, the ledger, the effective configuration, nor what commands print."""
+    tokens = secrets.tokens
+    told = Secrets(tmp_path, echo, {**secrets.key, "token_uri": echo.token_uri})
+    accounts: dict[str, object] = {}
+    endpoints: dict[str, object] = {}
+    made = {
+        **{f"password-{name}": secrets.password(USER, PASSWORD, f"password-{name}") for name in servers},
+        **{f"refresh-{name}": secrets.refresh(USER, f"refresh-{name}") for name in servers},
+        **{f"service-{name}": secrets.service(USER, f"service-{name}") for name in servers},
+        "told-refresh-imap": told.refresh(USER, "told-refresh-imap"),
+        "told-service-imap": told.service(USER, "told-service-imap"),
+    }
+    for name, account in made.items():
+        protocol = name.rpartition("-")[2]
+        accounts[name] = {
+            key: value
+            for key, value in account.model_dump(mode="json", exclude_none=True).items()
+            if key not in ("name", "max_logins_per_day")
+        }
+        for mechanism in ("auto",) if name.startswith(("password", "told")) else ("xoauth2", "oauthbearer"):
+            endpoints[f"{name}-{mechanism}"] = {
+                "protocol": protocol,
+                "host": "localhost",
+                "port": servers[protocol].port,
+                "account": name,
+                "mechanism": mechanism,
+                "interval": "1s",
+                "timeout": "900ms",
+                "login_interval": "1s",
+                "tls": {"ca_file": str(authority.ca_file)},
+            }
+    config, ledger = tmp_path / "config.yml", tmp_path / "ledger.db"
+    config.write_text(yaml.safe_dump({"accounts": accounts, "endpoints": endpoints}), "utf-8")
+    environ = {"SSL_CERT_FILE": str(tokens.ca_file), "PYTHONWARNINGS": "error"}
+    flags = ("--log.level=debug", f"--storage.path={ledger}")
+
+    def settled(exporter: Exporter) -> bool:
+        return set(exporter.values("gmail_login_suspended").values()) == {1.0}
+
+    def run_daemon() -> tuple[str, str, str]:
+        with Exporter(tmp_path / "log", config, *flags, environ=environ) as exporter:
+            exporter.wait_for(lambda: settled(exporter))
+            pages = exporter.get("/metrics").text + exporter.get("/").text
+            pages += exporter.get("/metrics", Accept="application/openmetrics-text; version=1.0.0").text
+            pages += exporter.get("/-/healthy").text + exporter.get("/-/ready").text
+            exporter.stop()
+        kept = b"".join(path.read_bytes() for path in tmp_path.glob("ledger.db*")).decode("latin-1")
+        return exporter.log_text(), pages, kept
+
+    def run(*arguments: str) -> str:
+        command = [sys.executable, "-m", "exporter", *arguments, f"--config.file={config}", "--log.level=debug"]
+        ended = subprocess.run(command, env=environ, capture_output=True, check=False, timeout=30)
+        assert b"Traceback" not in ended.stderr
+        return (ended.stdout + ended.stderr).decode()
+
+    log, pages, kept = await asyncio.to_thread(run_daemon)
+    printed = "".join(
+        await asyncio.gather(
+            asyncio.to_thread(run, "config"),
+            asyncio.to_thread(run, "check", "--verbose"),
+            asyncio.to_thread(run, "check", "--output=json"),
+            asyncio.to_thread(run, "accounts", "test", "told-refresh-imap"),
+            asyncio.to_thread(run, "accounts", "test", "refresh-imap"),
+        )
+    )
+    assert log.count("AUTHENTICATE XOAUTH2 [redacted]") >= 2
+    assert "reason=oauth_token_rejected" in log
+    assert "reason=oauth_grant_invalid" in log
+    assert "refresh-imap-xoauth2" in pages
+    assert "imap" in kept
+    assert REDACTED in printed
+    assert 'event="fault' not in log
+    access_tokens = set(tokens._grants._tokens)
+    assert len(access_tokens) >= 6
+    assert any(secret.count(".") == 2 for secret in echo.seen), "no JWT was sent"
+    key_lines = [line for line in secrets.key["private_key"].splitlines() if not line.startswith("-----")]
+    hidden = {PASSWORD, *access_tokens, *echo.seen, *secrets.written, *told.written, *key_lines[:3]}
+    for where, text in {"log": log, "pages": pages, "ledger": kept, "printed": printed}.items():
+        found = readable(text)
+        for secret in hidden:
+            for spelling in (secret, quote(secret), quote_plus(secret)):
+                assert spelling not in found, f"in the {where}"
+
+
+@pytest.mark.parametrize("secret", [PASSWORD, "ya29." + "sentinel" * 6])
+def test_this_test_would_find_them(secret: str) -> None:
+    """Every spelling that is said again is one that would be seen."""
+    assert all(holds(f"x {spelling} y", secret) for spelling in spellings(secret))
+    assert not holds(f"x {REDACTED} y", secret)
