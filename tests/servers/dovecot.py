@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.servers.process import (
     Process,
+    Server,
     ServerError,
     distinct_ports,
     find_program,
@@ -23,9 +24,6 @@ from tests.servers.process import (
 )
 
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
-
     from tests.servers.authority import Certificate
     from tests.servers.tokens import TokenServer
 
@@ -43,7 +41,7 @@ LIBRARY = "/usr/lib/dovecot"
 MAIL_ACCOUNT = "mail"
 
 
-class Dovecot:
+class Dovecot(Server):
     """One Dovecot with a configuration, mailboxes and a log of its own, in a temporary directory.
 
     Its ports and its mailboxes stay the same from `start` to `stop` to `start`. The files go with `close`.
@@ -74,7 +72,6 @@ class Dovecot:
         self.auth_socket = self.directory / "auth-postfix"
         self.passwords = dict(PASSWORDS)
         self._password_file = self.directory / "passwd"
-        self._process: Process | None = None
         self._configure()
 
     @property
@@ -83,11 +80,7 @@ class Dovecot:
         return f"inet:[127.0.0.1]:{self._lmtp_port}"
 
     def start(self) -> None:
-        """Start, and return once every port accepts connections.
-
-        Raises:
-            ServerError: it did not start; with what it logged.
-        """
+        """Start, and return once every port accepts connections."""
         if self._process is not None:
             raise ServerError("Dovecot runs already")
         argv = [self.program, "-F", "-c", str(self.directory / "dovecot.conf")]
@@ -97,43 +90,12 @@ class Dovecot:
         self._process = process
 
     def stop(self) -> None:
-        """End it, and return once it and all its children have gone; its ports refuse connections then."""
+        """As every server does."""
         if self._process is not None:
             # A child that was told to end before it had quite begun makes the master wait for five seconds.
             self._process.stop(grace=0.2)
             self._process = None
             self.auth_socket.unlink(missing_ok=True)
-
-    def restart(self) -> None:
-        """Stop and start, on the same ports, with the same mailboxes."""
-        self.stop()
-        self.start()
-
-    def close(self) -> None:
-        """Stop, and remove every file."""
-        self.stop()
-        shutil.rmtree(self.directory)
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def members(self) -> list[int]:
-        """The process ids of the master and its children; empty when stopped."""
-        return [] if self._process is None else self._process.members()
-
-    def log_text(self) -> str:
-        """Everything logged so far."""
-        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def set_password(self, user: str, password: str) -> None:
         """Change a password; in force on return, which may take a second."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.servers.process import (
     Process,
+    Server,
     ServerError,
     distinct_ports,
     find_program,
@@ -23,9 +23,6 @@ from tests.servers.process import (
 )
 
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
-
     from tests.servers.authority import Certificate
     from tests.servers.dovecot import Dovecot
 
@@ -37,7 +34,7 @@ QUEUES: Final = (
 )
 
 
-class Postfix:
+class Postfix(Server):
     """One Postfix with a configuration, queues and a log of its own, in a temporary directory.
 
     It authenticates through Dovecot's SASL and delivers example.com to Dovecot by LMTP: Dovecot has to run for that,
@@ -57,15 +54,10 @@ class Postfix:
         self.directory = Path(tempfile.mkdtemp(prefix="postfix-"))
         self.directory.chmod(0o755)
         self.log_file = self.directory / "postfix.log"
-        self._process: Process | None = None
         self._configure()
 
     def start(self) -> None:
-        """Start, and return once every port accepts connections.
-
-        Raises:
-            ServerError: it did not start; with what it logged.
-        """
+        """Start, and return once every port accepts connections."""
         if self._process is not None:
             raise ServerError("Postfix runs already")
         argv = [self.program, "-c", str(self.directory / "etc"), "-d"]
@@ -79,43 +71,12 @@ class Postfix:
         self._process = process
 
     def stop(self) -> None:
-        """End it, and return once it and all its children have gone; its ports refuse connections then."""
+        """As every server does."""
         if self._process is not None:
             # fakeroot tidies up after itself only when its child ends first.
             pid_file = self.directory / "queue/pid/master.pid"
             self._process.stop(grace=0.5, server=None if self.fakeroot is None else int(pid_file.read_text()))
             self._process = None
-
-    def restart(self) -> None:
-        """Stop and start, on the same ports, with the same queues."""
-        self.stop()
-        self.start()
-
-    def close(self) -> None:
-        """Stop, and remove every file."""
-        self.stop()
-        shutil.rmtree(self.directory)
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def members(self) -> list[int]:
-        """The process ids of the master and its children; empty when stopped."""
-        return [] if self._process is None else self._process.members()
-
-    def log_text(self) -> str:
-        """Everything logged so far."""
-        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def _configure(self) -> None:
         etc, queue, data = (self.directory / name for name in ("etc", "queue", "data"))

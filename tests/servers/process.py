@@ -10,12 +10,15 @@ import signal
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
 
 READY_SECONDS = 20.0
 STOP_SECONDS = 10.0
@@ -161,3 +164,57 @@ def send_signal(pid: int, number: signal.Signals) -> None:
     except OSError as error:
         if error.errno != errno.ESRCH:
             raise
+
+
+class Server(ABC):
+    """What the servers share: a temporary directory of their own, a process, and a log.
+
+    Their ports, and what they keep, stay the same from `start` to `stop` to `start`. The files go with `close`.
+    """
+
+    directory: Path
+    log_file: Path
+    _process: Process | None = None
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start, and return once it can be used.
+
+        Raises:
+            ServerError: it did not start; with what it logged. Or it runs already.
+        """
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End it, and return once it and all its children have gone; its ports refuse connections then."""
+
+    def restart(self) -> None:
+        """Stop and start, on the same ports, with what it kept."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """Stop, and remove every file."""
+        self.stop()
+        shutil.rmtree(self.directory)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def members(self) -> list[int]:
+        """The ids of its processes; empty when stopped."""
+        return [] if self._process is None else self._process.members()
+
+    def log_text(self) -> str:
+        """Everything logged so far."""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 import time
 import urllib.error
@@ -13,12 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.servers.process import Process, ServerError, find_program, free_port
+from tests.servers.process import Process, Server, ServerError, find_program, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from types import TracebackType
-    from typing import Self
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class Sample:
         return self.labels.get("__name__", "")
 
 
-class Prometheus:
+class Prometheus(Server):
     """One Prometheus that scrapes what `scrape_configs` says, every second unless that says otherwise."""
 
     def __init__(self, scrape_configs: Sequence[Mapping[str, Any]], *, rule_files: Sequence[Path] = ()) -> None:
@@ -43,8 +40,7 @@ class Prometheus:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.directory = Path(tempfile.mkdtemp(prefix="prometheus-"))
-        self._output = self.directory / "output"
-        self._process: Process | None = None
+        self.log_file = self.directory / "output"
         configuration = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
             "scrape_configs": list(scrape_configs),
@@ -54,11 +50,7 @@ class Prometheus:
         (self.directory / "prometheus.yml").write_text(json.dumps(configuration))
 
     def start(self) -> None:
-        """Start, and return once it answers queries.
-
-        Raises:
-            ServerError: it did not start; with what it logged.
-        """
+        """Start, and return once it answers queries."""
         if self._process is not None:
             raise ServerError("Prometheus runs already")
         argv = [
@@ -69,7 +61,7 @@ class Prometheus:
             # Discovery takes five seconds to hand over the targets; scraping is not to wait five more for them.
             "--scrape.discovery-reload-interval=10ms",
         ]
-        process = Process(argv, output=self._output)
+        process = Process(argv, output=self.log_file)
         process.wait_until(self._is_ready, log=str)
         self._process = process
 
@@ -78,37 +70,6 @@ class Prometheus:
         if self._process is not None:
             self._process.stop()
             self._process = None
-
-    def restart(self) -> None:
-        """Stop and start, on the same port, with the same database."""
-        self.stop()
-        self.start()
-
-    def close(self) -> None:
-        """Stop, and remove every file."""
-        self.stop()
-        shutil.rmtree(self.directory)
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def members(self) -> list[int]:
-        """The process ids; empty when stopped."""
-        return [] if self._process is None else self._process.members()
-
-    def log_text(self) -> str:
-        """Everything logged so far."""
-        return self._output.read_text(errors="replace") if self._output.exists() else ""
 
     def query(self, promql: str) -> list[Sample]:
         """Evaluate an instant query now.
