@@ -32,15 +32,25 @@ def shown(*what: RenderableType, width: int = 200) -> list[str]:
     return [line.rstrip() for line in text.getvalue().splitlines()]
 
 
+NOW = time.time()
+"""When this file was read; the tests of a long run come minutes later."""
+
+
+@pytest.fixture(autouse=True)
+def at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that stands still."""
+    monkeypatch.setattr("exporter.report.time.time", lambda: NOW)
+
+
 def tls(days: float) -> TlsFacts:
     """A certificate that expires in so many days."""
-    return TlsFacts("TLSv1.3", "TLS_AES_128_GCM_SHA256", "CN=WR2", "ab" * 32, time.time() + days * DAY, 0.0)
+    return TlsFacts("TLSv1.3", "TLS_AES_128_GCM_SHA256", "CN=WR2", "ab" * 32, NOW + days * DAY, 0.0)
 
 
 def series(outcome: Outcome, held_by: Denial | None = None, after: float = 0.0, denied: Denial | None = None) -> Series:
     """What is known of a target after this one outcome."""
     made = Series(outcome.target)
-    made.add(outcome, Standing(held_by, time.time() + after), denied)
+    made.add(outcome, Standing(held_by, NOW + after), denied)
     return made
 
 
