@@ -14,7 +14,7 @@ import structlog
 from exporter.accounts.access import Access
 from exporter.accounts.budget import Budget, Denial
 from exporter.accounts.ledger import Ledger
-from exporter.config import Config
+from exporter.config import Config, Endpoint
 from exporter.outcome import Outcome, Target
 from exporter.probing.dialogue import CredentialUnavailable
 from exporter.probing.probe import Login, probe
@@ -44,9 +44,13 @@ class Checker:
     def configure(self, config: Config) -> None:
         """Serve exactly these accounts. One that did not change keeps its budget and its token."""
         before, self._accounts = self._accounts, {}
+        endpoints: dict[str, list[Endpoint]] = {name: [] for name in config.accounts}
+        for endpoint in config.endpoints.values():
+            if endpoint.account:
+                endpoints[endpoint.account.name].append(endpoint)
         for name, account in config.accounts.items():
             budget, access = before.get(name) or (Budget(self._ledger), Access(account, self._environ))
-            budget.configure(account, [e for e in config.endpoints.values() if e.account == account])
+            budget.configure(account, endpoints[name])
             if access.account != account:
                 access = Access(account, self._environ)
             self._accounts[name] = budget, access
@@ -110,10 +114,9 @@ class Checker:
 
     def _remember(self, outcome: Outcome, budget: Budget | None = None, denied: Denial | None = None) -> None:
         """Store the outcome, and say what changed by it."""
-        try:
-            series = self._store[outcome.target.key]
-        except KeyError:
-            return  # a reload removed the target while it was being probed
+        if not self._store.holds(outcome.target):
+            return  # a reload removed or changed the target while it was being probed
+        series = self._store[outcome.target.key]
         before, was_suspended, since = series.failures_now, series.suspended, series.since
         first = series.last is None
         self._store.add(outcome, budget.standing(outcome.target) if budget else None, denied)

@@ -104,7 +104,7 @@ class Daemon:
 
     async def _check(self, target: Target) -> None:
         await self._checker.check(target)
-        if target.key in self._store:
+        if self._store.holds(target):
             self._exposition.refresh(self._store[target.key])
 
     async def _reload_when_wanted(self) -> None:

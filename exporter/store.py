@@ -117,9 +117,6 @@ class Store:
     def __len__(self) -> int:
         return len(self._series)
 
-    def __contains__(self, key: Key) -> bool:
-        return key in self._series
-
     def __getitem__(self, key: Key) -> Series:
         return self._series[key]
 
@@ -130,8 +127,12 @@ class Store:
             for target in targets
         }
 
+    def holds(self, target: Target) -> bool:
+        """Whether the target is configured, exactly as it is."""
+        series = self._series.get(target.key)
+        return series is not None and series.target == target
+
     def add(self, outcome: Outcome, standing: Standing | None = None, denied: Denial | None = None) -> None:
         """Take in an outcome, unless its target is no longer configured."""
-        series = self._series.get(outcome.target.key)
-        if series and series.target == outcome.target:
-            series.add(outcome, standing, denied)
+        if self.holds(outcome.target):
+            self._series[outcome.target.key].add(outcome, standing, denied)

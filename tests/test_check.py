@@ -246,6 +246,16 @@ async def test_a_target_that_was_removed_meanwhile_is_forgotten(bench: Bench) ->
     assert len(bench.store) == 0
 
 
+async def test_a_target_that_was_changed_meanwhile_is_not_spoken_for(bench: Bench) -> None:
+    """What is learned of the old configuration says nothing of the new one: not in the store, and not in the log."""
+    old, new = bench.target(account=None, port=1), bench.target(account=None)
+    bench.configure(new)
+    with capture_logs() as logs:
+        await bench.checker.check(old)
+    assert bench.store[new.key].last is None
+    assert logs == []
+
+
 async def test_only_changes_are_logged(bench: Bench) -> None:
     """One line when it comes up, when it fails and when it recovers; none in between."""
     of = bench.target(login_interval=0.001)
