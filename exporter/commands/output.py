@@ -16,8 +16,10 @@ def write(text: str, encoding: str = "utf-8") -> None:
     Raises:
         CannotWrite: it could not be written.
     """
+    left = memoryview(text.encode(encoding, "replace"))
     try:
-        sys.stdout.buffer.write(text.encode(encoding, "replace"))
+        while left:  # where PYTHONUNBUFFERED is set, a write may take only a part
+            left = left[sys.stdout.buffer.write(left) :]
         sys.stdout.buffer.flush()
     except OSError as error:
         # What is still in the buffer would be tried again, and fail again, when Python ends.
