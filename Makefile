@@ -14,13 +14,14 @@ ARGS ?=
 install: .venv/installed
 dev: .venv/dev
 
-PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+# The locks are complete. Left to resolve, older pips look past a pin at what is newest, and refuse it for want of a hash.
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
 
 # The build back end is pinned like everything else: build isolation would fetch the newest instead.
 .venv/installed: requirements.lock requirements-build.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(PIP_INSTALL) --require-hashes --requirement requirements.lock --requirement requirements-build.lock
-	$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	$(PIP_INSTALL) --no-build-isolation --editable .
 	@touch $@
 
 .venv/dev: requirements-dev.lock .venv/installed
