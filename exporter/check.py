@@ -55,27 +55,22 @@ class Checker:
                 access = Access(account, self._environ)
             self._accounts[name] = budget, access
 
-    async def check(self, target: Target, transcript: list[str] | None = None, *, force: bool = False) -> Outcome:
+    async def check(self, target: Target, *, force: bool = False) -> Outcome:
         """Probe `target` once, with a login where one is due, and remember the outcome.
 
-        The dialogue is appended to `transcript`. `force` logs in whatever the budget says.
+        `force` logs in whatever the budget says.
         """
-        debugging = logging.getLogger("check").isEnabledFor(logging.DEBUG)
-        if transcript is None and debugging:
-            transcript = []
         account = target.endpoint.account
         if account is None or account.name not in self._accounts:
-            outcome = await probe(target, self._resolver, transcript=transcript)
+            outcome = await probe(target, self._resolver)
             self._remember(outcome)
         else:
-            outcome = await self._check_account(target, *self._accounts[account.name], transcript, force=force)
-        if debugging:
-            log.debug("probed", **_facts(outcome), dialogue=transcript)
+            outcome = await self._check_account(target, *self._accounts[account.name], force=force)
+        if logging.getLogger("check").isEnabledFor(logging.DEBUG):
+            log.debug("probed", **_facts(outcome), dialogue=list(map(str, outcome.dialogue)))
         return outcome
 
-    async def _check_account(
-        self, target: Target, budget: Budget, access: Access, transcript: list[str] | None, *, force: bool
-    ) -> Outcome:
+    async def _check_account(self, target: Target, budget: Budget, access: Access, *, force: bool) -> Outcome:
         """Probe with a login if the budget allows one now, else up to the capabilities."""
         denied = None if force else budget.denial(target)
         login: Login = None
@@ -88,14 +83,12 @@ class Checker:
             else:
                 denied = budget.ask(target, secret, force=force)
                 if denied is None:
-                    return await self._log_in(target, budget, access, secret, transcript)
-        outcome = await probe(target, self._resolver, login, transcript)
+                    return await self._log_in(target, budget, access, secret)
+        outcome = await probe(target, self._resolver, login)
         self._remember(outcome, budget, denied)
         return outcome
 
-    async def _log_in(
-        self, target: Target, budget: Budget, access: Access, secret: tuple[str, ...], transcript: list[str] | None
-    ) -> Outcome:
+    async def _log_in(self, target: Target, budget: Budget, access: Access, secret: tuple[str, ...]) -> Outcome:
         """Probe with the login that the budget has granted, and report what came of it."""
         outcome: Outcome | None = None
         login: Login = None
@@ -105,7 +98,7 @@ class Checker:
                 login = await access.credential(secret)
             except CredentialUnavailable as error:
                 login = error
-            outcome = await probe(target, self._resolver, login, transcript)
+            outcome = await probe(target, self._resolver, login)
         finally:
             refused = login.reason if isinstance(login, CredentialUnavailable) else None
             budget.report(outcome, refused, forgiven=outcome is not None and access.learn(outcome))

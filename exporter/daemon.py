@@ -19,6 +19,7 @@ from exporter import __version__
 from exporter.accounts.ledger import Ledger
 from exporter.check import Checker
 from exporter.config import Config, ConfigError, load
+from exporter.health import Health
 from exporter.metrics import ExporterMetrics, Exposition
 from exporter.outcome import Target
 from exporter.probing.resolve import Resolver
@@ -69,7 +70,9 @@ class Daemon:
         self._checker = Checker(self._store, self._resolver, options.ledger, options.environ)
         self._schedule = Schedule(self._check, self._metrics)
         self._exposition = Exposition(self._store, self._metrics, lambda: self._checker.accesses)
-        self._server = Server(Pages(self._exposition, self._store, self._schedule.stalled).app())
+        self._server = Server(
+            Pages(self._exposition, self._store, Health(self._schedule.stalled, self._schedule.silence)).app()
+        )
         self._apply(config)
 
     async def serve(self) -> None:

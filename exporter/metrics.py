@@ -180,8 +180,8 @@ def _totals(series: Series) -> Iterator[Sample]:
         yield Sample(PROBE_DURATION, "_bucket", {"le": _number(bound)}, count)
     yield Sample(PROBE_DURATION, "_count", _NO_LABELS, sum(series.buckets))
     yield Sample(PROBE_DURATION, "_sum", _NO_LABELS, series.duration_sum)
-    if series.last_success_at is not None:
-        yield Sample(LAST_SUCCESS, "", _NO_LABELS, series.last_success_at)
+    if series.last_success:
+        yield Sample(LAST_SUCCESS, "", _NO_LABELS, series.last_success.ended_at)
 
 
 def _last_probe(series: Series, last: Outcome) -> Iterator[Sample]:

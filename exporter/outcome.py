@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from exporter.config import Endpoint, IpFamily, Role
 from exporter.reason import CERTIFICATE_REASONS, Blame, Reason, Retry
 
 __all__ = [
-    "CERTIFICATE_REASONS", "CHECK_OF_PHASE", "LOGIN_PHASES", "MAX_DETAIL",
-    "Blame", "Check", "Folder", "Observed", "Outcome", "Phase", "Quota", "Reason", "Retry", "Target", "TlsFacts",
+    "CERTIFICATE_REASONS", "CHECK_OF_PHASE", "LOGIN_PHASES", "MAX_DETAIL", "Blame", "Check",
+    "Folder", "Line", "Observed", "Outcome", "Phase", "Quota", "Reason", "Retry", "Target", "TlsFacts",
 ]  # fmt: skip
 
 MAX_DETAIL = 512
-"""Characters of `Outcome.detail` at most."""
+"""Characters of `Outcome.detail`, and of a line of `Outcome.dialogue`, at most."""
 
 
 class Phase(StrEnum):
@@ -138,12 +139,23 @@ class Observed:
     logout: Reason | None = None
 
 
+class Line(NamedTuple):
+    """A line of a dialogue, without secrets: seconds since the probe began, `C` or `S` for who said it, and what."""
+
+    at: float
+    speaker: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.at:.3f} {self.speaker}: {self.text}"
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """One look at one target.
 
     `started_at` and `ended_at` are Unix seconds; `phases` holds the seconds that each step took, in order. `phase` is
-    the last phase entered on success, and the one that failed otherwise.
+    the last phase entered on success, and the one that failed otherwise. `dialogue` is what was said, without secrets.
     """
 
     target: Target
@@ -154,6 +166,7 @@ class Outcome:
     reason: Reason
     detail: str = ""
     observed: Observed = field(default_factory=Observed)
+    dialogue: tuple[Line, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -147,7 +147,7 @@ def folders(outcomes: Iterable[Outcome]) -> Iterable[RenderableType]:
         yield from quotas
 
 
-def dialogue(outcome: Outcome, lines: Sequence[str]) -> Iterable[RenderableType]:
+def dialogue(outcome: Outcome) -> Iterable[RenderableType]:
     """What the two sides said, with the time since the probe began."""
     address = f" [{outcome.observed.address}]" if outcome.observed.address else ""
     yield f"[bold]{escape(_name(outcome))}[/]  {escape(_address(outcome) + address)}"
@@ -155,11 +155,11 @@ def dialogue(outcome: Outcome, lines: Sequence[str]) -> Iterable[RenderableType]
     shown.add_column(justify="right", no_wrap=True)
     shown.add_column(no_wrap=True)
     shown.add_column(overflow="fold")
-    for line in lines:
-        at, speaker, text = (*line.split(" ", 2), "", "")[:3]
-        style = "cyan" if speaker == "C:" else ""
-        shown.add_row(f"  {float(at) * 1000:.0f} ms", speaker.rstrip(":"), Text(text, style))
-    yield shown if lines else f"  (nothing was said: it ended in {outcome.phase})"
+    for line in outcome.dialogue:
+        shown.add_row(
+            f"  {line.at * 1000:.0f} ms", line.speaker, Text(line.text, "cyan" if line.speaker == "C" else "")
+        )
+    yield shown if outcome.dialogue else f"  (nothing was said: it ended in {outcome.phase})"
     yield Text()
 
 

@@ -108,6 +108,7 @@ class Schedule:
     _slots: dict[Key, _Slot] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _ticker: asyncio.Task[None] | None = None
+    _ticked_at: float = field(default_factory=time.monotonic)
     _scheduler: AsyncIOScheduler = field(
         # A stall must delay runs, not drop them silently: what is missed is counted here.
         default_factory=lambda: AsyncIOScheduler(
@@ -154,6 +155,10 @@ class Schedule:
             if now - slot.done_at > slot.target.endpoint.interval + slot.target.endpoint.timeout + OVERDUE
         )
 
+    def silence(self) -> float:
+        """Return the seconds since the event loop last ran this schedule's own clock; usually below `TICK`."""
+        return time.monotonic() - self._ticked_at
+
     def _add(self, target: Target, *, soon: bool) -> _Slot:
         rhythm, now = Rhythm.of(target), time.time()
         due, not_before = rhythm.next_after(now), 0.0
@@ -199,6 +204,7 @@ class Schedule:
         while True:
             asleep = time.perf_counter()
             await asyncio.sleep(TICK)
+            self._ticked_at = time.monotonic()
             self.metrics.event_loop_lag.observe(max(0.0, time.perf_counter() - asleep - TICK))
             step = time.time() - time.monotonic() - skew
             if abs(step) > CLOCK_STEP:

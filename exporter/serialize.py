@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from exporter.accounts.budget import Standing
 from exporter.outcome import Folder, Outcome, TlsFacts
 
 
-def outcome_to_json(
-    outcome: Outcome, standing: Standing | None = None, dialogue: Sequence[str] | None = None
-) -> dict[str, Any]:
-    """Return an outcome as JSON values, with where the target stands with its login budget, and what was said.
+def outcome_to_json(outcome: Outcome, standing: Standing | None = None, *, dialogue: bool = False) -> dict[str, Any]:
+    """Return an outcome as JSON values, with where the target stands with its login budget.
 
-    Times are Unix seconds, durations seconds.
+    Times are Unix seconds, durations seconds. Without `dialogue`, what was said is left out.
     """
     target, observed = outcome.target, outcome.observed
     endpoint = target.endpoint
@@ -53,7 +50,7 @@ def outcome_to_json(
         "next_login_at": standing.next_login_at if standing and math.isfinite(standing.next_login_at) else None,
         "throttled": observed.throttled,
         "logout": None if observed.logout is None else observed.logout.value,
-        "dialogue": None if dialogue is None else list(dialogue),
+        "dialogue": list(map(str, outcome.dialogue)) if dialogue else None,
     }
 
 

@@ -6,14 +6,11 @@ from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from exporter.accounts.budget import Denial, Standing
 from exporter.config import IpFamily
+from exporter.history import History
 from exporter.outcome import Check, Outcome, Phase, Reason, Target
-
-HISTORY = 100
-"""Probes of a target that are remembered, each in a few words."""
 
 FAILURES = 10
 """Failed outcomes of a target that are kept whole, however long ago they were."""
@@ -22,15 +19,6 @@ BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds, in seconds, of the histogram of probe durations."""
 
 Key = tuple[str, IpFamily]
-
-
-class Glimpse(NamedTuple):
-    """A probe in a few words: Unix seconds, seconds, where it ended and why."""
-
-    started_at: float
-    duration: float
-    phase: Phase
-    reason: Reason
 
 
 @dataclass(slots=True)
@@ -49,7 +37,7 @@ class Series:
     last: Outcome | None = None
     last_login: Outcome | None = None
     """The last outcome that had a login in it, attempted or impossible."""
-    last_success_at: float | None = None
+    last_success: Outcome | None = None
     successes: int = 0
     failures: Counter[tuple[Phase, Reason]] = field(default_factory=Counter)
     logins: Counter[bool] = field(default_factory=Counter)
@@ -57,7 +45,7 @@ class Series:
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
     """Durations of successful probes, each bucket by itself, the last without an upper bound."""
     duration_sum: float = 0.0
-    history: deque[Glimpse] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    history: History = field(default_factory=History)
     kept_failures: deque[Outcome] = field(default_factory=lambda: deque(maxlen=FAILURES))
 
     def add(self, outcome: Outcome, standing: Standing | None = None, denied: Denial | None = None) -> None:
@@ -73,14 +61,14 @@ class Series:
         if outcome.observed.login_attempted:
             self.logins[outcome.checks.get(Check.LOGIN, False)] += 1
         if outcome.ok:
-            self.last_success_at = outcome.ended_at
+            self.last_success = outcome
             self.successes += 1
             self.buckets[bisect_left(BUCKETS, outcome.duration)] += 1
             self.duration_sum += outcome.duration
         else:
             self.failures[outcome.phase, outcome.reason] += 1
             self.kept_failures.append(outcome)
-        self.history.append(Glimpse(outcome.started_at, outcome.duration, outcome.phase, outcome.reason))
+        self.history.append(outcome)
         if self.since is None or self.failures_now != before:
             self.since = outcome.ended_at
 

@@ -15,7 +15,7 @@ from rich.console import Console, RenderableType
 from exporter import report
 from exporter.accounts.budget import Denial, Standing
 from exporter.config import IpFamily, Role, Security
-from exporter.outcome import Blame, Folder, Observed, Outcome, Phase, Quota, Reason, Target, TlsFacts
+from exporter.outcome import Blame, Folder, Line, Observed, Outcome, Phase, Quota, Reason, Target, TlsFacts
 from exporter.store import Series
 from tests.examples import ACCOUNT, failure, success, target
 
@@ -251,13 +251,13 @@ def test_folders_and_quota() -> None:
 
 def test_a_dialogue_is_in_columns() -> None:
     """The time, who speaks, and what is said, which wraps within its column."""
-    of = success(observed=Observed(address="192.0.2.1"))
-    lines = [
-        "0.005 S: * OK ready",
-        "0.012 C: a1 CAPABILITY",
-        "1.500 S: * CAPABILITY IMAP4rev1 [x] " + "AUTH=PLAIN " * 5,
-    ]
-    assert shown(*report.dialogue(of, lines), width=60) == [
+    lines = (
+        Line(0.005, "S", "* OK ready"),
+        Line(0.012, "C", "a1 CAPABILITY"),
+        Line(1.5, "S", "* CAPABILITY IMAP4rev1 [x] " + "AUTH=PLAIN " * 5),
+    )
+    of = success(observed=Observed(address="192.0.2.1"), dialogue=lines)
+    assert shown(*report.dialogue(of), width=60) == [
         "imap  imap.gmail.com:993 [192.0.2.1]",
         "     5 ms  S  * OK ready",
         "    12 ms  C  a1 CAPABILITY",
@@ -265,5 +265,5 @@ def test_a_dialogue_is_in_columns() -> None:
         "              AUTH=PLAIN AUTH=PLAIN AUTH=PLAIN AUTH=PLAIN",
         "",
     ]
-    nothing = shown(*report.dialogue(failure(), []))
+    nothing = shown(*report.dialogue(failure()))
     assert nothing == ["imap  imap.gmail.com:993", "  (nothing was said: it ended in connect)", ""]

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from exporter.accounts.budget import Denial, Standing
 from exporter.config import IpFamily, Protocol, Role
-from exporter.outcome import Blame, Check, Folder, Observed, Outcome, Phase, Quota, Reason, Retry, TlsFacts
+from exporter.outcome import Blame, Check, Folder, Line, Observed, Outcome, Phase, Quota, Reason, Retry, TlsFacts
 from exporter.serialize import outcome_to_json
 from tests.examples import ACCOUNT, failure, success, target
 
@@ -67,8 +67,8 @@ def test_the_schema_is_one() -> None:
 @pytest.mark.parametrize("outcome", [success(), success(target(account=ACCOUNT), login=True, observed=SEEN)])
 def test_an_outcome_is_valid(outcome: Outcome, standing: Standing | None) -> None:
     """With and without everything that may be seen; as JSON, without infinity."""
-    for dialogue in (None, [], ["0.001 S: * OK"]):
-        text = json.dumps(outcome_to_json(outcome, standing, dialogue), allow_nan=False)
+    for dialogue in (False, True):
+        text = json.dumps(outcome_to_json(outcome, standing, dialogue=dialogue), allow_nan=False)
         VALIDATOR.validate(json.loads(text))
 
 
@@ -80,7 +80,9 @@ def test_every_failure_is_valid() -> None:
 
 def test_what_is_seen_is_what_is_told() -> None:
     """Each under its name, in its unit."""
-    told = outcome_to_json(success(target(account=ACCOUNT), observed=SEEN), Standing(None, 1.7e9), ["0.1 S: hello"])
+    outcome = success(target(account=ACCOUNT), observed=SEEN, dialogue=(Line(0.1, "S", "hello"),))
+    told = outcome_to_json(outcome, Standing(None, 1.7e9), dialogue=True)
+    assert outcome_to_json(outcome)["dialogue"] is None
     assert told["account"] == "ops"
     assert told["duration_seconds"] == pytest.approx(0.081)
     assert told["tls"]["chain_expires_at"] == 1.7e9
@@ -88,7 +90,7 @@ def test_what_is_seen_is_what_is_told() -> None:
     assert told["quota"] == {"used_bytes": 1, "limit_bytes": 2}
     assert (told["login_held_by"], told["next_login_at"]) == (None, 1.7e9)
     assert (told["remedy"], told["blame"], told["logout"]) == (None, None, "timeout")
-    assert told["dialogue"] == ["0.1 S: hello"]
+    assert told["dialogue"] == ["0.100 S: hello"]
 
 
 def test_a_held_login_has_no_time() -> None:

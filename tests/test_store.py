@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from types import MappingProxyType
 
+from exporter.history import HISTORY
 from exporter.outcome import Phase, Reason
-from exporter.store import BUCKETS, FAILURES, HISTORY, Series, Store
+from exporter.store import BUCKETS, FAILURES, Series, Store
 from tests.examples import failure, success, target
 
 

@@ -46,11 +46,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A target after its check: its series, of this one outcome, and the dialogue."""
+    """A target after its check: its series, of this one outcome."""
 
     series: Series
     outcome: Outcome
-    dialogue: Sequence[str]
 
     @property
     def well(self) -> bool:
@@ -127,13 +126,13 @@ def run(config: Config, names: Sequence[str], options: Options) -> int:
 
 
 def _json(seen: Seen, options: Options) -> dict[str, object]:
-    return outcome_to_json(seen.outcome, seen.series.standing, seen.dialogue if options.verbose else None)
+    return outcome_to_json(seen.outcome, seen.series.standing, dialogue=options.verbose)
 
 
 def _show(everything: Sequence[Seen], options: Options) -> None:
     shown = screen.Screen()
     for seen in everything if options.verbose else ():
-        shown.show(*report.dialogue(seen.outcome, seen.dialogue))
+        shown.show(*report.dialogue(seen.outcome))
     all_series = [seen.series for seen in everything]
     shown.show(
         report.overview(all_series, shown.width),
@@ -150,7 +149,6 @@ async def check_all(config: Config, targets: Sequence[Target], options: Options)
     store.configure(targets)
     checker = Checker(store, resolver, options.ledger, options.environ)
     checker.configure(config)
-    dialogues: dict[Target, list[str]] = {target: [] for target in targets}
     outcomes: dict[Target, Outcome] = {}
     rows: dict[object, list[Target]] = defaultdict(list)
     for target in targets:
@@ -159,7 +157,7 @@ async def check_all(config: Config, targets: Sequence[Target], options: Options)
     async def check_row(row: Sequence[Target], running: screen.Running) -> None:
         for target in row:
             with running.step(target.endpoint.name):
-                outcomes[target] = await checker.check(target, dialogues[target], force=options.force)
+                outcomes[target] = await checker.check(target, force=options.force)
 
     try:
         await _prepare(targets, resolver, options)
@@ -167,7 +165,7 @@ async def check_all(config: Config, targets: Sequence[Target], options: Options)
             await asyncio.gather(*(check_row(row, running) for row in rows.values()))
     finally:
         await resolver.close()
-    return [Seen(store[target.key], outcomes[target], dialogues[target]) for target in targets]
+    return [Seen(store[target.key], outcomes[target]) for target in targets]
 
 
 async def _prepare(targets: Iterable[Target], resolver: Resolver, options: Options) -> None:

@@ -18,7 +18,7 @@ import structlog
 
 from exporter.config import IpFamily, Security
 from exporter.config import Protocol as ProtocolName
-from exporter.outcome import CERTIFICATE_REASONS, Observed, Outcome, Phase, Reason, Target, TlsFacts
+from exporter.outcome import CERTIFICATE_REASONS, Line, Observed, Outcome, Phase, Reason, Target, TlsFacts
 from exporter.probing import imap, pop3, smtp, tls
 from exporter.probing.classify import classify, describe
 from exporter.probing.connection import Connection, connect
@@ -55,6 +55,9 @@ CLOSING = 0.05
 CLOSING_GRACE = 1.0
 """Seconds for which the server's close_notify is waited for, where the deadline leaves as much."""
 
+MAX_DIALOGUE = 500
+"""Lines of a dialogue that are kept: LIST names every label of an account, and some have thousands."""
+
 BREATH = 64
 """Steps of a dialogue after which everything else in this event loop has its turn: a flood of lines must hold up
 neither the other probes nor this one's own deadline."""
@@ -65,15 +68,13 @@ _LOOK_AGAIN = CERTIFICATE_REASONS | {Reason.TLS_FAILED}
 log = structlog.get_logger("probe")
 
 
-async def probe(
-    target: Target, resolver: Resolver, login: Login = None, transcript: list[str] | None = None
-) -> Outcome:
-    """Look at `target` once, and log in where `login` is given; append the dialogue, redacted, to `transcript`.
+async def probe(target: Target, resolver: Resolver, login: Login = None) -> Outcome:
+    """Look at `target` once, and log in where `login` is given.
 
     Never raises but for its own cancellation. It ends within the endpoint's timeout and `CLOSING` seconds, and leaves
     no socket behind.
     """
-    run = _Run(target, resolver, login, transcript)
+    run = _Run(target, resolver, login)
     try:
         return await run.look()
     finally:
@@ -117,21 +118,14 @@ class _Clock:
 class _Run:
     """The state of one probe. Without `verify` it only collects what the server presents, and then ends."""
 
-    def __init__(
-        self,
-        target: Target,
-        resolver: Resolver,
-        login: Login = None,
-        transcript: list[str] | None = None,
-        *,
-        verify: bool = True,
-    ) -> None:
+    def __init__(self, target: Target, resolver: Resolver, login: Login = None, *, verify: bool = True) -> None:
         self._target = target
         self._endpoint = target.endpoint
         self._protocol = PROTOCOLS[target.endpoint.protocol]
         self._resolver = resolver
         self._login = login
-        self._transcript = transcript
+        self._dialogue: list[Line] = []
+        self._unrecorded = 0
         self._verify = verify
         self._secrets = secrets_of(login) if isinstance(login, Credential) else ()
         self._started_at = time.time()
@@ -258,9 +252,11 @@ class _Run:
             self._clock.leave(connection.received_at)
 
     def _record(self, speaker: str, line: bytes) -> None:
-        if self._transcript is not None:
-            text = redact(line.decode("utf-8", "backslashreplace").rstrip("\r\n"), self._secrets)
-            self._transcript.append(f"{time.time() - self._started_at:.3f} {speaker}: {text}")
+        if len(self._dialogue) >= MAX_DIALOGUE:
+            self._unrecorded += 1
+            return
+        text = redact(line.decode("utf-8", "backslashreplace").rstrip("\r\n"), self._secrets)
+        self._dialogue.append(Line(time.time() - self._started_at, speaker, text))
 
     async def _look_again(self) -> None:
         """Collect the facts of a certificate that was refused, on a connection that sends no credential."""
@@ -334,6 +330,8 @@ class _Run:
 
     def _outcome(self) -> Outcome:
         phase, reason, detail = self._failure or (self._clock.phase, Reason.OK, "")
+        if self._unrecorded:
+            self._dialogue.append(Line(time.time() - self._started_at, "", f"({self._unrecorded} more lines)"))
         return Outcome(
             target=self._target,
             started_at=self._started_at,
@@ -343,4 +341,5 @@ class _Run:
             reason=reason,
             detail=detail,
             observed=self._observed,
+            dialogue=tuple(self._dialogue),
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
@@ -13,6 +12,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from exporter import __version__
+from exporter.health import Health
 from exporter.metrics import Exposition
 from exporter.store import Store
 
@@ -35,11 +35,11 @@ _INDEX = f"""<!doctype html>
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """The handlers, and what they look at. `stalled` names the endpoints whose probe is overdue."""
+    """The handlers, and what they look at."""
 
     exposition: Exposition
     store: Store
-    stalled: Callable[[], list[str]]
+    health: Health
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
@@ -71,9 +71,8 @@ class Pages:
 
     async def healthy(self, _request: Request) -> Response:
         """Say whether probes are being completed on time."""
-        if stalled := self.stalled():
-            shown = ", ".join(stalled[:10]) + (", …" if len(stalled) > 10 else "")
-            return PlainTextResponse(f"{len(stalled)} probes are overdue: {shown}\n", 503)
+        if problems := self.health.problems():
+            return PlainTextResponse("".join(f"{problem}\n" for problem in problems), 503)
         return PlainTextResponse("Healthy.\n")
 
     async def ready(self, _request: Request) -> Response:

@@ -82,25 +82,25 @@ class Probing:
         endpoint = Endpoint(protocol=Protocol(protocol), port=port, security=Security(security), **values)
         return Target(endpoint, endpoint.ip_family)
 
-    async def __call__(self, target: Target, login: Login = CREDENTIAL, transcript: list[str] | None = None) -> Outcome:
+    async def __call__(self, target: Target, login: Login = CREDENTIAL) -> Outcome:
         """Probe; a login only where the connection is to be secure, as the configuration has it.
 
         The promise is of the program and not of a machine that is busy elsewhere: of three attempts one has to keep it.
         """
         if target.endpoint.security is Security.NONE:
             login = None
-        attempts = [await self._timed(target, login, transcript)]
+        attempts = [await self._timed(target, login)]
         while attempts[-1][1] >= target.endpoint.timeout + SLACK and len(attempts) < 3:
-            attempts.append(await self._timed(target, login, transcript))
+            attempts.append(await self._timed(target, login))
         outcome, took = attempts[-1]
         assert took < target.endpoint.timeout + SLACK
         assert outcome.duration <= took
         assert outcome.ended_at >= outcome.started_at
         return outcome
 
-    async def _timed(self, target: Target, login: Login, transcript: list[str] | None) -> tuple[Outcome, float]:
+    async def _timed(self, target: Target, login: Login) -> tuple[Outcome, float]:
         started = time.monotonic()
-        outcome = await probe(target, self.resolver, login, transcript)
+        outcome = await probe(target, self.resolver, login)
         return outcome, time.monotonic() - started
 
 
@@ -562,20 +562,20 @@ async def test_hostile_words(
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_flood_within_deadline(scripted: StartScripted, look: Probing, protocol: str) -> None:
-    """A flood of short lines, shown in full to whoever asked for the dialogue, is no way past the deadline."""
+    """A flood of short lines, all of them lines of the dialogue, is no way past the deadline."""
     opening = {"imap": b"* OK go\r\n", "pop3": b"+OK go\r\n", "smtp": b""}[protocol]
     act = acts.in_order(
         acts.say(opening), acts.endless({"imap": b"* 1\r\n", "pop3": b"A\r\n", "smtp": b"250-\r\n"}[protocol])
     )
     server = await scripted(SERVERS[protocol](at={"capability": act}), security="tls")
-    outcome = await look(look.target(server.port, protocol, timeout=0.1), transcript=[])
+    outcome = await look(look.target(server.port, protocol, timeout=0.1))
     assert found(outcome) == (Phase.CAPABILITY, Reason.TIMEOUT)
 
 
 async def test_flood_disturbs_nobody(scripted: StartScripted, look: Probing) -> None:
     """While one server floods, the event loop still has its turns: no pause comes near what is asked of timing."""
     server = await scripted(Smtp(at={"capability": acts.endless_smtp_lines}), security="tls")
-    flooded = asyncio.create_task(look(look.target(server.port, "smtp"), transcript=[]))
+    flooded = asyncio.create_task(look(look.target(server.port, "smtp")))
     longest = 0.0
     while not flooded.done():
         began = time.perf_counter()
@@ -664,28 +664,26 @@ async def test_echoed_secret(
     opening = {"imap": b"{tag} NO ", "pop3": b"-ERR ", "smtp": b"535 5.7.8 "}[protocol]
     act = acts.say(opening + b"no such user with " + ECHOES[echo] + b", sorry\r\n")
     server = await scripted(SERVERS[protocol](at={"login": act}), security="tls")
-    transcript: list[str] = []
     with capture_logs() as logs:
         target = look.target(server.port, protocol, mechanism=mechanism)
-        outcome = await look(target, Credential(CREDENTIAL.username, PASSWORD), transcript)
+        outcome = await look(target, Credential(CREDENTIAL.username, PASSWORD))
     assert outcome.phase is Phase.LOGIN
     assert "no such user with" in outcome.detail
     assert "[redacted]" in outcome.detail
     assert outcome.detail.endswith(", sorry")
-    shown = repr(outcome) + "\n".join(transcript) + repr(logs) + "".join(capsys.readouterr())
+    shown = repr(outcome) + repr(logs) + "".join(capsys.readouterr())
     for spelling in (SENTINEL, *(spelled.decode() for spelled in ECHOES.values())):
         assert spelling not in shown
-    assert [line for line in transcript if "[redacted]" in line]
+    assert [line for line in outcome.dialogue if "[redacted]" in line.text]
 
 
-async def test_transcript(scripted: StartScripted, look: Probing) -> None:
+async def test_dialogue(scripted: StartScripted, look: Probing) -> None:
     """The dialogue is told line by line, with the seconds since the start, and without the secret."""
     server = await scripted(Pop3(), security="tls")
-    transcript: list[str] = []
-    assert (await look(look.target(server.port, "pop3"), transcript=transcript)).ok
-    seconds, said = zip(*(line.split(" ", 1) for line in transcript), strict=True)
-    assert [float(each) for each in seconds] == sorted(float(each) for each in seconds)
-    assert list(said) == [
+    outcome = await look(look.target(server.port, "pop3"))
+    assert outcome.ok
+    assert [line.at for line in outcome.dialogue] == sorted(line.at for line in outcome.dialogue)
+    assert [f"{line.speaker}: {line.text}" for line in outcome.dialogue] == [
         "S: +OK Gpop ready for requests from 127.0.0.1",
         "C: CAPA",
         "S: +OK Capability list follows",
