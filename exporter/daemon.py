@@ -25,7 +25,10 @@ from exporter.outcome import Target
 from exporter.probing.resolve import Resolver
 from exporter.schedule import Schedule
 from exporter.store import Store
-from exporter.web.app import Pages
+from exporter.web.app import application
+from exporter.web.lifecycle import Lifecycle
+from exporter.web.pages import Pages
+from exporter.web.scrape import Scrape
 from exporter.web.server import Server
 
 log = structlog.get_logger("daemon")
@@ -70,9 +73,8 @@ class Daemon:
         self._checker = Checker(self._store, self._resolver, options.ledger, options.environ)
         self._schedule = Schedule(self._check, self._metrics)
         self._exposition = Exposition(self._store, self._metrics, lambda: self._checker.accesses)
-        self._server = Server(
-            Pages(self._exposition, self._store, Health(self._schedule.stalled, self._schedule.silence)).app()
-        )
+        health = Health(self._schedule.stalled, self._schedule.silence)
+        self._server = Server(application(Scrape(self._exposition), Lifecycle(self._store, health), Pages()))
         self._apply(config)
 
     async def serve(self) -> None:
