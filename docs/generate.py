@@ -10,17 +10,11 @@ from prometheus_client.metrics_core import Metric
 
 from exporter.metrics import ACCOUNT_FAMILIES, BASE_LABELS, FAMILIES, ExporterMetrics
 from exporter.outcome import CHECK_OF_PHASE, Blame, Phase, Reason, Retry
+from exporter.words import RETRIES
 
 DOCS = Path(__file__).parent
 
 NOTICE = "<!-- Written by `make docs` from the code: change it there. -->"
-
-RETRIES = {
-    Retry.SAFE: "The next login comes at its usual time.",
-    Retry.BACKOFF: "The time to the next login doubles with each such refusal, up to 6 hours.",
-    Retry.HOLD: "No further login until the secret, the account or the way to log in changes, or it is released.",
-    Retry.WAIT24: "Logins are tried hourly: what the server counts is forgotten within 24 hours.",
-}
 
 BLAMES = {
     Blame.GOOGLE: "The mail server.",

@@ -16,7 +16,7 @@ from exporter.config import Endpoint, IpFamily, Role
 from exporter.reason import CERTIFICATE_REASONS, Blame, Reason, Retry
 
 __all__ = [
-    "CERTIFICATE_REASONS", "CHECK_OF_PHASE", "LOGIN_PHASES", "MAX_DETAIL", "Blame", "Check",
+    "CERTIFICATE_REASONS", "CHECK_OF_PHASE", "LOGIN_PHASES", "MAX_DETAIL", "Blame", "Certificate", "Check",
     "Folder", "Line", "Observed", "Outcome", "Phase", "Quota", "Reason", "Retry", "Target", "TlsFacts",
 ]  # fmt: skip
 
@@ -88,6 +88,19 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate as it was presented. Its texts say whatever its maker wanted. Times are Unix seconds."""
+
+    subject: str
+    issuer: str
+    names: tuple[str, ...]
+    """Whom it is for: DNS names and addresses (RFC 5280 §4.2.1.6), the first of them."""
+    not_before: float
+    not_after: float
+    fingerprint_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class TlsFacts:
     """What the server presented, whether or not it was trusted. Times are Unix seconds."""
 
@@ -98,6 +111,8 @@ class TlsFacts:
     not_after: float
     chain_not_after: float
     no_sni: bool = False
+    chain: tuple[Certificate, ...] = ()
+    """As sent, the server's own first. One that only OpenSSL can read is left out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,17 +16,10 @@ from rich.text import Text
 from exporter.accounts.budget import Denial
 from exporter.outcome import Blame, Check, Observed, Outcome, Phase, Reason
 from exporter.store import Series
+from exporter.words import HELD, WHO, span
 
 _SHORT: Mapping[Phase, str] = {Phase.GREETING: "greet", Phase.CAPABILITY: "capab"}
 """Headings for a table of every phase in 80 columns."""
-
-_WHO: Mapping[Blame, str] = {
-    Blame.GOOGLE: "the mail server",
-    Blame.NETWORK: "the way to the server",
-    Blame.ACCOUNT: "the mailbox, its owner or its administrator",
-    Blame.TOKEN: "the OAuth client or its grant",
-    Blame.CLIENT: "this exporter's configuration or host",
-}
 
 _NO_NAME = 8  # columns that a name keeps, however narrow the terminal
 
@@ -67,7 +60,7 @@ def explain(reason: Reason, blame: Blame, detail: str, phase: Phase | None = Non
     """Why something failed, whose fault that is, what was said, and what to do."""
     return _facts(
         ("reason", f"[bold]{reason}[/]" + (f" in {phase}" if phase else "")),
-        ("fault", f"{blame}: {_WHO[blame]}"),
+        ("fault", f"{blame}: {WHO[blame]}"),
         ("detail", escape(detail)),
         ("remedy", escape(reason.remedy)),
     )
@@ -93,19 +86,14 @@ def held_accounts(all_series: Iterable[Series], storage: Path | None) -> Iterabl
 
 def _hold(account: str, series: Series, storage: Path | None) -> Table:
     standing = series.standing
-    due = _span(standing.next_login_at - time.time()) if standing and standing.held_by is not Denial.HOLD else ""
-    why = {
-        Denial.HOLD: "a server refused it, and what was refused is not tried again",
-        Denial.BACKOFF: f"a server asked for fewer logins: the next one is due in {due}",
-        Denial.WAIT24: f"a limit of Google's, which ends within 24 hours: the next try is due in {due}",
-        Denial.CEILING: f"max_logins_per_day is reached: the next login is due in {due}",
-    }
+    due = span(standing.next_login_at - time.time()) if standing and standing.held_by is not Denial.HOLD else ""
+    why = HELD[standing.held_by] if standing and standing.held_by else ""
     remedy = "Mend what was refused: a new secret or a changed configuration is tried at once."
     if due:
         remedy = "Wait: it goes on by itself."
     elif storage:
         remedy += " To have the same tried again:"
-    rows = [("reason", why[standing.held_by] if standing and standing.held_by else ""), ("remedy", remedy)]
+    rows = [("reason", f"{why}: the next login is due in {due}" if due else why), ("remedy", remedy)]
     if storage and not due:
         rows.append(("", f"[bold]gmail-exporter accounts release {escape(account)} --storage.path={storage}[/]"))
     return _facts(*rows)
@@ -123,7 +111,7 @@ def login(series: Series) -> str:
     if standing and standing.held_by is Denial.HOLD:
         return "[red]held[/]"
     if standing and (standing.held_by or series.denials):
-        due = f"due in {_span(standing.next_login_at - time.time())}"
+        due = f"due in {span(standing.next_login_at - time.time())}"
         return f"[red]{standing.held_by}[/], {due}" if standing.held_by else due
     return "not reached"
 
@@ -243,7 +231,7 @@ def _tls(outcome: Outcome) -> tuple[str, str]:
     if facts is None:
         return "-", "-"
     left = facts.not_after - time.time()
-    return facts.version, f"in {_span(left)}" if left > 0 else f"[red]{_span(-left)} ago[/]"
+    return facts.version, f"in {span(left)}" if left > 0 else f"[red]{span(-left)} ago[/]"
 
 
 def _of(outcome: Outcome, phases: Iterable[Phase]) -> list[str]:
@@ -263,11 +251,3 @@ def _quota(name: str, observed: Observed) -> list[str]:
         return []
     share = f" ({quota.used / quota.limit:.0%})" if quota.limit else ""
     return [f"{name}: {decimal(quota.used)} of {decimal(quota.limit)} used{share}"]
-
-
-def _span(seconds: float) -> str:
-    """How long that is, in one unit."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"

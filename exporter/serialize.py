@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from exporter.accounts.budget import Standing
-from exporter.outcome import Folder, Outcome, TlsFacts
+from exporter.outcome import Certificate, Folder, Outcome, TlsFacts
 
 
 def outcome_to_json(outcome: Outcome, standing: Standing | None = None, *, dialogue: bool = False) -> dict[str, Any]:
@@ -62,6 +62,18 @@ def _tls(facts: TlsFacts) -> dict[str, Any]:
         "fingerprint_sha256": facts.fingerprint_sha256,
         "certificate_expires_at": facts.not_after,
         "chain_expires_at": facts.chain_not_after,
+        "chain": [_certificate(certificate) for certificate in facts.chain],
+    }
+
+
+def _certificate(certificate: Certificate) -> dict[str, Any]:
+    return {
+        "subject": certificate.subject,
+        "issuer": certificate.issuer,
+        "names": list(certificate.names),
+        "valid_from": certificate.not_before,
+        "expires_at": certificate.not_after,
+        "fingerprint_sha256": certificate.fingerprint_sha256,
     }
 
 

@@ -199,8 +199,8 @@ def test_every_fault_has_a_name(blame: Blame) -> None:
     ("held_by", "reason", "remedy"),
     [
         (Denial.HOLD, "a server refused it", "Mend what was refused"),
-        (Denial.BACKOFF, "next one is due in 10 min", "Wait"),
-        (Denial.WAIT24, "next try is due in 10 min", "Wait"),
+        (Denial.BACKOFF, "a server asked for fewer logins: the next login is due in 10 min", "Wait"),
+        (Denial.WAIT24, "which ends within 24 hours: the next login is due in 10 min", "Wait"),
         (Denial.CEILING, "max_logins_per_day is reached: the next login is due in 10 min", "Wait"),
     ],
 )

@@ -15,7 +15,20 @@ from jsonschema import Draft202012Validator
 
 from exporter.accounts.budget import Denial, Standing
 from exporter.config import IpFamily, Protocol, Role
-from exporter.outcome import Blame, Check, Folder, Line, Observed, Outcome, Phase, Quota, Reason, Retry, TlsFacts
+from exporter.outcome import (
+    Blame,
+    Certificate,
+    Check,
+    Folder,
+    Line,
+    Observed,
+    Outcome,
+    Phase,
+    Quota,
+    Reason,
+    Retry,
+    TlsFacts,
+)
 from exporter.serialize import outcome_to_json
 from tests.examples import ACCOUNT, failure, success, target
 
@@ -28,7 +41,15 @@ SEEN = Observed(
     ip_version=6,
     ip_fallback=False,
     tcp_rtt=0.012,
-    tls=TlsFacts("TLSv1.3", "TLS_AES_128_GCM_SHA256", "CN=WR2", "0f" * 32, 1.8e9, 1.7e9),
+    tls=TlsFacts(
+        "TLSv1.3",
+        "TLS_AES_128_GCM_SHA256",
+        "CN=WR2",
+        "0f" * 32,
+        1.8e9,
+        1.7e9,
+        chain=(Certificate("CN=imap.gmail.com", "CN=WR2", ("imap.gmail.com",), 1.6e9, 1.8e9, "0f" * 32),),
+    ),
     capabilities=("IMAP4REV1", "AUTH=PLAIN"),
     login_capabilities=("QUOTA",),
     folders=(Folder(Role.INBOX, True, 3, 1), Folder(Role.TRASH, False), Folder(Role.INBOX, True, 2, octets=4096)),
@@ -86,6 +107,7 @@ def test_what_is_seen_is_what_is_told() -> None:
     assert told["account"] == "ops"
     assert told["duration_seconds"] == pytest.approx(0.081)
     assert told["tls"]["chain_expires_at"] == 1.7e9
+    assert told["tls"]["chain"][0]["names"] == ["imap.gmail.com"]
     assert told["folders"][2] == {"role": "inbox", "visible": True, "messages": 2, "unseen": None, "bytes": 4096}
     assert told["quota"] == {"used_bytes": 1, "limit_bytes": 2}
     assert (told["login_held_by"], told["next_login_at"]) == (None, 1.7e9)
@@ -139,6 +161,7 @@ def test_the_documentation_lists_exactly_the_schema_s_keys() -> None:
     tables = [
         properties,
         properties["tls"]["properties"],
+        properties["tls"]["properties"]["chain"]["items"]["properties"],
         properties["folders"]["items"]["properties"],
         properties["quota"]["properties"],
     ]

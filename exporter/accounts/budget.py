@@ -70,6 +70,8 @@ class Standing:
     """What keeps logins back to protect the account."""
     next_login_at: float
     """When it may log in next, in Unix seconds; infinity while it is held."""
+    logins_of_day: int = 0
+    """Logins of its account in the last 24 hours, on all endpoints."""
 
 
 @dataclass(slots=True)
@@ -204,7 +206,8 @@ class Budget:
     def standing(self, target: Target) -> Standing:
         """Return where `target` stands now."""
         denial = self.denial(target)
-        return Standing(denial if denial and denial.protects else None, self.next_login_at(target))
+        held_by = denial if denial and denial.protects else None
+        return Standing(held_by, self.next_login_at(target), len(self._of_last_day(self._clock())))
 
     def _blocks_of(self, target: Target) -> Iterable[_Block]:
         if self._state.unsettled and self._slot is None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import ssl
 from functools import lru_cache
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from exporter.config import Tls
-from exporter.outcome import TlsFacts
+from exporter.outcome import Certificate, TlsFacts
 from exporter.probing.redact import redact
 
 NO_SNI_UNIT = "No SNI provided; please fix your client."
@@ -20,7 +21,8 @@ _MIN_VERSION = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
 _MAX_KNOWN = 4096  # certificates whose facts are kept
-_MAX_ISSUER = 256  # characters; it becomes a label, and a certificate that was not verified may say anything
+_MAX_NAME = 256  # characters; a certificate that was not verified may say anything, and its issuer becomes a label
+_MAX_NAMES = 20  # that a certificate is for; Google's have more than a hundred
 
 
 class AuthoritiesUnreadable(Exception):
@@ -72,19 +74,27 @@ def facts(connection: ssl.SSLObject) -> TlsFacts | None:
 
     None where its certificate is one that only OpenSSL can read: that is no failure of the server's.
     """
-    leaf, *rest = (_certificate(encoded) for encoded in _presented_chain(connection))
-    if leaf is None:
+    presented = [_certificate(encoded) for encoded in _presented_chain(connection)]
+    if presented[0] is None:
         return None
-    cipher = connection.cipher()
+    chain = _chain(*(known.certificate for known in presented if known))
+    leaf, cipher = chain[0], connection.cipher()
     return TlsFacts(
         version=connection.version() or "",
         cipher=cipher[0] if cipher else "",
         issuer=leaf.issuer,
         fingerprint_sha256=leaf.fingerprint_sha256,
         not_after=leaf.not_after,
-        chain_not_after=min([leaf.not_after, *(certificate.not_after for certificate in rest if certificate)]),
-        no_sni=leaf.no_sni,
+        chain_not_after=min(certificate.not_after for certificate in chain),
+        no_sni=presented[0].no_sni,
+        chain=chain,
     )
+
+
+@lru_cache(maxsize=1024)
+def _chain(*certificates: Certificate) -> tuple[Certificate, ...]:
+    """The same chain as the same object: every outcome that is remembered has one."""
+    return certificates
 
 
 def _presented_chain(connection: ssl.SSLObject) -> list[bytes]:
@@ -96,31 +106,50 @@ def _presented_chain(connection: ssl.SSLObject) -> list[bytes]:
     return [certificate.public_bytes(2) for certificate in connection._sslobj.get_unverified_chain()]  # type: ignore[attr-defined]  # noqa: SLF001
 
 
-class _Certificate:
-    """The facts of one certificate."""
+class _Known(NamedTuple):
+    """What is kept of a certificate."""
 
-    __slots__ = ("fingerprint_sha256", "issuer", "no_sni", "not_after")
-
-    def __init__(self, encoded: bytes, fingerprint: str) -> None:
-        certificate = x509.load_der_x509_certificate(encoded)
-        units = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
-        self.fingerprint_sha256 = fingerprint
-        self.issuer = redact(certificate.issuer.rfc4514_string())[:_MAX_ISSUER]
-        self.not_after = certificate.not_valid_after_utc.timestamp()
-        self.no_sni = any(unit.value == NO_SNI_UNIT for unit in units)
+    certificate: Certificate
+    no_sni: bool
 
 
-_known: dict[str, _Certificate | None] = {}
+_known: dict[str, _Known | None] = {}
 
 
-def _certificate(encoded: bytes) -> _Certificate | None:
+def _certificate(encoded: bytes) -> _Known | None:
     """Parse a certificate once: a thousand endpoints present the same few, probe after probe."""
     fingerprint = hashlib.sha256(encoded).hexdigest()
     if fingerprint not in _known:
         if len(_known) >= _MAX_KNOWN:
             _known.clear()
         try:
-            _known[fingerprint] = _Certificate(encoded, fingerprint)
+            _known[fingerprint] = _parse(encoded, fingerprint)
         except (ValueError, x509.InvalidVersion):
             _known[fingerprint] = None
     return _known[fingerprint]
+
+
+def _parse(encoded: bytes, fingerprint: str) -> _Known:
+    parsed = x509.load_der_x509_certificate(encoded)
+    units = parsed.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
+    facts = Certificate(
+        subject=_shown(parsed.subject.rfc4514_string()),
+        issuer=_shown(parsed.issuer.rfc4514_string()),
+        names=tuple(map(_shown, _names(parsed))),
+        not_before=parsed.not_valid_before_utc.timestamp(),
+        not_after=parsed.not_valid_after_utc.timestamp(),
+        fingerprint_sha256=fingerprint,
+    )
+    return _Known(facts, any(unit.value == NO_SNI_UNIT for unit in units))
+
+
+def _names(parsed: x509.Certificate) -> list[str]:
+    try:
+        names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):  # there is none, or none that can be read: that alone is no failure
+        return []
+    return [str(name.value) for name in names if isinstance(name, x509.DNSName | x509.IPAddress)][:_MAX_NAMES]
+
+
+def _shown(name: str) -> str:
+    return redact(name)[:_MAX_NAME]

@@ -322,7 +322,7 @@ def test_the_ceiling_is_a_suspension(clock: Clock) -> None:
     clock.advance(1000)
     log_in(budget, imap, success(imap, login=True))
     assert budget.ask(pop3, SECRET) is Denial.CEILING
-    assert budget.standing(pop3) == Standing(Denial.CEILING, clock.now - 1000 + DAY)
+    assert budget.standing(pop3) == Standing(Denial.CEILING, clock.now - 1000 + DAY, 2)
     assert budget.ask(pop3, ("rotated",)) is Denial.CEILING
 
 
@@ -377,7 +377,7 @@ def test_when_the_next_login_is(budget: Budget, clock: Clock) -> None:
     clock.advance(WAIT24_INTERVAL)
     assert budget.next_login_at(IMAP) == clock.now
     log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
-    assert budget.standing(POP3) == Standing(Denial.HOLD, math.inf)
+    assert budget.standing(POP3) == Standing(Denial.HOLD, math.inf, 3)
 
 
 def test_an_operator_insists(budget: Budget) -> None:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
+from exporter import outcome
 from exporter.config import Tls
 from exporter.outcome import TlsFacts
 from exporter.probing import tls
@@ -29,6 +30,22 @@ KINDS = ["issue", "expired", "not_yet_valid", "wrong_name", "self_signed", "no_s
 def certificate_of(authority: Authority, kind: str) -> Certificate:
     """A certificate of this kind."""
     return authority.issue() if kind == "issue" else getattr(authority, kind)
+
+
+def facts_of(certificate: x509.Certificate) -> outcome.Certificate:
+    """What cryptography reads of one certificate."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        names = x509.SubjectAlternativeName([])
+    return outcome.Certificate(
+        subject=certificate.subject.rfc4514_string(),
+        issuer=certificate.issuer.rfc4514_string(),
+        names=tuple(str(name.value) for name in names),
+        not_before=certificate.not_valid_before_utc.timestamp(),
+        not_after=certificate.not_valid_after_utc.timestamp(),
+        fingerprint_sha256=certificate.fingerprint(hashes.SHA256()).hex(),
+    )
 
 
 async def look(scripted: StartScripted, server: ssl.SSLContext, client: ssl.SSLContext) -> TlsFacts | None:
@@ -54,7 +71,11 @@ async def test_facts(scripted: StartScripted, authority: Authority, kind: str) -
         not_after=certificate.leaf.not_valid_after_utc.timestamp(),
         chain_not_after=min(each.not_valid_after_utc.timestamp() for each in certificate.chain),
         no_sni=kind == "no_sni",
+        chain=tuple(map(facts_of, certificate.chain)),
     )
+    again = await look(scripted, certificate.context, tls.unverified_context())
+    assert again is not None
+    assert again.chain is facts.chain  # a thousand outcomes remember it once
 
 
 async def test_chain_ends_first(scripted: StartScripted, authority: Authority) -> None:
