@@ -98,6 +98,8 @@ class Certificate:
     not_before: float
     not_after: float
     fingerprint_sha256: str
+    serial_number: str = ""
+    """In hex."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class TlsFacts:
     no_sni: bool = False
     chain: tuple[Certificate, ...] = ()
     """As sent, the server's own first. One that only OpenSSL can read is left out."""
+    verified_not_after: float | None = None
+    """Earliest notAfter in the chain by which it was trusted, up to the root; None where it was not."""
 
 
 @dataclass(frozen=True, slots=True)

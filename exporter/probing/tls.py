@@ -88,6 +88,7 @@ def facts(connection: ssl.SSLObject) -> TlsFacts | None:
         chain_not_after=min(certificate.not_after for certificate in chain),
         no_sni=presented[0].no_sni,
         chain=chain,
+        verified_not_after=_verified_not_after(connection),
     )
 
 
@@ -97,13 +98,24 @@ def _chain(*certificates: Certificate) -> tuple[Certificate, ...]:
     return certificates
 
 
+def _verified_not_after(connection: ssl.SSLObject) -> float | None:
+    if connection.context.verify_mode is not ssl.CERT_REQUIRED:
+        return None
+    verified = [_certificate(encoded) for encoded in _chain_of(connection, "get_verified_chain")]
+    return min((known.certificate.not_after for known in verified if known), default=None)
+
+
 def _presented_chain(connection: ssl.SSLObject) -> list[bytes]:
     """The server's certificates as sent, leaf first, in DER."""
-    public = getattr(connection, "get_unverified_chain", None)  # Python 3.13
+    return _chain_of(connection, "get_unverified_chain")
+
+
+def _chain_of(connection: ssl.SSLObject, method: str) -> list[bytes]:
+    public = getattr(connection, method, None)  # Python 3.13
     if public is not None:
         return list(public())
     # Up to 3.12 the same method, of the object underneath, is not documented; it is there since 3.10.
-    return [certificate.public_bytes(2) for certificate in connection._sslobj.get_unverified_chain()]  # type: ignore[attr-defined]  # noqa: SLF001
+    return [certificate.public_bytes(2) for certificate in getattr(connection._sslobj, method)()]  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 class _Known(NamedTuple):
@@ -139,8 +151,15 @@ def _parse(encoded: bytes, fingerprint: str) -> _Known:
         not_before=parsed.not_valid_before_utc.timestamp(),
         not_after=parsed.not_valid_after_utc.timestamp(),
         fingerprint_sha256=fingerprint,
+        serial_number=_hex(parsed.serial_number),
     )
     return _Known(facts, any(unit.value == NO_SNI_UNIT for unit in units))
+
+
+def _hex(number: int) -> str:
+    """In whole octets, as OpenSSL prints it."""
+    digits = f"{abs(number):x}"
+    return digits.zfill(len(digits) + len(digits) % 2)
 
 
 def _names(parsed: x509.Certificate) -> list[str]:

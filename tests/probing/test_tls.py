@@ -45,6 +45,7 @@ def facts_of(certificate: x509.Certificate) -> outcome.Certificate:
         not_before=certificate.not_valid_before_utc.timestamp(),
         not_after=certificate.not_valid_after_utc.timestamp(),
         fingerprint_sha256=certificate.fingerprint(hashes.SHA256()).hex(),
+        serial_number=certificate.serial_number.to_bytes(32).lstrip(b"\0").hex(),
     )
 
 
@@ -85,6 +86,20 @@ async def test_chain_ends_first(scripted: StartScripted, authority: Authority) -
     assert facts is not None
     assert facts.not_after - facts.chain_not_after > timedelta(days=300).total_seconds()
     assert facts.issuer == "CN=gmail-exporter tests\\, intermediate"
+    assert facts.verified_not_after == facts.chain_not_after
+
+
+async def test_the_chain_that_was_trusted_goes_up_to_the_root(scripted: StartScripted, authority: Authority) -> None:
+    """A leaf that outlives its root is good only as long as that; without verification nothing was trusted."""
+    root = x509.load_pem_x509_certificate(authority.ca_file.read_bytes()).not_valid_after_utc
+    certificate = authority.issue(not_after=root + timedelta(days=1))
+    facts = await look(scripted, certificate.context, tls.context(Tls(ca_file=authority.ca_file)))
+    assert facts is not None
+    assert facts.verified_not_after == root.timestamp()
+    assert facts.chain_not_after == (root + timedelta(days=1)).timestamp()
+    unverified = await look(scripted, certificate.context, tls.unverified_context())
+    assert unverified is not None
+    assert unverified.verified_not_after is None
 
 
 async def test_older_version(scripted: StartScripted, authority: Authority) -> None:
