@@ -1,5 +1,6 @@
 """YAML → frozen models; every mistake with its line and column."""
 
+from exporter.config.address import Address, HostPattern
 from exporter.config.dump import dump
 from exporter.config.duration import format_duration, parse_duration
 from exporter.config.load import load
@@ -10,7 +11,9 @@ from exporter.config.model import (
     Endpoint,
     IpFamily,
     MechanismChoice,
+    Module,
     OAuth2,
+    ProbeSettings,
     Protocol,
     Role,
     SecretRef,
@@ -20,13 +23,17 @@ from exporter.config.model import (
 
 __all__ = [
     "Account",
+    "Address",
     "Config",
     "ConfigError",
     "Endpoint",
+    "HostPattern",
     "IpFamily",
     "MechanismChoice",
     "Mistake",
+    "Module",
     "OAuth2",
+    "ProbeSettings",
     "Protocol",
     "Role",
     "SecretRef",

@@ -3,35 +3,53 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import yaml
 
 from exporter.config.duration import format_duration
-from exporter.config.model import Account, Config, Endpoint, SecretRef, Security, Tls
+from exporter.config.model import Account, Config, Endpoint, Module, ProbeSettings, SecretRef, Security, Tls
 from exporter.config.scalar import read_plain
 
 _DUMPER = cast("type[yaml.SafeDumper]", getattr(yaml, "CSafeDumper", yaml.SafeDumper))
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a configuration says, as far as it is in effect."""
+
+    accounts: Mapping[str, Account]
+    endpoints: Mapping[str, Endpoint]
+    modules: Mapping[str, Module] = field(default_factory=dict)
+    probe: ProbeSettings = field(default_factory=ProbeSettings)
+
+
 def dump(config: Config) -> str:
     """Return the effective configuration as YAML, which loads again to the same digest."""
-    plain = describe_effective(config.accounts, config.endpoints)
+    plain = describe_effective(config)
     return yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
-def digest(accounts: Mapping[str, Account], endpoints: Mapping[str, Endpoint]) -> str:
+def digest(effective: Parts) -> str:
     """Return the SHA-256 in hex of what is in effect, whatever the order and the comments of the file."""
-    plain = json.dumps(describe_effective(accounts, endpoints), sort_keys=True, separators=(",", ":"))
+    plain = json.dumps(describe_effective(effective), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
-def describe_effective(accounts: Mapping[str, Account], endpoints: Mapping[str, Endpoint]) -> dict[str, Any]:
+def describe_effective(effective: Parts | Config) -> dict[str, Any]:
     """Return what is in effect in the shape of a configuration file."""
     shown: dict[str, Any] = {}
-    if accounts:
-        shown["accounts"] = {name: _account(account) for name, account in accounts.items()}
-    shown["endpoints"] = {name: _endpoint(endpoint) for name, endpoint in endpoints.items()}
+    if effective.accounts:
+        shown["accounts"] = {name: _account(account) for name, account in effective.accounts.items()}
+    if effective.endpoints:
+        shown["endpoints"] = {name: _endpoint(endpoint) for name, endpoint in effective.endpoints.items()}
+    if effective.modules:
+        shown["modules"] = {name: _module(module) for name, module in effective.modules.items()}
+    if effective.modules or effective.probe != ProbeSettings():
+        allow = effective.probe.allow
+        shown["probe"] = {} if allow is None else {"allow": [str(pattern) for pattern in allow]}
+        shown["probe"]["max_concurrent"] = effective.probe.max_concurrent
     return shown
 
 
@@ -57,24 +75,34 @@ def _secret(reference: SecretRef) -> dict[str, str]:
 
 
 def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "protocol": str(endpoint.protocol),
-        "host": endpoint.host,
-        "port": endpoint.port,
-        "security": str(endpoint.security),
-    }
-    if endpoint.account is not None:
-        shown["account"] = endpoint.account.name
-        shown["mechanism"] = str(endpoint.mechanism)
-    if endpoint.folders:
-        shown["folders"] = [str(role) for role in endpoint.folders]
-    if endpoint.security is not Security.NONE:
-        shown["tls"] = _tls(endpoint.tls)
+    shown = {"protocol": str(endpoint.protocol), "host": endpoint.host, **_session(endpoint)}
     if endpoint.labels:
         shown["labels"] = dict(endpoint.labels)
     for key in ("interval", "timeout", "login_interval"):
         shown[key] = format_duration(getattr(endpoint, key))
     shown["ip_family"] = str(endpoint.ip_family)
+    return shown
+
+
+def _module(module: Module) -> dict[str, Any]:
+    shown = {"protocol": str(module.protocol), **_session(module)}
+    for key in ("timeout", "login_interval"):
+        shown[key] = format_duration(getattr(module, key))
+    shown["ip_family"] = str(module.ip_family)
+    if module.allow_hosts is not None:
+        shown["allow_hosts"] = [str(pattern) for pattern in module.allow_hosts]
+    return shown
+
+
+def _session(one: Endpoint | Module) -> dict[str, Any]:
+    shown: dict[str, Any] = {"port": one.port, "security": str(one.security)}
+    if one.account is not None:
+        shown["account"] = one.account.name
+        shown["mechanism"] = str(one.mechanism)
+    if one.folders:
+        shown["folders"] = [str(role) for role in one.folders]
+    if one.security is not Security.NONE:
+        shown["tls"] = _tls(one.tls)
     return shown
 
 

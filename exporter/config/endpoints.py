@@ -48,33 +48,46 @@ def read_endpoints(endpoints: Section, around: Surroundings) -> dict[str, Endpoi
 
 
 def _read_endpoint(name: str, section: Section, around: Surroundings) -> Endpoint | None:
-    protocol = section.need("protocol", _read_protocol)
-    security = section.read("security", _read_security) if section.said("security") else Security.TLS
-    port = section.read("port", read_port)
-    if protocol is not None and security is not None and not section.said("port"):
-        port = default_port(protocol, security)
-    known = _read_account(section, around.accounts)
+    session = read_session(section, around)
     timing = read_timing(section, around.defaults, logs_in=section.said("account"))
-    if section.said("account") and security is Security.NONE:
-        section.wrong("account", "must not be said with security: none, which would send its secret for all to read")
     written = {
         "name": name,
-        "protocol": protocol,
         "host": section.need("host", read_host),
-        "port": port,
-        "security": security,
-        "mechanism": _read_mechanism_for(section, known),
-        "folders": _read_folders(section, protocol),
-        "tls": _read_tls(section, security, around.authorities),
         "labels": _read_labels(section),
         "interval": timing.interval,
         "timeout": timing.timeout,
         "login_interval": timing.login_interval,
         "ip_family": timing.ip_family,
     }
+    if session is None or None in written.values():
+        return None
+    return Endpoint.model_validate({**session, **written})
+
+
+def read_session(section: Section, around: Surroundings) -> dict[str, object] | None:
+    """Return what endpoints and modules have in common: what is spoken, how it is secured, and who logs in.
+
+    None where something of it is a mistake.
+    """
+    protocol = section.need("protocol", _read_protocol)
+    security = section.read("security", _read_security) if section.said("security") else Security.TLS
+    port = section.read("port", read_port)
+    if protocol is not None and security is not None and not section.said("port"):
+        port = default_port(protocol, security)
+    known = _read_account(section, around.accounts)
+    if section.said("account") and security is Security.NONE:
+        section.wrong("account", "must not be said with security: none, which would send its secret for all to read")
+    written = {
+        "protocol": protocol,
+        "port": port,
+        "security": security,
+        "mechanism": _read_mechanism_for(section, known),
+        "folders": _read_folders(section, protocol),
+        "tls": _read_tls(section, security, around.authorities),
+    }
     if None in written.values() or (section.said("account") and (known is None or known.account is None)):
         return None
-    return Endpoint.model_validate({**written, "account": known.account if known is not None else None})
+    return {**written, "account": known.account if known is not None else None}
 
 
 def _read_account(section: Section, accounts: Mapping[str, Known]) -> Known | None:
@@ -114,7 +127,7 @@ def _read_folders(section: Section, protocol: Protocol | None) -> tuple[Role, ..
     """Return the roles in one order, so that an order of writing them is not a change."""
     if not section.said("folders"):
         return ()
-    items = section.read("folders", read_list)
+    items = section.read("folders", read_list("inbox, sent"))
     if not items:
         return None if items is None else ()
     if protocol is not None and protocol is not Protocol.IMAP:

@@ -33,7 +33,17 @@ _ENDPOINT: Final[dict[str, Kind]] = {
     "labels": {ANY: SHOWN},
     **_SCHEDULE,
 }
-_ROOT: Final[dict[str, Kind]] = {"defaults": _SCHEDULE, "accounts": {ANY: _ACCOUNT}, "endpoints": {ANY: _ENDPOINT}}
+_MODULE: Final[dict[str, Kind]] = {
+    **{key: kind for key, kind in _ENDPOINT.items() if key not in {"host", "labels", "interval"}},
+    "allow_hosts": {ANY: SHOWN},
+}
+_ROOT: Final[dict[str, Kind]] = {
+    "defaults": _SCHEDULE,
+    "accounts": {ANY: _ACCOUNT},
+    "endpoints": {ANY: _ENDPOINT},
+    "modules": {ANY: _MODULE},
+    "probe": {"allow": {ANY: SHOWN}, "max_concurrent": SHOWN},
+}
 
 
 def keys_at(path: Path) -> tuple[str, ...]:

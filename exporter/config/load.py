@@ -3,17 +3,19 @@
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 from exporter.config.accounts import read_accounts
 from exporter.config.authorities import Authorities
 from exporter.config.document import compose
-from exporter.config.dump import digest
+from exporter.config.dump import Parts, digest
 from exporter.config.endpoints import Surroundings, read_endpoints
 from exporter.config.environment import read_environment
 from exporter.config.mistake import ConfigError, Mistake, Position
-from exporter.config.model import Account, Config, Endpoint
+from exporter.config.model import Config
+from exporter.config.modules import read_modules, read_probe
 from exporter.config.section import Report, Section
 from exporter.config.source import Unreadable, decode, read_file
 from exporter.config.timing import Defaults
@@ -45,8 +47,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         report.add(error.position, (), str(error))
         raise ConfigError(report.mistakes) from None
     with _uncollected():
-        accounts, endpoints = _read(text, report, path.absolute().parent)
-        return _config(accounts, endpoints, str(path))
+        return _config(_read(text, report, path.absolute().parent), str(path))
 
 
 def _load_built_in(environ: Mapping[str, str]) -> Config:
@@ -55,14 +56,14 @@ def _load_built_in(environ: Mapping[str, str]) -> Config:
     if mistakes:
         raise ConfigError(mistakes)
     text = decode(resources.files("exporter").joinpath(BUILT_IN).read_bytes())
-    accounts, endpoints = _read(text, Report(BUILT_IN), Path.cwd())
+    parts = _read(text, Report(BUILT_IN), Path.cwd())
     if account is not None:
-        accounts = {account.name: account}
-        endpoints = {name: one.model_copy(update={"account": account}) for name, one in endpoints.items()}
-    return _config(accounts, endpoints, f"built-in {BUILT_IN}")
+        endpoints = {name: one.model_copy(update={"account": account}) for name, one in parts.endpoints.items()}
+        parts = replace(parts, accounts={account.name: account}, endpoints=endpoints)
+    return _config(parts, f"built-in {BUILT_IN}")
 
 
-def _read(text: str, report: Report, directory: Path) -> tuple[dict[str, Account], dict[str, Endpoint]]:
+def _read(text: str, report: Report, directory: Path) -> Parts:
     document = compose(text)
     report.add_findings(document)
     if document.root is None:
@@ -70,17 +71,23 @@ def _read(text: str, report: Report, directory: Path) -> tuple[dict[str, Account
     root = Section(report, document.root, (), _START)
     defaults = Defaults(root.section("defaults"))
     known = read_accounts(root.section("accounts", named=True), directory)
-    endpoints = root.section("endpoints", named=True)
-    good: dict[str, Endpoint] = {}
-    if endpoints is not None:
-        good = read_endpoints(endpoints, Surroundings(defaults, known, Authorities(directory)))
-        if not any(True for _ in endpoints.sections()):
-            root.wrong("endpoints", "must hold at least one endpoint", at_value=False)
-    elif not root.meant("endpoints"):
+    around = Surroundings(defaults, known, Authorities(directory))
+    endpoints, modules = root.section("endpoints", named=True), root.section("modules", named=True)
+    parts = Parts(
+        accounts={name: one.account for name, one in known.items() if one.account is not None},
+        endpoints=read_endpoints(endpoints, around) if endpoints is not None else {},
+        modules=read_modules(modules, around) if modules is not None else {},
+        probe=read_probe(root.section("probe")),
+    )
+    if endpoints is not None and not any(True for _ in endpoints.sections()):
+        root.wrong("endpoints", "must hold at least one endpoint", at_value=False)
+    elif endpoints is None and modules is None and not (root.meant("endpoints") or root.meant("modules")):
         report.add(root.at, ("endpoints",), "is missing: at least one endpoint is needed")
+    if modules is not None and not any(True for _ in modules.sections()):
+        root.wrong("modules", "must hold at least one module", at_value=False)
     if report.mistakes:
         raise ConfigError(report.mistakes)
-    return {name: one.account for name, one in known.items() if one.account is not None}, good
+    return parts
 
 
 @contextmanager
@@ -98,12 +105,11 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _config(accounts: Mapping[str, Account], endpoints: Mapping[str, Endpoint], source: str) -> Config:
-    return Config.model_validate(
-        {
-            "accounts": accounts,
-            "endpoints": endpoints,
-            "source": source,
-            "digest": digest(accounts, endpoints),
-        }
-    )
+def _config(parts: Parts, source: str) -> Config:
+    effective = {
+        "accounts": parts.accounts,
+        "endpoints": parts.endpoints,
+        "modules": parts.modules,
+        "probe": parts.probe,
+    }
+    return Config.model_validate({**effective, "source": source, "digest": digest(parts)})

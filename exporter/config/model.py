@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from exporter.config.address import Address, HostPattern
 from exporter.config.frozen import FrozenMapping
 
 
@@ -137,18 +138,90 @@ class Endpoint(Model):
     ip_family: IpFamily = IpFamily.ANY
 
 
+class Module(Model):
+    """What `/probe` does with a target: an endpoint without a host. Durations are seconds.
+
+    With an account it is for the addresses of `allow_hosts` alone, each of which is one host and one port. Without one
+    `allow_hosts` takes the place of `ProbeSettings.allow` where it was said.
+    """
+
+    name: str
+    protocol: Protocol
+    port: Annotated[int, Field(ge=1, le=65535)]
+    security: Security = Security.TLS
+    account: Account | None = None
+    mechanism: MechanismChoice = MechanismChoice.AUTO
+    folders: tuple[Role, ...] = ()
+    tls: Tls = Tls()
+    timeout: Annotated[float, Field(gt=0)] = 10.0
+    login_interval: Annotated[float, Field(gt=0)] = 900.0
+    ip_family: Literal[IpFamily.ANY, IpFamily.IPV4, IpFamily.IPV6] = IpFamily.ANY
+    allow_hosts: tuple[HostPattern, ...] | None = None
+
+    @model_validator(mode="after")
+    def _account_is_bound(self) -> Self:
+        if self.account is not None and not (self.allow_hosts and all(one.exact for one in self.allow_hosts)):
+            raise ValueError("an account needs allow_hosts, each of them one host and one port")
+        return self
+
+    def endpoint(self, address: Address) -> Endpoint:
+        """Return what is probed at an address. No endpoint of a file can have its name."""
+        address = address if address.port else Address(address.host, self.port)
+        return Endpoint(
+            name=f"probe/{self.name}/{address}",
+            protocol=self.protocol,
+            host=address.host,
+            port=address.port or self.port,
+            security=self.security,
+            account=self.account,
+            mechanism=self.mechanism,
+            folders=self.folders,
+            tls=self.tls,
+            timeout=self.timeout,
+            login_interval=self.login_interval,
+            ip_family=self.ip_family,
+        )
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return every endpoint at which its account may log in."""
+        if self.account is None or self.allow_hosts is None:
+            return ()
+        return tuple(
+            self.endpoint(Address(one.host, one.port if isinstance(one.port, int) else None))
+            for one in self.allow_hosts
+        )
+
+
+class ProbeSettings(Model):
+    """What `/probe` may be asked.
+
+    Attributes:
+        allow: The targets of modules that have neither an account nor `allow_hosts`; None is every public address, on
+            the port of the module.
+        max_concurrent: Probes that are under way at the same time.
+    """
+
+    allow: tuple[HostPattern, ...] | None = None
+    max_concurrent: Annotated[int, Field(ge=1, le=1000)] = 50
+
+
 class Config(Model):
     """A whole configuration.
 
     Attributes:
         accounts: By name, in the order of the file.
-        endpoints: By name, in the order of the file; never empty when it was loaded.
+        endpoints: By name, in the order of the file; empty only where there are modules, when it was loaded.
+        modules: By name, in the order of the file.
+        probe: What `/probe` may be asked.
         source: The file it was read from, for people to read.
         digest: SHA-256 in hex of what is in effect: the same for two files that mean the same.
     """
 
     accounts: FrozenMapping[Account]
     endpoints: FrozenMapping[Endpoint]
+    modules: FrozenMapping[Module] = FrozenMapping()
+    probe: ProbeSettings = ProbeSettings()
     source: str
     digest: str
 

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from exporter.config.document import Node
 from exporter.config.duration import format_duration
+from exporter.config.mistake import Unacceptable
 from exporter.config.model import IpFamily
 from exporter.config.section import Section
 from exporter.config.value import read_choice, read_duration
@@ -76,6 +77,25 @@ def read_timing(endpoint: Section, defaults: Defaults, *, logs_in: bool) -> Timi
             )
     family = endpoint.read("ip_family", _read_family) if endpoint.said("ip_family") else defaults.family()
     return Timing(interval, timeout, login_interval, family)
+
+
+def read_module_timing(module: Section, defaults: Defaults) -> Timing:
+    """Return the timing of a module. Who asks decides on its interval; and a probe is of one family, or any."""
+
+    def read(key: str) -> float | None:
+        return module.read(key, _READERS[key]) if module.said(key) else defaults.seconds(key)
+
+    family = module.read("ip_family", _read_module_family) if module.said("ip_family") else defaults.family()
+    if family is IpFamily.BOTH:  # the defaults' word on endpoints
+        family = IpFamily.ANY
+    return Timing(INTERVAL, read("timeout"), read("login_interval"), family)
+
+
+def _read_module_family(node: Node) -> IpFamily:
+    family = _read_family(node)
+    if family is IpFamily.BOTH:
+        raise Unacceptable("must be any, ipv4 or ipv6: one probe is of one family")
+    return family
 
 
 def _contradict(

@@ -157,8 +157,12 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def read_list(node: Node) -> list[Node]:
-    """Return the items of a list."""
-    if isinstance(node, Sequence):
-        return node.items
-    raise Unacceptable(f"must be a list such as [inbox, sent], not {describe(node)}")
+def read_list(example: str) -> Callable[[Node], list[Node]]:
+    """Return a reader of the items of a list such as `example`."""
+
+    def read(node: Node) -> list[Node]:
+        if isinstance(node, Sequence):
+            return node.items
+        raise Unacceptable(f"must be a list such as [{example}], not {describe(node)}")
+
+    return read

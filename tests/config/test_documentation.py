@@ -24,10 +24,13 @@ def test_sample_of_mistakes(tmp_path: Path) -> None:
 def test_samples(tmp_path: Path, text: str) -> None:
     """The other samples are configurations that load."""
     (tmp_path / "gmail.yml").write_text(text)
-    assert load(tmp_path / "gmail.yml", {}).endpoints
+    config = load(tmp_path / "gmail.yml", {})
+    assert config.endpoints or config.modules
 
 
-@pytest.mark.parametrize("path", [(), ("defaults",), ("accounts", "*"), ("endpoints", "*")])
+@pytest.mark.parametrize(
+    "path", [(), ("defaults",), ("accounts", "*"), ("endpoints", "*"), ("modules", "*"), ("probe",)]
+)
 def test_every_key_is_there(path: tuple[str, ...]) -> None:
     """No key is missing from the reference."""
     text = DOCS.read_text("utf-8")

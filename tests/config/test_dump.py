@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.config import Account, Config, Endpoint, SecretRef, dump, load
-from exporter.config.dump import digest
+from exporter.config.dump import Parts, digest
 from tests.config.conftest import SENTINEL, Loader
 
 EXPECTED = """\
@@ -135,9 +135,8 @@ def test_any_text_loads_again(tmp_path_factory: pytest.TempPathFactory, labels: 
     username = username if username.isprintable() else "no"
     account = Account(name="n", username=username, app_password=SecretRef(env="X"))
     endpoint = Endpoint(name="y", protocol="imap", host="h", port=993, account=account, labels=labels)
-    config = Config(
-        accounts={"n": account}, endpoints={"y": endpoint}, source="", digest=digest({"n": account}, {"y": endpoint})
-    )
+    parts = Parts(accounts={"n": account}, endpoints={"y": endpoint})
+    config = Config(accounts=parts.accounts, endpoints=parts.endpoints, source="", digest=digest(parts))
     file = tmp_path_factory.getbasetemp() / "again.yml"
     file.write_text(dump(config), encoding="utf-8")
     assert load(file, {}).digest == config.digest
