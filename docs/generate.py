@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prometheus_client.metrics_core import Metric
 
+from exporter import blackbox
 from exporter.metrics import ACCOUNT_FAMILIES, BASE_LABELS, FAMILIES, ExporterMetrics
 from exporter.outcome import CHECK_OF_PHASE, Blame, Phase, Reason, Retry
 from exporter.words import RETRIES
@@ -82,6 +83,14 @@ Every sample has the label `account`.
 
 {{accounts}}
 
+## Of a target of /probe
+
+In the answer to a scrape of [/probe](migrating-from-blackbox.md), and nowhere else. Names and meanings are those of
+blackbox_exporter, which says 0 for an address that is not known; the last five are this exporter's own, and
+`serialnumber` and `probe_tls_cipher_info` are of its newer versions.
+
+{{probe}}
+
 ## Of the exporter
 
 {{own}}
@@ -129,7 +138,9 @@ def metrics() -> str:
     own = [
         (f"`{_exposed(m)}`", m.type, code(_labels(m)), m.documentation) for m in ExporterMetrics().registry.collect()
     ]
+    probe = [(f"`{f.name}`", "gauge", code(f.labels), f.documentation) for f in blackbox.FAMILIES]
     return METRICS.format(
+        probe=table(("metric", "type", "labels", "meaning"), probe),
         families=table(("metric", "type", "further labels", "meaning"), families),
         accounts=table(("metric", "type", "further labels", "meaning"), accounts),
         phases=table(("phase", "check", "what is timed"), phases),

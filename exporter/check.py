@@ -7,21 +7,32 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import NamedTuple
 
 import structlog
 
 from exporter.accounts.access import Access
-from exporter.accounts.budget import Budget, Denial
+from exporter.accounts.budget import Budget, Denial, Standing
 from exporter.accounts.ledger import Ledger
 from exporter.config import Config, Endpoint
 from exporter.outcome import Outcome, Target
 from exporter.probing.dialogue import CredentialUnavailable
 from exporter.probing.probe import Login, probe
+from exporter.probing.public import PublicResolver
 from exporter.probing.resolve import Resolver
 from exporter.store import Series, Store
 
 log = structlog.get_logger("check")
+
+
+class Look(NamedTuple):
+    """What was seen of a target that is not remembered, and where it stands with the login budget of its account."""
+
+    outcome: Outcome
+    standing: Standing | None
 
 
 class Checker:
@@ -45,7 +56,7 @@ class Checker:
         """Serve exactly these accounts. One that did not change keeps its budget and its token."""
         before, self._accounts = self._accounts, {}
         endpoints: dict[str, list[Endpoint]] = {name: [] for name in config.accounts}
-        for endpoint in config.endpoints.values():
+        for endpoint in config.login_endpoints:
             if endpoint.account:
                 endpoints[endpoint.account.name].append(endpoint)
         for name, account in config.accounts.items():
@@ -60,17 +71,40 @@ class Checker:
 
         `force` logs in whatever the budget says.
         """
-        account = target.endpoint.account
-        if account is None or account.name not in self._accounts:
+        way_in = self._way_in(target)
+        if way_in is None:
             outcome = await probe(target, self._resolver)
             self._remember(outcome)
         else:
-            outcome = await self._check_account(target, *self._accounts[account.name], force=force)
-        if logging.getLogger("check").isEnabledFor(logging.DEBUG):
-            log.debug("probed", **_facts(outcome), dialogue=list(map(str, outcome.dialogue)))
+            outcome = await self._check_account(target, *way_in, force=force)
+        _debug(outcome)
         return outcome
 
-    async def _check_account(self, target: Target, budget: Budget, access: Access, *, force: bool) -> Outcome:
+    async def look(self, target: Target, *, public_only: bool = False) -> Look:
+        """Probe a target that somebody names over HTTP: as `check`, and nothing of it is stored.
+
+        It ends within the endpoint's timeout, the wait for a token included. `public_only` keeps it out of this
+        network; no target with an account needs that, for those are configured.
+        """
+        way_in = self._way_in(target)
+        if way_in is None:
+            resolver = PublicResolver(self._resolver) if public_only else self._resolver
+            outcome, standing = await probe(target, resolver), None
+        else:
+            outcome = await self._check_account(target, *way_in, in_time=True)
+            standing = way_in[0].standing(target)
+        _debug(outcome)
+        return Look(outcome, standing)
+
+    def _way_in(self, target: Target) -> tuple[Budget, Access] | None:
+        """The budget and the access of the target's account, unless a reload has changed the account since."""
+        account = target.endpoint.account
+        found = self._accounts.get(account.name) if account else None
+        return found if found and found[1].account == account else None
+
+    async def _check_account(
+        self, target: Target, budget: Budget, access: Access, *, force: bool = False, in_time: bool = False
+    ) -> Outcome:
         """Probe with a login if the budget allows one now, else up to the capabilities."""
         denied = None if force else budget.denial(target)
         login: Login = None
@@ -83,21 +117,29 @@ class Checker:
             else:
                 denied = budget.ask(target, secret, force=force)
                 if denied is None:
-                    return await self._log_in(target, budget, access, secret)
+                    return await self._log_in(target, budget, access, secret, in_time=in_time)
         outcome = await probe(target, self._resolver, login)
         self._remember(outcome, budget, denied)
         return outcome
 
-    async def _log_in(self, target: Target, budget: Budget, access: Access, secret: tuple[str, ...]) -> Outcome:
+    async def _log_in(
+        self, target: Target, budget: Budget, access: Access, secret: tuple[str, ...], *, in_time: bool
+    ) -> Outcome:
         """Probe with the login that the budget has granted, and report what came of it."""
         outcome: Outcome | None = None
         login: Login = None
+        began = time.monotonic()
         try:
             try:
                 # Before the probe begins: a slow token endpoint is not the mail server's latency.
-                login = await access.credential(secret)
+                if in_time:
+                    login = await access.credential_within(secret, target.endpoint.timeout / 2)
+                else:
+                    login = await access.credential(secret)
             except CredentialUnavailable as error:
                 login = error
+            if in_time:
+                target = _shortened(target, time.monotonic() - began)
             outcome = await probe(target, self._resolver, login)
         finally:
             refused = login.reason if isinstance(login, CredentialUnavailable) else None
@@ -120,6 +162,18 @@ class Checker:
             say = log.warning if series.suspended else log.info
             event = "logins suspended" if series.suspended else "logins resumed"
             say(event, endpoint=outcome.target.endpoint.name, account=account.name if account else None)
+
+
+def _shortened(target: Target, seconds: float) -> Target:
+    """The target, with so much less time."""
+    endpoint = target.endpoint
+    left = endpoint.model_copy(update={"timeout": max(endpoint.timeout - seconds, endpoint.timeout / 4)})
+    return replace(target, endpoint=left)
+
+
+def _debug(outcome: Outcome) -> None:
+    if logging.getLogger("check").isEnabledFor(logging.DEBUG):
+        log.debug("probed", **_facts(outcome), dialogue=list(map(str, outcome.dialogue)))
 
 
 def _announce(series: Series, outcome: Outcome, since: float | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -71,7 +72,7 @@ def _run_daemon(config: Config, options: argparse.Namespace, ledger: Ledger, env
         sockets = listen(options.listen_addresses or [":9993"])
     except ListenError as error:
         return _fail(f"gmail-exporter: {error}")
-    daemon.run(config, daemon.Options(options.config_file, ledger, sockets, environ))
+    daemon.run(config, daemon.Options(options.config_file, ledger, sockets, environ, options.timeout_offset))
     return 0
 
 
@@ -156,6 +157,16 @@ def _add_force(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="log in whatever the login budget says")
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= 60:
+        raise argparse.ArgumentTypeError(f"must be seconds from 0 to 60, not {text!r}")
+    return seconds
+
+
 def _add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> None:
     def add(flag: str, text: str, *, of_daemon: bool = False, default: object = None, **settings: Any) -> None:
         # A command takes the daemon's flags too, but nobody needs to read of them there.
@@ -187,6 +198,15 @@ def _add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> Non
         dest="listen_addresses",
         metavar="ADDRESS",
         action="append",
+    )
+    add(
+        "--timeout-offset",
+        "seconds by which /probe answers before the scrape's time-out (default: 0.5)",
+        of_daemon=True,
+        default=0.5,
+        dest="timeout_offset",
+        metavar="SECONDS",
+        type=_seconds,
     )
     add(
         "--log.level",

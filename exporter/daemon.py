@@ -28,6 +28,7 @@ from exporter.store import Store
 from exporter.web.app import application
 from exporter.web.lifecycle import Lifecycle
 from exporter.web.pages import Pages
+from exporter.web.probe import OFFSET, Probe
 from exporter.web.scrape import Scrape
 from exporter.web.server import Server
 
@@ -42,6 +43,8 @@ class Options:
     ledger: Ledger
     sockets: Sequence[socket.socket]
     environ: Mapping[str, str]
+    timeout_offset: float = OFFSET
+    """Seconds by which /probe answers before the scrape's time-out."""
 
 
 def run(config: Config, options: Options) -> None:
@@ -74,7 +77,9 @@ class Daemon:
         self._schedule = Schedule(self._check, self._metrics)
         self._exposition = Exposition(self._store, self._metrics, lambda: self._checker.accesses)
         health = Health(self._schedule.stalled, self._schedule.silence)
-        self._server = Server(application(Scrape(self._exposition), Lifecycle(self._store, health), Pages()))
+        self._probe = Probe(self._checker.look, options.timeout_offset)
+        parts = Scrape(self._exposition), Lifecycle(self._store, health), Pages(), self._probe
+        self._server = Server(application(*parts))
         self._apply(config)
 
     async def serve(self) -> None:
@@ -104,6 +109,7 @@ class Daemon:
         targets = [target for endpoint in config.endpoints.values() for target in Target.of(endpoint)]
         self._store.configure(targets)
         self._checker.configure(config)
+        self._probe.configure(config)
         self._schedule.configure(targets)
         self._metrics.loaded(config, time.time())
 

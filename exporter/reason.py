@@ -65,6 +65,8 @@ class Reason(StrEnum):
         "The server closed the connection without a word: compare from another network."
     ADDRESS_FAMILY_UNAVAILABLE = "address_family_unavailable", Blame.CLIENT, Retry.SAFE, \
         "This host has no route of that address family: give it one, or set ip_family to the other."
+    ADDRESS_NOT_PUBLIC = "address_not_public", Blame.CLIENT, Retry.SAFE, \
+        "Without probe.allow, /probe connects to public addresses only: name the host there, if it may be probed."
 
     # TLS
     CERTIFICATE_EXPIRED = "certificate_expired", Blame.NETWORK, Retry.HOLD, \

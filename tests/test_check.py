@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from exporter.accounts.ledger import Ledger
 from exporter.check import Checker
-from exporter.config import Account, Config, MechanismChoice, SecretRef, Tls
+from exporter.config import Account, Config, HostPattern, MechanismChoice, Module, SecretRef, Tls
 from exporter.outcome import Check, Phase, Reason, Target
 from exporter.probing.resolve import Resolver
 from exporter.store import Series, Store
@@ -310,3 +310,58 @@ async def test_at_debug_every_probe_is_logged_with_its_dialogue(bench: Bench, ca
     assert "C: a2 AUTHENTICATE PLAIN [redacted]" in lines
     assert "S: a2 NO you said [redacted]" in lines
     assert SENTINEL not in repr(logs)
+
+
+async def test_a_look_is_not_stored_and_asks_the_budget(bench: Bench) -> None:
+    """Of a target that is not configured nothing stays, but that its account has logged in."""
+    watched = bench.target(name="watched")
+    bench.configure(watched)
+    of = bench.target(name="probe/m/localhost:993", login_interval=900)
+    first, second = await bench.checker.look(of), await bench.checker.look(of)
+    assert first.outcome.checks[Check.LOGIN]
+    assert Phase.LOGIN not in second.outcome.phases
+    assert first.standing is not None
+    assert first.standing.held_by is None
+    assert bench.logins() == 1
+    assert len(bench.store) == 1
+    assert bench.store[watched.key].last is None
+
+
+async def test_a_look_keeps_out_of_this_network_where_it_is_told_to(bench: Bench) -> None:
+    """And only then."""
+    of = bench.target(account=None)
+    assert (await bench.checker.look(of)).outcome.ok
+    seen = await bench.checker.look(of, public_only=True)
+    assert seen.outcome.reason is Reason.ADDRESS_NOT_PUBLIC
+    assert seen.standing is None
+
+
+async def test_an_account_that_a_reload_has_changed_does_not_log_in_for_an_old_target(bench: Bench) -> None:
+    """Its new secret was never meant for that one."""
+    old = bench.target()
+    bench.configure(old)
+    bench.account = bench.account.model_copy(update={"username": "other@gmail.com"})
+    bench.configure(bench.target())
+    assert Phase.LOGIN not in (await bench.checker.check(old)).phases
+    assert Phase.LOGIN not in (await bench.checker.look(old)).outcome.phases
+    assert bench.logins() == 0
+
+
+async def test_a_module_that_logs_in_another_way_ends_the_hold(bench: Bench) -> None:
+    """As an endpoint does."""
+    refuse(bench)
+    of = bench.target()
+
+    def apply(mechanism: MechanismChoice) -> Target:
+        module = Module(
+            name="m", protocol=of.endpoint.protocol, port=bench.server.port, tls=bench.tls, account=bench.account,
+            mechanism=mechanism, login_interval=0.001, allow_hosts=(HostPattern("localhost"),),
+        )  # fmt: skip
+        modules, accounts = {"m": module}, {"ops": bench.account}
+        bench.checker.configure(Config(accounts=accounts, endpoints={}, modules=modules, source="", digest=""))
+        (endpoint,) = module.endpoints
+        return Target(endpoint, endpoint.ip_family)
+
+    for mechanism, logins in ((MechanismChoice.PLAIN, 1), (MechanismChoice.PLAIN, 1), (MechanismChoice.LOGIN, 2)):
+        await bench.checker.look(apply(mechanism))
+        assert bench.logins() == logins

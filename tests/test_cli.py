@@ -176,3 +176,20 @@ def test_it_runs_as_a_module() -> None:
     """`python -m exporter` is the same command."""
     ran = subprocess.run([sys.executable, "-m", "exporter", "--version"], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout) == (0, f"gmail-exporter {__version__}\n")
+
+
+@pytest.mark.parametrize("offset", ["-1", "61", "nan", "abc", ""])
+def test_an_odd_timeout_offset_is_a_usage_error(offset: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """In our own words."""
+    with pytest.raises(SystemExit) as caught:
+        main([f"--timeout-offset={offset}"], {})
+    assert caught.value.code == 2
+    assert f"argument --timeout-offset: must be seconds from 0 to 60, not {offset!r}" in capsys.readouterr().err
+
+
+def test_a_check_without_endpoints_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A configuration may have modules alone."""
+    path = tmp_path / "config.yml"
+    path.write_text("modules: {imaps: {protocol: imap}}", encoding="utf-8")
+    assert main(["check", f"--config.file={path}"], {}) == 2
+    assert "no endpoint is configured: name an address, such as imap.gmail.com:993" in capsys.readouterr().err

@@ -48,6 +48,8 @@ class Access:
     _secret: tuple[str, ...] = field(default=(), repr=False)
     _replaced: bool = False
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _fetching: tuple[tuple[str, ...], asyncio.Task[Credential]] | None = field(default=None, repr=False)
+    """The credential that somebody did not wait for, and the secret that it is made from."""
 
     def secret(self) -> tuple[str, ...]:
         """Return the account's secrets, read anew.
@@ -78,6 +80,16 @@ class Access:
                 if secret == self._secret:  # no new one was read meanwhile
                     self.token = token
             return Credential(self.account.username, token.value, is_token=True)
+
+    async def credential_within(self, secret: tuple[str, ...], seconds: float) -> Credential | None:
+        """As `credential`, but None where it takes longer. It is fetched all the same, for whoever asks next."""
+        if self._fetching is None or self._fetching[1].done() or self._fetching[0] != secret:
+            self._fetching = secret, asyncio.create_task(self.credential(secret), name="credential")
+            # Where nobody waits any more its failure is no news: the counters have it.
+            self._fetching[1].add_done_callback(lambda task: task.cancelled() or task.exception())
+        _, task = self._fetching
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+        return task.result() if done else None
 
     def learn(self, outcome: Outcome) -> bool:
         """Take note of a login. True where the server refused a token that is worth replacing by a new one."""

@@ -50,7 +50,7 @@ def try_out(config: Config, name: str, options: Options) -> int:
         CannotWrite: standard output takes no more.
     """
     account = _find(config, name)
-    endpoints = [endpoint for endpoint in config.endpoints.values() if endpoint.account == account]
+    endpoints = [endpoint for endpoint in config.login_endpoints if endpoint.account == account]
     if not endpoints:
         raise UsageError(f"no endpoint logs in with the account {show(name)}: name it in one, as account: {name}")
     shown = screen.Screen()

@@ -73,9 +73,11 @@ def select(config: Config, names: Sequence[str]) -> list[Endpoint]:
     """Return the endpoints that are named, by their name or as HOST:PORT, each once; all where none is.
 
     Raises:
-        UsageError: there is no such endpoint, and the name is no address whose protocol is known.
+        UsageError: there is no such endpoint, and the name is no address whose protocol is known; or none at all.
     """
     endpoints = config.endpoints
+    if not names and not endpoints:
+        raise UsageError("no endpoint is configured: name an address, such as imap.gmail.com:993")
     return [endpoints.get(name) or _of_address(name, config) for name in dict.fromkeys(names)] or [*endpoints.values()]
 
 
@@ -83,7 +85,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Say that there is none of this name, and what was probably meant."""
     known = tuple(known)
     near = nearest(name, known)
-    hint = f"did you mean {show(near)}?" if near else f"there are: {', '.join(known)}"
+    hint = f"did you mean {show(near)}?" if near else f"there are: {', '.join(known) or 'none'}"
     return f"there is no {kind} {show(name)}; {hint}"
 
 

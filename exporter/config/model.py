@@ -4,7 +4,7 @@ A model says what is representable; what an operator may write (ranges, traps, w
 reading, where a mistake still has a line and a column.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -224,6 +224,13 @@ class Config(Model):
     probe: ProbeSettings = ProbeSettings()
     source: str
     digest: str
+
+    @property
+    def login_endpoints(self) -> Iterator[Endpoint]:
+        """Return every endpoint at which an account logs in, those of modules too."""
+        yield from (endpoint for endpoint in self.endpoints.values() if endpoint.account)
+        for module in self.modules.values():
+            yield from module.endpoints
 
 
 def default_port(protocol: Protocol, security: Security) -> int:

@@ -27,6 +27,7 @@ from exporter.probing.dialogue import (
     ResponseTooLarge,
     StartTLSUnavailable,
 )
+from exporter.probing.public import NotPublic
 from exporter.probing.resolve import AddressFamilyUnavailable, NoAddress
 from exporter.probing.tls import AuthoritiesUnreadable
 
@@ -74,6 +75,7 @@ def describe(error: BaseException) -> str:
 
 _OF_EXCEPTION: tuple[tuple[type[BaseException], Reason], ...] = (
     (NoAddress, Reason.DNS_NO_ADDRESS),
+    (NotPublic, Reason.ADDRESS_NOT_PUBLIC),
     (AddressFamilyUnavailable, Reason.ADDRESS_FAMILY_UNAVAILABLE),
     (ConnectionClosed, Reason.CLOSED),
     (AuthoritiesUnreadable, Reason.CERTIFICATE_UNTRUSTED),

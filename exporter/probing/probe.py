@@ -38,7 +38,7 @@ from exporter.probing.dialogue import (
     Send,
 )
 from exporter.probing.redact import redact, secrets_of
-from exporter.probing.resolve import Address, Resolver, routed
+from exporter.probing.resolve import Address, Resolves, routed
 from exporter.probing.sasl import Credential
 
 PROTOCOLS: Mapping[ProtocolName, Protocol] = {
@@ -68,7 +68,7 @@ _LOOK_AGAIN = CERTIFICATE_REASONS | {Reason.TLS_FAILED}
 log = structlog.get_logger("probe")
 
 
-async def probe(target: Target, resolver: Resolver, login: Login = None) -> Outcome:
+async def probe(target: Target, resolver: Resolves, login: Login = None) -> Outcome:
     """Look at `target` once, and log in where `login` is given.
 
     Never raises but for its own cancellation. It ends within the endpoint's timeout and `CLOSING` seconds, and leaves
@@ -118,7 +118,7 @@ class _Clock:
 class _Run:
     """The state of one probe. Without `verify` it only collects what the server presents, and then ends."""
 
-    def __init__(self, target: Target, resolver: Resolver, login: Login = None, *, verify: bool = True) -> None:
+    def __init__(self, target: Target, resolver: Resolves, login: Login = None, *, verify: bool = True) -> None:
         self._target = target
         self._endpoint = target.endpoint
         self._protocol = PROTOCOLS[target.endpoint.protocol]

@@ -13,6 +13,7 @@ import ipaddress
 import socket
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 import aiodns
 
@@ -42,6 +43,13 @@ class NoAddress(Exception):
 
 class AddressFamilyUnavailable(Exception):
     """This host has no route of the wanted family."""
+
+
+class Resolves(Protocol):
+    """What a probe asks for addresses."""
+
+    async def resolve(self, host: str, family: IpFamily) -> list[Address]:
+        """As `Resolver.resolve`."""
 
 
 class Resolver:

@@ -28,16 +28,20 @@ class Scrape:
 
     async def metrics(self, request: Request) -> Response:
         """Answer in the format and the encoding that the scraper asks for."""
-        body, content_type = self.exposition.render(request.headers.get("accept", ""))
-        headers = {"Vary": "Accept, Accept-Encoding"}
-        if accepts_gzip(request.headers.get("accept-encoding", "")):
-            headers["Content-Encoding"] = "gzip"
-            if len(body) < SMALL:
-                body = gzip.compress(body, compresslevel=1)
-            else:
-                body = await asyncio.to_thread(gzip.compress, body, compresslevel=1)
-        # In headers, not as media_type: the negotiated type is complete, its charset included.
-        return Response(body, headers=headers | {"Content-Type": content_type})
+        return await negotiated(request, *self.exposition.render(request.headers.get("accept", "")))
+
+
+async def negotiated(request: Request, body: bytes, content_type: str) -> Response:
+    """Answer with an exposition in the encoding that the scraper asks for."""
+    headers = {"Vary": "Accept, Accept-Encoding"}
+    if accepts_gzip(request.headers.get("accept-encoding", "")):
+        headers["Content-Encoding"] = "gzip"
+        if len(body) < SMALL:
+            body = gzip.compress(body, compresslevel=1)
+        else:
+            body = await asyncio.to_thread(gzip.compress, body, compresslevel=1)
+    # In headers, not as media_type: the negotiated type is complete, its charset included.
+    return Response(body, headers=headers | {"Content-Type": content_type})
 
 
 def accepts_gzip(accept_encoding: str) -> bool:

@@ -269,3 +269,30 @@ async def test_nothing_secret_in_a_repr(ways_in: list[Access], secrets: Secrets)
         assert USER in shown
         for secret in [SENTINEL, login.password, *secrets.written]:
             assert secret not in shown
+
+
+async def test_who_does_not_wait_for_a_token_leaves_it_to_the_next(access: Access, secrets: Secrets) -> None:
+    """It is fetched once, however many ask meanwhile."""
+    secrets.tokens.script(HANG)
+    secret = access.secret()
+    assert [await access.credential_within(secret, 0.05) for _ in range(3)] == [None, None, None]
+    secrets.tokens.release()
+    found = await access.credential_within(secret, 5)
+    assert found is not None
+    assert found.is_token
+    assert len(secrets.tokens.requests) == 1
+
+
+async def test_a_token_that_is_refused_is_refused_to_who_waits(access: Access, secrets: Secrets) -> None:
+    """And where nobody waited any more the next one asks again."""
+    secrets.tokens.script(REVOKED)
+    with pytest.raises(CredentialUnavailable):
+        await access.credential_within(access.secret(), 5)
+    assert await access.credential_within(access.secret(), 5) is not None
+
+
+async def test_a_password_is_there_at_once(secrets: Secrets) -> None:
+    """A new one takes the place of the old one, also where the old one was asked for last."""
+    for password in ("old", SENTINEL):
+        access = Access(secrets.password(USER, password), {})
+        assert await access.credential_within(access.secret(), 5) == Credential(USER, password)

@@ -47,6 +47,11 @@ def test_the_endpoints_of_an_account(loaded: Loader) -> None:
     ]
     assert login.endpoint(Address("imap.gmail.com", None)) == login.endpoints[0]
     assert {one.account for one in login.endpoints} == {login.account}
+    both = loaded(
+        WRITTEN + "endpoints: {imap: {protocol: imap, host: h, account: ops}, pop3: {protocol: pop3, host: h}}"
+    )
+    names = [one.name for one in both.login_endpoints]
+    assert names == ["imap", "probe/login/imap.gmail.com:993", "probe/login/[::1]:143"]
     assert {one.tls.min_version for one in login.endpoints} == {"1.3"}
 
 

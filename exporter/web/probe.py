@@ -1,0 +1,223 @@
+"""`/probe`: one probe for one scrape, as blackbox_exporter answers it.
+
+Whoever reaches this port may name a host here, so what they name is judged before anything is done: an account logs in
+to the hosts of its module's `allow_hosts` alone, and what nobody has allowed by name is probed on the module's port and
+at public addresses only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Coroutine
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from exporter import blackbox
+from exporter.check import Look
+from exporter.config import Address, Config, HostPattern, Module, ProbeSettings, Tls
+from exporter.config.address import parse_address
+from exporter.config.mistake import Unacceptable, show
+from exporter.outcome import Target
+from exporter.web.scrape import negotiated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+T = TypeVar("T")
+
+MAX_QUERY = 4096
+"""Octets of a query, at most: ten times what a target, a module and their names can have."""
+
+TIMEOUT_HEADER = "x-prometheus-scrape-timeout-seconds"
+
+OFFSET = 0.5
+"""Seconds by which an answer comes before the scrape's time-out, unless `--timeout-offset` says otherwise."""
+
+_PARAMETERS = ("target", "module", "debug", "hostname")
+
+
+class Looks(Protocol):
+    """`Checker.look`."""
+
+    def __call__(self, target: Target, *, public_only: bool) -> Coroutine[object, object, Look]:
+        """Probe a target, and remember nothing of it."""
+
+
+class Question(NamedTuple):
+    """What is asked: what to probe, and how far it may reach."""
+
+    target: Target
+    public_only: bool
+
+
+class Probe:
+    """The answer to a scrape of `/probe`."""
+
+    def __init__(self, look: Looks, offset: float = OFFSET) -> None:
+        self._look = look
+        self._offset = offset
+        self._modules: Mapping[str, Module] = {}
+        self._settings = ProbeSettings()
+        self._running = 0
+
+    def routes(self) -> list[BaseRoute]:
+        """Return what is answered where."""
+        return [Route("/probe", self.probe, methods=["GET"])]
+
+    def configure(self, config: Config) -> None:
+        """Serve exactly these modules."""
+        self._modules, self._settings = config.modules, config.probe
+
+    async def probe(self, request: Request) -> Response:
+        """Probe the target that is asked for, and answer with its metrics, or with the dialogue."""
+        try:
+            debug, question = self._understand(request)
+            with self._slot():
+                seen = await _unless_gone(request, self._look(question.target, public_only=question.public_only))
+        except ClientDisconnect:
+            return Response(status_code=499)  # nobody reads it
+        except HTTPException as refusal:
+            return PlainTextResponse(f"{refusal.detail}\n", refusal.status_code, refusal.headers)
+        if debug:
+            return PlainTextResponse(blackbox.debug(seen))
+        return await negotiated(request, *blackbox.exposition(seen, request.headers.get("accept", "")))
+
+    def _understand(self, request: Request) -> tuple[bool, Question]:
+        if not self._modules:
+            raise HTTPException(404, "there is no /probe: the configuration has no modules")
+        asked = _parameters(request)
+        module = self._module(asked.get("module", ""))
+        address = _address("target", asked.get("target", ""))
+        public_only = self._judge(module, address)
+        timeout = min(module.timeout, _time_left(request, self._offset))
+        endpoint = module.endpoint(address).model_copy(update={"timeout": timeout})
+        if asked.get("hostname"):
+            endpoint = endpoint.model_copy(update={"tls": _named(module, asked["hostname"])})
+        return asked.get("debug") == "true", Question(Target(endpoint, endpoint.ip_family), public_only)
+
+    def _module(self, name: str) -> Module:
+        if not name and len(self._modules) == 1:
+            return next(iter(self._modules.values()))
+        if not name:
+            raise HTTPException(400, f"module is missing; {self._known()}")
+        if name not in self._modules:
+            raise HTTPException(400, f"there is no module {show(name)}; {self._known()}")
+        return self._modules[name]
+
+    def _known(self) -> str:
+        names = list(self._modules)
+        return f"known: {', '.join(names)}" if len(names) <= 10 else f"there are {len(names)}"
+
+    def _judge(self, module: Module, address: Address) -> bool:
+        """Whether an address is probed only where it is public.
+
+        Raises:
+            HTTPException: it is not probed at all.
+        """
+        if module.account is not None or module.allow_hosts is not None:
+            if not _allowed(module.allow_hosts or (), module, address):
+                raise HTTPException(403, f"{show(str(address))} is not in allow_hosts of the module {module.name}")
+            return False
+        if self._settings.allow is not None:
+            if not _allowed(self._settings.allow, module, address):
+                raise HTTPException(403, f"{show(str(address))} is not in probe.allow")
+            return False
+        if address.port not in {None, module.port}:
+            raise HTTPException(
+                403,
+                f"port {address.port} is not that of the module {module.name}, {module.port}: allow it in probe.allow",
+            )
+        return True
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        if self._running >= self._settings.max_concurrent:
+            raise HTTPException(
+                503, f"{self._running} probes are under way already (probe.max_concurrent)", {"Retry-After": "1"}
+            )
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+
+
+def _parameters(request: Request) -> Mapping[str, str]:
+    """The parameters that are known here, each once; what else there is is for others, as blackbox_exporter has it."""
+    if len(request.scope["query_string"]) > MAX_QUERY:
+        raise HTTPException(414, f"the query is longer than {MAX_QUERY} octets")
+    asked: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name in asked:
+            raise HTTPException(400, f"{name} is there twice")
+        if name in _PARAMETERS:
+            asked[name] = value
+    return asked
+
+
+def _address(parameter: str, text: str) -> Address:
+    if not text:
+        raise HTTPException(400, f"{parameter} is missing: HOST, HOST:PORT or [IPV6]:PORT")
+    try:
+        return parse_address(text)
+    except Unacceptable as mistake:
+        raise HTTPException(400, f"{parameter} {show(text)} {mistake}") from None
+
+
+def _named(module: Module, hostname: str) -> Tls:
+    """How the server is verified where the scrape says its name, as blackbox_exporter takes it."""
+    name = _address("hostname", hostname)
+    if name.port is not None:
+        raise HTTPException(400, f"hostname {show(hostname)} must be a host name without a port")
+    if module.account is not None:
+        raise HTTPException(
+            400, f"hostname is not for the module {module.name}: its account logs in to the target itself"
+        )
+    return module.tls if module.tls.server_name else module.tls.model_copy(update={"server_name": name.host})
+
+
+def _allowed(patterns: Iterable[HostPattern], module: Module, address: Address) -> bool:
+    return any(pattern.matches(address, module.port) for pattern in patterns)
+
+
+def _time_left(request: Request, offset: float) -> float:
+    """Seconds until the answer must be on its way; at least half of what the scraper waits."""
+    text = request.headers.get(TIMEOUT_HEADER)
+    if text is None:
+        return math.inf
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise HTTPException(400, f"X-Prometheus-Scrape-Timeout-Seconds must be seconds above 0, not {show(text)}")
+    return max(seconds - offset, seconds / 2)
+
+
+async def _unless_gone(request: Request, looking: Coroutine[object, object, T]) -> T:
+    """Return what comes of it; where the client hangs up before, nobody wants it, and it is ended.
+
+    Raises:
+        ClientDisconnect: the client has hung up.
+    """
+    work, gone = asyncio.ensure_future(looking), asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise ClientDisconnect
+        return work.result()
+    finally:
+        work.cancel()
+        gone.cancel()
+        await asyncio.gather(work, gone, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
