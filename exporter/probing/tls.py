@@ -35,6 +35,9 @@ def context(tls: Tls) -> ssl.SSLContext:
     Raises:
         AuthoritiesUnreadable: its file was there when the configuration was read, and is no more.
     """
+    if tls.server_name is not None:
+        # It is no part of a context, and the hostname of /probe may be any: each would cost 30 ms.
+        tls = tls.model_copy(update={"server_name": None})
     if tls.ca_file is None:
         return _build(tls, None)
     try:

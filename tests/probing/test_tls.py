@@ -206,3 +206,8 @@ async def test_unreadable_link(scripted: StartScripted, authority: Authority, tm
     facts = await look(scripted, server, tls.context(Tls(ca_file=authority.ca_file)))
     assert facts is not None
     assert facts.not_after == facts.chain_not_after == leaf.not_valid_after_utc.timestamp()
+
+
+def test_a_server_name_makes_no_other_context() -> None:
+    """Whoever may name a thousand of them must not make the event loop build a thousand contexts."""
+    assert len({tls.context(Tls(server_name=f"{number}.example")) for number in range(300)}) == 1
