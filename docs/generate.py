@@ -86,7 +86,7 @@ Every sample has the label `account`.
 ## Of a target of /probe
 
 In the answer to a scrape of [/probe](migrating-from-blackbox.md), and nowhere else. Names and meanings are those of
-blackbox_exporter, which says 0 for an address that is not known; the last five are this exporter's own, and
+blackbox_exporter, which says 0 for an address that is not known; the last four are this exporter's own, and
 `serialnumber` and `probe_tls_cipher_info` are of its newer versions.
 
 {{probe}}

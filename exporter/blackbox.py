@@ -132,7 +132,7 @@ def debug(look: Look) -> str:
     times = "".join(f"{seconds:9.6f} s  {phase}\n" for phase, seconds in outcome.phases.items())
     return (
         f"{endpoint.protocol} at {endpoint.host} port {endpoint.port}, security {endpoint.security}, "
-        f"deadline {endpoint.timeout:g} s\n\n"
+        f"deadline {endpoint.timeout:.3g} s\n\n"
         f"What was said, in seconds since the probe began:\n{said}\n"
         f"How long it took:\n{times}\n"
         f"What came of it:\n{_verdict(look)}\n"

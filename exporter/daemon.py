@@ -77,7 +77,7 @@ class Daemon:
         self._schedule = Schedule(self._check, self._metrics)
         self._exposition = Exposition(self._store, self._metrics, lambda: self._checker.accesses)
         health = Health(self._schedule.stalled, self._schedule.silence)
-        self._probe = Probe(self._checker.look, options.timeout_offset)
+        self._probe = Probe(self._checker.look, self._metrics, options.timeout_offset)
         parts = Scrape(self._exposition), Lifecycle(self._store, health), Pages(), self._probe
         self._server = Server(application(*parts))
         self._apply(config)

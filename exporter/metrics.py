@@ -1,4 +1,4 @@
-"""Outcomes → exposition; owns every metric name.
+"""Outcomes → exposition; owns every metric name that begins with `gmail_`.
 
 The samples of a target are a pure function of its `Series`. They are rendered once per outcome, into one piece of text
 for each family, and a scrape only joins the pieces: with a thousand endpoints, rendering everything anew with
@@ -354,6 +354,14 @@ class ExporterMetrics:
             "Probes that were due and not made: the exporter was stalled, or the probe before was still running.",
             registry=self.registry,
         )
+        self.probe_requests = Counter(
+            "gmail_exporter_probe_requests",
+            "Requests of /probe: answered, refused (a mistake, or not allowed), busy (max_concurrent), abandoned.",
+            ("result",),
+            registry=self.registry,
+        )
+        for result in PROBE_RESULTS:
+            self.probe_requests.labels(result)
         self.schedule_lag = Histogram(
             "gmail_exporter_schedule_lag_seconds",
             "How late probes start.",
@@ -381,4 +389,5 @@ class ExporterMetrics:
         self._reload_successful.set(0)
 
 
+PROBE_RESULTS = ("answered", "refused", "busy", "abandoned")
 _LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)

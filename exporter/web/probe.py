@@ -23,6 +23,7 @@ from exporter.check import Look
 from exporter.config import Address, Config, HostPattern, Module, ProbeSettings, Tls
 from exporter.config.address import parse_address
 from exporter.config.mistake import Unacceptable, show
+from exporter.metrics import ExporterMetrics
 from exporter.outcome import Target
 from exporter.web.scrape import negotiated
 
@@ -59,8 +60,9 @@ class Question(NamedTuple):
 class Probe:
     """The answer to a scrape of `/probe`."""
 
-    def __init__(self, look: Looks, offset: float = OFFSET) -> None:
+    def __init__(self, look: Looks, metrics: ExporterMetrics, offset: float = OFFSET) -> None:
         self._look = look
+        self._metrics = metrics
         self._offset = offset
         self._modules: Mapping[str, Module] = {}
         self._settings = ProbeSettings()
@@ -78,15 +80,21 @@ class Probe:
         """Probe the target that is asked for, and answer with its metrics, or with the dialogue."""
         try:
             debug, question = self._understand(request)
-            with self._slot():
+            with self._slot(), self._metrics.probes_in_flight.track_inprogress():
                 seen = await _unless_gone(request, self._look(question.target, public_only=question.public_only))
         except ClientDisconnect:
+            self._count("abandoned")
             return Response(status_code=499)  # nobody reads it
         except HTTPException as refusal:
+            self._count("busy" if refusal.status_code == 503 else "refused")
             return PlainTextResponse(f"{refusal.detail}\n", refusal.status_code, refusal.headers)
+        self._count("answered")
         if debug:
             return PlainTextResponse(blackbox.debug(seen))
         return await negotiated(request, *blackbox.exposition(seen, request.headers.get("accept", "")))
+
+    def _count(self, result: str) -> None:
+        self._metrics.probe_requests.labels(result).inc()
 
     def _understand(self, request: Request) -> tuple[bool, Question]:
         if not self._modules:

@@ -15,6 +15,7 @@ import pytest
 from exporter.accounts.ledger import Ledger
 from exporter.check import Checker
 from exporter.config import Config, load
+from exporter.metrics import PROBE_RESULTS, ExporterMetrics
 from exporter.probing.resolve import Resolver
 from exporter.store import Store
 from exporter.web.app import application
@@ -41,7 +42,8 @@ class Desk:
         self.store = Store()
         self.resolver = Resolver([names.address])
         self.checker = Checker(self.store, self.resolver, Ledger(), {"SECRET": SENTINEL})
-        self.probe = Probe(self.checker.look)
+        self.metrics = ExporterMetrics()
+        self.probe = Probe(self.checker.look, self.metrics)
         self.transport = httpx.ASGITransport(application(self.probe))
 
     def configure(self, text: str) -> Config:
@@ -60,6 +62,10 @@ class Desk:
         async with httpx.AsyncClient(transport=self.transport, base_url="http://exporter", timeout=20) as client:
             sent = {"accept-encoding": "identity", **(headers or {})}
             return await client.request(method, f"/probe?{query or urlencode(asked)}", headers=sent)
+
+    def counted(self, result: str) -> float | None:
+        """How many requests came to that."""
+        return self.metrics.registry.get_sample_value("gmail_exporter_probe_requests_total", {"result": result})
 
     async def samples(self, **asked: str) -> dict[str, float]:
         """What a scrape brings, the labels as they stand."""
@@ -131,6 +137,7 @@ async def test_bad_input_is_answered_with_one_clear_line(desk: Desk, asked: dict
     answer = await desk.ask(**asked)
     assert (answer.status_code, answer.text) == (400, f"{said}\n")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert [desk.counted(result) for result in PROBE_RESULTS] == [0, 1, 0, 0]
 
 
 async def test_a_parameter_stands_once(desk: Desk) -> None:
@@ -479,11 +486,15 @@ async def test_no_more_are_under_way_than_allowed(desk: Desk, scripted: StartScr
     answer = await desk.ask(target=f"localhost:{server.port}")
     assert (answer.status_code, answer.text) == (503, "2 probes are under way already (probe.max_concurrent)\n")
     assert answer.headers["retry-after"] == "1"
+    assert desk.counted("busy") == 1
+    assert desk.metrics.registry.get_sample_value("gmail_exporter_probes_in_flight") == 2
     for task in running:
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
     answer = await desk.ask(target=f"localhost:{server.port}", headers={SCRAPE: "0.2"})
     assert answer.status_code == 200
+    assert desk.counted("answered") == 1
+    assert desk.metrics.registry.get_sample_value("gmail_exporter_probes_in_flight") == 0
     await desk.resolver.close()
     await before.assert_nothing_left()
 

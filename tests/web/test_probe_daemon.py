@@ -103,6 +103,7 @@ def test_a_client_that_hangs_up_ends_its_probe(site: Site) -> None:
             assert accepted.recv(1) == b""
     site.exporter.wait_for(lambda: site.exporter.open_files() <= files)
     assert "probe_success 1.0" in site.exporter.get("/probe?module=imaps&target=localhost").text
+    assert site.exporter.values("gmail_exporter_probe_requests_total", "result")["abandoned"] == 9
     assert "Traceback" not in site.exporter.log_text()
 
 
