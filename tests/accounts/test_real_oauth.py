@@ -21,7 +21,7 @@ from tests.servers.authority import Authority
 from tests.servers.dovecot import PROBE_PASSWORD, PROBE_USER, Dovecot
 from tests.servers.exporter import Exporter
 from tests.servers.postfix import Postfix
-from tests.servers.tokens import HANG, Alter, Wait
+from tests.servers.tokens import HANG, Alter, Wait, error
 
 # Protocol, security, and the port's name.
 ENDPOINTS = {
@@ -237,3 +237,37 @@ def test_a_daemon_stops_while_it_waits_for_a_token(bench: Bench, tmp_path: Path)
         code, seconds = exporter.stop(signal.SIGTERM)
     assert code == 0
     assert seconds < 5
+
+
+async def test_a_look_does_not_wait_for_a_token_beyond_its_time(bench: Bench) -> None:
+    """It goes without a login, and neither spends one nor lets the account be held for a time that a scraper chose."""
+    account = bench.secrets.refresh(PROBE_USER)
+    hasty = bench.endpoint("imaps", account, timeout=0.4, login_interval=900.0)
+    patient = bench.endpoint("imaps", account, login_interval=900.0)
+    bench.checker.configure(bench.config([patient]))
+    bench.tokens.script(HANG)
+    before = bench.dovecot.login_count()
+    for _ in range(3):
+        seen = await bench.checker.look(Target(hasty, hasty.ip_family))
+        assert seen.outcome.ok
+        assert not seen.outcome.login_reached
+        assert seen.standing is not None
+        assert seen.standing.held_by is None
+    bench.tokens.release()
+    seen = await bench.checker.look(Target(patient, patient.ip_family))
+    assert seen.outcome.login_reached
+    assert seen.outcome.ok
+    assert bench.dovecot.login_count() - before == 1
+    assert len(bench.tokens.requests) == 1
+
+
+async def test_a_look_that_gets_no_token_says_why(bench: Bench) -> None:
+    """A grant that was revoked holds the account, whoever has found it out."""
+    account = bench.secrets.refresh(PROBE_USER)
+    endpoint = bench.endpoint("imaps", account)
+    bench.checker.configure(bench.config([endpoint]))
+    bench.tokens.script(error("invalid_grant", "Token has been expired or revoked."))
+    seen = await bench.checker.look(Target(endpoint, endpoint.ip_family))
+    assert (seen.outcome.phase, seen.outcome.reason) == (Phase.LOGIN, Reason.OAUTH_GRANT_REVOKED)
+    assert seen.standing is not None
+    assert seen.standing.held_by is not None
