@@ -68,17 +68,9 @@ FAMILIES = (
     PHASE_DURATION, FAILURE_INFO, LOGIN_SUCCESS, LOGIN_SUSPENDED,
 )  # fmt: skip
 
-_NOT_AS_EXPECTED = frozenset(
-    {
-        Reason.CLOSED,
-        Reason.PROTOCOL_VIOLATION,
-        Reason.SERVER_BUSY,
-        Reason.SERVER_REFUSED,
-        Reason.STARTTLS_UNAVAILABLE,
-        Reason.TEMPORARY_SYSTEM_ERROR,
-        Reason.SYSTEM_ERROR,
-    }
-)
+_NO_ANSWER = frozenset({Reason.TIMEOUT, Reason.RESET, Reason.RESPONSE_TOO_LARGE, Reason.INTERNAL})
+"""Failures of a dialogue in which no line was there to be compared."""
+
 _DIALOGUE = frozenset({Phase.GREETING, Phase.CAPABILITY, Phase.STARTTLS})
 
 Sample = tuple[Family, tuple[str, ...], float]
@@ -93,7 +85,7 @@ def samples(look: Look) -> Iterator[Sample]:
     yield DNS_LOOKUP_TIME, (), outcome.phases.get(Phase.RESOLVE, 0.0)
     yield IP_PROTOCOL, (), address.version if address else 0
     yield IP_ADDR_HASH, (), _fnv1a(address.packed) if address else 0
-    yield FAILED_DUE_TO_REGEX, (), outcome.phase in _DIALOGUE and outcome.reason in _NOT_AS_EXPECTED
+    yield FAILED_DUE_TO_REGEX, (), outcome.phase in _DIALOGUE and outcome.reason not in _NO_ANSWER
     if observed.tls:
         yield from _of_tls(observed.tls)
     for phase, seconds in outcome.phases.items():

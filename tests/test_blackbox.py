@@ -199,6 +199,23 @@ def test_a_login_that_fails_is_no_outage(look: Look, up: float, login: float | N
     assert ("probe_failure_info" in seen.types) is not look.outcome.ok
 
 
+@pytest.mark.parametrize(
+    ("phase", "reason", "failed"),
+    [
+        (Phase.GREETING, Reason.TOO_MANY_CONNECTIONS, 1),
+        (Phase.STARTTLS, Reason.STARTTLS_UNAVAILABLE, 1),
+        (Phase.CAPABILITY, Reason.PROTOCOL_VIOLATION, 1),
+        (Phase.CAPABILITY, Reason.TIMEOUT, 0),
+        (Phase.GREETING, Reason.RESET, 0),
+        (Phase.CONNECT, Reason.REFUSED, 0),
+        (Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS, 0),
+    ],
+)
+def test_what_did_not_match_was_an_answer(phase: Phase, reason: Reason, failed: float) -> None:
+    """Whatever it said; and a login is no part of it."""
+    assert exposed(Look(failure(phase=phase, reason=reason), None)).value("probe_failed_due_to_regex") == failed
+
+
 def test_hostile_words_stay_in_their_label() -> None:
     """A certificate's subject may say anything."""
     leaf = Certificate('CN="}\\\n# EOF', "CN=b", (), 1.0, 2.0, "f", "0a")
