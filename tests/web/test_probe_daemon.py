@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,7 +19,7 @@ MODULES = """
 accounts: {{ops: {{username: {user}, app_password: {{env: OPS}}}}}}
 modules:
   imaps: {{protocol: imap, port: {port}, tls: {{ca_file: {ca}}}, timeout: 8s}}
-  silent: {{protocol: imap, port: {silent}, security: none, timeout: 8s, ip_family: ipv4}}
+  silent: {{protocol: imap, port: {silent}, security: none, timeout: 1m, ip_family: ipv4}}
   login:
     protocol: imap
     port: {port}
@@ -113,11 +112,9 @@ def test_a_flood_does_not_hold_up_the_daemon(site: Site) -> None:
         for _ in range(3):
             stack.enter_context(site.begin())
             stack.enter_context(site.accept())
-        begun = time.monotonic()
         codes = [site.exporter.get("/probe?module=imaps&target=localhost") for _ in range(50)]
         assert {(answer.status_code, answer.headers["retry-after"]) for answer in codes} == {(503, "1")}
         assert site.exporter.get("/metrics").status_code == 200
-        assert time.monotonic() - begun < 8  # the probes that take the slots are still under way
     site.exporter.wait_for(lambda: site.exporter.get("/probe?module=imaps&target=localhost").status_code == 200)
 
 
