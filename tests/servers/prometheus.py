@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tempfile
 import time
 import urllib.error
@@ -35,12 +36,19 @@ class Sample:
 class Prometheus(Server):
     """One Prometheus that scrapes what `scrape_configs` says, every second unless that says otherwise."""
 
-    def __init__(self, scrape_configs: Sequence[Mapping[str, Any]], *, rule_files: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        scrape_configs: Sequence[Mapping[str, Any]],
+        *,
+        rule_files: Sequence[Path] = (),
+        arguments: Sequence[str] = (),
+    ) -> None:
         self.program = find_program("prometheus", "prometheus")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.directory = Path(tempfile.mkdtemp(prefix="prometheus-"))
         self.log_file = self.directory / "output"
+        self.arguments = list(arguments)
         configuration = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
             "scrape_configs": list(scrape_configs),
@@ -60,6 +68,7 @@ class Prometheus(Server):
             f"--web.listen-address=127.0.0.1:{self.port}",
             # Discovery takes five seconds to hand over the targets; scraping is not to wait five more for them.
             "--scrape.discovery-reload-interval=10ms",
+            *self.arguments,
         ]
         process = Process(argv, output=self.log_file)
         process.wait_until(self._is_ready, log=str)
@@ -71,18 +80,55 @@ class Prometheus(Server):
             self._process.stop()
             self._process = None
 
-    def query(self, promql: str) -> list[Sample]:
-        """Evaluate an instant query now.
+    def backfill(self, exposition: Path) -> None:
+        """Put samples of the past, as OpenMetrics, into the database of a Prometheus that does not run.
+
+        Raises:
+            ServerError: promtool refused them; with its words.
+        """
+        self._create_blocks("openmetrics", str(exposition), f"{self.directory}/data")
+
+    def backfill_rules(self, rules: Path, start: float, end: float) -> None:
+        """Put what recording rules find, from one time to another in Unix seconds, into the database.
+
+        It must run; it sees the new samples after a restart.
+
+        Raises:
+            ServerError: promtool refused the rules; with its words.
+        """
+        span = [f"--start={start:.0f}", f"--end={end:.0f}"]
+        self._create_blocks("rules", *span, f"--url={self.url}", f"--output-dir={self.directory}/data", str(rules))
+
+    def _create_blocks(self, *arguments: str) -> None:
+        argv = [find_program("promtool", "prometheus"), "tsdb", "create-blocks-from", *arguments]
+        made = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise ServerError(f"promtool: {made.stdout}{made.stderr}")
+
+    def query(self, promql: str, *, at: float | None = None) -> list[Sample]:
+        """Evaluate an instant query now, or at a time in Unix seconds.
 
         Raises:
             ServerError: Prometheus refused the expression; with its words.
         """
-        data = self.get("/api/v1/query", query=promql)
+        data = self.get("/api/v1/query", query=promql, **({} if at is None else {"time": repr(at)}))
         if data["resultType"] == "scalar":
             return [Sample({}, float(data["result"][1]), float(data["result"][0]))]
         return [
             Sample(element["metric"], float(element["value"][1]), float(element["value"][0]))
             for element in data["result"]
+        ]
+
+    def query_range(self, promql: str, start: float, end: float, step: float) -> list[list[Sample]]:
+        """Evaluate a query over a range, in Unix seconds and seconds: the samples of each series.
+
+        Raises:
+            ServerError: Prometheus refused the expression; with its words.
+        """
+        data = self.get("/api/v1/query_range", query=promql, start=repr(start), end=repr(end), step=repr(step))
+        return [
+            [Sample(series["metric"], float(value), float(at)) for at, value in series["values"]]
+            for series in data["result"]
         ]
 
     def wait_for(
