@@ -3,13 +3,14 @@
 # make check   lint, types, layers, generated files
 # make bench   measure how true the reported times are; prints, asserts nothing
 # make docs    write the generated parts of docs/ anew
+# make dashboard   write the JSON of the Grafana dashboard anew
 # make lock    resolve the dependencies anew
 
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: install run test check bench docs lock dev clean
+.PHONY: install run test check bench docs dashboard lock dev clean
 
 install: .venv/installed
 dev: .venv/dev
@@ -41,12 +42,16 @@ check: dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python -m grafana.dashboard --check
 
 bench: dev
 	$(BIN)/python bench/timing.py
 
 docs: dev
 	$(BIN)/python docs/generate.py
+
+dashboard: dev
+	$(BIN)/python -m grafana.dashboard
 
 # Universal: one lock for every Python and platform that pyproject.toml admits; no index address is written.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

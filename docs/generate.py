@@ -1,4 +1,4 @@
-"""Writes docs/metrics.md and docs/reasons.md from the code; with --check, fails where they are not current."""
+"""Writes dashboard.md, metrics.md and reasons.md from the code; with --check, fails where they are not current."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from exporter import blackbox
 from exporter.metrics import ACCOUNT_FAMILIES, BASE_LABELS, FAMILIES, ExporterMetrics
 from exporter.outcome import CHECK_OF_PHASE, Blame, Phase, Reason, Retry
 from exporter.words import RETRIES
+from grafana.page import page
 
 DOCS = Path(__file__).parent
 
@@ -124,6 +125,16 @@ secured, no login is attempted at all. `gmail-exporter accounts release NAME` re
 {{reasons}}
 """
 
+DASHBOARD = f"""# The dashboard
+
+{NOTICE}
+
+Grafana's answer to whoever is called at night, from top to bottom: is everything up, whose fault is it if not, how fast
+is it, how available was it, what failed. Every panel says in its description, the “i” in its corner, what it asks, how
+its answer reads, and what to do.
+
+"""
+
 
 def metrics() -> str:
     """docs/metrics.md."""
@@ -173,7 +184,7 @@ def reasons() -> str:
 def main() -> int:
     """Write the files, or with --check name those that are not current."""
     stale = []
-    for name, text in (("metrics.md", metrics()), ("reasons.md", reasons())):
+    for name, text in (("dashboard.md", DASHBOARD + page()), ("metrics.md", metrics()), ("reasons.md", reasons())):
         path = DOCS / name
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             continue

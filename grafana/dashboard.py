@@ -1,0 +1,87 @@
+"""Writes grafana/gmail-exporter.json, the dashboard; with --check, fails where it is not current."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from grafana_foundation_sdk.builders import dashboard as build
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import dashboard as model
+from grafana_foundation_sdk.models.common import TimeZoneBrowser
+
+from grafana.links import dashboard_links
+from grafana.rows import accounts, availability, exporter, failures, now, speed, tls
+from grafana.variables import ANNOTATION_TEXTS, marks, variables
+
+FILE = Path(__file__).parent / "gmail-exporter.json"
+
+UID = "gmail-exporter"
+"""In the dashboard's address, and so in the alerts' `dashboard_url`."""
+
+ROWS = (now, speed, availability, failures, tls, accounts, exporter)
+"""From top to bottom."""
+
+SCHEMA = 42
+"""The schema that this JSON is written in, that of Grafana 12; an older Grafana takes it, too."""
+
+DESCRIPTION = (
+    "Is Gmail reachable over IMAP, POP3 and SMTP, how fast is it, and when it fails: why, and whose fault is it? "
+    "Read from top to bottom."
+)
+
+
+def dashboard() -> model.Dashboard:
+    """Build it. A panel's id is made of its row's number and its own in the row, so that links to it outlive others."""
+    builder = (
+        build.Dashboard("Gmail")
+        .uid(UID)
+        .description(DESCRIPTION)
+        .tags(["gmail", "mail", "prometheus"])
+        .timezone(TimeZoneBrowser)
+        .tooltip(model.DashboardCursorSync.CROSSHAIR)
+        .editable()
+        .time("now-6h", "now")
+        .refresh("1m")
+        .variables(variables())
+        .annotations(marks())
+        .links(dashboard_links())
+    )
+    for number, row in enumerate(ROWS, start=1):
+        builder = builder.with_row(build.Row(row.TITLE).id(100 * number))
+        for index, panel in enumerate(row.panels(), start=1):
+            builder = builder.with_panel(panel.id(100 * number + index))
+    built = builder.build()
+    built.schema_version = SCHEMA
+    return built
+
+
+def as_dict() -> dict[str, Any]:
+    """The dashboard as Grafana reads it."""
+    board: dict[str, Any] = json.loads(json.dumps(dashboard(), cls=JSONEncoder))
+    del board["style"]  # long gone from Grafana, which themes all pages alike; the SDK's model always has it
+    for annotation in board["annotations"]["list"]:
+        annotation.update(ANNOTATION_TEXTS[annotation["name"]])
+    return board
+
+
+def text() -> str:
+    """The file's content: indented and in a fixed order, so that a change of the dashboard is a readable one here."""
+    return json.dumps(as_dict(), indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> int:
+    """Write the file, or with --check say whether it is current."""
+    current = FILE.is_file() and FILE.read_text(encoding="utf-8") == text()
+    if "--check" in sys.argv:
+        if not current:
+            sys.stderr.write(f"not current: grafana/{FILE.name}; run `make dashboard`\n")
+        return not current
+    FILE.write_text(text(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,104 @@
+"""How the dashboard looks: colours, words for values, thresholds. One meaning has one colour, and a word beside it.
+
+The colours of parties and phases are of a palette that people with any kind of colour blindness tell apart (Okabe and
+Ito); those of states are Grafana's own, which follow its theme.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from grafana_foundation_sdk.models import dashboard as model
+
+from exporter.outcome import Blame, Phase
+
+GOOD, DOUBTFUL, BAD, UNKNOWN = "green", "orange", "red", "#808080"
+
+BLAMES: Mapping[str, tuple[str, str]] = {
+    Blame.GOOGLE: ("Google (the mail server)", "#CC79A7"),
+    Blame.NETWORK: ("The network", "#0072B2"),
+    Blame.ACCOUNT: ("The account", "#E69F00"),
+    Blame.TOKEN: ("The OAuth grant", "#F0E442"),
+    Blame.CLIENT: ("This exporter", "#56B4E9"),
+}
+"""Whose fault: the words, and the colour."""
+
+NOBODY = ("Nobody", "#009E73")
+
+PHASES: Mapping[str, str] = {
+    Phase.RESOLVE: "#56B4E9",
+    Phase.CONNECT: "#0072B2",
+    Phase.TLS: "#7B61A8",
+    Phase.GREETING: "#D55E00",
+    Phase.CAPABILITY: "#E69F00",
+    Phase.STARTTLS: "#F0E442",
+    Phase.LOGIN: "#CC79A7",
+    Phase.FOLDERS: "#009E73",
+    Phase.LOGOUT: "#808080",
+}
+"""The phases of a probe in the order of a session; network in blues, server in warm colours."""
+
+SERVER_COLOUR = BLAMES[Blame.GOOGLE][1]
+RTT_COLOUR = "#E15759"
+
+Steps = tuple[tuple[float | None, str], ...]
+"""Thresholds: from this value on, this colour; the first has no value."""
+
+ANY_IS_BAD: Steps = ((None, GOOD), (1, BAD))
+ANY_IS_DOUBTFUL: Steps = ((None, GOOD), (1, DOUBTFUL))
+SECONDS: Steps = ((None, GOOD), (1, DOUBTFUL), (5, BAD))
+"""Of a probe, whose deadline is 10 s by default. A mail client feels a second."""
+AVAILABILITY: Steps = ((None, BAD), (0.995, DOUBTFUL), (0.999, GOOD))
+BUDGET: Steps = ((None, BAD), (0, DOUBTFUL), (0.25, GOOD))
+BURN: Steps = ((None, GOOD), (1, DOUBTFUL), (14.4, BAD))
+"""At 14.4 a budget of 30 days is gone in 50 hours, 2 % of it in an hour."""
+EXPIRY: Steps = ((None, BAD), (7 * 86400, DOUBTFUL), (21 * 86400, GOOD))
+"""Google's certificates live 12 weeks and are replaced weeks before their end: below 3 weeks, a rotation was missed."""
+TOKEN_EXPIRY: Steps = ((None, DOUBTFUL), (0, GOOD))
+STALENESS: Steps = ((None, GOOD), (120, DOUBTFUL), (600, BAD))
+LAG: Steps = ((None, GOOD), (0.1, DOUBTFUL), (1, BAD))
+FULLNESS: Steps = ((None, GOOD), (0.8, DOUBTFUL), (0.95, BAD))
+NEUTRAL: Steps = ((None, "text"),)
+"""A number that is neither good nor bad."""
+
+Words = Mapping[float, tuple[str, str]]
+"""Words, and a colour, for values."""
+
+STATE: Words = {
+    0: ("Down", BAD),
+    1: ("Up, login fails", DOUBTFUL),
+    2: ("Up", GOOD),
+    3: ("Not probed yet", UNKNOWN),
+}
+SUCCESS: Words = {0: ("Fails", BAD), 1: ("OK", GOOD)}
+ANSWERS: Words = {0: ("Does not answer", BAD), 1: ("Answers", GOOD)}
+RELOAD: Words = {0: ("Refused: the old one runs", BAD), 1: ("OK", GOOD)}
+VISIBLE: Words = {0: ("Hidden", BAD), 1: ("Visible", GOOD)}
+HELD: Words = {0: ("No", GOOD), 1: ("Held back", DOUBTFUL)}
+NONE_DOWN: Words = {0: ("None is down", GOOD)}
+NONE: Words = {0: ("None", GOOD)}
+ALL_ANSWER: Words = {0: ("All answer", GOOD)}
+NO_FAILURES: Words = {0: ("No failures", GOOD)}
+NEVER: Words = {-1: ("Never", BAD)}
+ALERT: Words = {1: ("Pending", DOUBTFUL), 2: ("Firing", BAD)}
+
+
+def mapping(words: Words) -> list[model.ValueMapping]:
+    """Grafana's form of it."""
+    results = {
+        f"{value:g}": model.ValueMappingResult(text=text, color=colour, index=index)
+        for index, (value, (text, colour)) in enumerate(words.items())
+    }
+    return [model.ValueMap(options=results)] if results else []
+
+
+def text_mapping(words: Mapping[str, tuple[str, str]]) -> list[model.ValueMapping]:
+    """The same for values that are texts."""
+    results = {
+        value: model.ValueMappingResult(text=text, color=colour, index=index)
+        for index, (value, (text, colour)) in enumerate(words.items())
+    }
+    return [model.ValueMap(options=results)]
+
+
+BLAME_WORDS = text_mapping(BLAMES)

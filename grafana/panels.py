@@ -1,0 +1,348 @@
+"""The kinds of panel that the dashboard uses, each with what all panels of that kind have in common.
+
+A panel is told what it asks, how to read it and what to do; that is its description in Grafana, and its entry in
+`docs/dashboard.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from string import ascii_uppercase
+from typing import NamedTuple, TypeAlias, TypeVar
+
+from grafana_foundation_sdk.builders import bargauge, common, heatmap, stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders import dashboard as build
+from grafana_foundation_sdk.builders import prometheus as promql
+from grafana_foundation_sdk.models import common as look_model
+from grafana_foundation_sdk.models import dashboard as model
+from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+from grafana.look import NEUTRAL, Steps, Words, mapping
+
+DATASOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
+
+Builder: TypeAlias = bargauge.Panel | heatmap.Panel | stat.Panel | statetimeline.Panel | table.Panel | timeseries.Panel
+B = TypeVar("B", bargauge.Panel, heatmap.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
+
+
+class About(NamedTuple):
+    """What a panel asks, how its answer reads, and what to do about it."""
+
+    title: str
+    question: str
+    reading: str
+    action: str
+
+    @property
+    def description(self) -> str:
+        """As Grafana shows it, which reads Markdown."""
+        return f"**{self.question}**\n\n{self.reading}\n\n**What to do:** {self.action[0].upper()}{self.action[1:]}"
+
+
+class Query(NamedTuple):
+    """An expression, the name of its series, and the least step of its range."""
+
+    expression: str
+    legend: str = ""
+    step: str | None = None
+
+
+class Size(NamedTuple):
+    """Of a panel: the dashboard is 24 columns wide; a row of the grid is 30 pixels high."""
+
+    width: int
+    height: int
+
+
+def _query(query: Query, index: int) -> promql.Dataquery:
+    built = promql.Dataquery().expr(query.expression).ref_id(ascii_uppercase[index]).datasource(DATASOURCE)
+    if query.legend:
+        built = built.legend_format(query.legend)
+    return built.interval(query.step) if query.step else built
+
+
+def _thresholds(steps: Steps) -> build.ThresholdsConfig:
+    return (
+        build.ThresholdsConfig()
+        .mode(model.ThresholdsMode.ABSOLUTE)
+        .steps([model.Threshold(value=value, color=colour) for value, colour in steps])
+    )
+
+
+def _common(panel: B, about: About, size: Size, unit: str, steps: Steps) -> B:
+    return (
+        panel.title(about.title)
+        .description(about.description)
+        .datasource(DATASOURCE)
+        .span(size.width)
+        .height(size.height)
+        .unit(unit)
+        .thresholds(_thresholds(steps))
+    )
+
+
+def _colour(name: str) -> model.DynamicConfigValue:
+    return model.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": name})
+
+
+def _name(text: str) -> model.DynamicConfigValue:
+    return model.DynamicConfigValue(id_val="displayName", value=text)
+
+
+def _series(panel: B, series: Mapping[str, tuple[str, str]]) -> B:
+    """Give these series their words and their colours."""
+    for name, (text, colour) in series.items():
+        panel = panel.override_by_name(name, [_name(text), _colour(colour)])
+    return panel
+
+
+def _last() -> common.ReduceDataOptions:
+    return common.ReduceDataOptions().calcs(["lastNotNull"]).values(False)
+
+
+def number(
+    about: About,
+    size: Size,
+    *queries: Query,
+    unit: str,
+    steps: Steps = NEUTRAL,
+    words: Words | None = None,
+    series: Mapping[str, tuple[str, str]] | None = None,
+    decimals: int | None = None,
+    no_value: str = "No data: is the exporter scraped?",
+) -> stat.Panel:
+    """A number, or a few, of now. `words` stand for numbers; with several series, `series` names and colours them."""
+    named = series is not None or len(queries) > 1 or any(query.legend for query in queries)
+    panel = (
+        _common(stat.Panel(), about, size, unit, steps)
+        .color_scheme(build.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
+        .mappings(mapping(words or {}))
+        .no_value(no_value)
+        .reduce_options(_last())
+        .graph_mode(look_model.BigValueGraphMode.NONE)
+        .color_mode(look_model.BigValueColorMode.VALUE)
+        .justify_mode(look_model.BigValueJustifyMode.AUTO)
+        .text_mode(look_model.BigValueTextMode.VALUE_AND_NAME if named else look_model.BigValueTextMode.VALUE)
+        .orientation(look_model.VizOrientation.AUTO)
+    )
+    if decimals is not None:
+        panel = panel.decimals(decimals)
+    for index, query in enumerate(queries):
+        panel = panel.with_target(_query(query, index).instant().format(PromQueryFormat.TIME_SERIES))
+    return _series(panel, series or {})
+
+
+def bars(
+    about: About, size: Size, query: Query, *, unit: str, steps: Steps = NEUTRAL, most: float | None = None
+) -> bargauge.Panel:
+    """A bar for each of a few series of now."""
+    panel = (
+        _common(bargauge.Panel(), about, size, unit, steps)
+        .color_scheme(build.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
+        .min(0)
+        .no_value("Nothing to show")
+        .reduce_options(_last())
+        .display_mode(look_model.BarGaugeDisplayMode.BASIC)
+        .orientation(look_model.VizOrientation.HORIZONTAL)
+        .show_unfilled(True)
+        .with_target(_query(query, 0).instant().format(PromQueryFormat.TIME_SERIES))
+    )
+    return panel if most is None else panel.max(most)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """How a graph is drawn."""
+
+    stacked: bool = False
+    bars: bool = False
+    steps: Steps = NEUTRAL
+    """Drawn as dashed lines where they are more than a colour."""
+    series: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Words and colour of a series by its legend."""
+    dashed: tuple[str, ...] = ()
+    """Series, by their words, that are of another kind than the rest."""
+    least: float | None = 0
+    most: float | None = None
+    calcs: tuple[str, ...] = ("lastNotNull", "max")
+
+
+def graph(about: About, size: Size, *queries: Query, unit: str, drawn: Graph | None = None) -> timeseries.Panel:
+    """Series over time, with a table for a legend, and every series in the tooltip, the greatest first."""
+    drawn = drawn or Graph()
+    panel = (
+        _common(timeseries.Panel(), about, size, unit, drawn.steps)
+        .color_scheme(build.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+        .no_value("No data")
+        .legend(
+            common.VizLegendOptions()
+            .display_mode(look_model.LegendDisplayMode.TABLE)
+            .placement(look_model.LegendPlacement.BOTTOM)
+            .show_legend(True)
+            .calcs(list(drawn.calcs))
+        )
+        .tooltip(
+            common.VizTooltipOptions().mode(look_model.TooltipDisplayMode.MULTI).sort(look_model.SortOrder.DESCENDING)
+        )
+        .draw_style(look_model.GraphDrawStyle.BARS if drawn.bars else look_model.GraphDrawStyle.LINE)
+        .line_width(1)
+        .fill_opacity(60 if drawn.stacked else 5)
+        .show_points(look_model.VisibilityMode.NEVER if drawn.bars else look_model.VisibilityMode.AUTO)
+        .stacking(
+            common.StackingConfig()
+            .mode(look_model.StackingMode.NORMAL if drawn.stacked else look_model.StackingMode.NONE)
+            .group("A")
+        )
+        .thresholds_style(
+            common.GraphThresholdsStyleConfig().mode(
+                look_model.GraphTresholdsStyleMode.DASHED
+                if len(drawn.steps) > 1
+                else look_model.GraphTresholdsStyleMode.OFF
+            )
+        )
+    )
+    if drawn.least is not None:
+        panel = panel.min(drawn.least)
+    if drawn.most is not None:
+        panel = panel.max(drawn.most)
+    for index, query in enumerate(queries):
+        panel = panel.with_target(_query(query, index).range().format(PromQueryFormat.TIME_SERIES))
+    panel = _series(panel, drawn.series)
+    for name in drawn.dashed:
+        style = {"fill": "dash", "dash": [6, 4]}
+        panel = panel.override_by_name(
+            name,
+            [
+                model.DynamicConfigValue(id_val="custom.lineStyle", value=style),
+                model.DynamicConfigValue(id_val="custom.lineWidth", value=2),
+                model.DynamicConfigValue(id_val="custom.stacking", value={"mode": "none", "group": "B"}),
+                model.DynamicConfigValue(id_val="custom.fillOpacity", value=0),
+            ],
+        )
+    return panel
+
+
+def heat(about: About, size: Size, query: Query) -> heatmap.Panel:
+    """How many probes took how long, from the buckets of a histogram of seconds."""
+    return (
+        _common(heatmap.Panel(), about, size, "s", NEUTRAL)
+        .no_value("No data")
+        .calculate(False)
+        .color(
+            heatmap.HeatmapColorOptions()
+            .mode(HeatmapColorMode.SCHEME)
+            .scheme("Oranges")
+            .fill("dark-orange")
+            .exponent(0.5)
+            .steps(64)
+        )
+        .y_axis(heatmap.YAxisConfig().unit("s").axis_placement(look_model.AxisPlacement.LEFT))
+        .cell_values(heatmap.CellValues().unit("short").decimals(0))
+        .cell_gap(1)
+        .scale_distribution(common.ScaleDistributionConfig().type(look_model.ScaleDistribution.LINEAR))
+        .show_tooltip()
+        .show_legend()
+        .with_target(_query(query, 0).range().format(PromQueryFormat.HEATMAP))
+    )
+
+
+def timeline(about: About, size: Size, query: Query, words: Words, steps: Steps) -> statetimeline.Panel:
+    """A band for each series, coloured and worded by its state."""
+    return (
+        _common(statetimeline.Panel(), about, size, "none", steps)
+        .color_scheme(build.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
+        .mappings(mapping(words))
+        .no_value("No data")
+        .merge_values(True)
+        .show_value(look_model.VisibilityMode.AUTO)
+        .row_height(0.85)
+        .fill_opacity(80)
+        .legend(
+            common.VizLegendOptions()
+            .display_mode(look_model.LegendDisplayMode.LIST)
+            .placement(look_model.LegendPlacement.BOTTOM)
+            .show_legend(True)
+        )
+        .tooltip(common.VizTooltipOptions().mode(look_model.TooltipDisplayMode.SINGLE))
+        .with_target(_query(query, 0).range().format(PromQueryFormat.TIME_SERIES))
+    )
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: the words at its head, and either the label it shows or the expression it is the value of."""
+
+    head: str
+    label: str = ""
+    expression: str = ""
+    unit: str = "none"
+    steps: Steps = NEUTRAL
+    words: Words | None = None
+    texts: Sequence[model.ValueMapping] = ()
+    links: Sequence[build.DashboardLink] = ()
+    decimals: int | None = None
+    width: int | None = None
+    hidden: bool = False
+    """Asked for its labels alone."""
+
+
+def rows(
+    about: About, size: Size, *columns: Column, sort: str, descending: bool = False, no_value: str = "No data"
+) -> table.Panel:
+    """A table: a row for each set of labels, made of all its expressions; sorted by the column `sort`."""
+    panel = (
+        _common(table.Panel(), about, size, "none", NEUTRAL)
+        .no_value(no_value)
+        .show_header(True)
+        .cell_height(look_model.TableCellHeight.SM)
+        .sort_by([common.TableSortByFieldState().display_name(sort).desc(descending)])
+    )
+    measured = [column for column in columns if column.expression]
+    names = {column.head: column.label for column in columns if column.label}
+    for index, column in enumerate(measured):
+        query = Query(column.expression)
+        panel = panel.with_target(_query(query, index).instant().format(PromQueryFormat.TABLE))
+        names[column.head] = f"Value #{ascii_uppercase[index]}"
+    # Where one query alone returns anything, Grafana does not say whose value it is. The first has all the rows.
+    visible = [column for column in columns if not column.hidden]
+    heads = {names[column.head]: column.head for column in visible} | {"Value": measured[0].head}
+    shown = [name for column in visible for name, head in heads.items() if head == column.head]
+    panel = panel.with_transformation(model.DataTransformerConfig(id_val="merge", options={})).with_transformation(
+        # All that is shown is named, so that a label which somebody's relabelling adds is no column.
+        model.DataTransformerConfig(
+            id_val="filterFieldsByName", options={"include": {"names": shown}, "byVariable": False}
+        )
+    )
+    panel = panel.with_transformation(
+        model.DataTransformerConfig(
+            id_val="organize",
+            options={
+                "excludeByName": {},
+                "indexByName": {name: index for index, name in enumerate(shown)},
+                "renameByName": heads,
+            },
+        )
+    )
+    for column in visible:
+        panel = panel.override_by_name(column.head, _properties(column))
+    return panel
+
+
+def _properties(column: Column) -> list[model.DynamicConfigValue]:
+    found: list[tuple[str, object]] = []
+    if column.expression:
+        found.append(("unit", column.unit))
+        found.append(("thresholds", _thresholds(column.steps).build()))
+    if column.words or column.texts:
+        found.append(("mappings", [*mapping(column.words or {}), *column.texts]))
+    if column.words or column.texts or len(column.steps) > 1:
+        found.append(("custom.cellOptions", {"type": "color-text"}))
+    if column.decimals is not None:
+        found.append(("decimals", column.decimals))
+    if column.width is not None:
+        found.append(("custom.width", column.width))
+    if column.links:
+        found.append(("links", [link.build() for link in column.links]))
+    return [model.DynamicConfigValue(id_val=name, value=value) for name, value in found]

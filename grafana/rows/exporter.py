@@ -1,0 +1,212 @@
+"""Can what this page says be trusted: is the exporter itself well?"""
+
+from __future__ import annotations
+
+from grafana import links, look
+from grafana.panels import About, Builder, Column, Graph, Query, Size, graph, rows
+from grafana.queries import of_exporter, over
+
+TITLE = "The exporter: can these numbers be trusted?"
+
+STEP = "30s"
+
+
+def panels() -> list[Builder]:
+    """From left to right, from top to bottom."""
+    health = [_cpu(), _memory(), _files(), _scrapes()]
+    return [_instances(), _probes(), _missed(), _lag(), *health, _in_flight(), _samples()]
+
+
+def _instances() -> Builder:
+    return rows(
+        About(
+            "Exporters",
+            "Which exporters run, since when, and with which configuration?",
+            "Those that do not answer first. Where the last reload was refused, the configuration before it still "
+            "runs. Instances that should be alike have the same version and the same hash of their configuration.",
+            "silent: see Prometheus' page of targets. Reload refused: the exporter's log names file, line and column.",
+        ),
+        Size(24, 7),
+        Column("State", expression=of_exporter("up"), words=look.ANSWERS, width=140),
+        Column("Instance", "instance", links=[links.status_page()]),
+        Column("Job", "job"),
+        Column("Version", "version", width=90),
+        Column("Python", "python_version", width=90),
+        Column(
+            "Last reload",
+            expression=f"max without () ({of_exporter('gmail_exporter_config_last_reload_successful')})",
+            words=look.RELOAD,
+            width=210,
+        ),
+        Column(
+            "Configured since",
+            expression=f"time() - {of_exporter('gmail_exporter_config_last_reload_success_timestamp_seconds')}",
+            unit="dtdurations",
+            width=150,
+        ),
+        Column(
+            "Hash of the configuration",
+            expression=f"max without () ({of_exporter('gmail_exporter_config_hash')})",
+            unit="hex",
+            width=180,
+        ),
+        Column(
+            "Running since",
+            expression=f"time() - {of_exporter('process_start_time_seconds')}",
+            unit="dtdurations",
+            width=140,
+        ),
+        Column(
+            "Endpoints",
+            expression=f"count by (job, instance) ({of_exporter('gmail_probe_interval_seconds')})",
+            decimals=0,
+            width=90,
+        ),
+        Column("Build", expression=of_exporter("gmail_exporter_build_info"), hidden=True),
+        sort="State",
+        no_value="No exporter is scraped",
+    )
+
+
+def _probes() -> Builder:
+    return graph(
+        About(
+            "Probes made",
+            "How much does the exporter do?",
+            "Probes a second of what is chosen, by result.",
+            "a step that nobody configured is an exporter that went silent or stalled.",
+        ),
+        Size(8, 8),
+        Query(f"sum by (result) ({over('rate', 'gmail_probes_total', '$__rate_interval')})", "{{result}}", STEP),
+        unit="ops",
+        drawn=Graph(
+            stacked=True, series={"success": ("OK", look.NOBODY[1]), "failure": ("Failed", "#D55E00")}, calcs=("mean",)
+        ),
+    )
+
+
+def _missed() -> Builder:
+    return graph(
+        About(
+            "Probes missed",
+            "Does the exporter keep up?",
+            "Probes that were due and not made, because the exporter was stalled or the probe before was still "
+            "running.",
+            "see CPU and the event loop's lag beside this; spread the endpoints over more exporters, or raise "
+            "interval.",
+        ),
+        Size(8, 8),
+        Query(
+            f"increase({of_exporter('gmail_exporter_probes_missed_total')}[$__rate_interval])",
+            "{{instance}}",
+            STEP,
+        ),
+        unit="short",
+        drawn=Graph(bars=True, steps=look.ANY_IS_DOUBTFUL, calcs=("sum",)),
+    )
+
+
+def _lag() -> Builder:
+    lag = "histogram_quantile(0.99, sum by (instance, le) (rate(%s[$__rate_interval])))"
+    return graph(
+        About(
+            "Lag",
+            "Is the exporter itself late, so that servers look slow?",
+            "The 99th centile of how late probes start, and of how late the event loop wakes a timer. The second is an "
+            "upper bound of what this exporter may add to any time it reports.",
+            "above 0.1 s, give it a CPU of its own, or fewer endpoints.",
+        ),
+        Size(8, 8),
+        Query(lag % of_exporter("gmail_exporter_schedule_lag_seconds_bucket"), "Schedule, {{instance}}", STEP),
+        Query(lag % of_exporter("gmail_exporter_event_loop_lag_seconds_bucket"), "Event loop, {{instance}}", STEP),
+        unit="s",
+        drawn=Graph(steps=look.LAG),
+    )
+
+
+def _cpu() -> Builder:
+    return graph(
+        About(
+            "CPU",
+            "How busy is the exporter?",
+            "Seconds of CPU a second. It runs on one core: 1 is all it can use.",
+            "from about 0.7 on, its own queues begin to show in the times; spread the endpoints.",
+        ),
+        Size(6, 8),
+        Query(f"rate({of_exporter('process_cpu_seconds_total')}[$__rate_interval])", "{{instance}}", STEP),
+        unit="percentunit",
+        drawn=Graph(steps=((None, look.GOOD), (0.7, look.DOUBTFUL), (0.9, look.BAD))),
+    )
+
+
+def _memory() -> Builder:
+    return graph(
+        About(
+            "Memory",
+            "Does the exporter leak?",
+            "Resident memory. It grows for the first hundred probes of each endpoint, whose history it keeps, and "
+            "stays.",
+            "if it keeps growing, report it with the version.",
+        ),
+        Size(6, 8),
+        Query(of_exporter("process_resident_memory_bytes"), "{{instance}}", STEP),
+        unit="bytes",
+    )
+
+
+def _files() -> Builder:
+    return graph(
+        About(
+            "Open files",
+            "Can the exporter open more connections?",
+            "Open files as a share of the limit. A probe is one, a client is one.",
+            "near 100 %, raise the limit (LimitNOFILE in systemd).",
+        ),
+        Size(6, 8),
+        Query(f"{of_exporter('process_open_fds')} / {of_exporter('process_max_fds')}", "{{instance}}", STEP),
+        unit="percentunit",
+        drawn=Graph(steps=look.FULLNESS),
+    )
+
+
+def _scrapes() -> Builder:
+    return graph(
+        About(
+            "Scrapes",
+            "Does Prometheus get its answer in time?",
+            "How long Prometheus waits for /metrics. Its time-out is 10 s by default.",
+            "if it grows, so does the number of endpoints, or the host is short of CPU.",
+        ),
+        Size(6, 8),
+        Query(of_exporter("scrape_duration_seconds"), "{{instance}}", STEP),
+        unit="s",
+        drawn=Graph(steps=((None, look.GOOD), (2, look.DOUBTFUL), (8, look.BAD))),
+    )
+
+
+def _in_flight() -> Builder:
+    return graph(
+        About(
+            "Probes in flight",
+            "Do probes take longer than they should, or pile up?",
+            "How many probes run at the moment of a scrape.",
+            "more of them at the same rate: servers answer more slowly, or the exporter does; see its lag.",
+        ),
+        Size(12, 7),
+        Query(of_exporter("gmail_exporter_probes_in_flight"), "{{instance}}", STEP),
+        unit="short",
+    )
+
+
+def _samples() -> Builder:
+    return graph(
+        About(
+            "Samples",
+            "How much does the exporter tell Prometheus?",
+            "Samples that one scrape returns: about sixty for an endpoint.",
+            "a step is a changed configuration, or an exporter that restarted; growth without one should be reported.",
+        ),
+        Size(12, 7),
+        Query(of_exporter("scrape_samples_scraped"), "{{instance}}", STEP),
+        unit="short",
+    )

@@ -1,0 +1,132 @@
+"""Which failures, by reason and by whose fault?"""
+
+from __future__ import annotations
+
+from grafana import links, look
+from grafana.panels import About, Builder, Column, Graph, Query, Size, graph, rows
+from grafana.queries import endpoint, over, selector
+
+TITLE = "Failures: which, and whose fault?"
+
+STEP = "30s"
+
+_FAILING = endpoint("gmail_failure_info")
+_PHASES = {phase: (phase, colour) for phase, colour in look.PHASES.items()}
+
+
+def panels() -> list[Builder]:
+    """From left to right, from top to bottom."""
+    return [_by_blame(), _by_reason(), _by_phase(), _ratio(), _table()]
+
+
+def _by_blame() -> Builder:
+    return graph(
+        About(
+            "Failing endpoints by whose fault",
+            "Whose fault were the failures, and when?",
+            "How many endpoints fail at each time, logins among them, by the party at fault. The colours of parties "
+            "are the same all over this page.",
+            "Google alone: an outage of theirs. The network at one instance: that site. The account or the grant: ask "
+            "their administrator.",
+        ),
+        Size(12, 8),
+        Query(f"count by (blame) ({_FAILING})", "{{blame}}", STEP),
+        unit="none",
+        drawn=Graph(stacked=True, series=look.BLAMES),
+    )
+
+
+def _by_reason() -> Builder:
+    longest = f"topk(10, sum by (reason) (count_over_time({selector('gmail_failure_info')}[$__range] @ end())))"
+    return graph(
+        About(
+            "Failing endpoints by reason",
+            "Why do endpoints fail, and when did that begin?",
+            "How many endpoints fail at each time for each of the ten reasons that held longest in this range.",
+            "the table below links each reason to its remedy.",
+        ),
+        Size(12, 8),
+        Query(f"count by (reason) ({_FAILING}) and on (reason) {longest}", "{{reason}}", STEP),
+        unit="none",
+        drawn=Graph(stacked=True),
+    )
+
+
+def _by_phase() -> Builder:
+    return graph(
+        About(
+            "Failed probes by phase",
+            "In which step do probes end?",
+            "Failed probes counted by the exporter, those between two scrapes among them. The first failure of a kind "
+            "since the exporter started is missing: its counter begins with it, and Prometheus sees no increase. The "
+            "panels beside this do not miss it.",
+            "resolve and connect: the way there. tls: interception or a clock. greeting and capability: the server. "
+            "login and folders: the account.",
+        ),
+        Size(12, 8),
+        Query(
+            f"sum by (phase) ({over('increase', 'gmail_probe_failures_total', '$__rate_interval')})",
+            "{{phase}}",
+            STEP,
+        ),
+        unit="short",
+        drawn=Graph(stacked=True, bars=True, series=_PHASES, calcs=("sum",)),
+    )
+
+
+def _ratio() -> Builder:
+    failed, made = (
+        f"sum by (protocol) ({over('rate', 'gmail_probes_total', '$__rate_interval', *matchers)})"
+        for matchers in (('result="failure"',), ())
+    )
+    return graph(
+        About(
+            "Share of probes that fail",
+            "How much of what is tried fails?",
+            "By protocol, of all probes, those with a failing login among them. Unlike the number of failing endpoints "
+            "it also shows what fails now and then.",
+            "a few per cent all the time: packets are lost, or one address of several is ill. See the slowest "
+            "endpoints.",
+        ),
+        Size(12, 8),
+        Query(f"{failed} / {made}", "{{protocol}}", STEP),
+        unit="percentunit",
+        drawn=Graph(
+            steps=((None, look.GOOD), (0.01, look.DOUBTFUL), (0.1, look.BAD)),
+            series={"imap": ("IMAP", "#0072B2"), "pop3": ("POP3", "#E69F00"), "smtp": ("SMTP", "#009E73")},
+            calcs=("lastNotNull", "mean", "max"),
+        ),
+    )
+
+
+def _table() -> Builder:
+    kind = "phase, reason, blame"
+    return rows(
+        About(
+            "What failed in this range",
+            "What failed, for how long, and for how many?",
+            "A row for each kind of failure. “Failing for” adds up the time of all endpoints: two endpoints for a "
+            "minute are two minutes. Looked at once in each step of the range on this page.",
+            "work from the top: that is what users felt most. The reason links to its remedy.",
+        ),
+        Size(24, 8),
+        Column("Whose fault", "blame", texts=look.BLAME_WORDS, width=210),
+        Column("Reason", "reason", links=[links.remedy()]),
+        Column("In", "phase", width=120),
+        Column(
+            "Failing for",
+            expression=f"sum by ({kind}) (count_over_time({_FAILING}[$__range:$__interval])) * $__interval_ms / 1000",
+            unit="dtdurations",
+            steps=((None, "text"), (60, look.DOUBTFUL), (600, look.BAD)),
+            width=160,
+        ),
+        Column(
+            "Endpoints",
+            expression=f"count by ({kind}) ({over('count_over_time', 'gmail_failure_info', '$__range')})",
+            decimals=0,
+            width=110,
+        ),
+        sort="Failing for",
+        descending=True,
+        no_value="Nothing failed",
+    )

@@ -1,0 +1,238 @@
+"""Is everything up now, and if not, whose fault is it?"""
+
+from __future__ import annotations
+
+from grafana import links, look
+from grafana.panels import About, Builder, Column, Query, Size, number, rows
+from grafana.queries import (
+    IDENTITY,
+    INFO,
+    STATE,
+    alerts,
+    chosen,
+    endpoint,
+    of_exporter,
+    selector,
+    with_account,
+)
+
+TITLE = "Now: is everything up, and if not, whose fault is it?"
+
+_UP = endpoint("gmail_up")
+_FAILING = endpoint("gmail_failure_info")
+_LOGIN = 'check=~"login|folders"'
+_STALLED = chosen(
+    # As old as the sample was when it was scraped: a slow scrape is no stalled probe.
+    f"(timestamp({selector('gmail_probe_last_run_timestamp_seconds')})"
+    f" - {selector('gmail_probe_last_run_timestamp_seconds')})"
+    f" > bool 3 * {selector('gmail_probe_interval_seconds')}"
+)
+_SINCE = (
+    f"({selector('gmail_failure_info')} * on ({IDENTITY}) group_left ()"
+    f" (time() - {selector('gmail_probe_last_success_timestamp_seconds')}))"
+)
+
+
+def panels() -> list[Builder]:
+    """From left to right, from top to bottom."""
+    return [*_numbers(), _failing(), _endpoints(), _alerts()]
+
+
+def _numbers() -> list[Builder]:
+    return [
+        number(
+            About(
+                "Down",
+                "How many endpoints do not work right now?",
+                "Endpoints that could not be reached, secured or greeted by their last probe, seen from every exporter "
+                "chosen; with `ip_family: both`, each family counts. A refused login is not an outage.",
+                "read whose fault it is beside this, and the reason in the table below; follow its link to the remedy.",
+            ),
+            Size(4, 4),
+            Query(f"sum(1 - {_UP})"),
+            unit="none",
+            steps=look.ANY_IS_BAD,
+            words=look.NONE_DOWN,
+            decimals=0,
+        ),
+        number(
+            About(
+                "Whose fault",
+                "Whose fault is what fails right now?",
+                "Failures of now by the party at fault, logins among them. Google: the mail server answered, and "
+                "badly. The network: the server was not reached, which may be your own network. The account, the "
+                "OAuth grant, this exporter: the mail server is well.",
+                "Google: see its status dashboard, tell users, wait. The network: compare instances in the table "
+                "below; if one alone fails, it is that site's. The others: the remedy of the reason.",
+            ),
+            Size(6, 4),
+            Query(
+                f"count by (blame) ({_FAILING})"
+                f' or label_replace(0 * count({_UP}) unless on () {_FAILING}, "blame", "nobody", "", "")',
+                "{{blame}}",
+            ),
+            unit="none",
+            words=look.NO_FAILURES,
+            series={**look.BLAMES, "nobody": look.NOBODY},
+            decimals=0,
+        ),
+        number(
+            About(
+                "Up",
+                "How many endpoints work, of how many that are probed?",
+                "An endpoint counts once for each exporter that probes it, and for each address family of "
+                "`ip_family: both`.",
+                "if fewer are probed than you expect, look at the exporter's configuration and at the variables above.",
+            ),
+            Size(4, 4),
+            Query(f"sum({_UP})", "Up"),
+            Query(f"count({INFO})", "Configured"),
+            unit="none",
+            series={"Up": ("Up", look.GOOD), "Configured": ("Configured", "text")},
+            decimals=0,
+        ),
+        number(
+            About(
+                "Logins failing",
+                "How many endpoints refuse the login, or hide a folder?",
+                "Endpoints whose last login, or the look at the folders after it, failed. Logins are rare on purpose "
+                "(every 15 minutes by default): this is as old as the last one.",
+                "see the row on accounts below. Users with the same setting see the same; the servers are well.",
+            ),
+            Size(3, 4),
+            Query(f"sum(1 - min without (check) ({endpoint('gmail_check_success', _LOGIN)}))"),
+            unit="none",
+            steps=look.ANY_IS_DOUBTFUL,
+            words=look.NONE,
+            decimals=0,
+            no_value="No logins",
+        ),
+        number(
+            About(
+                "Probes stalled",
+                "Are the numbers on this page fresh?",
+                "Endpoints that were not probed for three intervals. What they say is old, and an old “up” is no “up”.",
+                "read /-/healthy and the log of the exporter; then the row on the exporter at the bottom.",
+            ),
+            Size(3, 4),
+            Query(f"sum({_STALLED})"),
+            unit="none",
+            steps=look.ANY_IS_BAD,
+            words=look.NONE,
+            decimals=0,
+        ),
+        number(
+            About(
+                "Exporters silent",
+                "Does every exporter answer Prometheus?",
+                "Exporters chosen that Prometheus could not scrape. Whatever they probe is unknown: it is missing from "
+                "all panels of now, and says nothing of Gmail.",
+                "start the exporter, or open the way to it; Prometheus' page of targets tells the error.",
+            ),
+            Size(4, 4),
+            Query(f"sum(1 - {of_exporter('up')})"),
+            unit="none",
+            steps=look.ANY_IS_BAD,
+            words=look.ALL_ANSWER,
+            decimals=0,
+        ),
+    ]
+
+
+def _failing() -> Builder:
+    return rows(
+        About(
+            "What fails now",
+            "What fails, where, in which step, why, and whose fault is it?",
+            "A row for each endpoint that fails and each exporter that sees it. “Last good probe” is how long ago one "
+            "succeeded; where only the login fails, the probes between two logins succeed.",
+            "follow the link of the reason to its remedy, and that of the endpoint to the server's own words. One "
+            "endpoint from many instances: it is down. Many endpoints from one instance: that site is cut off.",
+        ),
+        Size(24, 8),
+        Column("Whose fault", "blame", texts=look.BLAME_WORDS, width=190),
+        Column("Reason", "reason", links=[links.remedy()], width=230),
+        Column("In", "phase", width=100),
+        Column("Endpoint", "endpoint", links=[links.endpoint_page()]),
+        Column("Account", "account"),
+        Column("Host", "host"),
+        Column("Port", "port", width=70),
+        Column("IP", "ip_family", width=70),
+        Column("Seen by", "instance", links=[links.status_page()]),
+        Column(
+            "Last good probe",
+            expression=f"{with_account(_SINCE)} or -1 * {with_account(selector('gmail_failure_info'))}",
+            unit="dtdurations",
+            steps=look.STALENESS,
+            words=look.NEVER,
+            width=150,
+        ),
+        sort="Last good probe",
+        descending=True,
+        no_value="Nothing fails",
+    )
+
+
+def _endpoints() -> Builder:
+    return rows(
+        About(
+            "Every endpoint",
+            "In what state is each endpoint, and how fast is it?",
+            "Failing ones first. “Probe” is the whole of the last one; “round trip” is the kernel's measure of the "
+            "network alone. “Probed” is how long ago: red is ten minutes, too long but where the interval is longer.",
+            "follow the link of an endpoint to its history, its certificate and its last dialogue.",
+        ),
+        Size(15, 10),
+        Column("State", expression=with_account(STATE), words=look.STATE, width=130),
+        Column("Endpoint", "endpoint", links=[links.endpoint_page()]),
+        Column("Account", "account"),
+        Column("Protocol", "protocol", width=80),
+        Column("IP", "ip_family", width=60),
+        Column("Seen by", "instance", links=[links.status_page()]),
+        Column(
+            "Probe",
+            expression=with_account(f"sum without (phase) ({selector('gmail_phase_duration_seconds')})"),
+            unit="s",
+            steps=look.SECONDS,
+            width=90,
+        ),
+        Column(
+            "Round trip",
+            expression=with_account(f"max without () ({selector('gmail_tcp_rtt_seconds')})"),
+            unit="s",
+            width=90,
+        ),
+        Column(
+            "Probed",
+            expression=with_account(f"time() - {selector('gmail_probe_last_run_timestamp_seconds')}"),
+            unit="dtdurations",
+            steps=look.STALENESS,
+            width=100,
+        ),
+        sort="State",
+    )
+
+
+def _alerts() -> Builder:
+    labels = "alertname, severity, endpoint, instance"
+    firing = f"2 * max by ({labels}) ({alerts('firing')})"
+    pending = f"max by ({labels}) ({alerts('pending')})"
+    return rows(
+        About(
+            "Alerts",
+            "Which alerts fire, or are about to?",
+            "Prometheus' own view, before Alertmanager groups, silences or inhibits. An alert without endpoint or "
+            "instance is about several at once.",
+            "follow the link of the alert to its runbook. Start with the most general one: the others may be its "
+            "consequence.",
+        ),
+        Size(9, 10),
+        Column("Alert", "alertname", links=[links.runbook()]),
+        Column("State", expression=f"{firing} or {pending}", words=look.ALERT, width=80),
+        Column("Severity", "severity", width=80),
+        Column("Endpoint", "endpoint"),
+        Column("Instance", "instance"),
+        sort="State",
+        descending=True,
+        no_value="No alert is firing or pending",
+    )

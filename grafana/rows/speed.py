@@ -1,0 +1,169 @@
+"""How fast, phase by phase, and network apart from server?"""
+
+from __future__ import annotations
+
+from exporter.outcome import Phase
+from grafana import look
+from grafana.panels import About, Builder, Graph, Query, Size, graph, heat
+from grafana.queries import IDENTITY, INFO, chosen, endpoint, over, selector
+
+TITLE = "Speed: how fast, and is it the network or the server?"
+
+STEP = "30s"
+"""An endpoint is probed every 30 s by default: a shorter window of a rate would miss probes."""
+
+_BUCKETS = over("increase", "gmail_probe_duration_seconds_bucket", "$__rate_interval")
+_PROBED = f"count({endpoint('gmail_up')})"
+_DIALOGUE = 'phase=~"greeting|capability|starttls|login|folders"'
+_PHASE = selector("gmail_phase_duration_seconds", _DIALOGUE)
+_BEYOND_RTT = chosen(
+    # A greeting that comes with the end of the handshake takes less than a round trip.
+    f"clamp_min({_PHASE} - on ({IDENTITY}) group_left () {selector('gmail_tcp_rtt_seconds')}, 0)"
+)
+_WITH_RTT = chosen(f"({_PHASE} and on ({IDENTITY}) {selector('gmail_tcp_rtt_seconds')})")
+_PHASES = {phase: (phase, colour) for phase, colour in look.PHASES.items()}
+
+
+def _mean(expression: str) -> str:
+    return f"{expression} / on () group_left () {_PROBED}"
+
+
+def panels() -> list[Builder]:
+    """From left to right, from top to bottom."""
+    return [_quantiles(), _heatmap(), _phases(), _network_or_server(), _slow_phases(), _slowest()]
+
+
+def _quantiles() -> Builder:
+    return graph(
+        About(
+            "Duration of a probe",
+            "How long does a session take, from the name's resolution to the goodbye?",
+            "Of successful probes, all that are chosen: half are faster than the median, one in a hundred is slower "
+            "than the 99th centile. Buckets make these estimates. A probe that fails is not slow, it is below, among "
+            "the failures.",
+            "if all rise, see which phase does; if the 99th alone rises, see the slowest endpoints.",
+        ),
+        Size(12, 8),
+        *(
+            Query(f"histogram_quantile({quantile}, sum by (le) ({_BUCKETS}))", name, STEP)
+            for quantile, name in ((0.5, "Median"), (0.95, "95th centile"), (0.99, "99th centile"))
+        ),
+        unit="s",
+        drawn=Graph(
+            steps=look.SECONDS,
+            series={
+                "Median": ("Median", "#009E73"),
+                "95th centile": ("95th centile", "#E69F00"),
+                "99th centile": ("99th centile", "#D55E00"),
+            },
+            calcs=("lastNotNull", "mean", "max"),
+        ),
+    )
+
+
+def _heatmap() -> Builder:
+    return heat(
+        About(
+            "How many probes took how long",
+            "Did everything get slower, or did a part?",
+            "Darker is more probes. One band that moves: everything changed. A second band above the first: some "
+            "endpoints, or one address of a host, are slow while the rest is well.",
+            "choose endpoints above until one band is left.",
+        ),
+        Size(12, 8),
+        Query(f"sum by (le) ({_BUCKETS})", "{{le}}", STEP),
+    )
+
+
+def _phases() -> Builder:
+    return graph(
+        About(
+            "Where the time goes",
+            "Which phase makes up the duration?",
+            "What each phase adds to the mean probe, stacked in the order of a session; the top is the mean duration. "
+            "Of the last probe of each endpoint. Logins appear when one was made.",
+            "resolve: the resolver. connect: the network. tls: both. From greeting on: the server, and a round trip "
+            "each.",
+        ),
+        Size(12, 9),
+        Query(_mean(f"sum by (phase) ({endpoint('gmail_phase_duration_seconds')})"), "{{phase}}", STEP),
+        unit="s",
+        drawn=Graph(stacked=True, series=_PHASES, calcs=("lastNotNull", "mean", "max")),
+    )
+
+
+def _network_or_server() -> Builder:
+    phase = "gmail_phase_duration_seconds"
+    matchers = (f'phase="{name}"' for name in (Phase.RESOLVE, Phase.CONNECT, Phase.TLS))
+    resolve, connect, tls = (f"sum({endpoint(phase, matcher)})" for matcher in matchers)
+    return graph(
+        About(
+            "Network or server",
+            "Is it the network that is slow, or the server?",
+            "The mean probe without its goodbye, split by who takes the time. Network: the handshake of TCP, and in "
+            "each step of the dialogue one round trip, as the kernel measures it. Server: what is left of those steps. "
+            "TLS is a round trip or two and the server's cryptography.",
+            "if the network grows, compare instances and ask the provider; if the server does, see Google's status.",
+        ),
+        Size(12, 9),
+        Query(_mean(resolve), "Name resolution", STEP),
+        Query(_mean(f"({connect} + sum({_WITH_RTT}) - sum({_BEYOND_RTT}))"), "Network", STEP),
+        Query(_mean(tls), "TLS", STEP),
+        Query(_mean(f"sum({_BEYOND_RTT})"), "Server", STEP),
+        unit="s",
+        drawn=Graph(
+            stacked=True,
+            series={
+                "Name resolution": ("Name resolution", look.PHASES[Phase.RESOLVE]),
+                "Network": ("Network", look.PHASES[Phase.CONNECT]),
+                "TLS": ("TLS", look.PHASES[Phase.TLS]),
+                "Server": ("Server", look.SERVER_COLOUR),
+            },
+            calcs=("lastNotNull", "mean", "max"),
+        ),
+    )
+
+
+def _slow_phases() -> Builder:
+    return graph(
+        About(
+            "Phases of the slow endpoints, and the round trip",
+            "What is slow for those that are slow?",
+            "The 95th centile across endpoints of each phase of the last probe, and, dashed, of the round trip. A "
+            "phase of the dialogue cannot be faster than the dashed line; what is above it is the server.",
+            "name the phase that rises when you ask for help: it says who is to be asked.",
+        ),
+        Size(12, 9),
+        Query(f"quantile by (phase) (0.95, {endpoint('gmail_phase_duration_seconds')})", "{{phase}}", STEP),
+        Query(f"quantile(0.95, {endpoint('gmail_tcp_rtt_seconds')})", "Round trip", STEP),
+        unit="s",
+        drawn=Graph(
+            steps=look.SECONDS,
+            series={**_PHASES, "Round trip": ("Round trip", look.RTT_COLOUR)},
+            dashed=("Round trip",),
+        ),
+    )
+
+
+def _slowest() -> Builder:
+    mean = " / ".join(
+        f"increase({selector(f'gmail_probe_duration_seconds_{part}')}[$__range] @ end())" for part in ("sum", "count")
+    )
+    return graph(
+        About(
+            "The ten slowest endpoints",
+            "Which endpoints are slow?",
+            "The last probe of the ten endpoints with the greatest mean over the whole range on the page, so that they "
+            "stay the same ten from left to right.",
+            "a single one: open its page on the exporter. All of one host or instance: it is that host or site.",
+        ),
+        Size(12, 9),
+        Query(
+            f"sum without (phase) ({selector('gmail_phase_duration_seconds')}) and on ({IDENTITY})"
+            f" topk(10, ({mean} > 0) and on ({IDENTITY}) {INFO} @ end())",
+            "{{endpoint}} {{ip_family}}, by {{instance}}",
+            STEP,
+        ),
+        unit="s",
+        drawn=Graph(steps=look.SECONDS, calcs=("lastNotNull", "mean", "max")),
+    )

@@ -1,0 +1,122 @@
+"""The dashboard's variables and annotations."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders import dashboard as build
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models import dashboard as model
+
+from grafana.links import DOCS
+from grafana.panels import DATASOURCE
+from grafana.queries import ENDPOINT, EXPORTER, alerts, of_exporter
+
+_ALL = model.VariableOption(text="All", value="$__all", selected=True)
+_BUILD = "gmail_exporter_build_info"
+
+
+def variables() -> list[Builder[model.VariableModel]]:
+    """In the order of the page; each narrows down what those after it offer."""
+    info = "gmail_endpoint_info"
+    return [
+        build.DatasourceVariable("datasource")
+        .label("Prometheus")
+        .description("The Prometheus that scrapes the exporters.")
+        .type("prometheus"),
+        # `.*` here would be the targets of every job, where a query asks for `up`.
+        _choice("job", "Job", "The scrape job of the exporters.", f"label_values({_BUILD}, job)"),
+        _choice(
+            "instance",
+            "Exporter",
+            "Where it is seen from: each exporter is a vantage point of its own.",
+            f'label_values({_BUILD}{{job=~"$job"}}, instance)',
+            every=".*",
+        ),
+        _choice(
+            "account",
+            "Account",
+            "Endpoints that log in with this account. All shows those without one, too.",
+            f"label_values({info}{{{EXPORTER}}}, account)",
+            every=".*",
+        ),
+        _choice(
+            "protocol",
+            "Protocol",
+            "IMAP and POP3 read mail, SMTP sends it.",
+            f'label_values({info}{{{EXPORTER},account=~"$account"}}, protocol)',
+            every=".*",
+        ),
+        _choice(
+            "endpoint",
+            "Endpoint",
+            "As named in the exporter's configuration.",
+            f'label_values({info}{{{ENDPOINT.rpartition(",")[0]},account=~"$account"}}, endpoint)',
+            every=".*",
+        ),
+        # For the link to a status page at the top, which can lead to one exporter only: the first of those chosen.
+        build.QueryVariable("exporter")
+        .hide(model.VariableHide.HIDE_VARIABLE)
+        .description("The exporter whose status page is linked at the top.")
+        .datasource(DATASOURCE)
+        .query(_query("exporter", f"label_values({of_exporter(_BUILD)}, instance)"))
+        .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(model.VariableSort.ALPHABETICAL_ASC),
+        build.CustomVariable("scheme")
+        .hide(model.VariableHide.HIDE_VARIABLE)
+        .description("How the exporter's pages are reached: https where it has a web configuration with TLS.")
+        .values("http,https")
+        .current(model.VariableOption(text="http", value="http", selected=True)),
+        build.ConstantVariable("docs").description("Where the runbooks and the reasons are published.").value(DOCS),
+    ]
+
+
+def _query(name: str, query: str) -> dict[str, object]:
+    return {"query": query, "refId": f"variable-{name}"}
+
+
+def _choice(name: str, label: str, text: str, query: str, every: str | None = None) -> build.QueryVariable:
+    variable = (
+        build.QueryVariable(name)
+        .label(label)
+        .description(text)
+        .datasource(DATASOURCE)
+        .query(_query(name, query))
+        .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(model.VariableSort.ALPHABETICAL_ASC)
+        .multi(True)
+        .include_all(True)
+        .current(_ALL)
+    )
+    return variable if every is None else variable.all_value(every)
+
+
+def marks() -> list[Builder[model.AnnotationQuery]]:
+    """Marks on every graph; each can be switched off at the top."""
+    return [
+        _annotation("Alerts", alerts("firing"), "red"),
+        _annotation(
+            "Reloads",
+            f"changes({of_exporter('gmail_exporter_config_last_reload_success_timestamp_seconds')}[2m]) > 0",
+            "blue",
+        ),
+    ]
+
+
+ANNOTATION_TEXTS = {
+    "Alerts": {
+        "titleFormat": "{{alertname}}",
+        "textFormat": "{{endpoint}} {{reason}}, seen by {{instance}}",
+        "tagKeys": "severity,blame",
+        "step": "60s",
+    },
+    "Reloads": {
+        "titleFormat": "Configuration loaded",
+        "textFormat": "by {{instance}}: started, or reloaded",
+        "tagKeys": "",
+        "step": "60s",
+    },
+}
+"""How Prometheus' annotations are worded: keys that are read from an annotation, and that the SDK does not model."""
+
+
+def _annotation(name: str, expression: str, colour: str) -> build.AnnotationQuery:
+    return build.AnnotationQuery().name(name).datasource(DATASOURCE).enable(True).icon_color(colour).expr(expression)

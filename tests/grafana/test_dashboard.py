@@ -1,0 +1,274 @@
+"""The dashboard's JSON: current, as Grafana's schema wants it, complete, and laid out without gaps or overlaps."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from grafana_foundation_sdk.cog import plugins
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import dashboard as model
+from grafana_foundation_sdk.models import units
+
+from exporter.metrics import ACCOUNT_FAMILIES, FAMILIES, ExporterMetrics
+from exporter.outcome import Blame, Phase
+from grafana import dashboard as built
+from grafana.variables import ANNOTATION_TEXTS
+
+ROOT = Path(__file__).parents[2]
+BOARD: dict[str, Any] = json.loads(built.FILE.read_text("utf-8"))
+PANELS: list[dict[str, Any]] = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
+TARGETS = [(panel, target) for panel in PANELS for target in panel["targets"]]
+
+RETIRED = {"graph", "singlestat", "table-old", "grafana-worldmap-panel", "grafana-piechart-panel", "heatmap-old"}
+"""Panels of AngularJS, which Grafana 12 does not draw."""
+
+BY_NAME = re.compile(r"\b(?:gmail|process|scrape|up)(?:_\w+)?\b(?=[{\[])")
+
+NOT_SHOWN = {
+    "process_virtual_memory_bytes": "says nothing of a program that maps files; resident memory is shown",
+}
+
+
+def of(panel: dict[str, Any]) -> str:
+    """A panel's title, to name its tests."""
+    title: str = panel["title"]
+    return title
+
+
+def exposed() -> set[str]:
+    """Every name that the exporter exposes, histograms by their base name."""
+    families = [family.metric for family in (*FAMILIES, *ACCOUNT_FAMILIES)]
+    own = list(ExporterMetrics().registry.collect())
+    return {f"{m.name}_total" if m.type == "counter" else m.name for m in (*families, *own)}
+
+
+def test_the_file_is_current(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is what the code builds, by the same check as `make check`; which says so where it is not."""
+    monkeypatch.setattr("sys.argv", ["dashboard", "--check"])
+    assert built.main() == 0
+    monkeypatch.setattr(built, "UID", "another")
+    assert built.main() == 1
+    assert "make dashboard" in capsys.readouterr().err
+
+
+def test_writing_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --check the file is written."""
+    monkeypatch.setattr("sys.argv", ["dashboard"])
+    monkeypatch.setattr(built, "FILE", tmp_path / "new.json")
+    assert built.main() == 0
+    assert json.loads((tmp_path / "new.json").read_text("utf-8")) == BOARD
+
+
+def test_grafanas_models_read_it_whole() -> None:
+    """What the Foundation SDK's model of Grafana's schema parses and writes again is the same: no key is unknown."""
+    plugins.register_default_plugins()
+    again = json.loads(json.dumps(model.Dashboard.from_json(BOARD), cls=JSONEncoder))
+    for annotation in again["annotations"]["list"]:
+        annotation.update(ANNOTATION_TEXTS[annotation["name"]])  # which Prometheus' plugin reads, and the SDK lacks
+    assert again.pop("style") == "dark"  # the model's default for what no Grafana reads any more
+    assert again == BOARD
+
+
+def test_what_identifies_it() -> None:
+    """The address that alerts lead to, the title, and a schema that Grafana need not migrate."""
+    assert (BOARD["uid"], BOARD["title"]) == ("gmail-exporter", "Gmail")
+    assert BOARD["schemaVersion"] == 42
+    assert "style" not in BOARD  # retired
+    assert "id" not in BOARD  # of one Grafana's database
+    assert "__inputs" not in BOARD  # asked for by a person; provisioning asks nobody
+    assert BOARD["refresh"] == "1m"
+
+
+def test_nothing_retired() -> None:
+    """No panel, and no field of one, that a current Grafana would have to migrate or could not draw."""
+    assert not {panel["type"] for panel in BOARD["panels"]} & RETIRED
+    text = built.FILE.read_text("utf-8")
+    for key in ('"displayMode": "hidden"', '"custom.displayMode"', '"time_options"', '"seriesOverrides"', '"yaxes"'):
+        assert key not in text
+    for name in ("nullPointMode", "$__name", "[[", "$interval"):
+        assert name not in text
+
+
+def test_ids() -> None:
+    """Each panel has its own, which a link to it relies on."""
+    ids = [panel["id"] for panel in BOARD["panels"]]
+    assert len(set(ids)) == len(ids)
+    assert all(isinstance(each, int) and each > 0 for each in ids)
+
+
+def test_layout() -> None:
+    """No cell of the grid is taken twice, and none is left out: what Grafana would move, it moves elsewhere."""
+    taken: dict[tuple[int, int], str] = {}
+    for panel in BOARD["panels"]:
+        position = panel["gridPos"]
+        for x in range(position["x"], position["x"] + position["w"]):
+            for y in range(position["y"], position["y"] + position["h"]):
+                assert (x, y) not in taken, f"{panel['title']} over {taken[x, y]}"
+                taken[x, y] = panel["title"]
+    assert {x for x, _ in taken} == set(range(24))
+    assert len(taken) == 24 * (1 + max(y for _, y in taken))
+
+
+def test_rows_are_in_reading_order() -> None:
+    """Each row, expanded, comes before its panels."""
+    rows = [panel for panel in BOARD["panels"] if panel["type"] == "row"]
+    assert [row["title"] for row in rows] == [row.TITLE for row in built.ROWS]
+    assert not any(row["collapsed"] or row["panels"] for row in rows)
+    tops = [(panel["gridPos"]["y"], panel["gridPos"]["x"]) for panel in BOARD["panels"]]
+    assert all(first < second for first, second in pairwise(tops))
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=of)
+def test_every_panel_is_complete(panel: dict[str, Any]) -> None:
+    """It asks a question, says how to read it and what to do, has a data source, a unit, thresholds, and queries."""
+    question, reading, action = panel["description"].split("\n\n")
+    assert re.fullmatch(r"\*\*[A-Z].+\?\*\*", question)
+    assert re.fullmatch(r"[A-Z“].+\.", reading)
+    assert re.fullmatch(r"\*\*What to do:\*\* [A-Z].+\.", action)
+    assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+    defaults = panel["fieldConfig"]["defaults"]
+    known = {value for name, value in vars(units).items() if isinstance(value, str) and not name.startswith("_")}
+    assert defaults["unit"] in known or defaults["unit"].startswith("suffix:")
+    assert defaults["thresholds"]["steps"][0]["value"] is None
+    values = [step["value"] for step in defaults["thresholds"]["steps"][1:]]
+    assert values == sorted(values)
+    assert defaults["noValue"]
+    assert panel["targets"]
+    assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
+
+
+@pytest.mark.parametrize(("panel", "target"), [pytest.param(p, t, id=f"{p['title']} {t['refId']}") for p, t in TARGETS])
+def test_every_target_is_complete(panel: dict[str, Any], target: dict[str, Any]) -> None:
+    """It asks the chosen data source, once, in the form that its panel draws; and only for what is chosen."""
+    assert target["datasource"] == panel["datasource"]
+    assert target["instant"] != target["range"]
+    form = {"table": "table", "heatmap": "heatmap"}.get(panel["type"], "time_series")
+    assert target["format"] == form
+    assert target["instant"] == (panel["type"] in {"table", "stat", "bargauge"})
+    for selector in re.findall(r"(?<![\w:])\w+\{([^}]*)\}", target["expr"]):
+        assert "$job" in selector
+        assert "$instance" in selector
+
+
+@pytest.mark.parametrize("panel", [panel for panel in PANELS if panel["type"] == "table"], ids=of)
+def test_every_column_is_worded(panel: dict[str, Any]) -> None:
+    """What a table shows is named by it; it sorts by one of its columns; every value has a unit and thresholds."""
+    merge, keep, organize = panel["transformations"]
+    assert [merge["id"], keep["id"], organize["id"]] == ["merge", "filterFieldsByName", "organize"]
+    renamed = organize["options"]["renameByName"]
+    assert set(organize["options"]["indexByName"]) == set(keep["options"]["include"]["names"]) == set(renamed)
+    heads = {override["matcher"]["options"]: override["properties"] for override in panel["fieldConfig"]["overrides"]}
+    assert set(heads) == set(renamed.values())
+    assert all(head for head in heads)
+    assert [sort["displayName"] in heads for sort in panel["options"]["sortBy"]] == [True]
+    for name, head in renamed.items():
+        if name.startswith("Value"):
+            properties = {each["id"]: each["value"] for each in heads[head]}
+            assert properties["unit"]
+            assert properties["thresholds"]["steps"]
+
+
+def test_one_colour_has_one_meaning() -> None:
+    """Each party and each phase looks the same on every panel."""
+    seen: dict[str, set[str]] = {}
+    for panel in PANELS:
+        for override in panel["fieldConfig"]["overrides"]:
+            for each in override["properties"]:
+                if each["id"] == "color":
+                    seen.setdefault(override["matcher"]["options"], set()).add(each["value"]["fixedColor"])
+    assert {*Blame, *Phase} <= set(seen)
+    assert all(len(colours) == 1 for colours in seen.values()), seen
+    assert len({next(iter(seen[blame])) for blame in Blame}) == len(Blame)
+    assert len({next(iter(seen[phase])) for phase in Phase}) == len(Phase)
+
+
+def test_colours_come_with_words() -> None:
+    """Where a number stands for a state, each of its values has a word; a colour alone says nothing to some."""
+    mapped = [
+        (panel["title"], mapping)
+        for panel in PANELS
+        for mappings in (
+            panel["fieldConfig"]["defaults"].get("mappings", []),
+            *(
+                each["value"]
+                for override in panel["fieldConfig"]["overrides"]
+                for each in override["properties"]
+                if each["id"] == "mappings"
+            ),
+        )
+        for mapping in mappings
+    ]
+    assert len(mapped) > 15
+    for title, mapping in mapped:
+        for result in mapping["options"].values():
+            assert result["text"], title
+            assert result["color"], title
+
+
+def test_every_metric_that_is_asked_for_exists() -> None:
+    """Or is Prometheus' own."""
+    own = {"up", "scrape_duration_seconds", "scrape_samples_scraped"}
+    for _, target in TARGETS:
+        for name in BY_NAME.findall(target["expr"]):
+            assert name in own or re.sub(r"_(bucket|sum|count)$", "", name) in exposed() | {name} & exposed(), name
+
+
+def test_every_metric_is_shown() -> None:
+    """What the exporter exposes is on some panel, or there is a reason."""
+    shown = {
+        re.sub(r"_(bucket|sum|count)$", "", name) for _, target in TARGETS for name in BY_NAME.findall(target["expr"])
+    }
+    assert exposed() - shown == set(NOT_SHOWN)
+
+
+def test_variables() -> None:
+    """Each one comes after those that it uses; All is chosen, and is one short expression wherever it can be."""
+    variables = {variable["name"]: variable for variable in BOARD["templating"]["list"]}
+    expected = ["datasource", "job", "instance", "account", "protocol", "endpoint", "exporter", "scheme", "docs"]
+    assert list(variables) == expected
+    for position, (name, variable) in enumerate(variables.items()):
+        query = variable["query"]["query"] if isinstance(variable["query"], dict) else ""
+        used = set(re.findall(r"\$(\w+)", query))
+        assert used <= set(expected[:position]), name
+        assert variable["description"]
+        if variable["type"] == "query":
+            assert variable["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+    for name in ("instance", "account", "protocol", "endpoint"):
+        assert variables[name]["allValue"] == ".*"
+        assert variables[name]["current"]["value"] == "$__all"
+        assert variables[name]["multi"]
+        assert variables[name]["includeAll"]
+    # With `.*` for the job, the exporters that do not answer would be those of every job.
+    assert "allValue" not in variables["job"]
+
+
+def test_links_lead_somewhere() -> None:
+    """Every page of the documentation that is linked is there; a reason's remedy has a heading of the reason's name."""
+    text = built.FILE.read_text("utf-8")
+    pages = set(re.findall(r"\$\{docs\}/([\w.-]+)", text)) - {"runbooks"}
+    assert {"reasons.md", "dashboard.md"} <= pages
+    assert not [page for page in pages if not (ROOT / "docs" / page).is_file()]
+    assert "${docs}/runbooks/${__value.raw}.md" in text
+    assert "### refused\n" in (ROOT / "docs/reasons.md").read_text("utf-8")
+    assert "${scheme}://${__data.fields.instance}/endpoints/${__data.fields.endpoint}" in text
+    assert any(link["url"] == "${scheme}://${exporter}/" for link in BOARD["links"])
+
+
+def test_provisioning() -> None:
+    """A data source that knows its scrape interval, and a folder's worth of dashboards where the image has them."""
+    provisioning = ROOT / "grafana/provisioning"
+    sources = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text("utf-8"))
+    assert sources["apiVersion"] == 1
+    (source,) = sources["datasources"]
+    assert (source["type"], source["uid"], source["isDefault"]) == ("prometheus", "prometheus", True)
+    assert source["jsonData"]["timeInterval"] == "15s"
+    boards = yaml.safe_load((provisioning / "dashboards/gmail-exporter.yml").read_text("utf-8"))
+    (provider,) = boards["providers"]
+    assert provider["options"]["path"] == "/var/lib/grafana/dashboards"
+    assert provider["folder"]

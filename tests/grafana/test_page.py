@@ -1,0 +1,45 @@
+"""The documentation's page about the dashboard says what the dashboard says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from grafana.page import page
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_is_current() -> None:
+    """As `make check` checks, too."""
+    assert (ROOT / "docs/dashboard.md").read_text("utf-8").endswith(page())
+
+
+def test_every_panel_has_an_entry(board: dict[str, Any]) -> None:
+    """Its title as a heading, its question, how to read it and what to do; and its place in a picture."""
+    text = page()
+    pictures = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    assert len(pictures) == sum(panel["type"] == "row" for panel in board["panels"])
+    words = " ".join(re.sub(r"[|+-]", " ", picture) for picture in pictures)
+    for panel in board["panels"]:
+        assert f"# {panel['title']}\n" in text
+        if panel["type"] != "row":
+            question = panel["description"].split("\n\n")[0]
+            assert question in text
+            assert all(word in words for word in panel["title"].replace("-", " ").split())
+
+
+def test_pictures_are_rectangles() -> None:
+    """All lines of a picture are as long as the grid is wide."""
+    for picture in re.findall(r"```text\n(.*?)```", page(), re.DOTALL):
+        assert len({len(line) for line in picture.splitlines()}) == 1
+
+
+def test_variables_have_an_entry(board: dict[str, Any]) -> None:
+    """Those that a person sees; the hidden ones are explained where they matter."""
+    text = page()
+    for variable in board["templating"]["list"]:
+        shown = variable["hide"] == 0
+        assert (f"| {variable.get('label')} |" in text) == shown
+    assert "var-scheme=https" in text

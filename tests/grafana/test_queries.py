@@ -1,0 +1,290 @@
+"""Every query of the dashboard, and of the rules, runs on a real Prometheus, and returns what happened."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from grafana.dashboard import FILE
+from tests.grafana.conftest import RULE_FILES
+from tests.grafana.substitution import ALL, View, seconds, substitute
+from tests.servers.life import END, INSTANCES, JOB, START, Past
+
+ROOT = Path(__file__).parents[2]
+BOARD: dict[str, Any] = json.loads(FILE.read_text("utf-8"))
+PANELS: dict[str, dict[str, Any]] = {
+    f"{panel['title']} ({panel['id']})": panel for panel in BOARD["panels"] if panel["type"] != "row"
+}
+
+VARIABLES = {variable["name"]: variable for variable in BOARD["templating"]["list"]}
+VIEW = View(
+    range=END - START,
+    interval=15.0,
+    chosen=dict.fromkeys(("job", "instance", "account", "protocol", "endpoint"), ALL),
+    all_values={name: variable["allValue"] for name, variable in VARIABLES.items() if "allValue" in variable},
+    options={"job": [JOB]},
+)
+
+EMPTY: dict[str, str] = (
+    {} if RULE_FILES else {"Least budget left of 30 days (303) A": "the recording rules are not there to be recorded"}
+)
+"""Queries that rightly return nothing of that life, by their name, and why."""
+
+EMPTY_RULES: dict[str, str] = {
+    "GmailEndpointSlow": "compares with a week, and else wants a median above 5 s",
+    "target:gmail_probe_duration_seconds:p50_1w": "wants a day of history, at least",
+}
+"""The same of rules, by the name of the record or the alert: all of that name find nothing."""
+
+
+class Asked(NamedTuple):
+    """A query as the dashboard has it."""
+
+    name: str
+    expression: str
+    step: str | None
+    instant: bool
+    panel: dict[str, Any]
+    legend: str = ""
+
+
+TARGETS = [
+    Asked(f"{name} {t['refId']}", t["expr"], t.get("interval"), t["instant"], panel, t.get("legendFormat", ""))
+    for name, panel in PANELS.items()
+    for t in panel["targets"]
+]
+RULES = [
+    (rule.get("alert") or rule["record"], rule["expr"])
+    for path in RULE_FILES
+    for group in (yaml.safe_load(path.read_text("utf-8")) or {}).get("groups", ())
+    for rule in group["rules"]
+]
+
+
+def asked(title: str, ref: str = "A") -> Asked:
+    """The query of a panel, by its title."""
+    (found,) = (each for each in TARGETS if each.panel["title"] == title and each.name.endswith(f" {ref}"))
+    return found
+
+
+def answer(past: Past, query: Asked, view: View = VIEW) -> list[dict[str, Any]]:
+    """What Grafana would be told: the labels of each series, with its last value as `value`."""
+    promql = substitute(query.expression, view, query.step)
+    if query.instant:
+        return [{**sample.labels, "value": sample.value} for sample in past.query(promql, at=END)]
+    step = max(view.interval, seconds(query.step) if query.step else 0)
+    series = past.query_range(promql, START, END, step)
+    return [{**samples[-1].labels, "value": samples[-1].value} for samples in series]
+
+
+def test_there_is_something_to_ask() -> None:
+    """The tests below would pass with a dashboard without queries."""
+    assert len(PANELS) > 40
+    assert len(TARGETS) > 80
+    assert set(EMPTY) <= {each.name for each in TARGETS}
+
+
+@pytest.mark.parametrize("query", TARGETS, ids=[each.name for each in TARGETS])
+def test_every_query_returns_data(past: Past, query: Asked) -> None:
+    """Of that quarter of an hour, with everything chosen; numbers, at least one of each."""
+    found = answer(past, query)
+    assert bool(found) != (query.name in EMPTY), found
+    assert any(series["value"] == series["value"] for series in found) or query.name in EMPTY
+
+
+@pytest.mark.parametrize("query", TARGETS, ids=[each.name for each in TARGETS])
+def test_no_graph_draws_every_endpoint(past: Past, query: Asked) -> None:
+    """Tables list them; a graph has a line for each only of a few that it chooses. Every legend names what it has."""
+    found = answer(past, query)
+    if query.panel["type"] == "table":
+        return
+    by_endpoint = any("endpoint" in series for series in found)
+    assert by_endpoint == ("topk(" in query.expression and "{{endpoint}}" in query.legend)
+    for label in re.findall(r"\{\{(\w+)\}\}", query.legend):
+        assert all(label in series for series in found), label
+
+
+@pytest.mark.parametrize(
+    "panel", [each for each in PANELS.values() if each["type"] == "table"], ids=lambda p: p["title"]
+)
+def test_every_column_has_something_in_it(past: Past, panel: dict[str, Any]) -> None:
+    """Each label that a table shows is on its series; the first query has a row for all that the others know."""
+    answers = [answer(past, each) for each in TARGETS if each.panel["id"] == panel["id"]]
+    shown = [
+        name for name in panel["transformations"][1]["options"]["include"]["names"] if not name.startswith("Value")
+    ]
+    labels = {label for found in answers for series in found for label in series}
+    assert set(shown) <= labels
+    common = {name for name in shown if all(name in series for found in answers for series in found)}
+    rows = [{tuple(series[name] for name in sorted(common)) for series in found} for found in answers]
+    assert all(row <= rows[0] for row in rows)
+
+
+LABEL_VALUES = re.compile(r"label_values\((.+), (\w+)\)")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("job", {JOB}),
+        ("instance", set(INSTANCES)),
+        ("account", {"ops", "workspace"}),
+        ("protocol", {"imap", "pop3", "smtp"}),
+        ("endpoint", {"imap", "pop3", "smtps", "submission", "workspace", "second", "mx"}),
+        ("exporter", set(INSTANCES)),
+    ],
+)
+def test_every_variable_offers_what_there_is(past: Past, name: str, expected: set[str]) -> None:
+    """By the question that Grafana asks: the series in the range, and one of their labels."""
+    match = LABEL_VALUES.fullmatch(VARIABLES[name]["query"]["query"])
+    assert match
+    series = past.get(
+        "/api/v1/series", **{"match[]": substitute(match[1], VIEW), "start": repr(START), "end": repr(END)}
+    )
+    assert {each[match[2]] for each in series if each.get(match[2])} == expected
+
+
+def test_every_variable_is_asked_for() -> None:
+    """The test above knows all that ask Prometheus."""
+    queries = {name for name, variable in VARIABLES.items() if variable["type"] == "query"}
+    assert queries == {"job", "instance", "account", "protocol", "endpoint", "exporter"}
+
+
+def test_endpoints_are_offered_by_account(past: Past) -> None:
+    """The variables are chained: with an account, only its endpoints."""
+    match = LABEL_VALUES.fullmatch(VARIABLES["endpoint"]["query"]["query"])
+    assert match
+    view = replace(VIEW, chosen={**VIEW.chosen, "account": "ops"})
+    series = past.get(
+        "/api/v1/series", **{"match[]": substitute(match[1], view), "start": repr(START), "end": repr(END)}
+    )
+    assert {each["endpoint"] for each in series} == {"imap", "pop3"}
+
+
+@pytest.mark.parametrize("annotation", BOARD["annotations"]["list"], ids=lambda each: each["name"])
+def test_every_annotation_marks_something(past: Past, annotation: dict[str, Any]) -> None:
+    """And its words name labels that are there, in at least one."""
+    found = past.query_range(substitute(annotation["expr"], VIEW), START, END, seconds(annotation["step"]))
+    assert found
+    labels = {label for series in found for label in series[0].labels}
+    assert set(re.findall(r"\{\{(\w+)\}\}", annotation["titleFormat"])) <= labels
+
+
+def test_every_rule_finds_what_it_looks_for(past: Past) -> None:
+    """In that life, by a real Prometheus, unless there is a reason."""
+    found: dict[str, bool] = {}
+    for name, expression in RULES:
+        found[name] = bool(past.query_range(expression, START, END, 15.0)) or found.get(name, False)
+    assert {name for name, finds in found.items() if not finds} == set(EMPTY_RULES) & set(found)
+
+
+def values(past: Past, title: str, ref: str = "A", view: View = VIEW) -> dict[str, float]:
+    """The values of a panel by what distinguishes its series: endpoint, IP family and instance."""
+    return {
+        " ".join(series[label] for label in ("endpoint", "ip_family", "instance") if label in series): series["value"]
+        for series in answer(past, asked(title, ref), view)
+    }
+
+
+def test_what_is_down(past: Past) -> None:
+    """At the end of that life: submission from both, POP3 from London, and one family to the MX from each."""
+    assert answer(past, asked("Down")) == [{"value": 5}]
+    blames = {series["blame"]: series["value"] for series in answer(past, asked("Whose fault"))}
+    assert blames == {"google": 2, "account": 4, "token": 2, "client": 1, "network": 2}
+    assert answer(past, asked("Up")) == [{"value": 11}]
+    states = values(past, "Every endpoint")
+    assert states["submission any london:9993"] == 0
+    assert states["imap any tokyo:9993"] == 1
+    assert states["smtps any tokyo:9993"] == 2
+    assert len(states) == 16
+    assert answer(past, asked("Exporters silent")) == [{"value": 0}]
+    assert answer(past, asked("Probes stalled")) == [{"value": 1}]
+
+
+def test_nobody_is_to_blame_where_nothing_fails(past: Past) -> None:
+    """It says so, rather than nothing: no data would mean that nobody looks."""
+    view = replace(VIEW, chosen={**VIEW.chosen, "endpoint": "smtps"})
+    assert answer(past, asked("Whose fault"), view) == [{"blame": "nobody", "value": 0}]
+    nowhere = replace(VIEW, chosen={**VIEW.chosen, "endpoint": "no such endpoint"})
+    for title in ("Down", "Whose fault", "Up", "Probes stalled"):
+        assert answer(past, asked(title), nowhere) == []
+
+
+def test_the_filter_by_account(past: Past) -> None:
+    """All shows endpoints without an account; one account shows its own alone, in every panel about endpoints."""
+    view = replace(VIEW, chosen={**VIEW.chosen, "account": "ops"})
+    assert {each.split()[0] for each in values(past, "Every endpoint")} >= {"imap", "smtps", "mx"}
+    assert {each.split()[0] for each in values(past, "Every endpoint", view=view)} == {"imap", "pop3"}
+    for query in TARGETS:
+        for series in answer(past, query, view):
+            if not query.expression.startswith("2 * max by (alertname"):  # alerts do not know the account
+                assert series.get("endpoint", "imap") in {"imap", "pop3"}, query.name
+                assert series.get("account", "ops") == "ops", query.name
+
+
+def test_how_available_it_was(past: Past) -> None:
+    """IMAP was down for two minutes of fifteen in London, which spends the budget many times over."""
+    view = replace(VIEW, chosen={**VIEW.chosen, "endpoint": "imap", "instance": INSTANCES[0]})
+    (availability,) = answer(past, asked("Availability in this range"), view)
+    assert availability["value"] == pytest.approx(13 / 15, abs=0.01)
+    (left,) = answer(past, asked("Budget left in this range"), view)
+    assert left["value"] == pytest.approx(1 - (2 / 15) / 0.001, rel=0.05)
+    assert values(past, "Least available", "B", view)["imap any london:9993"] == pytest.approx(120, abs=16)
+    worst = values(past, "Least available")
+    assert min(worst, key=lambda name: worst[name]) == "mx ipv6 tokyo:9993"
+
+
+def test_when_it_was_down(past: Past) -> None:
+    """The timeline shows the outage in the minutes of the outage, the failing login after it, and Tokyo's silence."""
+    query = asked("When was what down")
+    promql = substitute(query.expression, VIEW, query.step)
+    series = {
+        (samples[0].labels["endpoint"], samples[0].labels["instance"]): {
+            round((sample.timestamp - START) / 60): sample.value for sample in samples
+        }
+        for samples in past.query_range(promql, START, END, 60)
+    }
+    london, tokyo = (series["imap", instance] for instance in INSTANCES)
+    assert [london[minute] for minute in (1, 2, 4, 8, 12, 15)] == [2, 2, 0, 2, 1, 1]
+    assert tokyo[6] == 0
+    assert 7 not in tokyo
+
+
+def test_network_apart_from_server(past: Past) -> None:
+    """While answers were slow, the server's share grew, and the network's did not."""
+    shares = {}
+    for ref, name in zip("ABCD", ("resolve", "network", "tls", "server"), strict=True):
+        query = asked("Network or server", ref)
+        promql = substitute(query.expression, VIEW, query.step)
+        (samples,) = past.query_range(promql, START, END, 60)
+        minutes = {round((sample.timestamp - START) / 60): sample.value for sample in samples}
+        shares[name] = minutes[8] / minutes[2]
+    assert shares["server"] > 4
+    assert max(shares["resolve"], shares["network"], shares["tls"]) < 1.7
+
+
+def test_what_failed(past: Past) -> None:
+    """The table of failures adds up the time: IMAP was refused for two minutes, seen by two."""
+    rows = {
+        (series["phase"], series["reason"], series["blame"]): series["value"]
+        for series in answer(past, asked("What failed in this range"))
+    }
+    assert rows["connect", "refused", "network"] == pytest.approx(240, abs=31)
+    assert rows["capability", "timeout", "google"] == pytest.approx(240, abs=31)
+
+
+def test_logins(past: Past) -> None:
+    """The refused account is held, the others are not, and the table says why."""
+    held = values(past, "Logins")
+    assert held["imap any london:9993"] == 1
+    assert held["workspace any london:9993"] == 0
+    reasons = {series["endpoint"]: series["denial"] for series in answer(past, asked("Logins", "G"))}
+    assert reasons["imap"] == "hold"
+    tokens = answer(past, asked("Tokens", "E"))
+    assert {series["reason"] for series in tokens} == {"oauth_grant_revoked"}
