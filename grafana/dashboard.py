@@ -43,7 +43,7 @@ def dashboard() -> model.Dashboard:
         .timezone(TimeZoneBrowser)
         .tooltip(model.DashboardCursorSync.CROSSHAIR)
         .editable()
-        .time("now-6h", "now")
+        .time("now-3h", "now")
         .refresh("1m")
         .variables(variables())
         .annotations(marks())

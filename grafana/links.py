@@ -18,9 +18,22 @@ def link(title: str, url: str) -> build.DashboardLink:
     return build.DashboardLink(title).type(model.DashboardLinkType.LINK).url(url).target_blank(True)
 
 
-def endpoint_page() -> build.DashboardLink:
-    """From a table's row to the exporter's page of its endpoint: history, certificate, last dialogue."""
-    return link("The exporter's page of this endpoint", _EXPORTER + "/endpoints/${__data.fields.endpoint}")
+def of_endpoint() -> list[build.DashboardLink]:
+    """From a table's row to the exporter's page of its endpoint, and to this dashboard with that endpoint alone."""
+    alone = (
+        "/d/gmail-exporter?var-endpoint=${__data.fields.endpoint}&var-instance=${__data.fields.instance}"
+        "&var-datasource=${datasource}&${__url_time_range}"
+    )
+    return [
+        link("History, certificate and last dialogue", _EXPORTER + "/endpoints/${__data.fields.endpoint}"),
+        link("This page, for this endpoint alone", alone).target_blank(False),
+    ]
+
+
+def of_series() -> list[build.DashboardLink]:
+    """From a line or a band to the exporter's page of its endpoint."""
+    page = "${scheme}://${__field.labels.instance}/endpoints/${__field.labels.endpoint}"
+    return [link("History, certificate and last dialogue", page)]
 
 
 def status_page() -> build.DashboardLink:

@@ -52,12 +52,12 @@ AVAILABILITY: Steps = ((None, BAD), (0.995, DOUBTFUL), (0.999, GOOD))
 BUDGET: Steps = ((None, BAD), (0, DOUBTFUL), (0.25, GOOD))
 BURN: Steps = ((None, GOOD), (1, DOUBTFUL), (14.4, BAD))
 """At 14.4 a budget of 30 days is gone in 50 hours, 2 % of it in an hour."""
-EXPIRY: Steps = ((None, BAD), (7 * 86400, DOUBTFUL), (21 * 86400, GOOD))
-"""Google's certificates live 12 weeks and are replaced weeks before their end: below 3 weeks, a rotation was missed."""
+EXPIRY: Steps = ((None, BAD), (3 * 86400, DOUBTFUL), (21 * 86400, GOOD))
+"""Google's certificates live 12 weeks and are replaced weekly: below 3 weeks, a rotation was missed. As the alerts."""
 TOKEN_EXPIRY: Steps = ((None, DOUBTFUL), (0, GOOD))
 STALENESS: Steps = ((None, GOOD), (120, DOUBTFUL), (600, BAD))
 LAG: Steps = ((None, GOOD), (0.1, DOUBTFUL), (1, BAD))
-FULLNESS: Steps = ((None, GOOD), (0.8, DOUBTFUL), (0.95, BAD))
+FULLNESS: Steps = ((None, GOOD), (0.9, DOUBTFUL), (0.97, BAD))
 NEUTRAL: Steps = ((None, "text"),)
 """A number that is neither good nor bad."""
 
@@ -101,4 +101,5 @@ def text_mapping(words: Mapping[str, tuple[str, str]]) -> list[model.ValueMappin
     return [model.ValueMap(options=results)]
 
 
+SEVERITY_WORDS = text_mapping({"critical": ("Critical", BAD), "warning": ("Warning", DOUBTFUL)})
 BLAME_WORDS = text_mapping(BLAMES)

@@ -63,6 +63,10 @@ def _query(query: Query, index: int) -> promql.Dataquery:
     return built.interval(query.step) if query.step else built
 
 
+POINTS = 200
+"""Of a line, from left to right: a thousand endpoints are asked at each."""
+
+
 def _thresholds(steps: Steps) -> build.ThresholdsConfig:
     return (
         build.ThresholdsConfig()
@@ -167,6 +171,7 @@ class Graph:
     least: float | None = 0
     most: float | None = None
     calcs: tuple[str, ...] = ("lastNotNull", "max")
+    links: Sequence[build.DashboardLink] = ()
 
 
 def graph(about: About, size: Size, *queries: Query, unit: str, drawn: Graph | None = None) -> timeseries.Panel:
@@ -203,13 +208,15 @@ def graph(about: About, size: Size, *queries: Query, unit: str, drawn: Graph | N
             )
         )
     )
+    if drawn.links:
+        panel = panel.data_links([*drawn.links])
     if drawn.least is not None:
         panel = panel.min(drawn.least)
     if drawn.most is not None:
         panel = panel.max(drawn.most)
     for index, query in enumerate(queries):
         panel = panel.with_target(_query(query, index).range().format(PromQueryFormat.TIME_SERIES))
-    panel = _series(panel, drawn.series)
+    panel = _series(panel.max_data_points(POINTS), drawn.series)
     for name in drawn.dashed:
         style = {"fill": "dash", "dash": [6, 4]}
         panel = panel.override_by_name(
@@ -244,17 +251,21 @@ def heat(about: About, size: Size, query: Query) -> heatmap.Panel:
         .scale_distribution(common.ScaleDistributionConfig().type(look_model.ScaleDistribution.LINEAR))
         .show_tooltip()
         .show_legend()
+        .max_data_points(POINTS)
         .with_target(_query(query, 0).range().format(PromQueryFormat.HEATMAP))
     )
 
 
-def timeline(about: About, size: Size, query: Query, words: Words, steps: Steps) -> statetimeline.Panel:
+def timeline(
+    about: About, size: Size, query: Query, words: Words, steps: Steps, links: Sequence[build.DashboardLink]
+) -> statetimeline.Panel:
     """A band for each series, coloured and worded by its state."""
     return (
         _common(statetimeline.Panel(), about, size, "none", steps)
         .color_scheme(build.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
         .mappings(mapping(words))
         .no_value("No data")
+        .data_links([*links])
         .merge_values(True)
         .show_value(look_model.VisibilityMode.AUTO)
         .row_height(0.85)

@@ -4,9 +4,10 @@ Queries are on the exporter's own metrics, not on recording rules: the dashboard
 days is the one exception.
 
 Every query is narrowed down by the dashboard's variables. The account is a label of `gmail_endpoint_info` alone, so
-that filter is a set operation (`and on (…)`): one series more per endpoint, no label added, no error where the sides
-match many to many. "All" is the expression `.*` for every variable but `job`, so that a query stays short with a
-thousand endpoints, and endpoints without an account, whose label is empty, are there.
+that filter is a set operation: `unless on (…)` the endpoints of all other accounts. It adds no label, and is no error
+where the sides match many to many. "All" is the expression `.*` for every variable but `job`, so that a query stays
+short with a thousand endpoints: then there are no other accounts, the right side is empty, and costs nothing. Endpoints
+without an account, whose label is empty, are there.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SLO = 0.999
 
 def alerts(state: str) -> str:
     """Alerts of what is chosen. Those of many endpoints or instances at once lack labels, and always show."""
-    labels = ",".join(f'{name}=~"${name}|"' for name in ("job", "instance", "protocol", "endpoint"))
+    labels = ",".join(f'{name}=~"${name}|"' for name in ("job", "instance", "account", "protocol", "endpoint"))
     return f'ALERTS{{alertname=~"Gmail.+",alertstate="{state}",{labels}}}'
 
 
@@ -53,10 +54,12 @@ BUDGET_30D = (
 )
 """What the recording rules say is left of each endpoint's error budget, of the endpoints and accounts chosen."""
 
+_OTHERS = of_exporter("gmail_endpoint_info", 'account!~"$account"')
+
 
 def chosen(expression: str, at: str = "") -> str:
     """The part of an expression that is of the accounts chosen. `at` evaluates that elsewhere (`@ end()`)."""
-    return f"({expression} and on ({IDENTITY}) {INFO}{at})"
+    return f"({expression} unless on ({IDENTITY}) {_OTHERS}{at})"
 
 
 def with_account(expression: str) -> str:

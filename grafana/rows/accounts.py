@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from exporter.accounts.budget import Denial
 from grafana import links, look
 from grafana.panels import About, Builder, Column, Graph, Query, Size, bars, graph, number, rows
-from grafana.queries import IDENTITY, INFO, endpoint, of_account, over, selector, with_account
+from grafana.queries import IDENTITY, chosen, endpoint, of_account, over, selector, with_account
 
 TITLE = "Accounts: do logins, folders and tokens work?"
 
 STEP = "5m"
-"""Logins are rare on purpose: every 15 minutes by default."""
+"""Logins are rare on purpose, every 15 minutes by default; each bar counts its own step."""
 
 _RESULTS = {"success": ("OK", look.NOBODY[1]), "failure": ("Failed", "#D55E00")}
 _HELD: Mapping[str, tuple[str, str]] = {
@@ -113,7 +113,7 @@ def _logins() -> Builder:
         Size(24, 8),
         Column("Held", expression=with_account(selector("gmail_login_suspended")), words=look.HELD, width=100),
         Column("Account", "account"),
-        Column("Endpoint", "endpoint", links=[links.endpoint_page()]),
+        Column("Endpoint", "endpoint", links=links.of_endpoint()),
         Column("Protocol", "protocol", width=80),
         Column("IP", "ip_family", width=60),
         Column("Seen by", "instance", links=[links.status_page()]),
@@ -156,7 +156,7 @@ def _attempts() -> Builder:
         ),
         Size(8, 8),
         Query(
-            f"sum by (result) ({over('increase', 'gmail_logins_total', '$__rate_interval')})",
+            f"sum by (result) ({over('increase', 'gmail_logins_total', '$__interval')})",
             "{{result}}",
             STEP,
         ),
@@ -177,7 +177,7 @@ def _denials() -> Builder:
         ),
         Size(8, 8),
         Query(
-            f"sum by (denial) ({over('increase', 'gmail_login_denials_total', '$__rate_interval', _PROTECTS)})",
+            f"sum by (denial) ({over('increase', 'gmail_login_denials_total', '$__interval', _PROTECTS)})",
             "{{denial}}",
             STEP,
         ),
@@ -196,7 +196,7 @@ def _refreshes() -> Builder:
         ),
         Size(8, 8),
         Query(
-            f"sum by (result) (increase({of_account('gmail_oauth_token_refreshes_total')}[$__rate_interval]))",
+            f"sum by (result) (increase({of_account('gmail_oauth_token_refreshes_total')}[$__interval]))",
             "{{result}}",
             STEP,
         ),
@@ -255,7 +255,7 @@ def _folders() -> Builder:
         Size(12, 8),
         Column("Visible", expression=with_account(selector("gmail_folder_visible")), words=look.VISIBLE, width=80),
         Column("Account", "account"),
-        Column("Endpoint", "endpoint", links=[links.endpoint_page()]),
+        Column("Endpoint", "endpoint", links=links.of_endpoint()),
         Column("Seen by", "instance", links=[links.status_page()]),
         Column("Folder", "folder", width=90),
         Column(
@@ -310,11 +310,10 @@ def _messages() -> Builder:
         ),
         Size(12, 8),
         Query(
-            f"{selector('gmail_folder_messages')} and on ({IDENTITY}, folder)"
-            f" topk(10, {growing} and on ({IDENTITY}) {INFO} @ end())",
+            f"{selector('gmail_folder_messages')} and on ({IDENTITY}, folder) topk(10, {chosen(growing, ' @ end()')})",
             "{{folder}} of {{endpoint}}, by {{instance}}",
             STEP,
         ),
         unit="short",
-        drawn=Graph(least=None, calcs=("lastNotNull", "max")),
+        drawn=Graph(least=None, calcs=("lastNotNull", "max"), links=links.of_series()),
     )

@@ -7,10 +7,10 @@ from grafana.panels import About, Builder, Column, Graph, Query, Size, graph, nu
 from grafana.queries import (
     BUDGET_30D,
     IDENTITY,
-    INFO,
     SLO,
     budget_left,
     burn_rate,
+    chosen,
     over,
     selector,
     with_account,
@@ -21,7 +21,7 @@ TITLE = "Availability: how much, when not, and what is left of the budget?"
 STEP = "1m"
 """Not below the interval of a scrape: every step must hold a sample."""
 
-WORST, SHOWN = 20, 25
+WORST, SHOWN = 20, 20
 """Endpoints in the table and on the timeline: of a thousand, those that were down longest."""
 
 _AVAILABILITY = f"avg({over('avg_over_time', 'gmail_up', '$__range')})"
@@ -43,7 +43,7 @@ def _numbers() -> list[Builder]:
             About(
                 "Availability in this range",
                 "How available was what is chosen, over the range on this page?",
-                f"The mean share of time that endpoints were up. {_promise()}",
+                f"The mean share of time that endpoints were up, of the time that was watched. {_promise()}",
                 "below it, see the timeline for when, and the failures for why.",
             ),
             Size(6, 4),
@@ -98,7 +98,7 @@ def _numbers() -> list[Builder]:
 
 
 def _timeline() -> Builder:
-    worst = f"topk({SHOWN}, 1 - {_WINDOW} and on ({IDENTITY}) {INFO} @ end())"
+    worst = f"topk({SHOWN}, {chosen(f'1 - {_WINDOW}', ' @ end()')})"
     checks = f"min_over_time({selector('gmail_check_success')}[$__interval])"
     up = f"min_over_time({selector('gmail_up')}[$__interval])"
     return timeline(
@@ -110,7 +110,7 @@ def _timeline() -> Builder:
             "scraped.",
             "red in all rows at once: a common cause (this host's network, or Google). In one row: that endpoint.",
         ),
-        Size(24, 10),
+        Size(24, 14),
         Query(
             f"({up} * (1 + min without (check) ({checks}))) and on ({IDENTITY}) {worst}",
             "{{endpoint}} {{ip_family}}, by {{instance}}",
@@ -118,6 +118,7 @@ def _timeline() -> Builder:
         ),
         {state: words for state, words in look.STATE.items() if state < 3},
         ((None, look.BAD), (1, look.DOUBTFUL), (2, look.GOOD)),
+        links.of_series(),
     )
 
 
@@ -178,7 +179,7 @@ def _worst() -> Builder:
             "follow the link of an endpoint to its history.",
         ),
         Size(8, 9),
-        Column("Endpoint", "endpoint", links=[links.endpoint_page()]),
+        Column("Endpoint", "endpoint", links=links.of_endpoint()),
         Column("IP", "ip_family", width=50),
         Column("Seen by", "instance", links=[links.status_page()]),
         Column(

@@ -9,6 +9,8 @@ from grafana.queries import endpoint, over, selector
 TITLE = "Failures: which, and whose fault?"
 
 STEP = "30s"
+BARS = "5m"
+"""Each bar counts its own step, which must hold several scrapes."""
 
 _FAILING = endpoint("gmail_failure_info")
 _PHASES = {phase: (phase, colour) for phase, colour in look.PHASES.items()}
@@ -65,9 +67,9 @@ def _by_phase() -> Builder:
         ),
         Size(12, 8),
         Query(
-            f"sum by (phase) ({over('increase', 'gmail_probe_failures_total', '$__rate_interval')})",
+            f"sum by (phase) ({over('increase', 'gmail_probe_failures_total', '$__interval')})",
             "{{phase}}",
-            STEP,
+            BARS,
         ),
         unit="short",
         drawn=Graph(stacked=True, bars=True, series=_PHASES, calcs=("sum",)),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from exporter.outcome import Phase
-from grafana import look
+from grafana import links, look
 from grafana.panels import About, Builder, Graph, Query, Size, graph, heat
-from grafana.queries import IDENTITY, INFO, chosen, endpoint, over, selector
+from grafana.queries import IDENTITY, chosen, endpoint, over, selector
 
 TITLE = "Speed: how fast, and is it the network or the server?"
 
@@ -20,7 +20,6 @@ _BEYOND_RTT = chosen(
     # A greeting that comes with the end of the handshake takes less than a round trip.
     f"clamp_min({_PHASE} - on ({IDENTITY}) group_left () {selector('gmail_tcp_rtt_seconds')}, 0)"
 )
-_WITH_RTT = chosen(f"({_PHASE} and on ({IDENTITY}) {selector('gmail_tcp_rtt_seconds')})")
 _PHASES = {phase: (phase, colour) for phase, colour in look.PHASES.items()}
 
 
@@ -94,8 +93,8 @@ def _phases() -> Builder:
 
 def _network_or_server() -> Builder:
     phase = "gmail_phase_duration_seconds"
-    matchers = (f'phase="{name}"' for name in (Phase.RESOLVE, Phase.CONNECT, Phase.TLS))
-    resolve, connect, tls = (f"sum({endpoint(phase, matcher)})" for matcher in matchers)
+    matchers = (f'phase="{Phase.RESOLVE}"', 'phase!~"resolve|tls|logout"', f'phase="{Phase.TLS}"')
+    resolve, dialogue, tls = (f"sum({endpoint(phase, matcher)})" for matcher in matchers)
     return graph(
         About(
             "Network or server",
@@ -107,7 +106,7 @@ def _network_or_server() -> Builder:
         ),
         Size(12, 9),
         Query(_mean(resolve), "Name resolution", STEP),
-        Query(_mean(f"({connect} + sum({_WITH_RTT}) - sum({_BEYOND_RTT}))"), "Network", STEP),
+        Query(_mean(f"({dialogue} - sum({_BEYOND_RTT}))"), "Network", STEP),
         Query(_mean(tls), "TLS", STEP),
         Query(_mean(f"sum({_BEYOND_RTT})"), "Server", STEP),
         unit="s",
@@ -160,10 +159,10 @@ def _slowest() -> Builder:
         Size(12, 9),
         Query(
             f"sum without (phase) ({selector('gmail_phase_duration_seconds')}) and on ({IDENTITY})"
-            f" topk(10, ({mean} > 0) and on ({IDENTITY}) {INFO} @ end())",
+            f" topk(10, {chosen(f'{mean} > 0', ' @ end()')})",
             "{{endpoint}} {{ip_family}}, by {{instance}}",
             STEP,
         ),
         unit="s",
-        drawn=Graph(steps=look.SECONDS, calcs=("lastNotNull", "mean", "max")),
+        drawn=Graph(steps=look.SECONDS, calcs=("lastNotNull", "mean", "max"), links=links.of_series()),
     )

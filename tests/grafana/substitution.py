@@ -10,7 +10,7 @@ ALL = "$__all"
 """What a variable holds where everything is chosen."""
 
 _REFERENCE = re.compile(r"\$\{(\w+)(?::(\w+))?\}|\$(\w+)")
-_SPECIAL = re.compile(r"[\\^$*+?.()|{}\[\]/]")
+_SPECIAL = re.compile(r"[$^*{}\[\]'+?.()|]")
 
 
 @dataclass(frozen=True)
@@ -76,5 +76,5 @@ def _chosen(name: str, view: View) -> str:
 
 
 def _escape(value: str) -> str:
-    # Twice: once for the regular expression, once for PromQL's string around it.
-    return _SPECIAL.sub(lambda special: "\\\\" + special[0], value)
+    # Each backslash twice: once for the regular expression, once for PromQL's string around it.
+    return _SPECIAL.sub(lambda special: rf"\\{special[0]}", value.replace("\\", r"\\\\"))

@@ -257,6 +257,7 @@ def test_links_lead_somewhere() -> None:
     assert "${docs}/runbooks/${__value.raw}.md" in text
     assert "### refused\n" in (ROOT / "docs/reasons.md").read_text("utf-8")
     assert "${scheme}://${__data.fields.instance}/endpoints/${__data.fields.endpoint}" in text
+    assert f"/d/{BOARD['uid']}?var-endpoint=" in text
     assert any(link["url"] == "${scheme}://${exporter}/" for link in BOARD["links"])
 
 

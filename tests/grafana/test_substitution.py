@@ -9,7 +9,7 @@ from tests.grafana.substitution import ALL, View, seconds, substitute
 VIEW = View(
     range=900,
     interval=20,
-    chosen={"job": ALL, "instance": ALL, "endpoint": "a.b", "protocol": ["imap", "pop3"], "account": ["x"]},
+    chosen={"job": ALL, "instance": ALL, "endpoint": "a.b", "protocol": ["imap", "pop3"], "account": ["x"], "odd": r"x\y'z"},
     all_values={"instance": ".*"},
     options={"job": ["gmail", "mail"]},
 )
@@ -29,6 +29,7 @@ VIEW = View(
         ('{instance=~"${instance}"}', None, '{instance=~".*"}'),
         ('{endpoint=~"$endpoint"}', None, '{endpoint=~"a\\\\.b"}'),
         ('{protocol=~"$protocol",account=~"$account"}', None, '{protocol=~"(imap|pop3)",account=~"x"}'),
+        ("$odd", None, r"x\\\\y\\'z"),
         ("$unknown and ${unknown}", None, "$unknown and ${unknown}"),
     ],
 )
