@@ -23,7 +23,7 @@ With Grafana in a container, mount two directories and it is there, in the folde
 
 The data source in `grafana/provisioning/datasources/` is Prometheus at `http://prometheus:9090`, scraping every 15 s.
 Into a Grafana that you have, import the JSON (Dashboards → New → Import), and choose the data source on the page. It
-wants Grafana 10 and Prometheus 2.37, or newer.
+wants Grafana 10 and Prometheus 2.37, or newer, and exporters that are scraped once a minute or more often.
 
 One panel, the budget of 30 days, needs the recording rules in `deploy/prometheus/gmail-recording.yml`; all others ask
 for the exporter's own metrics.

@@ -64,7 +64,8 @@ def chosen(expression: str, at: str = "") -> str:
 
 def with_account(expression: str) -> str:
     """The same, and with the label `account`: for tables, once per row."""
-    return f"({expression}) * on ({IDENTITY}) group_left (account) {INFO}"
+    # Aggregated: where something else of an endpoint's configuration changes, two of its series may overlap.
+    return f"({expression}) * on ({IDENTITY}) group_left (account) max by ({IDENTITY}, account) ({INFO})"
 
 
 def endpoint(metric: str, *matchers: str) -> str:
