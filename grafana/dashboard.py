@@ -14,7 +14,7 @@ from grafana_foundation_sdk.models.common import TimeZoneBrowser
 
 from grafana.links import dashboard_links
 from grafana.rows import accounts, availability, exporter, failures, now, speed, tls
-from grafana.variables import ANNOTATION_TEXTS, marks, variables
+from grafana.variables import PROMETHEUS_MARKS, marks, variables
 
 FILE = Path(__file__).parent / "gmail-exporter.json"
 
@@ -25,7 +25,7 @@ ROWS = (now, speed, availability, failures, tls, accounts, exporter)
 """From top to bottom."""
 
 SCHEMA = 42
-"""The schema that this JSON is written in, that of Grafana 12; an older Grafana takes it, too."""
+"""The schema that this JSON is written in, that of Grafana 12 and 13; an older one takes it, too."""
 
 DESCRIPTION = (
     "Is Gmail reachable over IMAP, POP3 and SMTP, how fast is it, and when it fails: why, and whose fault is it? "
@@ -59,11 +59,25 @@ def dashboard() -> model.Dashboard:
 
 
 def as_dict() -> dict[str, Any]:
-    """The dashboard as Grafana reads it."""
-    board: dict[str, Any] = json.loads(json.dumps(dashboard(), cls=JSONEncoder))
-    del board["style"]  # long gone from Grafana, which themes all pages alike; the SDK's model always has it
+    """The dashboard as a current Grafana reads it."""
+    return without_relics(json.loads(json.dumps(dashboard(), cls=JSONEncoder)))
+
+
+def without_relics(board: dict[str, Any]) -> dict[str, Any]:
+    """Take out what the SDK's model of Grafana 10 always writes and Grafana 13 does not know, and reword what moved."""
+    del board["style"]
+    for variable in board["templating"]["list"]:
+        for key in ("id", "auto", "auto_min", "auto_count"):
+            del variable[key]
     for annotation in board["annotations"]["list"]:
-        annotation.update(ANNOTATION_TEXTS[annotation["name"]])
+        annotation.update(PROMETHEUS_MARKS[annotation["name"]])
+    for panel in board["panels"]:
+        panel.pop("transparent", None)
+        panel.pop("repeatDirection", None)
+        if panel["type"] == "table":
+            del panel["options"]["footer"]
+        if panel["type"] == "heatmap":
+            del panel["options"]["tooltip"]  # another form since; the default shows one in both
     return board
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as model
@@ -89,34 +91,45 @@ def _choice(name: str, label: str, text: str, query: str, every: str | None = No
     return variable if every is None else variable.all_value(every)
 
 
+class Mark(NamedTuple):
+    """An annotation: what it marks on every graph, in which colour, and its words, made of the labels found."""
+
+    name: str
+    expression: str
+    colour: str
+    title: str
+    text: str
+    tags: str = ""
+
+
+MARKS = (
+    Mark("Alerts", alerts("firing"), "red", "{{alertname}}", "{{endpoint}}, seen by {{instance}}", "severity,blame"),
+    Mark(
+        "Reloads",
+        f"changes({of_exporter('gmail_exporter_config_last_reload_success_timestamp_seconds')}[2m]) > 0",
+        "blue",
+        "Configuration loaded",
+        "by {{instance}}: started, or reloaded",
+    ),
+)
+"""Each can be switched off at the top of the page."""
+
+
 def marks() -> list[Builder[model.AnnotationQuery]]:
-    """Marks on every graph; each can be switched off at the top."""
+    """As far as the SDK's model knows them."""
     return [
-        _annotation("Alerts", alerts("firing"), "red"),
-        _annotation(
-            "Reloads",
-            f"changes({of_exporter('gmail_exporter_config_last_reload_success_timestamp_seconds')}[2m]) > 0",
-            "blue",
-        ),
+        build.AnnotationQuery().name(mark.name).datasource(DATASOURCE).enable(True).icon_color(mark.colour)
+        for mark in MARKS
     ]
 
 
-ANNOTATION_TEXTS = {
-    "Alerts": {
-        "titleFormat": "{{alertname}}",
-        "textFormat": "{{endpoint}} {{reason}}, seen by {{instance}}",
-        "tagKeys": "severity,blame",
-        "step": "60s",
-    },
-    "Reloads": {
-        "titleFormat": "Configuration loaded",
-        "textFormat": "by {{instance}}: started, or reloaded",
-        "tagKeys": "",
-        "step": "60s",
-    },
+PROMETHEUS_MARKS = {
+    mark.name: {
+        "target": {"refId": "Anno", "expr": mark.expression, "interval": "60s"},
+        "titleFormat": mark.title,
+        "textFormat": mark.text,
+        "tagKeys": mark.tags,
+    }
+    for mark in MARKS
 }
-"""How Prometheus' annotations are worded: keys that are read from an annotation, and that the SDK does not model."""
-
-
-def _annotation(name: str, expression: str, colour: str) -> build.AnnotationQuery:
-    return build.AnnotationQuery().name(name).datasource(DATASOURCE).enable(True).icon_color(colour).expr(expression)
+"""What Grafana's Prometheus plugin reads of an annotation, by its name."""

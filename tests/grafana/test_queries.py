@@ -170,7 +170,9 @@ def test_endpoints_are_offered_by_account(past: Past) -> None:
 @pytest.mark.parametrize("annotation", BOARD["annotations"]["list"], ids=lambda each: each["name"])
 def test_every_annotation_marks_something(past: Past, annotation: dict[str, Any]) -> None:
     """And its words name labels that are there, in at least one."""
-    found = past.query_range(substitute(annotation["expr"], VIEW), START, END, seconds(annotation["step"]))
+    found = past.query_range(
+        substitute(annotation["target"]["expr"], VIEW), START, END, seconds(annotation["target"]["interval"])
+    )
     assert found
     labels = {label for series in found for label in series[0].labels}
     assert set(re.findall(r"\{\{(\w+)\}\}", annotation["titleFormat"])) <= labels

@@ -9,7 +9,14 @@ from tests.grafana.substitution import ALL, View, seconds, substitute
 VIEW = View(
     range=900,
     interval=20,
-    chosen={"job": ALL, "instance": ALL, "endpoint": "a.b", "protocol": ["imap", "pop3"], "account": ["x"], "odd": r"x\y'z"},
+    chosen={
+        "job": ALL,
+        "instance": ALL,
+        "endpoint": "a.b",
+        "protocol": ["imap", "pop3"],
+        "account": ["x"],
+        "odd": r"x\y'z",
+    },
     all_values={"instance": ".*"},
     options={"job": ["gmail", "mail"]},
 )
