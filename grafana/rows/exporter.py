@@ -205,7 +205,7 @@ def _samples() -> Builder:
         About(
             "Samples",
             "How much does the exporter tell Prometheus?",
-            "Samples that one scrape returns: about sixty for an endpoint.",
+            "Samples that one scrape returns: some fifty for an endpoint.",
             "a step is a changed configuration, or an exporter that restarted; growth without one should be reported.",
         ),
         Size(12, 7),

@@ -74,7 +74,7 @@ def test_grafanas_models_read_it_whole() -> None:
 def test_what_identifies_it() -> None:
     """The address that alerts lead to, the title, and a schema that Grafana need not migrate."""
     assert (BOARD["uid"], BOARD["title"]) == ("gmail-exporter", "Gmail")
-    assert BOARD["schemaVersion"] == 42
+    assert BOARD["schemaVersion"] == 41
     assert "style" not in BOARD  # retired
     assert "id" not in BOARD  # of one Grafana's database
     assert "__inputs" not in BOARD  # asked for by a person; provisioning asks nobody
@@ -87,6 +87,7 @@ def test_nothing_retired() -> None:
     text = built.FILE.read_text("utf-8")
     for key in ('"displayMode": "hidden"', '"custom.displayMode"', '"time_options"', '"seriesOverrides"', '"yaxes"'):
         assert key not in text
+    assert '"hideFrom"' not in text  # what schema 42 changed
     for name in ("nullPointMode", "$__name", "[[", "$interval"):
         assert name not in text
 
