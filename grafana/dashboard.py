@@ -25,7 +25,7 @@ ROWS = (now, speed, availability, failures, tls, accounts, exporter)
 """From top to bottom."""
 
 SCHEMA = 41
-"""That of Grafana 12.0: a newer one finds nothing in here to migrate; an older one may refuse a schema not yet its own."""
+"""That of Grafana 12.0. A newer one finds nothing in here to migrate; what is newer than its own, one may refuse."""
 
 DESCRIPTION = (
     "Is Gmail reachable over IMAP, POP3 and SMTP, how fast is it, and when it fails: why, and whose fault is it? "

@@ -35,7 +35,7 @@ def _numbers() -> list[Builder]:
     return [
         number(
             About(
-                "Logins failing",
+                "Logins refused",
                 "How many endpoints refused the last login?",
                 "The mail server is well: it answered, and said no, or the secret could not be had.",
                 "find the account in the table below, and its reason at the top of the page.",

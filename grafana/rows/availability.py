@@ -29,7 +29,7 @@ _WINDOW = f"avg_over_time({selector('gmail_up')}[$__range] @ end())"
 
 
 def _promise() -> str:
-    return f"The objective is {SLO:.1%} of probes, Google's own promise for Workspace."
+    return f"The objective is {100 * SLO:g} % of the time, Google's own promise for Workspace."
 
 
 def panels() -> list[Builder]:

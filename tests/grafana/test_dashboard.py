@@ -18,6 +18,8 @@ from grafana_foundation_sdk.models import units
 from exporter.metrics import ACCOUNT_FAMILIES, FAMILIES, ExporterMetrics
 from exporter.outcome import Blame, Phase
 from grafana import dashboard as built
+from grafana.links import DOCS
+from tests.grafana.conftest import RULE_FILES
 
 ROOT = Path(__file__).parents[2]
 BOARD: dict[str, Any] = json.loads(built.FILE.read_text("utf-8"))
@@ -97,6 +99,8 @@ def test_ids() -> None:
     ids = [panel["id"] for panel in BOARD["panels"]]
     assert len(set(ids)) == len(ids)
     assert all(isinstance(each, int) and each > 0 for each in ids)
+    titles = [panel["title"] for panel in BOARD["panels"]]
+    assert len(set(titles)) == len(titles)
 
 
 def test_layout() -> None:
@@ -256,6 +260,22 @@ def test_links_lead_somewhere() -> None:
     assert "${scheme}://${__data.fields.instance}/endpoints/${__data.fields.endpoint}" in text
     assert f"/d/{BOARD['uid']}?var-endpoint=" in text
     assert any(link["url"] == "${scheme}://${exporter}/" for link in BOARD["links"])
+
+
+def test_alerts_lead_here() -> None:
+    """Alerts link this dashboard, set variables that it has, and begin runbooks with the same placeholder."""
+    annotations = [
+        rule["annotations"]
+        for path in RULE_FILES
+        for group in yaml.safe_load(path.read_text("utf-8")).get("groups", ())
+        for rule in group["rules"]
+        if "alert" in rule
+    ]
+    names = {variable["name"] for variable in BOARD["templating"]["list"]}
+    for each in annotations:
+        assert f"/d/{BOARD['uid']}?" in each["dashboard_url"]
+        assert set(re.findall(r"[?&]var-(\w+)=", each["dashboard_url"])) <= names
+        assert each["runbook_url"].startswith(f"{DOCS}/runbooks/")
 
 
 def test_provisioning() -> None:
