@@ -16,7 +16,7 @@ BARS = "5m"
 def panels() -> list[Builder]:
     """From left to right, from top to bottom."""
     health = [_cpu(), _memory(), _files(), _scrapes()]
-    return [_instances(), _probes(), _missed(), _lag(), *health, _in_flight(), _samples()]
+    return [_instances(), _probes(), _missed(), _lag(), *health, _in_flight(), _requests(), _samples()]
 
 
 def _instances() -> Builder:
@@ -194,9 +194,28 @@ def _in_flight() -> Builder:
             "How many probes run at the moment of a scrape.",
             "more of them at the same rate: servers answer more slowly, or the exporter does; see its lag.",
         ),
-        Size(12, 7),
+        Size(8, 7),
         Query(of_exporter("gmail_exporter_probes_in_flight"), "{{instance}}", STEP),
         unit="short",
+    )
+
+
+def _requests() -> Builder:
+    return graph(
+        About(
+            "Requests of /probe",
+            "What comes of the probes that Prometheus asks for by name?",
+            "Requests a second, by result; nothing where no modules are configured, or nobody asks.",
+            "busy: raise probe.max_concurrent, or ask more exporters. refused: a target that no module allows; the "
+            "answer says which. abandoned: the scrape's time-out is shorter than the module's.",
+        ),
+        Size(8, 7),
+        Query(
+            f"sum by (result) (rate({of_exporter('gmail_exporter_probe_requests_total')}[$__rate_interval]))",
+            "{{result}}",
+            STEP,
+        ),
+        unit="reqps",
     )
 
 
@@ -208,7 +227,7 @@ def _samples() -> Builder:
             "Samples that one scrape returns: some fifty for an endpoint.",
             "a step is a changed configuration, or an exporter that restarted; growth without one should be reported.",
         ),
-        Size(12, 7),
+        Size(8, 7),
         Query(of_exporter("scrape_samples_scraped"), "{{instance}}", STEP),
         unit="short",
     )
