@@ -1,6 +1,6 @@
 # make run     install into .venv and start the daemon (ARGS="--config.file=…" passes flags)
 # make test    install what the tests need, and run all of them
-# make check   lint, types, layers, generated files
+# make check   lint, types, layers, generated files, Prometheus' rules and Alertmanager's routes
 # make bench   measure how true the reported times are; prints, asserts nothing
 # make docs    write the generated parts of docs/ anew
 # make dashboard   write the JSON of the Grafana dashboard anew
@@ -43,6 +43,10 @@ check: dev
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python -m grafana.dashboard --check
+	tests/servers/install
+	promtool check config deploy/prometheus/prometheus.yml
+	promtool check rules deploy/prometheus/gmail-*.yml
+	amtool check-config deploy/alertmanager/alertmanager.yml
 
 bench: dev
 	$(BIN)/python bench/timing.py

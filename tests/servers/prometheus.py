@@ -34,7 +34,10 @@ class Sample:
 
 
 class Prometheus(Server):
-    """One Prometheus that scrapes what `scrape_configs` says, every second unless that says otherwise."""
+    """One Prometheus that scrapes what `scrape_configs` says, every second unless that says otherwise.
+
+    What its rules announce goes to `alertmanagers`, each a host and a port.
+    """
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class Prometheus(Server):
         *,
         rule_files: Sequence[Path] = (),
         arguments: Sequence[str] = (),
+        alertmanagers: Sequence[str] = (),
     ) -> None:
         self.program = find_program("prometheus", "prometheus")
         self.port = free_port()
@@ -53,6 +57,7 @@ class Prometheus(Server):
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
             "scrape_configs": list(scrape_configs),
             "rule_files": [str(path) for path in rule_files],
+            "alerting": {"alertmanagers": [{"static_configs": [{"targets": list(alertmanagers)}]}]},
         }
         # Every JSON text is YAML.
         (self.directory / "prometheus.yml").write_text(json.dumps(configuration))

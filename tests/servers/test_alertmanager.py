@@ -24,7 +24,7 @@ def alert(name: str, **more: object) -> dict[str, object]:
 
 
 def test_alertmanager() -> None:
-    """It notifies of an alert, tells which it suppresses and why one was refused, and leaves no process when stopped."""
+    """It notifies of an alert, tells which it suppresses and why it refused one, and leaves no process when stopped."""
     with Webhook() as webhook, Alertmanager(configuration(webhook.url)) as server:
         server.post([alert("A")])
         assert server.wait_for("A")[0]["annotations"] == {"summary": "A is on"}

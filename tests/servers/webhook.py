@@ -29,7 +29,7 @@ class Notification:
 
     @property
     def alerts(self) -> list[dict[str, Any]]:
-        """Its alerts: `labels`, `annotations`, `status`, `startsAt`, …"""
+        """Its alerts: `labels`, `annotations`, `status`, `startsAt` and so on."""
         alerts: list[dict[str, Any]] = self.body["alerts"]
         return alerts
 

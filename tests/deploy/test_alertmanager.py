@@ -1,0 +1,194 @@
+"""The Alertmanager example: it is valid, and amtool routes and the real Alertmanager inhibits as it claims."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.deploy.test_rules import ALERTS
+from tests.servers.alertmanager import Alertmanager
+from tests.servers.process import find_program
+from tests.servers.webhook import Webhook
+
+PATH = Path(__file__).parent.parent.parent / "deploy" / "alertmanager" / "alertmanager.yml"
+SHIPPED: dict[str, Any] = yaml.safe_load(PATH.read_text("utf-8"))
+
+
+def amtool(*arguments: str) -> str:
+    """What amtool prints on standard output; it must like it."""
+    run = subprocess.run(
+        [find_program("amtool", "prometheus-alertmanager"), *arguments], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+def test_amtool_likes_it() -> None:
+    """Receivers, routes and inhibition, by its own judgement; and Alertmanager's own names for what is secret."""
+    assert "SUCCESS" in amtool("check-config", str(PATH))
+    for receiver in SHIPPED["receivers"]:
+        [webhook] = receiver["webhook_configs"]
+        assert set(webhook["http_config"]["authorization"]) == {"credentials_file"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "receiver"),
+    [
+        ("alertname=GmailEndpointDown severity=critical", "page"),
+        ("alertname=GmailDownEverywhere severity=critical", "page"),
+        ("alertname=GmailExporterDown severity=critical blame=client", "page"),
+        ("alertname=GmailLoginFailing severity=critical blame=google", "page"),
+        ("alertname=GmailLoginFailing severity=warning blame=account", "accounts"),
+        ("alertname=GmailTokenRefreshFailing severity=warning blame=token", "accounts"),
+        ("alertname=GmailLoginFailing severity=warning blame=client", "exporter"),
+        ("alertname=GmailProbeStalled severity=warning blame=client", "exporter"),
+        ("alertname=GmailTokenRefreshFailing severity=warning blame=google", "tickets"),
+        ("alertname=GmailUnreachableFromOneSite severity=warning", "tickets"),
+    ],
+)
+def test_who_is_told(labels: str, receiver: str) -> None:
+    """By severity, then by blame."""
+    routed = amtool("config", "routes", "test", f"--config.file={PATH}", *labels.split())
+    assert routed.split() == [receiver]
+
+
+def test_every_alert_is_a_page_only_where_its_severity_says_so() -> None:
+    """With the labels that each rule gives."""
+    for rule in ALERTS:
+        labels = [f"alertname={rule['alert']}", *(f"{name}={value}" for name, value in rule["labels"].items())]
+        routed = amtool("config", "routes", "test", f"--config.file={PATH}", *labels).split()
+        assert (routed == ["page"]) is (rule["labels"]["severity"] == "critical"), rule["alert"]
+
+
+def quickened(url: str, wait: str = "500ms") -> dict[str, Any]:
+    """The shipped configuration, its receivers at `url` by their names, and its waits short."""
+    waits = {"group_wait": wait, "group_interval": wait}
+    routes = [{**route, **waits} for route in SHIPPED["route"]["routes"]]
+    route = {**SHIPPED["route"], **waits, "routes": routes}
+    receivers = [
+        {"name": receiver["name"], "webhook_configs": [{"url": f"{url}/{receiver['name']}"}]}
+        for receiver in SHIPPED["receivers"]
+    ]
+    return {**SHIPPED, "route": route, "receivers": receivers}
+
+
+@pytest.fixture
+def running() -> Iterator[tuple[Alertmanager, Webhook]]:
+    """The real one, with that."""
+    with Webhook() as webhook, Alertmanager(quickened(webhook.url)) as alertmanager:
+        yield alertmanager, webhook
+
+
+def alert(name: str, endpoint: str = "imap", instance: str = "a:9993", **labels: str) -> dict[str, Any]:
+    """An alert as the rules make it."""
+    severity = next(rule["labels"]["severity"] for rule in ALERTS if rule["alert"] == name)
+    base = {"severity": severity, "job": "gmail", "instance": instance, "endpoint": endpoint}
+    base |= {"protocol": "imap", "host": f"{endpoint}.gmail.com", "port": "993"}
+    return {"labels": {"alertname": name, **base, **labels}}
+
+
+def without(one: dict[str, Any], *labels: str) -> dict[str, Any]:
+    """The same without some labels."""
+    return {"labels": {name: value for name, value in one["labels"].items() if name not in labels}}
+
+
+def test_an_outage_of_gmail_is_one_page(running: tuple[Alertmanager, Webhook]) -> None:
+    """Four endpoints and three sites, with everything that comes with it; and another site's wrong password is told."""
+    alertmanager, webhook = running
+    endpoints = ("imap", "pop3", "smtps", "submission")
+    everywhere = [without(alert("GmailDownEverywhere", each), "job", "instance") for each in endpoints]
+    sites = [alert("GmailEndpointDown", each, site) for each in endpoints for site in ("a:9993", "b:9993", "c:9993")]
+    login = alert("GmailLoginFailing", blame="google", reason="timeout")
+    burning = without(alert("GmailErrorBudgetBurningFast", window="1h"), "job", "instance")
+    elsewhere = alert("GmailLoginFailing", "other", blame="account", reason="auth_invalid_credentials")
+    alertmanager.post([*everywhere, *sites, login, burning, elsewhere])
+    told = webhook.wait_for(lambda each: each.path == "/accounts")
+    assert {each["labels"]["endpoint"] for each in told.alerts} == {"other"}
+    page = webhook.wait_for(lambda each: each.path == "/page")
+    assert page.names == {"GmailDownEverywhere"}
+    assert {each["labels"]["endpoint"] for each in page.alerts} == set(endpoints)
+    assert len(alertmanager.wait_for("GmailEndpointDown", "suppressed")) == len(sites)
+    alertmanager.wait_for("GmailErrorBudgetBurningFast", "suppressed")
+    assert [each.path for each in webhook.notifications].count("/page") == 1
+    assert {each.path for each in webhook.notifications} == {"/page", "/accounts"}
+
+
+@pytest.mark.parametrize(
+    ("source", "silenced", "told"),
+    [
+        (
+            alert("GmailExporterDown", blame="client"),
+            [alert("GmailEndpointDown"), alert("GmailCertificateInvalid"), alert("GmailProbeStalled", blame="client")],
+            [alert("GmailEndpointDown", instance="b:9993")],
+        ),
+        (
+            alert("GmailCertificateInvalid"),
+            [alert("GmailEndpointDown"), alert("GmailLoginFailing"), alert("GmailCertificateExpiring")],
+            [alert("GmailEndpointDown", "pop3"), alert("GmailMailboxNearlyFull", blame="account")],
+        ),
+        (
+            alert("GmailEndpointDown"),
+            [
+                alert("GmailLoginFailing", blame="account"),
+                alert("GmailLoginSuspended", blame="account"),
+                alert("GmailFolderHidden", blame="account"),
+                alert("GmailEndpointFlapping"),
+                alert("GmailIPv6OnlyFailing"),
+                without(alert("GmailErrorBudgetBurningSlowly"), "job", "instance"),
+            ],
+            [alert("GmailLoginFailing", "pop3", blame="account"), alert("GmailCertificateExpiring")],
+        ),
+        (
+            alert("GmailUnreachableFromOneSite"),
+            [alert("GmailLoginFailing", blame="account"), alert("GmailEndpointSlow")],
+            [alert("GmailLoginFailing", instance="b:9993", blame="account")],
+        ),
+        (
+            without(
+                alert("GmailTokenRefreshFailing", account="ops", reason="oauth_grant_revoked"),
+                "endpoint", "protocol", "host", "port",
+            ),
+            [alert("GmailLoginFailing", reason="oauth_grant_revoked", blame="token")],
+            [alert("GmailLoginFailing", reason="auth_invalid_credentials", blame="account")],
+        ),
+        (
+            alert("GmailLoginFailing", blame="account"),
+            [alert("GmailLoginSuspended", blame="account")],
+            [alert("GmailLoginSuspended", "pop3", blame="account"), alert("GmailFolderHidden", blame="account")],
+        ),
+        (
+            alert("GmailCertificateExpiring", severity="critical"),
+            [alert("GmailCertificateExpiring", severity="warning")],
+            [alert("GmailCertificateExpiring", "pop3", severity="warning")],
+        ),
+        (
+            without(alert("GmailErrorBudgetBurningFast"), "job", "instance"),
+            [without(alert("GmailErrorBudgetBurningSlowly"), "job", "instance")],
+            [without(alert("GmailErrorBudgetBurningSlowly", "pop3"), "job", "instance")],
+        ),
+    ],
+    ids=lambda value: value["labels"]["alertname"] if isinstance(value, dict) else "",
+)  # fmt: skip
+def test_what_silences_what(
+    running: tuple[Alertmanager, Webhook],
+    source: dict[str, Any],
+    silenced: list[dict[str, Any]],
+    told: list[dict[str, Any]],
+) -> None:
+    """An alert silences what follows from it, and nothing beside it."""
+    alertmanager, webhook = running
+    alertmanager.post([source, *silenced, *told])
+
+    def heard() -> list[dict[str, Any]]:
+        return [each["labels"] for notification in webhook.notifications for each in notification.alerts]
+
+    for expected in (source, *told):
+        webhook.wait_for(lambda _, expected=expected: expected["labels"] in heard())  # type: ignore[misc]
+    assert not [each["labels"] for each in silenced if each["labels"] in heard()]
+    held = [each["labels"] for each in alertmanager.alerts() if each["status"]["state"] == "suppressed"]
+    assert all(each["labels"] in held for each in silenced)

@@ -1,0 +1,186 @@
+"""From the mail servers to the telephone: everything is real, and the rules and routes are those that are shipped.
+
+Dovecot and Postfix → the daemon → Prometheus → Alertmanager → a webhook. Time runs twenty times as fast: whatever is a
+duration in the rules is divided, and nothing else is touched; probes are a second apart, and Alertmanager waits less.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter.config.duration import parse_duration
+from tests.deploy.test_alertmanager import quickened
+from tests.deploy.test_rules import PROMETHEUS
+from tests.servers.alertmanager import Alertmanager
+from tests.servers.authority import Authority
+from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
+from tests.servers.exporter import Exporter
+from tests.servers.postfix import Postfix
+from tests.servers.prometheus import Prometheus
+from tests.servers.webhook import Notification, Webhook
+
+FASTER = 20
+EVALUATION = "15s"
+"""As in the example configuration."""
+
+
+def quicken(duration: str) -> str:
+    """A duration of Prometheus, divided."""
+    return f"{round(parse_duration(duration) * 1000 / FASTER)}ms"
+
+
+def quicken_rules(path: Path) -> dict[str, Any]:
+    """A file of rules whose intervals, waits, windows and offsets are divided."""
+    document: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
+    for group in document["groups"]:
+        group["interval"] = quicken(group.get("interval", EVALUATION))
+        for rule in group["rules"]:
+            for key in ("for", "keep_firing_for"):
+                if key in rule:
+                    rule[key] = quicken(rule[key])
+            rule["expr"] = re.sub(
+                r"(?<=\[)\w+|(?<=\boffset )\w+|(?<=:)\d\w*(?=\])", lambda found: quicken(found[0]), rule["expr"]
+            )
+    return document
+
+
+class Site:
+    """The whole of it."""
+
+    def __init__(self, directory: Path, authority: Authority, dovecot: Dovecot, postfix: Postfix) -> None:
+        self.secret = directory / "secret"
+        self.secret.write_text(OPS_PASSWORD, "utf-8")
+        common = {"host": "localhost", "tls": {"ca_file": str(authority.ca_file)}, "ip_family": "ipv4"}
+        imap = {"protocol": "imap", "port": dovecot.imaps_port, "account": "ops", **common}
+        pop3 = {"protocol": "pop3", "port": dovecot.pop3s_port, **common}
+        # The port for other servers, which asks Dovecot nothing.
+        mx = {"protocol": "smtp", "port": postfix.smtp_port, "security": "starttls", **common}
+        config = directory / "gmail.yml"
+        document = {
+            "defaults": {"interval": "1s", "timeout": "900ms", "login_interval": "1s"},
+            "accounts": {"ops": {"username": OPS_USER, "app_password": {"file": str(self.secret)}}},
+            "endpoints": {"imap": imap, "pop3": pop3, "mx": mx},
+        }
+        config.write_text(json.dumps(document), "utf-8")
+        self.exporter = Exporter(directory / "log", config)
+        self.webhook = Webhook()
+        self.alertmanager = Alertmanager(quickened(self.webhook.url, "3s"))
+        self.rule_files = []
+        for path in PROMETHEUS.glob("gmail-*.yml"):
+            quick = directory / path.name
+            quick.write_text(json.dumps(quicken_rules(path)), "utf-8")
+            self.rule_files.append(quick)
+
+    def start(self, stack: ExitStack) -> None:
+        """Start it all, from the end to the beginning."""
+        stack.enter_context(self.webhook)
+        stack.enter_context(self.alertmanager)
+        stack.enter_context(self.exporter)
+        target = self.exporter.url.removeprefix("http://")
+        scrape = {
+            "job_name": "gmail",
+            "scrape_interval": "750ms",
+            "scrape_timeout": "700ms",
+            "static_configs": [{"targets": [target]}],
+        }
+        self.prometheus = stack.enter_context(
+            Prometheus([scrape], rule_files=self.rule_files, alertmanagers=[self.alertmanager.address])
+        )
+
+    def wait_until_all_is_well(self) -> None:
+        """Wait until Prometheus sees every endpoint up and the login accepted, and nothing is on or about to be."""
+        self.prometheus.wait_for("sum(gmail_up) == 3 and sum(gmail_check_success{check='login'}) == 1", timeout=30)
+        self.prometheus.wait_for("sum(ALERTS) or vector(0)", lambda found: found[0].value == 0, timeout=60)
+
+    def told(self, name: str, status: str = "firing") -> Notification:
+        """The first notification with that alert in it and that status."""
+        return self.webhook.wait_for(lambda each: name in each.names and each.status == status)
+
+
+@pytest.fixture(scope="module")
+def whole_site(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority, dovecot_server: Dovecot, postfix_server: Postfix
+) -> Iterator[Site]:
+    """One for the three tests: Prometheus takes five seconds to find its targets."""
+    with ExitStack() as stack:
+        site = Site(tmp_path_factory.mktemp("site"), authority, dovecot_server, postfix_server)
+        site.start(stack)
+        yield site
+
+
+@pytest.fixture
+def site(whole_site: Site, dovecot: Dovecot, postfix: Postfix) -> Site:
+    """It runs, all is well, and nobody has been told anything."""
+    whole_site.wait_until_all_is_well()
+    whole_site.webhook.notifications.clear()
+    return whole_site
+
+
+def test_only_durations_are_quickened() -> None:
+    """All else in the rules is as shipped."""
+    for path in PROMETHEUS.glob("gmail-*.yml"):
+        shipped = [rule for group in yaml.safe_load(path.read_text("utf-8"))["groups"] for rule in group["rules"]]
+        quick = [rule for group in quicken_rules(path)["groups"] for rule in group["rules"]]
+        for before, after in zip(shipped, quick, strict=True):
+            for key in before.keys() - {"for", "keep_firing_for", "expr"}:
+                assert before[key] == after[key]
+            plain = r"\[[^\]]*\]|offset \w+"
+            assert re.split(plain, before["expr"]) == re.split(plain, after["expr"])
+            assert all("ms" in window for window in re.findall(plain, after["expr"]))
+
+
+def test_a_wrong_password_is_no_outage(site: Site) -> None:
+    """Whoever looks after the accounts is told, with the reason; nobody is paged, for everything answers."""
+    site.secret.write_text("wrong", "utf-8")
+    told = site.told("GmailLoginFailing")
+    assert told.path == "/accounts"
+    [alert] = told.alerts
+    assert alert["labels"].items() >= {"endpoint": "imap", "severity": "warning", "blame": "account"}.items()
+    assert alert["labels"]["reason"] == "auth_invalid_credentials"
+    assert "with the account ops. Reason: auth_invalid_credentials" in alert["annotations"]["description"]
+    site.secret.write_text(OPS_PASSWORD, "utf-8")
+    assert site.told("GmailLoginFailing", "resolved").path == "/accounts"
+    assert {name for each in site.webhook.notifications for name in each.names} == {"GmailLoginFailing"}
+    assert not site.prometheus.query("count_over_time(ALERTS{alertname='GmailEndpointDown'}[1h])")
+
+
+def test_an_outage_is_one_page(site: Site, dovecot: Dovecot) -> None:
+    """Dovecot stops: one notification, with what does not answer and why. It starts: resolved."""
+    dovecot.stop()
+    page = site.told("GmailEndpointDown")
+    # Two more times at which it could send another.
+    time.sleep(6)
+    assert site.webhook.notifications == [page]
+    assert page.path == "/page"
+    assert {alert["labels"]["endpoint"] for alert in page.alerts} == {"imap", "pop3"}
+    for alert in page.alerts:
+        labels, annotations = alert["labels"], alert["annotations"]
+        assert labels.items() >= {"severity": "critical", "host": "localhost", "job": "gmail"}.items()
+        assert labels["endpoint"] in annotations["summary"]
+        assert "Reason: refused in connect. Blame: network." in annotations["description"]
+        assert annotations["runbook_url"].endswith("/GmailEndpointDown.md")
+    dovecot.start()
+    resolved = site.told("GmailEndpointDown", "resolved")
+    assert resolved.path == "/page"
+    assert {name for each in site.webhook.notifications for name in each.names} == {"GmailEndpointDown"}
+
+
+def test_an_exporter_that_is_down_says_nothing_of_gmail(site: Site) -> None:
+    """It is the one thing that anyone is told."""
+    assert site.exporter.stop()[0] == 0
+    page = site.told("GmailExporterDown")
+    time.sleep(6)
+    assert site.webhook.notifications == [page]
+    assert page.path == "/page"
+    [alert] = page.alerts
+    assert alert["labels"].items() >= {"severity": "critical", "blame": "client", "job": "gmail"}.items()
+    assert alert["labels"]["instance"] in alert["annotations"]["summary"]
