@@ -1,0 +1,106 @@
+"""The runbooks: a page for each alert, and nothing in them that does not exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from exporter.metrics import ACCOUNT_FAMILIES, FAMILIES, ExporterMetrics
+from exporter.outcome import Reason
+from tests.deploy.test_rules import ALERTS, NAMES, RECORDED
+
+ROOT = Path(__file__).parent.parent.parent
+RUNBOOKS = ROOT / "docs" / "runbooks"
+PAGES = sorted(RUNBOOKS.glob("*.md"))
+GUIDES = [*PAGES, ROOT / "docs" / "getting-started.md"]
+SECTIONS = ["What it means", "Who is affected", "What to check", "When it ends"]
+
+
+def anchors(path: Path) -> set[str]:
+    """What a link may name behind `#`, as GitHub and most renderers make it of headings."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_each_alert_has_its_page_and_each_page_its_alert() -> None:
+    """Beside the table of them and the tree that has no alert of its own."""
+    named = {path.stem for path in PAGES} - {"README", "imap-gmail-com-is-not-responding"}
+    assert sorted(named) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_page_answers_the_same_questions(name: str) -> None:
+    """Meaning, who is affected, what to check, in steps and with a command of ours, and when it ends."""
+    text = (RUNBOOKS / f"{name}.md").read_text("utf-8")
+    assert text.startswith(f"# {name}\n")
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS
+    steps = text.split("## What to check")[1].split("## When it ends")[0]
+    assert re.search(r"^1\. .*^2\. .*^3\. ", steps, re.MULTILINE | re.DOTALL)
+    assert "gmail-exporter " in text
+    assert re.search(r"^ *```sh\n", steps, re.MULTILINE)
+
+
+def test_the_table_says_what_the_rules_say() -> None:
+    """Every alert, with its severities."""
+    table = (RUNBOOKS / "README.md").read_text("utf-8")
+    rows = re.findall(r"^\| \[(\w+)\]\((\w+)\.md\) \| ([a-z, ]+) \|", table, re.MULTILINE)
+    assert sorted(name for name, _, _ in rows) == NAMES
+    for name, page, severities in rows:
+        assert name == page
+        assert set(severities.split(", ")) == {r["labels"]["severity"] for r in ALERTS if r["alert"] == name}, name
+
+
+@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    """To a file of this repository, and to a heading that is in it."""
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text("utf-8")):
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
+def test_every_metric_and_every_reason_that_is_named_exists(path: Path) -> None:
+    """Reasons are in tables' first columns and in the text; metrics may be cut short in a grep."""
+    text = path.read_text("utf-8")
+    metrics = {family.metric.name for family in (*FAMILIES, *ACCOUNT_FAMILIES)}
+    metrics |= {metric.name for metric in ExporterMetrics().registry.collect()}
+    for name in re.findall(r"`(gmail_\w+)`", text):
+        assert name.removesuffix("_total") in metrics, name
+    for name in re.findall(r"`((?:instance_endpoint|endpoint|target):[\w:]+)`", text):
+        assert name in RECORDED, name
+    reasons = {reason.value for reason in Reason}
+    for name in re.findall(r"`((?:dns|auth|oauth|certificate|disabled|mx|tls)_\w+)`", text):
+        assert name in reasons | {"oauth_"}, name
+    for row in re.findall(r"^ *\| (`[^|]+`[^|]*) \|", text, re.MULTILINE):
+        for name in re.findall(r"`([a-z]+_[a-z_]+)`", row):
+            assert name in reasons, name
+
+
+COMMANDS = sorted(
+    {
+        re.sub(r" +#.*", "", line).strip()
+        for path in GUIDES
+        for block in re.findall(r"^ *```sh\n(.*?)^ *```", path.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+        for line in block.splitlines()
+        if re.match(r" *(?:\.venv/bin/)?gmail-exporter ", line)
+    }
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_of_ours_is_one(command: str, tmp_path: Path) -> None:
+    """It has these subcommands and flags, and complains of nothing but files and names that are not here."""
+    _, *arguments = shlex.split(command)
+    run = subprocess.run(
+        [sys.executable, "-m", "exporter", *arguments, "--help"], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    known = set(re.findall(r"--[a-z.-]+", run.stdout))
+    assert {argument.partition("=")[0] for argument in arguments if argument.startswith("--")} <= known
