@@ -65,9 +65,9 @@ def test_every_alert_is_a_page_only_where_its_severity_says_so() -> None:
         assert (routed == ["page"]) is (rule["labels"]["severity"] == "critical"), rule["alert"]
 
 
-def quickened(url: str, wait: str = "500ms") -> dict[str, Any]:
+def quickened(url: str, group_wait: str = "500ms", group_interval: str = "500ms") -> dict[str, Any]:
     """The shipped configuration, its receivers at `url` by their names, and its waits short."""
-    waits = {"group_wait": wait, "group_interval": wait}
+    waits = {"group_wait": group_wait, "group_interval": group_interval}
     routes = [{**route, **waits} for route in SHIPPED["route"]["routes"]]
     route = {**SHIPPED["route"], **waits, "routes": routes}
     receivers = [

@@ -73,7 +73,7 @@ class Site:
         config.write_text(json.dumps(document), "utf-8")
         self.exporter = Exporter(directory / "log", config)
         self.webhook = Webhook()
-        self.alertmanager = Alertmanager(quickened(self.webhook.url, "3s"))
+        self.alertmanager = Alertmanager(quickened(self.webhook.url, group_wait="5s", group_interval="3s"))
         self.rule_files = []
         for path in PROMETHEUS.glob("gmail-*.yml"):
             quick = directory / path.name
