@@ -157,8 +157,8 @@ def test_an_outage_is_one_page(site: Site, dovecot: Dovecot) -> None:
     """Dovecot stops: one notification, with what does not answer and why. It starts: resolved."""
     dovecot.stop()
     page = site.told("GmailEndpointDown")
-    # Two more times at which it could send another.
-    time.sleep(6)
+    # The next time at which it could send another.
+    time.sleep(4)
     assert site.webhook.notifications == [page]
     assert page.path == "/page"
     assert {alert["labels"]["endpoint"] for alert in page.alerts} == {"imap", "pop3"}
@@ -178,7 +178,7 @@ def test_an_exporter_that_is_down_says_nothing_of_gmail(site: Site) -> None:
     """It is the one thing that anyone is told."""
     assert site.exporter.stop()[0] == 0
     page = site.told("GmailExporterDown")
-    time.sleep(6)
+    time.sleep(4)
     assert site.webhook.notifications == [page]
     assert page.path == "/page"
     [alert] = page.alerts
