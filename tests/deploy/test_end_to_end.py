@@ -162,12 +162,15 @@ def test_an_outage_is_one_page(site: Site, dovecot: Dovecot) -> None:
     assert site.webhook.notifications == [page]
     assert page.path == "/page"
     assert {alert["labels"]["endpoint"] for alert in page.alerts} == {"imap", "pop3"}
+    assert "error expanding template" not in json.dumps(page.body)
     for alert in page.alerts:
         labels, annotations = alert["labels"], alert["annotations"]
         assert labels.items() >= {"severity": "critical", "host": "localhost", "job": "gmail"}.items()
         assert labels["endpoint"] in annotations["summary"]
         assert "Reason: refused in connect. Blame: network." in annotations["description"]
         assert annotations["runbook_url"].endswith("/GmailEndpointDown.md")
+    for group in site.prometheus.get("/api/v1/rules")["groups"]:
+        assert [rule["name"] for rule in group["rules"] if rule["health"] != "ok"] == []
     dovecot.start()
     resolved = site.told("GmailEndpointDown", "resolved")
     assert resolved.path == "/page"
