@@ -21,6 +21,7 @@ from exporter.check import Checker
 from exporter.config import Config, ConfigError, load
 from exporter.health import Health
 from exporter.metrics import ExporterMetrics, Exposition
+from exporter.notify import Notifier
 from exporter.outcome import Target
 from exporter.probing.resolve import Resolver
 from exporter.schedule import Schedule
@@ -69,6 +70,7 @@ class Daemon:
 
     def __init__(self, config: Config, options: Options) -> None:
         self._options = options
+        self._notifier = Notifier(options.environ)
         self._reload_wanted = asyncio.Event()
         self._store = Store()
         self._metrics = ExporterMetrics()
@@ -93,12 +95,16 @@ class Daemon:
         serving = asyncio.create_task(self._server.serve(list(self._options.sockets)), name="http")
         addresses = [_shown(listening) for listening in self._options.sockets]
         log.info("started", version=__version__, addresses=addresses, pid=os.getpid())
+        self._notifier.send("READY=1")
         gc.freeze()  # what was built by now stays: no collection need look at it again
         reloading = asyncio.create_task(self._reload_when_wanted(), name="reload")
+        watching = asyncio.create_task(self._notifier.watch(self._schedule.stalled), name="watchdog")
         stopping = asyncio.create_task(stopped.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping")
+        self._notifier.send("STOPPING=1")
         reloading.cancel()
+        watching.cancel()
         await self._schedule.stop()
         await self._server.stop()
         await serving
@@ -124,7 +130,8 @@ class Daemon:
             await self._reload_wanted.wait()
             self._reload_wanted.clear()
             try:
-                await self._reload()
+                with self._notifier.reloading():
+                    await self._reload()
             except Exception:  # the daemon outlives any fault of a reload
                 self._metrics.load_failed()
                 log.exception("fault in a reload; the old configuration stays")
