@@ -47,6 +47,7 @@ check: dev
 	promtool check config deploy/prometheus/prometheus.yml
 	promtool check rules deploy/prometheus/gmail-*.yml
 	amtool check-config deploy/alertmanager/alertmanager.yml
+	$(BIN)/hadolint Dockerfile
 
 bench: dev
 	$(BIN)/python bench/timing.py

@@ -78,9 +78,9 @@ class Daemon:
         self._checker = Checker(self._store, self._resolver, options.ledger, options.environ)
         self._schedule = Schedule(self._check, self._metrics)
         self._exposition = Exposition(self._store, self._metrics, lambda: self._checker.accesses)
-        health = Health(self._schedule.stalled, self._schedule.silence)
+        self._health = Health(self._schedule.stalled, self._schedule.silence)
         self._probe = Probe(self._checker.look, self._metrics, options.timeout_offset)
-        parts = Scrape(self._exposition), Lifecycle(self._store, health), Pages(), self._probe
+        parts = Scrape(self._exposition), Lifecycle(self._store, self._health), Pages(), self._probe
         self._server = Server(application(*parts))
         self._apply(config)
 
@@ -98,7 +98,7 @@ class Daemon:
         self._notifier.send("READY=1")
         gc.freeze()  # what was built by now stays: no collection need look at it again
         reloading = asyncio.create_task(self._reload_when_wanted(), name="reload")
-        watching = asyncio.create_task(self._notifier.watch(self._schedule.stalled), name="watchdog")
+        watching = asyncio.create_task(self._notifier.watch(self._health.problems), name="watchdog")
         stopping = asyncio.create_task(stopped.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping")

@@ -1,0 +1,1 @@
+"""What is shipped beside the program: the image, and the files in deploy/."""

@@ -1,0 +1,215 @@
+"""Builds the Dockerfile with buildah, without a daemon, and runs what it made.
+
+On the base image that it names where a registry can be reached; else on a stand-in of that name, which debootstrap
+makes from Debian's packages: Debian's own Python, with a `python` and a `pip` where the original has them. Base images
+are kept in the user's cache directory from run to run; remove `gmail-exporter` there to have them made anew.
+"""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import fcntl
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.servers.process import ServerError, find_program
+
+ROOT = Path(__file__).parent.parent.parent
+SCENARIO = Path(__file__).parent / "scenario.py"
+
+BASE = "docker.io/library/python:3.13-slim"
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gmail-exporter"
+
+STAND_IN = """
+set -eu
+root=$1
+debootstrap --variant=minbase --include=python3-minimal,python3-venv,ca-certificates bookworm "$root"
+chroot "$root" python3 -m venv --symlinks /usr/local
+# What Debian's slim image leaves out, and the copy of pip that ensurepip keeps elsewhere in Debian.
+rm -rf "$root"/usr/share/doc "$root"/usr/share/man "$root"/usr/share/info "$root"/usr/share/locale \
+    "$root"/usr/share/python-wheels "$root"/var/cache/* "$root"/var/lib/apt/lists
+"""
+"""A root file system in which `python` and `pip` are in /usr/local/bin, as in the images of Python."""
+
+PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def as_root(*argv: str | Path, timeout: float = 300) -> str:
+    """Run a program as root and return its standard output.
+
+    Raises:
+        ServerError: it failed; with what it said.
+    """
+    name, *rest = map(str, argv)
+    prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    environ = {**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
+    done = subprocess.run(
+        [*prefix, "env", "BUILDAH_ISOLATION=chroot", find_program(name, name), *rest],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env=environ,
+        timeout=timeout,
+    )
+    if done.returncode:
+        raise ServerError(
+            f"{' '.join([name, *rest])} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-4000:]}"
+        )
+    return done.stdout.strip()
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What became of the image's command; see scenario.py."""
+
+    started: bool
+    log: str
+    metrics: str
+    health: Sequence[object]
+    health_when_stopped: int
+    uid: str
+    privileges: str
+    writes: Sequence[str]
+    exit_code: int
+
+
+class Builder:
+    """buildah, on a storage of its own."""
+
+    def __init__(self) -> None:
+        self._flags = ["--storage-driver=vfs", f"--root={CACHE}/storage", f"--runroot={CACHE}/run"]
+        self._taken: list[str] = []
+
+    def buildah(self, *arguments: str | Path, timeout: float = 300) -> str:
+        """Run buildah and return its standard output."""
+        return as_root("buildah", *self._flags, *arguments, timeout=timeout)
+
+    def prepare(self) -> None:
+        """Have the base image."""
+        if BASE not in self.buildah("images", "--format={{.Name}}:{{.Tag}}").split():
+            try:
+                self.buildah("pull", "--quiet", BASE, timeout=120)
+            except (ServerError, subprocess.TimeoutExpired):
+                self._make_stand_in()
+
+    def _make_stand_in(self) -> None:
+        root = CACHE / "base"
+        as_root("rm", "-rf", root)
+        as_root("sh", "-c", STAND_IN, "sh", root)
+        container = self.buildah("from", "scratch")
+        self.buildah("add", "--quiet", container, root, "/")
+        self.buildah("config", f"--env=PATH={PATH}", container)
+        self.buildah("commit", "--quiet", "--rm", container, BASE)
+        as_root("rm", "-rf", root)
+
+    def build(self, directory: Path, *arguments: str) -> str:
+        """Build the Dockerfile, every step anew, and return the image's id."""
+        iid = directory / "iid"
+        self.buildah(
+            "build",
+            "--no-cache",
+            "--network=host",
+            "--pull-never",
+            "--format=docker",
+            "--timestamp=0",
+            f"--build-arg=BASE={BASE}",
+            f"--iidfile={iid}",
+            *_pip_configuration(directory),
+            *arguments,
+            ROOT,
+        )
+        image = iid.read_text().strip().removeprefix("sha256:")
+        self._taken.append(image)
+        return image
+
+    def inspect(self, image: str) -> Any:
+        """All that the image says of itself, in Docker's format."""
+        return json.loads(self.buildah("inspect", "--type=image", image))["Docker"]
+
+    def size(self, image: str) -> int:
+        """The octets of all its layers, as `docker images` counts them, in MB."""
+        bytes_of = {"kB": 1e-3, "MB": 1.0, "GB": 1e3}
+        number, unit = self.buildah("images", "--format={{.Size}}", image).split()
+        return round(float(number) * bytes_of[unit])
+
+    @contextmanager
+    def mounted(self, image: str) -> Iterator[Path]:
+        """The image's root file system."""
+        container = self.buildah("from", "--pull-never", image)
+        try:
+            yield Path(self.buildah("mount", container))
+        finally:
+            self.buildah("rm", container)
+
+    def clean(self) -> None:
+        """Remove what was built; the base stays."""
+        if self._taken:
+            self.buildah("rmi", "--force", *dict.fromkeys(self._taken))
+
+
+@contextmanager
+def builder() -> Iterator[Builder]:
+    """A builder with the base image. One at a time on this machine."""
+    for program in ("buildah", "debootstrap"):
+        find_program(program, program)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        building = Builder()
+        building.prepare()
+        try:
+            yield building
+        finally:
+            building.clean()
+
+
+def run(root: Path, image: Mapping[str, Any], *arguments: str) -> Ran:
+    """Run the image's command as its user in namespaces of its own, with a root that nobody can write to."""
+    config = image["config"]
+    told = json.dumps(
+        {
+            "root": str(root),
+            "user": config["User"],
+            "environ": dict(line.split("=", 1) for line in config["Env"]),
+            "command": [*config["Entrypoint"], *(config.get("Cmd") or []), *arguments],
+            "health": config["Healthcheck"]["Test"][1:],
+        }
+    )
+    argv: list[str | Path] = ["unshare", "--mount", "--net", "--kill-child", "--fork", sys.executable, SCENARIO, told]
+    return Ran(**json.loads(as_root(*argv, timeout=60)))
+
+
+def _pip_configuration(directory: Path) -> list[str]:
+    """Let pip in the build reach what pip reaches here: its configuration, and the local paths that this names."""
+    said = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
+    ).stdout
+    parser = configparser.RawConfigParser()
+    paths = set()
+    for key, value in re.findall(r"^(\S+)=('.*'|\".*\")$", said, re.MULTILINE):
+        section, _, name = key.rpartition(".")
+        section = "global" if section == ":env:" else section
+        if not parser.has_section(section):
+            parser.add_section(section)
+        text = ast.literal_eval(value)
+        parser.set(section, name, text.replace("\n", "\n\t"))
+        words = text.split()
+        paths |= {Path(word) for word in words if word.startswith("/")}
+        # An index in files: what it links to lies beside it.
+        paths |= {Path(word.removeprefix("file://")).parent for word in words if word.startswith("file:///")}
+    with (directory / "pip.conf").open("w") as file:
+        parser.write(file)
+    mounts = [(directory / "pip.conf", Path("/etc/pip.conf")), *((path, path) for path in paths if path.exists())]
+    return [f"--volume={here}:{there}:ro" for here, there in mounts]

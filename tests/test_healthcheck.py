@@ -1,0 +1,114 @@
+"""The health check of the image, against the real daemon and against servers that answer otherwise."""
+
+from __future__ import annotations
+
+import http.server
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from exporter import healthcheck
+from tests.servers.authority import Authority
+from tests.servers.exporter import Exporter
+
+
+@contextmanager
+def answering(status: int, context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """A server on a port of 127.0.0.1 that gives this answer."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/-/healthy" else 404)
+            self.end_headers()
+            self.wfile.write(b"what it said\n")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Quiet(http.server.ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            pass
+
+    with Quiet(("127.0.0.1", 0), Handler) as server:
+        if context:
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_healthy_daemon(tmp_path: Path) -> None:
+    """The daemon itself, at the address of its own command line."""
+    with Exporter(tmp_path / "log") as exporter:
+        arguments = ["gmail-exporter", f"--web.listen-address={exporter.url.removeprefix('http://')}", ""]
+        assert healthcheck.check(arguments) is None
+        assert exporter.stop()[0] == 0
+    assert healthcheck.check(arguments) == "ConnectionRefusedError: [Errno 111] Connection refused"
+
+
+@pytest.mark.parametrize(
+    ("status", "problem"),
+    [(200, None), (401, None), (403, None), (503, "503: what it said"), (404, "404: what it said")],
+)
+@pytest.mark.parametrize("security", ["none", "tls"])
+def test_what_an_answer_means(authority: Authority, security: str, status: int, problem: str | None) -> None:
+    """Over TLS, too, whatever the certificate's name; a server that wants a password is alive."""
+    context = authority.issue("other.example").context if security == "tls" else None
+    with answering(status, context) as port:
+        assert healthcheck.check(["--web.config.file=web.yml", f"--web.listen-address=127.0.0.1:{port}"]) == problem
+
+
+def test_a_server_that_wants_a_certificate_is_alive(authority: Authority) -> None:
+    """It says so in the handshake, or after it."""
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = authority.issue().context
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(authority.ca_file)
+        context.minimum_version = context.maximum_version = version
+        with answering(200, context) as port:
+            arguments = ["--web.config.file", "web.yml", "--web.listen-address", f"127.0.0.1:{port}"]
+            assert healthcheck.check(arguments) is None
+
+
+def test_a_server_that_speaks_no_http(free_port: int) -> None:
+    """Nobody there at all, or nobody who understands."""
+    assert "refused" in str(healthcheck.check([f"--web.listen-address=:{free_port}"]))
+
+
+@pytest.mark.parametrize(
+    ("listened", "address"),
+    [
+        ([], ("127.0.0.1", 9993)),
+        ([":8080"], ("127.0.0.1", 8080)),
+        (["0.0.0.0:80"], ("127.0.0.1", 80)),
+        (["[::]:80"], ("::1", 80)),
+        (["[fd00::1]:80", ":9993"], ("fd00::1", 80)),
+        (["exporter:9993"], ("exporter", 9993)),
+    ],
+)
+def test_where_it_asks(listened: list[str], address: tuple[str, int]) -> None:
+    """At the first address that is listened on."""
+    assert healthcheck._address(listened) == address
+
+
+def test_process_1_tells_the_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its command line as the kernel shows it; what is wrong goes to standard error."""
+    monkeypatch.setattr(healthcheck, "COMMAND_LINE", tmp_path / "cmdline")
+    results: Mapping[int, tuple[int, str]] = {200: (0, ""), 503: (1, "503: what it said\n")}
+    for status, (code, said) in results.items():
+        with answering(status) as port:
+            (tmp_path / "cmdline").write_text(
+                f"python\0gmail-exporter\0--web.listen-address=127.0.0.1:{port}\0", "utf-8"
+            )
+            assert healthcheck.main() == code
+            assert capsys.readouterr().err == said
