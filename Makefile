@@ -47,6 +47,8 @@ check: dev
 	promtool check config deploy/prometheus/prometheus.yml
 	promtool check rules deploy/prometheus/gmail-*.yml
 	amtool check-config deploy/alertmanager/alertmanager.yml
+	$(BIN)/python deploy/helm/readme.py --check
+	$(BIN)/python -m tests.deploy.chart
 	$(BIN)/hadolint Dockerfile
 
 bench: dev
@@ -54,6 +56,7 @@ bench: dev
 
 docs: dev
 	$(BIN)/python docs/generate.py
+	$(BIN)/python deploy/helm/readme.py
 
 dashboard: dev
 	$(BIN)/python -m grafana.dashboard

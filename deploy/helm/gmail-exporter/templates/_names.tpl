@@ -1,0 +1,65 @@
+{{/* The names and labels that every object shares. */}}
+
+{{- define "gmail-exporter.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* A release that is called after the chart does not say it twice. */}}
+{{- define "gmail-exporter.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else if contains (include "gmail-exporter.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "gmail-exporter.name" .) | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What selects the pods: it can never change. The first label is the job of what is scraped, whatever the release is
+called: the alerts know an exporter by it. */}}
+{{- define "gmail-exporter.selector" -}}
+app.kubernetes.io/name: gmail-exporter
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end -}}
+
+{{- define "gmail-exporter.labels" -}}
+{{ include "gmail-exporter.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "gmail-exporter.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "gmail-exporter.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "gmail-exporter.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The ConfigMap with the configuration; nothing where the built-in one runs. */}}
+{{- define "gmail-exporter.configMap" -}}
+{{- if .Values.existingConfigMap -}}
+{{- .Values.existingConfigMap -}}
+{{- else if .Values.config -}}
+{{- include "gmail-exporter.fullname" . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What no schema says in words that one understands. */}}
+{{- define "gmail-exporter.check" -}}
+{{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled -}}
+{{- fail "serviceMonitor and podMonitor are both enabled: everything would be scraped twice; choose one" -}}
+{{- end -}}
+{{- if and .Values.config .Values.existingConfigMap -}}
+{{- fail "config and existingConfigMap are both given: only one can be what runs; choose one" -}}
+{{- end -}}
+{{- end -}}

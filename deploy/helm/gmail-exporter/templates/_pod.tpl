@@ -1,0 +1,180 @@
+{{/* The pod template, for whatever kind of object makes the pods. It satisfies the Pod Security Standard "restricted". */}}
+{{- define "gmail-exporter.pod" -}}
+metadata:
+  labels:
+    {{- include "gmail-exporter.labels" . | nindent 4 }}
+    {{- with .Values.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  annotations:
+    # A configuration that changes makes another pod.
+    checksum/config: {{ toJson .Values.config | sha256sum | quote }}
+    {{- with .Values.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "gmail-exporter.serviceAccount" . }}
+  automountServiceAccountToken: false
+  # The addresses of every Service in the namespace, as variables: nothing here reads them.
+  enableServiceLinks: false
+  {{- with .Values.imagePullSecrets }}
+  imagePullSecrets:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 65532
+    runAsGroup: 65532
+    # Owns the volume of the login budget, and may read the Secrets.
+    fsGroup: 65532
+    fsGroupChangePolicy: OnRootMismatch
+    seccompProfile:
+      type: RuntimeDefault
+  terminationGracePeriodSeconds: 15
+  containers:
+    - name: gmail-exporter
+      image: {{ include "gmail-exporter.image" . | quote }}
+      imagePullPolicy: {{ .Values.image.pullPolicy }}
+      args:
+        {{- include "gmail-exporter.args" . | nindent 8 }}
+      {{- with .Values.extraEnv }}
+      env:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      ports:
+        - name: http
+          containerPort: 9993
+          protocol: TCP
+      {{- include "gmail-exporter.probes" . | nindent 6 }}
+      securityContext:
+        allowPrivilegeEscalation: false
+        readOnlyRootFilesystem: true
+        capabilities:
+          drop: [ALL]
+      {{- with .Values.resources }}
+      resources:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      volumeMounts:
+        {{- include "gmail-exporter.volumeMounts" . | nindent 8 }}
+  volumes:
+    {{- include "gmail-exporter.volumes" . | nindent 4 }}
+  {{- with .Values.dnsConfig }}
+  dnsConfig:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.nodeSelector }}
+  nodeSelector:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.tolerations }}
+  tolerations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.affinity }}
+  affinity:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.topologySpreadConstraints }}
+  topologySpreadConstraints:
+    {{- $selector := dict "labelSelector" (dict "matchLabels" (include "gmail-exporter.selector" $ | fromYaml)) }}
+    {{- range . }}
+    - {{ merge (dict) . $selector | toYaml | nindent 6 | trim }}
+    {{- end }}
+  {{- end }}
+{{- end -}}
+
+{{- define "gmail-exporter.args" -}}
+- --web.listen-address=:9993
+- --storage.path=/var/lib/gmail-exporter/ledger.db
+- --log.level={{ .Values.log.level }}
+- --log.format={{ .Values.log.format }}
+{{- if include "gmail-exporter.configMap" . }}
+- --config.file=/etc/gmail-exporter/config/gmail.yml
+{{- end }}
+{{- if .Values.webConfigSecret }}
+- --web.config.file=/etc/gmail-exporter/web/web.yml
+{{- end }}
+{{- range .Values.extraArgs }}
+- {{ . | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* Kubernetes can neither log in nor show a certificate: where the pages want that, the image's own check asks. */}}
+{{- define "gmail-exporter.probes" -}}
+{{- $command := dict "exec" (dict "command" (list "python" "-m" "exporter.healthcheck")) "timeoutSeconds" 5 -}}
+{{- $healthy := dict "httpGet" (dict "path" "/-/healthy" "port" "http") "timeoutSeconds" 5 -}}
+{{- $ready := dict "httpGet" (dict "path" .Values.readinessProbe.path "port" "http") "timeoutSeconds" 5 -}}
+{{- if .Values.webConfigSecret -}}
+{{- $healthy = $command -}}
+{{- $ready = $command -}}
+{{- end -}}
+startupProbe:
+  {{- toYaml $healthy | nindent 2 }}
+  periodSeconds: 1
+  failureThreshold: 30
+livenessProbe:
+  {{- toYaml $healthy | nindent 2 }}
+  periodSeconds: {{ .Values.livenessProbe.periodSeconds }}
+  failureThreshold: {{ .Values.livenessProbe.failureThreshold }}
+readinessProbe:
+  {{- toYaml $ready | nindent 2 }}
+  periodSeconds: {{ .Values.readinessProbe.periodSeconds }}
+{{- end -}}
+
+{{- define "gmail-exporter.volumeMounts" -}}
+- name: storage
+  mountPath: /var/lib/gmail-exporter
+{{- if include "gmail-exporter.configMap" . }}
+- name: config
+  mountPath: /etc/gmail-exporter/config
+  readOnly: true
+{{- end }}
+{{- if .Values.webConfigSecret }}
+- name: web
+  mountPath: /etc/gmail-exporter/web
+  readOnly: true
+{{- end }}
+{{- range $number, $name := .Values.secrets }}
+- name: secret-{{ $number }}
+  mountPath: /run/secrets/{{ $name }}
+  readOnly: true
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "gmail-exporter.volumes" -}}
+- name: storage
+  {{- if eq .Values.storage.type "persistentVolumeClaim" }}
+  persistentVolumeClaim:
+    claimName: {{ default (include "gmail-exporter.fullname" .) .Values.storage.existingClaim }}
+  {{- else }}
+  emptyDir:
+    sizeLimit: 64Mi
+  {{- end }}
+{{- with include "gmail-exporter.configMap" . }}
+- name: config
+  configMap:
+    name: {{ . }}
+{{- end }}
+{{- with .Values.webConfigSecret }}
+- name: web
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0440
+{{- end }}
+{{- range $number, $name := .Values.secrets }}
+- name: secret-{{ $number }}
+  secret:
+    secretName: {{ $name }}
+    defaultMode: 0440
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

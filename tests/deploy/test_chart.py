@@ -1,0 +1,326 @@
+"""The chart, by the real Helm's own judgement and Kubernetes' own schemas, in several sets of values."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import helm_python as helm
+import pytest
+import yaml
+
+from exporter import __version__, cli
+from exporter.config import load
+from tests.deploy.chart import CHART, VALUES, VERSIONS, Manifest, lint, mistakes, render, values_of
+from tests.deploy.image import ROOT
+from tests.servers.process import find_program
+
+EVERYTHING: Mapping[str, Any] = {
+    "config": {"endpoints": {"imap": {"protocol": "imap", "host": "imap.gmail.com"}}},
+    "storage": {"type": "persistentVolumeClaim"},
+    "serviceMonitor": {"enabled": True},
+    "prometheusRule": {"enabled": True},
+    "dashboard": {"enabled": True},
+    "networkPolicy": {"enabled": True},
+    "podDisruptionBudget": {"enabled": True},
+}
+
+
+def pod_of(objects: Mapping[str, Manifest]) -> dict[str, Any]:
+    """The pod template of a release."""
+    template: dict[str, Any] = objects["Deployment"]["spec"]["template"]
+    return template
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_helm_lint_finds_nothing(name: str) -> None:
+    """Not even to warn of."""
+    assert lint(values_of(name)) == []
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_every_object_is_valid(name: str) -> None:
+    """By Kubernetes' schemas, in the oldest and the newest version; by the operator's for its own kinds."""
+    objects = render(values_of(name))
+    assert {"Deployment", "Service"} <= set(objects)
+    assert [problem for one in objects.values() for version in VERSIONS for problem in mistakes(one, version)] == []
+
+
+def test_which_objects_there_are() -> None:
+    """All that a set asks for, and nothing else."""
+    always = {"Deployment", "Service", "ServiceAccount"}
+    expected = {
+        "defaults": always,
+        "extra": always,
+        "locked": {"Deployment", "Service", "PodMonitor", "NetworkPolicy", "PodDisruptionBudget"},
+        "login": always | {"ConfigMap", "PersistentVolumeClaim"},
+        "operator": always | {"ServiceMonitor", "PrometheusRule", "Dashboard"},
+        "placed": always,
+    }
+    assert {name: set(render(values_of(name))) for name in VALUES} == expected
+
+
+@pytest.mark.parametrize("kind", sorted({*render(EVERYTHING), "PodMonitor"}))
+def test_a_misspelt_key_is_a_mistake(kind: str) -> None:
+    """In an object of every kind: the schemas are strict, the operator's too."""
+    values = (
+        {**EVERYTHING, "serviceMonitor": {}, "podMonitor": {"enabled": True}} if kind == "PodMonitor" else EVERYTHING
+    )
+    manifest = deepcopy(dict(render(values)[kind]))
+    assert mistakes(manifest, VERSIONS[-1]) == []
+    manifest.get("spec", manifest)["mispelt"] = True
+    assert "mispelt" in str(mistakes(manifest, VERSIONS[-1]))
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_the_pod_is_restricted(name: str) -> None:
+    """As the Pod Security Standard "restricted" has it, with a read-only root, and without a token."""
+    spec = pod_of(render(values_of(name)))["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+    admitted = {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
+    assert all(len(volume) == 2 and admitted & set(volume) for volume in spec["volumes"])
+    (container,) = spec["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_what_refers_to_something_finds_it(name: str) -> None:
+    """Volumes are there and mounted, selectors select the pod, ports have their names."""
+    objects = render(values_of(name))
+    pod = pod_of(objects)
+    (container,) = pod["spec"]["containers"]
+    assert {mount["name"] for mount in container["volumeMounts"]} == {
+        volume["name"] for volume in pod["spec"]["volumes"]
+    }
+    selectors: dict[str, Callable[[Any], Any]] = {
+        "Deployment": lambda spec: spec["selector"]["matchLabels"],
+        "Service": lambda spec: spec["selector"],
+        "PodMonitor": lambda spec: spec["selector"]["matchLabels"],
+        "NetworkPolicy": lambda spec: spec["podSelector"]["matchLabels"],
+        "PodDisruptionBudget": lambda spec: spec["selector"]["matchLabels"],
+    }
+    for kind, selector in selectors.items():
+        if kind in objects:
+            assert selector(objects[kind]["spec"]).items() <= pod["metadata"]["labels"].items()
+    if "ServiceMonitor" in objects:
+        service = objects["Service"]
+        selected = objects["ServiceMonitor"]["spec"]["selector"]["matchLabels"]
+        assert selected.items() <= service["metadata"]["labels"].items()
+        assert (
+            objects["ServiceMonitor"]["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"] == "http"
+        )
+    assert [port["name"] for port in container["ports"]] == [objects["Service"]["spec"]["ports"][0]["targetPort"]]
+    if "ServiceAccount" in objects:
+        assert pod["spec"]["serviceAccountName"] == objects["ServiceAccount"]["metadata"]["name"]
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_the_program_takes_its_flags(name: str) -> None:
+    """They are those of the command line; what they name is mounted."""
+    (container,) = pod_of(render(values_of(name)))["spec"]["containers"]
+    options = cli._parser().parse_args(container["args"])
+    mounts = {Path(mount["mountPath"]) for mount in container["volumeMounts"]}
+    assert options.storage_path.parent in mounts
+    assert options.config_file is None or options.config_file.parent in mounts
+
+
+def test_the_configuration_is_what_was_said(tmp_path: Path) -> None:
+    """It loads, text stays text, and its secrets are where the Secrets are mounted."""
+    objects = render(values_of("login"))
+    path = tmp_path / "gmail.yml"
+    path.write_text(objects["ConfigMap"]["data"]["gmail.yml"], "utf-8")
+    config = load(path, {})
+    assert config.endpoints["submission"].labels == {"tenant": "007"}
+    assert config.endpoints["imap"].interval == 60
+    secret = config.accounts["ops"].app_password
+    assert secret is not None
+    assert secret.file is not None
+    (container,) = pod_of(objects)["spec"]["containers"]
+    assert str(secret.file.parent) in {mount["mountPath"] for mount in container["volumeMounts"]}
+
+
+def test_another_configuration_is_another_pod() -> None:
+    """And the same configuration is the same pod."""
+
+    def pod(interval: str) -> Any:
+        return pod_of(render({**EVERYTHING, "config": {"defaults": {"interval": interval}}}))
+
+    assert pod("30s") == pod("30s")
+    assert pod("30s") != pod("1m")
+
+
+def test_the_rules_are_the_files(tmp_path: Path) -> None:
+    """All of deploy/prometheus, templates of Prometheus untouched; promtool takes them."""
+    files = sorted((ROOT / "deploy/prometheus").glob("gmail-*.yml"))
+    assert len(files) >= 2
+    groups = [group for path in files for group in yaml.safe_load(path.read_text("utf-8"))["groups"]]
+    spec = render(EVERYTHING)["PrometheusRule"]["spec"]
+    assert spec["groups"] == groups
+    path = tmp_path / "rules.yml"
+    path.write_text(json.dumps(spec), "utf-8")
+    promtool = find_program("promtool", "prometheus")
+    checked = subprocess.run([promtool, "check", "rules", path], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_alerts_can_be_left_out_labelled_and_linked() -> None:
+    """An alert that is not wanted is gone, the others lead to one's own pages; recording rules stay as they are."""
+
+    def rules(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        groups = render(values)["PrometheusRule"]["spec"]["groups"]
+        return [rule for group in groups for rule in group["rules"]]
+
+    before, after = rules(EVERYTHING), rules(values_of("operator"))
+    assert [rule.get("record") for rule in before if "record" in rule] == [r["record"] for r in after if "record" in r]
+    alerts = {rule["alert"]: rule for rule in after if "alert" in rule}
+    assert {rule["alert"] for rule in before if "alert" in rule} - set(alerts) == {"GmailEndpointSlow"}
+    assert {rule["labels"]["team"] for rule in alerts.values()} == {"mail"}
+    assert {rule["labels"]["severity"] for rule in alerts.values()} == {"critical", "warning"}
+    for name, rule in alerts.items():
+        assert rule["annotations"]["runbook_url"].startswith("https://wiki.example.com/gmail/"), name
+        assert rule["annotations"]["dashboard_url"].startswith("https://grafana.example.com/d/"), name
+
+
+def test_the_dashboard_is_the_file() -> None:
+    """Octet for octet, in the namespace and with the label that the sidecar looks for; it fits into a ConfigMap."""
+    files = {path.name: path.read_text("utf-8") for path in (ROOT / "grafana").glob("*.json")}
+    assert files
+    dashboard = render(values_of("operator"))["Dashboard"]
+    assert {name: text.strip() for name, text in dashboard["data"].items()} == {n: t.strip() for n, t in files.items()}
+    assert (dashboard["metadata"]["namespace"], dashboard["metadata"]["labels"]["grafana_dashboard"]) == (
+        "grafana",
+        "1",
+    )
+    assert sum(map(len, files.values())) < 1 << 20
+
+
+def test_pages_behind_a_password_are_probed_by_the_program_itself() -> None:
+    """Kubernetes has neither the password nor a certificate to show."""
+    (container,) = pod_of(render(values_of("locked")))["spec"]["containers"]
+    command = {"command": ["python", "-m", "exporter.healthcheck"]}
+    assert [container[f"{kind}Probe"]["exec"] for kind in ("startup", "liveness", "readiness")] == [command] * 3
+    (container,) = pod_of(render(values_of("defaults")))["spec"]["containers"]
+    assert container["livenessProbe"]["httpGet"] == {"path": "/-/healthy", "port": "http"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/-/ready", "port": "http"}
+
+
+def test_the_job_is_one_that_the_alerts_know() -> None:
+    """Whatever the release is called."""
+    for values in ("operator", "locked"):
+        objects = render(values_of(values), name="r")
+        monitor = objects.get("ServiceMonitor") or objects["PodMonitor"]
+        labelled = (
+            objects["Service"]["metadata"] if monitor["kind"] == "ServiceMonitor" else pod_of(objects)["metadata"]
+        )
+        assert labelled["labels"][monitor["spec"]["jobLabel"]] == "gmail-exporter"
+
+
+@pytest.mark.parametrize(
+    ("release", "values", "name"),
+    [
+        ("gmail", {}, "gmail-gmail-exporter"),
+        ("gmail-exporter", {}, "gmail-exporter"),
+        ("r" * 53, {}, "r" * 53 + "-gmail-exp"),
+        ("123", {"nameOverride": "mail"}, "123-mail"),
+        ("gmail", {"fullnameOverride": "probe"}, "probe"),
+    ],
+)
+def test_names(release: str, values: dict[str, Any], name: str) -> None:
+    """At most 63 characters, and no word twice."""
+    objects = render(values, name=release)
+    assert objects["Deployment"]["metadata"]["name"] == name
+    assert [problem for one in objects.values() for problem in mistakes(one, VERSIONS[-1])] == []
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"imagee": {}}, "additional properties 'imagee' not allowed"),
+        ({"replicas": 3}, "additional properties 'replicas' not allowed"),
+        ({"image": {"tag": 5}}, "at '/image/tag': got number, want string"),
+        ({"image": {"digest": "latest"}}, "at '/image/digest': 'latest' does not match pattern"),
+        ({"log": {"level": "verbose"}}, "at '/log/level': value must be one of 'debug', 'info', 'warn', 'error'"),
+        ({"config": {"endpoint": {}}}, "at '/config': additional properties 'endpoint' not allowed"),
+        ({"secrets": [{"name": "gmail"}]}, "at '/secrets/0': got object, want string"),
+        ({"service": {"port": 99999}}, "at '/service/port': maximum: got 99,999, want 65,535"),
+        ({"storage": {"type": "nfs"}}, "at '/storage/type': value must be one of 'emptyDir', 'persistentVolumeClaim'"),
+        ({"serviceMonitor": {"interval": "30"}}, "at '/serviceMonitor/interval': '30' does not match pattern"),
+        ({"prometheusRule": {"runbooks": "wiki"}}, "at '/prometheusRule/runbooks': 'wiki' does not match pattern"),
+        ({"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}, "would be scraped twice"),
+        ({"config": EVERYTHING["config"], "existingConfigMap": "mine"}, "only one can be what runs"),
+    ],
+)
+def test_wrong_values_are_refused(values: dict[str, Any], message: str) -> None:
+    """With the place, what was found and what was wanted."""
+    with pytest.raises(helm.HelmError) as caught:
+        render(values)
+    assert message in str(caught.value)
+
+
+def test_the_schema_knows_every_value_and_no_other() -> None:
+    """As far as the chart gives defaults for what is below."""
+
+    def differences(schema: Mapping[str, Any], values: Mapping[str, Any], path: str = "") -> list[str]:
+        properties = schema.get("properties", {})
+        found = [f"{path}{key}" for key in set(values) - set(properties)] if properties else []
+        if schema.get("additionalProperties") is False and values:
+            found += [f"{path}{key}" for key in set(properties) - set(values)]
+        for key in set(values) & set(properties):
+            if isinstance(values[key], dict):
+                found += differences(properties[key], values[key], f"{path}{key}.")
+        return found
+
+    schema = json.loads((CHART / "values.schema.json").read_text("utf-8"))
+    values = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
+    # Kubernetes' own, of which the defaults only say a part; and what Helm hands to every chart.
+    assert set(differences(schema, values)) == {
+        "global",
+        "dnsConfig.nameservers",
+        "dnsConfig.searches",
+        "resources.claims",
+    }
+
+
+def test_the_packaged_chart_renders_the_same(tmp_path: Path) -> None:
+    """A package holds the rules and the dashboard themselves, and none of what makes them."""
+    with helm.Chart.load(helm.package(CHART, destination=tmp_path)) as packaged:
+        assert all(file["name"].endswith((".json", ".yml", ".md", ".helmignore")) for file in packaged.files)
+        rendered = packaged.render(dict(EVERYTHING), name="release", namespace="monitoring")
+    text = rendered["gmail-exporter/templates/prometheusrule.yaml"]
+    assert yaml.safe_load(text) == render(EVERYTHING)["PrometheusRule"]
+
+
+def test_versions_agree() -> None:
+    """The chart installs the version that it lies beside."""
+    about = yaml.safe_load((CHART / "Chart.yaml").read_text("utf-8"))
+    assert about["appVersion"] == __version__
+
+
+def test_the_readme_is_current_and_explains_every_value(tmp_path: Path) -> None:
+    """As `make check` says, too; a value without a comment is refused."""
+    script = ROOT / "deploy/helm/readme.py"
+    checked = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    (tmp_path / "gmail-exporter").mkdir()
+    (tmp_path / "readme.py").write_text(script.read_text("utf-8"), "utf-8")
+    for values, message in (
+        ("# Said.\na: 1\n", "not current"),
+        ("# Said.\na: 1\n\nb:\n  c: 2\n", "values.yaml:5: b.c"),
+    ):
+        (tmp_path / "gmail-exporter/values.yaml").write_text(values, "utf-8")
+        command = [sys.executable, f"{tmp_path}/readme.py", "--check"]
+        checked = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert checked.returncode == 1
+        assert message in checked.stderr
