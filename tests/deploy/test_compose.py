@@ -1,0 +1,184 @@
+"""The Compose files: by the specification's own rules, and that all that they refer to is there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from compose_spec import PyOptions
+
+from exporter import cli
+from exporter.config import load
+from tests.deploy.image import ROOT
+
+DIRECTORY = ROOT / "deploy/docker-compose"
+TEXTS = {path.name: path.read_text("utf-8") for path in (DIRECTORY / "docker-compose.yml", DIRECTORY / "login.yml")}
+MAIN = yaml.safe_load(TEXTS["docker-compose.yml"])
+LOGIN = yaml.safe_load(TEXTS["login.yml"])
+SERVICES: dict[str, Any] = MAIN["services"]
+
+PORTS = {"gmail-exporter": 9993, "prometheus": 9090, "alertmanager": 9093, "grafana": 3000}
+
+
+def mounts(service: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Source, target and mode of each volume of a service."""
+    for volume in service.get("volumes", []):
+        source, target, *mode = volume.split(":")
+        yield source, target, mode[0] if mode else "rw"
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_the_files_keep_to_the_specification(name: str) -> None:
+    """Each on its own."""
+    PyOptions(apply_merge=True).from_yaml(TEXTS[name]).validate()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ("read_only:", "read_onyl:", "read_onyl"),
+        ("condition: service_healthy", "condition: service_fine", "service_fine"),
+        ("interval: 30s", "interval: soon", "soon"),
+        ("127.0.0.1:3000:3000", "127.0.0.1:3000:http", "http"),
+        ("mem_limit: 1g", "mem_limit: 1q", "1q"),
+    ],
+)
+def test_the_specification_is_strict(right: str, wrong: str, message: str) -> None:
+    """What would be wrong is found: a key, a condition, a duration, a port, a size."""
+    assert right in TEXTS["docker-compose.yml"]
+    with pytest.raises(ValueError, match=message):
+        PyOptions(apply_merge=True).from_yaml(TEXTS["docker-compose.yml"].replace(right, wrong))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_locked_in(name: str) -> None:
+    """A read-only root, no capability, no new privileges, bounds, a port for this machine alone."""
+    service = SERVICES[name]
+    assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "cap_add", "user", "network_mode", "pid", "env_file"} & set(service)
+    assert service["mem_limit"]
+    assert service["pids_limit"]
+    assert service["restart"] == "unless-stopped"
+    assert service["ports"] == [f"127.0.0.1:{PORTS[name]}:{PORTS[name]}"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_image_is_pinned_and_checked(name: str) -> None:
+    """To a version, with a health check in the file; the exporter's is built here, and has its own."""
+    service = SERVICES[name]
+    if name == "gmail-exporter":
+        assert (DIRECTORY / service["build"] / "Dockerfile").resolve() == ROOT / "Dockerfile"
+        return
+    repository, _, version = service["image"].rpartition(":")
+    assert repository
+    assert version.removeprefix("v").count(".") == 2
+    assert service["healthcheck"]["test"][-1].startswith(f"http://localhost:{PORTS[name]}/")
+
+
+def test_what_is_mounted_is_in_the_repository() -> None:
+    """Read-only; only volumes are written to, each is declared, and each is used."""
+    named = set()
+    for service in (*SERVICES.values(), *LOGIN["services"].values()):
+        for source, target, mode in mounts(service):
+            assert target.startswith("/")
+            if source.startswith("."):
+                assert (DIRECTORY / source).exists(), source
+                assert mode == "ro", source
+            else:
+                named.add(source)
+    assert named == set(MAIN["volumes"])
+
+
+def test_services_wait_for_services() -> None:
+    """That there are; and for health only where there is a check of it."""
+    for service in SERVICES.values():
+        for name, how in service.get("depends_on", {}).items():
+            assert name in SERVICES
+            assert how["condition"] != "service_healthy" or "healthcheck" in SERVICES[name]
+
+
+def test_prometheus_finds_the_others() -> None:
+    """Its configuration's targets are services of these names, at their ports, and its rules lie beside it."""
+    sources = {target: DIRECTORY / source for source, target, _ in mounts(SERVICES["prometheus"])}
+    directory = sources["/etc/prometheus"]
+    config = yaml.safe_load((directory / "prometheus.yml").read_text("utf-8"))
+    scraped = [
+        target for job in config["scrape_configs"] for each in job["static_configs"] for target in each["targets"]
+    ]
+    told = [
+        target
+        for manager in config["alerting"]["alertmanagers"]
+        for each in manager["static_configs"]
+        for target in each["targets"]
+    ]
+    assert f"gmail-exporter:{PORTS['gmail-exporter']}" in scraped
+    assert told == [f"alertmanager:{PORTS['alertmanager']}"]
+    for target in scraped:
+        host, _, port = target.partition(":")
+        host = "prometheus" if host == "localhost" else host
+        assert PORTS[host] == int(port)
+    assert config["rule_files"]
+    assert all(list(directory.glob(pattern)) for pattern in config["rule_files"])
+
+
+def test_alertmanager_has_its_configuration() -> None:
+    """Where its command says, and a directory for the files of secrets that it names."""
+    service = SERVICES["alertmanager"]
+    sources = {target: DIRECTORY / source for source, target, _ in mounts(service)}
+    (flag,) = [flag for flag in service["command"] if flag.startswith("--config.file=")]
+    path = Path(flag.removeprefix("--config.file="))
+    text = sources[str(path)].read_text("utf-8")
+    for secret in re.findall(r"_file: (\S+)", text):
+        assert sources[str((path.parent / secret).parent)].is_dir()
+
+
+@pytest.mark.parametrize("place", ["gmail_app_password", "alertmanager/ntfy-token"])
+def test_secrets_are_never_committed(place: str) -> None:
+    """Git ignores whatever is put where the secrets lie."""
+    path = DIRECTORY / "secrets" / place
+    assert path.parent.is_dir()
+    git = subprocess.run(["git", "check-ignore", "--quiet", path], cwd=ROOT, check=False)
+    assert git.returncode == 0
+
+
+def test_grafana_finds_prometheus_and_the_dashboard() -> None:
+    """The provisioned datasource is the service, and the dashboard lies where the provider looks."""
+    sources = {target: (DIRECTORY / source).resolve() for source, target, _ in mounts(SERVICES["grafana"])}
+    provisioning = sources["/etc/grafana/provisioning"]
+    datasources = [
+        source
+        for path in (provisioning / "datasources").glob("*.y*ml")
+        for source in yaml.safe_load(path.read_text("utf-8"))["datasources"]
+    ]
+    assert [source["url"] for source in datasources if source["type"] == "prometheus"] == ["http://prometheus:9090"]
+    providers = [
+        provider
+        for path in (provisioning / "dashboards").glob("*.y*ml")
+        for provider in yaml.safe_load(path.read_text("utf-8"))["providers"]
+    ]
+    looked_in = {provider["options"]["path"] for provider in providers}
+    shown = [target for target, source in sources.items() if source.suffix == ".json"]
+    assert shown
+    assert {str(Path(target).parent) for target in shown} == looked_in
+    assert SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] in shown
+
+
+def test_the_exporter_takes_its_commands() -> None:
+    """With login and without: the flags are the program's, what they name is mounted, the secret is handed over."""
+    plain, login = SERVICES["gmail-exporter"], LOGIN["services"]["gmail-exporter"]
+    options = [cli._parser().parse_args(service["command"]) for service in (plain, login)]
+    assert options[0].storage_path == options[1].storage_path
+    assert [str(options[0].storage_path.parent)] == [target for _, target, _ in mounts(plain)]
+    ((source, target, _),) = mounts(login)
+    assert str(options[1].config_file) == target
+    config = load(DIRECTORY / source, {})
+    secrets = {str(account.app_password.file) for account in config.accounts.values() if account.app_password}
+    assert secrets == {f"/run/secrets/{name}" for name in login["secrets"]}
+    assert set(login["secrets"]) == set(LOGIN["secrets"])
+    assert {endpoint.account.name for endpoint in config.endpoints.values() if endpoint.account} == {"ops"}
