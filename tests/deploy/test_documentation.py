@@ -1,0 +1,46 @@
+"""The page on deployment says what is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter.config import load
+from tests.deploy.chart import lint, render
+from tests.deploy.image import ROOT
+
+PAGE = (ROOT / "docs/deployment.md").read_text("utf-8")
+BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!https?:|#)([^)#]+)", PAGE))))
+def test_every_link_leads_somewhere(link: str) -> None:
+    """To a file or a directory of this repository."""
+    assert (ROOT / "docs" / link).exists()
+
+
+def test_every_anchor_is_a_heading() -> None:
+    """Of this page."""
+    headings = {
+        re.sub(r"[^\w\- ]", "", line).lower().replace(" ", "-") for line in re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= headings
+
+
+def test_every_path_of_the_repository_exists() -> None:
+    """Wherever one is named, in the text and in the commands."""
+    named = set(re.findall(r"(?<![\w./])(?:/opt/gmail-exporter/)?((?:deploy|grafana|docs)/[\w./-]+)", PAGE))
+    assert len(named) > 3
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_the_configuration_and_the_values_are_valid(tmp_path: Path) -> None:
+    """Taken as they are."""
+    configuration, values = BLOCKS
+    (tmp_path / "gmail.yml").write_text(configuration, "utf-8")
+    assert set(load(tmp_path / "gmail.yml", {}).endpoints) == {"imap"}
+    assert lint(yaml.safe_load(values)) == []
+    assert len(render(yaml.safe_load(values))) == 9

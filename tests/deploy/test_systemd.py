@@ -1,0 +1,97 @@
+"""The unit, by systemd's own judgement."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from exporter import cli
+from exporter.config import load
+from tests.deploy.image import ROOT
+from tests.servers.process import find_program
+
+UNIT = ROOT / "deploy/systemd/gmail-exporter.service"
+
+EXPOSURE = 1.1
+"""On systemd's scale from 0 to 10, as the deployment's page says. What is left is the network."""
+
+
+def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run systemd-analyze; it needs no running systemd."""
+    program = find_program("systemd-analyze", "systemd")
+    return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def section(name: str) -> list[tuple[str, str]]:
+    """The settings of a section, in order; a setting may be there more than once."""
+    text = UNIT.read_text("utf-8").replace("\\\n", " ")
+    body = text.split(f"[{name}]\n", 1)[1].split("\n[", 1)[0]
+    pairs = [line.split("=", 1) for line in body.splitlines() if line and not line.startswith("#")]
+    return [(key, value) for key, value in pairs]
+
+
+def test_verify_finds_nothing(tmp_path: Path) -> None:
+    """With the program where this checkout has it; every key is known and every value is understood."""
+    copy = tmp_path / UNIT.name
+    program = Path(sys.executable).with_name("gmail-exporter")
+    copy.write_text(
+        UNIT.read_text("utf-8").replace("/opt/gmail-exporter/.venv/bin/gmail-exporter", str(program)), "utf-8"
+    )
+    checked = analyze("verify", "--man=no", copy)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    copy.write_text(copy.read_text("utf-8").replace("ProtectHome=yes", "ProtectHome=perhaps"), "utf-8")
+    assert "perhaps" in analyze("verify", "--man=no", copy).stderr
+
+
+def test_it_is_exposed_to_little(tmp_path: Path) -> None:
+    """Below the threshold by systemd's own reckoning, and the figure that is told is the figure."""
+    checked = analyze("security", "--offline=true", f"--threshold={round(EXPOSURE * 10)}", "--no-pager", UNIT)
+    assert checked.returncode == 0, checked.stdout
+    assert f"Overall exposure level for {UNIT.name}: {EXPOSURE} OK" in checked.stdout
+    page = (ROOT / "docs/deployment.md").read_text("utf-8")
+    assert f"exposure level: {EXPOSURE}" in page
+    rows = json.loads(analyze("security", "--offline=true", "--json=short", UNIT).stdout)
+    assert {row["json_field"] for row in rows if row["exposure"]} == {
+        "DeviceAllow",  # /dev/rtc, which ProtectClock= itself admits
+        "IPAddressDeny",
+        "PrivateNetwork",
+        "RestrictAddressFamilies_AF_INET_INET6",
+        "RestrictAddressFamilies_AF_UNIX",  # of the notifications
+        "RootDirectoryOrRootImage",
+    }
+
+
+def test_the_program_takes_its_command(tmp_path: Path) -> None:
+    """Its flags are those of the command line, and the login budget lies where the unit may write."""
+    service = dict(section("Service"))
+    _, *arguments = service["ExecStart"].split()
+    options = cli._parser().parse_args(arguments)
+    assert str(options.storage_path.parent) == f"/var/lib/{service['StateDirectory']}"
+    assert service["ExecReload"] == "kill -HUP $MAINPID"
+    assert (service["Type"], service["DynamicUser"]) == ("notify", "yes")
+    assert service["WatchdogSec"]
+
+
+def test_credentials_are_files_that_the_configuration_can_name(tmp_path: Path) -> None:
+    """The path that the unit's own comment gives is one that a configuration takes."""
+    comment = next(line for line in UNIT.read_text("utf-8").splitlines() if "app_password:" in line).lstrip("# ")
+    path = tmp_path / "gmail.yml"
+    path.write_text(
+        f"accounts:\n  ops:\n    username: probe@gmail.com\n    {comment}\n"
+        "endpoints:\n  imap: {protocol: imap, host: imap.gmail.com, account: ops}\n",
+        "utf-8",
+    )
+    secret = load(path, {}).accounts["ops"].app_password
+    assert secret is not None
+    assert str(secret.file) == f"/run/credentials/{UNIT.name}/ops"
+
+
+@pytest.mark.parametrize("name", ["Unit", "Service", "Install"])
+def test_no_setting_is_there_twice_by_mistake(name: str) -> None:
+    """Only the filter of system calls has two lines: what is allowed, and what is not."""
+    keys = [key for key, _ in section(name)]
+    assert {key for key in keys if keys.count(key) > 1} <= {"SystemCallFilter"}
