@@ -25,8 +25,10 @@ from tests.servers.process import ServerError, find_program
 
 ROOT = Path(__file__).parent.parent.parent
 SCENARIO = Path(__file__).parent / "scenario.py"
+BOOT = Path(__file__).parent / "boot.py"
 
 BASE = "docker.io/library/python:3.13-slim"
+WITH_SYSTEMD = "localhost/gmail-exporter-tests/systemd:1"
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gmail-exporter"
 
@@ -114,6 +116,16 @@ class Builder:
         self.buildah("commit", "--quiet", "--rm", container, BASE)
         as_root("rm", "-rf", root)
 
+    def prepare_systemd(self) -> str:
+        """Have the base image with systemd in it, and return its name."""
+        if WITH_SYSTEMD not in self.buildah("images", "--format={{.Name}}:{{.Tag}}").split():
+            container = self.buildah("from", "--pull-never", BASE)
+            install = "apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes"
+            packages = "--no-install-recommends systemd procps"
+            self.buildah("run", "--network=host", container, "--", "sh", "-c", f"{install} {packages}")
+            self.buildah("commit", "--quiet", "--rm", container, WITH_SYSTEMD)
+        return WITH_SYSTEMD
+
     def build(self, directory: Path, *arguments: str) -> str:
         """Build the Dockerfile, every step anew, and return the image's id."""
         iid = directory / "iid"
@@ -189,6 +201,12 @@ def run(root: Path, image: Mapping[str, Any], *arguments: str) -> Ran:
     )
     argv: list[str | Path] = ["unshare", "--mount", "--net", "--kill-child", "--fork", sys.executable, SCENARIO, told]
     return Ran(**json.loads(as_root(*argv, timeout=60)))
+
+
+def boot(root: Path) -> Any:
+    """Boot the systemd in a root directory, with the exporter as a service; what is seen is told by boot.py."""
+    argv: list[str | Path] = ["unshare", "--mount", "--net", "--kill-child", "--fork", sys.executable, BOOT, root]
+    return json.loads(as_root(*argv, timeout=200))
 
 
 def _pip_configuration(directory: Path) -> list[str]:

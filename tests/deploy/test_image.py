@@ -7,40 +7,19 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from exporter import __version__
-from tests.deploy.image import BASE, ROOT, Builder, Ran, builder, run
+from tests.deploy.conftest import Built
+from tests.deploy.image import BASE, ROOT
+
+pytestmark = pytest.mark.timeout(400)  # the first test has the image built, and on a new machine its base
 
 LABEL = "org.opencontainers.image."
 
 COMPILERS = re.compile(r"(.*-)?(cc|c\+\+|gcc|g\+\+|clang|ld|as|make|cpp|tcc|rustc|go)(-[\d.]+)?")
-
-
-@dataclass(frozen=True)
-class Built:
-    """The image, all that it says of itself, its files, and how it ran."""
-
-    building: Builder
-    id: str
-    config: Any
-    layers: list[str]
-    root: Path
-    ran: Ran
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
-    """Built and run once for all tests."""
-    with builder() as building:
-        image = building.build(tmp_path_factory.mktemp("build"), f"--build-arg=VERSION={__version__}")
-        with building.mounted(image) as root:
-            docker = building.inspect(image)
-            yield Built(building, image, docker["config"], docker["rootfs"]["diff_ids"], root, run(root, docker))
 
 
 def files(root: Path) -> Iterator[Path]:
@@ -57,7 +36,6 @@ def test_hadolint_has_nothing_to_say() -> None:
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
-@pytest.mark.timeout(400)
 def test_its_command_is_the_daemon_with_the_default_configuration(built: Built) -> None:
     """On :9993, of Gmail's four endpoints; SIGTERM ends it cleanly."""
     assert built.ran.started, built.ran.log
@@ -133,7 +111,6 @@ def test_its_size(built: Built) -> None:
     assert built.building.size(built.id) - built.building.size(BASE) <= 75
 
 
-@pytest.mark.timeout(400)
 def test_a_second_build_makes_the_same_layers(built: Built, tmp_path: Path) -> None:
     """Octet for octet, so by their hashes; buildah notes the name of its own container beside them."""
     again = built.building.build(tmp_path, f"--build-arg=VERSION={__version__}")

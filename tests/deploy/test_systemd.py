@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 
 from exporter import cli
 from exporter.config import load
-from tests.deploy.image import ROOT
+from tests.deploy.conftest import Built
+from tests.deploy.image import ROOT, as_root, boot
+from tests.examples import SENTINEL
 from tests.servers.process import find_program
 
 UNIT = ROOT / "deploy/systemd/gmail-exporter.service"
@@ -95,3 +98,63 @@ def test_no_setting_is_there_twice_by_mistake(name: str) -> None:
     """Only the filter of system calls has two lines: what is allowed, and what is not."""
     keys = [key for key, _ in section(name)]
     assert {key for key in keys if keys.count(key) > 1} <= {"SystemCallFilter"}
+
+
+CONFIGURATION = """
+accounts:
+  ops:
+    username: probe@gmail.com
+    app_password: {file: /run/credentials/gmail-exporter.service/ops}
+endpoints:
+  imap: {protocol: imap, host: 127.0.0.1, account: ops}
+"""
+
+DROP_IN = """
+[Service]
+LoadCredential=ops:/etc/gmail-exporter/secrets/ops
+# For the test alone: what the watchdog does is the same, only sooner.
+WatchdogSec=2s
+RestartSec=100ms
+"""
+
+
+@pytest.mark.timeout(400)
+def test_a_real_systemd_runs_it(built: Built, tmp_path: Path) -> None:
+    """Booted in namespaces: it starts in its sandbox, reloads, is restarted when it hangs, and stops cleanly."""
+    files = {
+        "gmail.yml": CONFIGURATION,
+        "secrets/ops": SENTINEL,
+        "drop-in.conf": DROP_IN,
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, "utf-8")
+    with built.building.mounted(built.building.prepare_systemd()) as root:
+        # Where the unit has it; .venv is the directory itself.
+        script = """
+            set -e
+            cp -a "$1/opt/gmail-exporter" "$2/opt/" && ln -s . "$2/opt/gmail-exporter/.venv"
+            cd "$2/etc/systemd/system" && cp "$4" . && mkdir -p gmail-exporter.service.d multi-user.target.wants
+            cp "$3/drop-in.conf" gmail-exporter.service.d/ && ln -s ../gmail-exporter.service multi-user.target.wants/
+            ln -sf /lib/systemd/system/multi-user.target default.target
+            install -D -m 644 "$3/gmail.yml" "$2/etc/gmail-exporter/gmail.yml"
+            install -D -m 400 "$3/secrets/ops" "$2/etc/gmail-exporter/secrets/ops"
+        """
+        as_root("sh", "-c", script, "sh", built.root, root, tmp_path, UNIT)
+        seen = boot(root)
+    status = seen["status"]
+    assert int(status["Uid"].split()[0]) >= 61184  # systemd's range for dynamic users
+    assert (int(status["CapEff"], 16), status["NoNewPrivs"], status["Seccomp"]) == (0, "1", "2")
+    assert seen["credential"] == SENTINEL
+    assert 'gmail_probe_interval_seconds{endpoint="imap"' in seen["metrics"]
+    assert seen["restarts"] == ["0", "1"]
+    assert (seen["Result"], seen["ExecMainStatus"], seen["ActiveState"]) == ("success", "0", "inactive")
+    assert [word for word in re.findall(r"event=(\w+)", seen["journal"]) if word != "down"] == [
+        "started",
+        "reloaded",
+        "started",
+        "stopping",
+        "stopped",
+    ]
+    assert "Traceback" not in seen["journal"]
+    assert SENTINEL not in seen["journal"]
