@@ -15,6 +15,7 @@ from compose_spec import PyOptions
 from exporter import cli
 from exporter.config import load
 from tests.deploy.image import ROOT
+from tests.servers.process import find_program
 
 DIRECTORY = ROOT / "deploy/docker-compose"
 TEXTS = {path.name: path.read_text("utf-8") for path in (DIRECTORY / "docker-compose.yml", DIRECTORY / "login.yml")}
@@ -103,6 +104,16 @@ def test_services_wait_for_services() -> None:
             assert how["condition"] != "service_healthy" or "healthcheck" in SERVICES[name]
 
 
+@pytest.mark.parametrize(
+    ("name", "program"), [("prometheus", "prometheus"), ("alertmanager", "prometheus-alertmanager")]
+)
+def test_the_others_take_their_commands(name: str, program: str) -> None:
+    """Debian's own versions know each flag."""
+    asked = subprocess.run([find_program(program, program), "--help"], capture_output=True, text=True, check=False)
+    known = set(re.findall(r"^ +(--[\w.-]+)", asked.stdout + asked.stderr, re.MULTILINE))
+    assert {flag.partition("=")[0] for flag in SERVICES[name]["command"]} <= known
+
+
 def test_prometheus_finds_the_others() -> None:
     """Its configuration's targets are services of these names, at their ports, and its rules lie beside it."""
     sources = {target: DIRECTORY / source for source, target, _ in mounts(SERVICES["prometheus"])}
@@ -163,10 +174,9 @@ def test_grafana_finds_prometheus_and_the_dashboard() -> None:
         for provider in yaml.safe_load(path.read_text("utf-8"))["providers"]
     ]
     looked_in = {provider["options"]["path"] for provider in providers}
-    shown = [target for target, source in sources.items() if source.suffix == ".json"]
-    assert shown
-    assert {str(Path(target).parent) for target in shown} == looked_in
-    assert SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] in shown
+    assert looked_in <= set(sources)
+    shown = {f"{target}/{path.name}" for target in looked_in for path in sources[target].rglob("*.json")}
+    assert {SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]} == shown
 
 
 def test_the_exporter_takes_its_commands() -> None:
@@ -176,8 +186,8 @@ def test_the_exporter_takes_its_commands() -> None:
     assert options[0].storage_path == options[1].storage_path
     assert [str(options[0].storage_path.parent)] == [target for _, target, _ in mounts(plain)]
     ((source, target, _),) = mounts(login)
-    assert str(options[1].config_file) == target
-    config = load(DIRECTORY / source, {})
+    assert str(options[1].config_file.parent) == target
+    config = load(DIRECTORY / source / options[1].config_file.name, {})
     secrets = {str(account.app_password.file) for account in config.accounts.values() if account.app_password}
     assert secrets == {f"/run/secrets/{name}" for name in login["secrets"]}
     assert set(login["secrets"]) == set(LOGIN["secrets"])
