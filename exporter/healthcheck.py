@@ -18,8 +18,8 @@ SECONDS = 4.0
 COMMAND_LINE = Path("/proc/1/cmdline")
 
 
-_REFUSED = (401, 403)
-"""The daemon answers, and tells its health only to who knows a password."""
+_REFUSED = (401, 403, 429)
+"""The daemon answers, and tells its health only to who knows a password, or asks less often."""
 
 _NO_CERTIFICATE = ("SSLV3_ALERT_HANDSHAKE_FAILURE", "SSLV3_ALERT_BAD_CERTIFICATE")
 """OpenSSL's names for how TLS 1.2 refuses a client without a certificate."""

@@ -56,7 +56,7 @@ def test_a_healthy_daemon(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("status", "problem"),
-    [(200, None), (401, None), (403, None), (503, "503: what it said"), (404, "404: what it said")],
+    [(200, None), (401, None), (403, None), (429, None), (503, "503: what it said"), (404, "404: what it said")],
 )
 @pytest.mark.parametrize("security", ["none", "tls"])
 def test_what_an_answer_means(authority: Authority, security: str, status: int, problem: str | None) -> None:
