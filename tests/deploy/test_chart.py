@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -300,6 +301,17 @@ def test_the_packaged_chart_renders_the_same(tmp_path: Path) -> None:
         rendered = packaged.render(dict(EVERYTHING), name="release", namespace="monitoring")
     text = rendered["gmail-exporter/templates/prometheusrule.yaml"]
     assert yaml.safe_load(text) == render(EVERYTHING)["PrometheusRule"]
+
+
+@pytest.mark.parametrize(("part", "what"), [("prometheusRule", "rules"), ("dashboard", "dashboard")])
+def test_a_copy_without_its_links_says_so(tmp_path: Path, part: str, what: str) -> None:
+    """Rather than to install a rule without rules."""
+    copy = tmp_path / CHART.name
+    shutil.copytree(CHART, copy, ignore=lambda directory, _: ["prometheus", "grafana"] if "files" in directory else [])
+    with helm.Chart.load(copy) as chart:
+        assert chart.render({}, name="release")
+        with pytest.raises(helm.HelmError, match=f"holds no {what} in files/"):
+            chart.render({part: {"enabled": True}}, name="release")
 
 
 def test_versions_agree() -> None:

@@ -62,4 +62,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.config .Values.existingConfigMap -}}
 {{- fail "config and existingConfigMap are both given: only one can be what runs; choose one" -}}
 {{- end -}}
+{{- /* Links do not survive every way of copying. */ -}}
+{{- if and .Values.prometheusRule.enabled (not (.Files.Glob "files/prometheus/gmail-*.yml")) -}}
+{{- fail "this copy of the chart holds no rules in files/: install it from a checkout, or from a package made there" -}}
+{{- end -}}
+{{- if and .Values.dashboard.enabled (not (.Files.Glob "files/grafana/*.json")) -}}
+{{- fail "this copy of the chart holds no dashboard in files/: install it from a checkout, or from a package made there" -}}
+{{- end -}}
 {{- end -}}
