@@ -17,6 +17,7 @@ import yaml
 
 from exporter import __version__, cli
 from exporter.config import load
+from exporter.config.keys import keys_at
 from tests.deploy.chart import CHART, VALUES, VERSIONS, Manifest, lint, mistakes, render, values_of
 from tests.deploy.image import ROOT
 from tests.servers.process import find_program
@@ -285,6 +286,8 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
 
     schema = json.loads((CHART / "values.schema.json").read_text("utf-8"))
     values = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
+    # A configuration's own keys; what is below them, the program judges.
+    assert set(schema["properties"]["config"]["properties"]) == set(keys_at(()))
     # Kubernetes' own, of which the defaults only say a part; and what Helm hands to every chart.
     assert set(differences(schema, values)) == {
         "global",
