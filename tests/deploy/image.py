@@ -99,7 +99,9 @@ class Builder:
         return as_root("buildah", *self._flags, *arguments, timeout=timeout)
 
     def prepare(self) -> None:
-        """Have the base image."""
+        """Have the base image, and nothing that a run which was killed has left."""
+        self.buildah("rm", "--all")
+        self.buildah("rmi", "--prune", "--force")
         if BASE not in self.buildah("images", "--format={{.Name}}:{{.Tag}}").split():
             try:
                 self.buildah("pull", "--quiet", BASE, timeout=120)
@@ -108,13 +110,13 @@ class Builder:
 
     def _make_stand_in(self) -> None:
         root = CACHE / "base"
-        as_root("rm", "-rf", root)
+        as_root("rm", "-rf", "--one-file-system", root)
         as_root("sh", "-c", STAND_IN, "sh", root)
         container = self.buildah("from", "scratch")
         self.buildah("add", "--quiet", container, root, "/")
         self.buildah("config", f"--env=PATH={PATH}", container)
         self.buildah("commit", "--quiet", "--rm", container, BASE)
-        as_root("rm", "-rf", root)
+        as_root("rm", "-rf", "--one-file-system", root)
 
     def prepare_systemd(self) -> str:
         """Have the base image with systemd in it, and return its name."""
