@@ -19,6 +19,8 @@ MAX_VALUES = 500_000
 MAX_DEPTH = 32
 """Deepest nesting, aliases written out; the configuration needs five."""
 
+_EMPTY = "is empty: at least one endpoint is needed"
+
 # libyaml where PyYAML was built with it: ten times as fast.
 _LOADER = cast("type[yaml.SafeLoader]", getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
@@ -78,11 +80,17 @@ class Document(NamedTuple):
     traps: frozenset[Position]
 
 
-def compose(text: str) -> Document:
-    """Return the document in the text, with everything that is wrong with it as YAML."""
+def compose(text: str, wanted: str = "the key endpoints", empty: str | None = _EMPTY) -> Document:
+    """Return the document in the text, with everything that is wrong with it as YAML.
+
+    Args:
+        text: What to read.
+        wanted: The keys that its mapping has, for where there is something else than a mapping.
+        empty: What to say where there is nothing; None where that is as good as an empty mapping.
+    """
     composer = _Composer()
     try:
-        root = composer.compose(text)
+        root = composer.compose(text, wanted, empty)
     except yaml.YAMLError as error:
         position, words = explain(error)
         return Document(None, [Finding(position, (), words)], frozenset())
@@ -129,16 +137,18 @@ class _Composer:
         self._root: Node | None = None
         self._documents = 0
 
-    def compose(self, text: str) -> Mapping | None:
+    def compose(self, text: str, wanted: str, empty: str | None) -> Mapping:
         for event in yaml.parse(text, Loader=_LOADER):
             self._take(event)
         match self._root:
             case None | Scalar(value=None):
-                raise _Abandoned(NOWHERE, "is empty: at least one endpoint is needed")
+                if empty is None:
+                    return Mapping(NOWHERE, {})
+                raise _Abandoned(NOWHERE, empty)
             case Mapping() as root:
                 return root
             case other:
-                raise _Abandoned(other.position, "must be a mapping with the key endpoints")
+                raise _Abandoned(other.position, f"must be a mapping with {wanted}")
 
     def _take(self, event: yaml.Event) -> None:
         if type(event) is yaml.ScalarEvent:

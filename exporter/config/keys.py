@@ -1,4 +1,7 @@
-"""Every key that a configuration can have, and which of them may be shown with what stands in them."""
+"""Every key that a configuration can have, and which of them may be shown with what stands in them.
+
+The functions take the keys of another kind of file too: `exporter/web/configuration.py` has one.
+"""
 
 import difflib
 from collections.abc import Iterable
@@ -37,7 +40,7 @@ _MODULE: Final[dict[str, Kind]] = {
     **{key: kind for key, kind in _ENDPOINT.items() if key not in {"host", "labels", "interval"}},
     "allow_hosts": {ANY: SHOWN},
 }
-_ROOT: Final[dict[str, Kind]] = {
+CONFIGURATION: Final[Kind] = {
     "defaults": _SCHEDULE,
     "accounts": {ANY: _ACCOUNT},
     "endpoints": {ANY: _ENDPOINT},
@@ -46,20 +49,20 @@ _ROOT: Final[dict[str, Kind]] = {
 }
 
 
-def keys_at(path: Path) -> tuple[str, ...]:
+def keys_at(path: Path, root: Kind = CONFIGURATION) -> tuple[str, ...]:
     """Return the keys that the mapping at a path can have."""
-    kind: Kind = _ROOT
+    kind = root
     for step in path:
         kind = _inside(kind, step) or {}
     return tuple(kind) if isinstance(kind, dict) else ()
 
 
-def public_part(path: Path) -> tuple[Path, bool]:
+def public_part(path: Path, root: Kind = CONFIGURATION) -> tuple[Path, bool]:
     """Return as much of a path as may be shown, and whether what stands at its end may be shown too.
 
     Nothing below a secret is shown, nor below a key that is not known: it may be a misspelt secret.
     """
-    kind: Kind = _ROOT
+    kind = root
     for index, step in enumerate(path):
         if not isinstance(kind, dict):
             return path[:index], False
@@ -70,9 +73,9 @@ def public_part(path: Path) -> tuple[Path, bool]:
     return path, kind == SHOWN
 
 
-def is_secret(path: Path) -> bool:
-    """Return whether a secret's reference stands at the path."""
-    kind: Kind | None = _ROOT
+def is_secret(path: Path, root: Kind = CONFIGURATION) -> bool:
+    """Return whether a secret, or its reference, stands at the path."""
+    kind: Kind | None = root
     for step in path:
         kind = None if kind is None else _inside(kind, step)
     return kind == SECRET

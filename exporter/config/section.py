@@ -4,32 +4,37 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from exporter.config.document import Document, Entry, Mapping, Node, is_null
-from exporter.config.keys import is_secret, keys_at, nearest, public_part, unknown_key
+from exporter.config.keys import CONFIGURATION, Kind, is_secret, keys_at, nearest, public_part, unknown_key
 from exporter.config.mistake import AlreadyTold, Mistake, Path, Position, Unacceptable, show, show_path
 
 T = TypeVar("T")
 
 
 class Report:
-    """The mistakes of one file."""
+    """The mistakes of one file, and the keys that such a file can have."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, keys: Kind = CONFIGURATION) -> None:
         self.file = file
+        self.keys = keys
         self.mistakes: list[Mistake] = []
         self._traps: frozenset[Position] = frozenset()
 
     def add(self, at: Position, path: Path, text: str) -> None:
         """Keep a mistake; its path is cut where a secret may begin."""
-        self.mistakes.append(Mistake(self.file, at.line, at.column, show_path(public_part(path)[0]), text))
+        self.mistakes.append(Mistake(self.file, at.line, at.column, show_path(public_part(path, self.keys)[0]), text))
 
     def add_findings(self, document: Document) -> None:
         """Keep what is wrong with the text as YAML, and say nothing more about what stands in the same places."""
-        literals = {one.position for one in document.findings if is_secret(one.path) and one.value is not None}
+        literals = {
+            one.position
+            for one in document.findings
+            if one.value is not None and not one.of_key and is_secret(one.path, self.keys)
+        }
         self._traps = document.traps - literals
         for finding in document.findings:
             if finding.position in literals:
                 continue  # no quotes make a literal secret right: reading the account says what does
-            shown, may_show = public_part(finding.path)
+            shown, may_show = public_part(finding.path, self.keys)
             text = finding.text
             if finding.value is not None:
                 if may_show or (finding.of_key and shown == finding.path):
@@ -74,7 +79,7 @@ class Section:
         self._misspelt: set[str | None] = set()
         if named:
             return
-        known = keys_at(path)
+        known = keys_at(path, report.keys)
         for key, entry in node.entries.items():
             if key not in known and not report.is_trap(entry.position):
                 report.add(entry.position, (*path, key), unknown_key(key, known))
@@ -119,6 +124,10 @@ class Section:
         for key, entry in self._entries.items():
             yield key, self._section(key, entry)
 
+    def names(self) -> Iterator[str]:
+        """Yield every key, also where nothing was said."""
+        return iter(self._entries)
+
     def values(self) -> Iterator[tuple[str, Entry]]:
         """Yield every key that was said, with its place and its value."""
         return ((key, entry) for key, entry in self._entries.items() if not is_null(entry.node))
@@ -134,7 +143,7 @@ class Section:
         if isinstance(node, Mapping):
             return Section(self.report, node, path, entry.position, named=named)
         if not self.report.is_trap(node.position):
-            self.report.add(node.position, path, f"must be a mapping{_of(keys_at(path))}")
+            self.report.add(node.position, path, f"must be a mapping{_of(keys_at(path, self.report.keys))}")
         return None
 
 

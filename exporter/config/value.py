@@ -58,6 +58,13 @@ def alternatives(words: type[StrEnum]) -> str:
     return f"{', '.join(most)} or {last}"
 
 
+def read_switch(node: Node) -> bool:
+    """Return true or false."""
+    if isinstance(node, Scalar) and isinstance(node.value, bool):
+        return node.value
+    raise Unacceptable(f"must be true or false, not {describe(node)}")
+
+
 def read_whole(most: int) -> Callable[[Node], int]:
     """Return a reader of whole numbers from 1 to `most`."""
 

@@ -3,6 +3,7 @@
 import pytest
 
 from exporter.config.document import MAX_DEPTH, MAX_VALUES, Mapping, Scalar, Sequence, compose, describe
+from exporter.config.mistake import Position
 
 
 def root(text: str) -> Mapping:
@@ -70,6 +71,13 @@ def test_quoted_merge_key_is_a_key() -> None:
 def test_empty(text: str) -> None:
     """A text without a document, or with nothing in it, is empty."""
     assert only(text) == ((0, 0), "is empty: at least one endpoint is needed")
+
+
+def test_what_is_wanted_is_the_caller_s() -> None:
+    """Another kind of file has other keys, and may be empty."""
+    assert compose("", empty=None).root == Mapping(Position(0, 0), {})
+    assert [finding.text for finding in compose("", empty="no")[1]] == ["no"]
+    assert [finding.text for finding in compose("- a", "the key b")[1]] == ["must be a mapping with the key b"]
 
 
 def test_one_document_may_be_marked() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.config.keys import keys_at, nearest, public_part, unknown_key
+from exporter.config.keys import ANY, SECRET, SHOWN, Kind, is_secret, keys_at, nearest, public_part, unknown_key
 from exporter.config.mistake import Path
 
 
@@ -36,3 +36,12 @@ def test_nearest() -> None:
     assert nearest("x" * 1_000_000, ("interval",)) is None
     assert unknown_key("Interval", ("interval", "host")) == 'unknown key; did you mean "interval"?'
     assert unknown_key("x", ("interval", "host")) == "unknown key; known here: interval, host"
+
+
+def test_another_kind_of_file_has_its_own_keys() -> None:
+    """Given with the path."""
+    keys: Kind = {"users": {ANY: SECRET}, "flag": SHOWN}
+    assert keys_at((), keys) == ("users", "flag")
+    assert public_part(("users", "alice"), keys) == (("users", "alice"), False)
+    assert is_secret(("users", "alice"), keys)
+    assert not is_secret(("users",), keys)
