@@ -36,6 +36,9 @@ TICK = 0.5
 CLOCK_STEP = 1.0
 """Seconds by which the wall clock must have been set for the rhythms to be found anew."""
 
+RECENT = 10.0
+"""Seconds for which it is told that the event loop was held up: while it was, nobody could be told."""
+
 OVERDUE = 5.0
 """Seconds past its interval and its deadline after which a probe counts as stalled."""
 
@@ -109,6 +112,8 @@ class Schedule:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _ticker: asyncio.Task[None] | None = None
     _ticked_at: float = field(default_factory=time.monotonic)
+    _held_up: tuple[float, float] = (-RECENT, 0.0)
+    """`time.monotonic()` of the end of the last hold-up beyond a tick, and its seconds."""
     _scheduler: AsyncIOScheduler = field(
         # A stall must delay runs, not drop them silently: what is missed is counted here.
         default_factory=lambda: AsyncIOScheduler(
@@ -156,8 +161,13 @@ class Schedule:
         )
 
     def silence(self) -> float:
-        """Return the seconds since the event loop last ran this schedule's own clock; usually below `TICK`."""
-        return time.monotonic() - self._ticked_at
+        """Return the seconds since the event loop last ran this schedule's own clock; usually below `TICK`.
+
+        Or those for which it was held up, where that has ended only now.
+        """
+        now = time.monotonic()
+        ended_at, seconds = self._held_up
+        return max(now - self._ticked_at, seconds if now - ended_at < RECENT else 0.0)
 
     def _add(self, target: Target, *, soon: bool) -> _Slot:
         rhythm, now = Rhythm.of(target), time.time()
@@ -205,7 +215,10 @@ class Schedule:
             asleep = time.perf_counter()
             await asyncio.sleep(TICK)
             self._ticked_at = time.monotonic()
-            self.metrics.event_loop_lag.observe(max(0.0, time.perf_counter() - asleep - TICK))
+            lag = max(0.0, time.perf_counter() - asleep - TICK)
+            self.metrics.event_loop_lag.observe(lag)
+            if lag > TICK:
+                self._held_up = self._ticked_at, lag
             step = time.time() - time.monotonic() - skew
             if abs(step) > CLOCK_STEP:
                 skew += step

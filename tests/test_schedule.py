@@ -315,3 +315,16 @@ async def test_a_clock_that_is_set_back_does_not_stop_the_probes(start: Start, m
     assert [entry["event"] for entry in logs] == ["the clock was set"]
     assert len(check.calls) - before >= 2
     assert value(schedule, "probes_missed_total") <= 3
+
+
+async def test_a_loop_that_was_held_up_is_told_for_a_while(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it was, nobody could be told; and then it is forgotten."""
+    monkeypatch.setattr(schedule_module, "TICK", 0.05)
+    monkeypatch.setattr(schedule_module, "RECENT", 0.5)
+    schedule = start(Recorder())
+    await asyncio.sleep(0.1)
+    time.sleep(0.4)  # noqa: ASYNC251 (on purpose)
+    await asyncio.sleep(0.15)
+    assert schedule.silence() > 0.25
+    await asyncio.sleep(0.6)
+    assert schedule.silence() < 0.25

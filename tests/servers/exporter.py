@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.accounts.ledger import Ledger
+from exporter.config import load
+from exporter.daemon import Daemon, Options
+from exporter.web.server import listen
 from tests.servers.process import send_signal
 
 Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
@@ -32,6 +39,10 @@ class Exporter:
             self._arguments.append(f"--config.file={config}")
         self._environ = dict(environ or {})
         self.url = ""
+        self.scheme = "http"
+        # In the clear nothing is verified, and what would be takes a while to load for each request.
+        self.client: dict[str, Any] = {"timeout": 5, "verify": False}
+        """How it is asked: what `httpx.get` takes (`auth`, `verify`, …)."""
 
     def __enter__(self) -> Self:
         self.begin()
@@ -48,7 +59,7 @@ class Exporter:
     def wait_for_start(self) -> None:
         """Wait until it says that it has started."""
         found = self._wait(lambda: re.search(r"event=started .*addresses=(\S+)", self.log_text()), 10, "started")
-        self.url = f"http://{found[1]}"
+        self.url = f"{self.scheme}://{found[1]}"
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -63,7 +74,11 @@ class Exporter:
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         """Ask for a page."""
-        return httpx.get(self.url + path, headers=headers, timeout=5)
+        return httpx.get(self.url + path, headers=headers, **self.client)
+
+    def post(self, path: str, **headers: str) -> httpx.Response:
+        """Press a button."""
+        return httpx.post(self.url + path, headers=headers, **self.client)
 
     def samples(self) -> Samples:
         """Every sample of /metrics."""
@@ -106,3 +121,20 @@ class Exporter:
                 raise AssertionError(f"the daemon is not {wanted}:\n{self.log_text()[-3000:]}")
             time.sleep(0.05)
         return found  # type: ignore[return-value]
+
+
+@asynccontextmanager
+async def daemon_here(config: Path, **options: Any) -> AsyncIterator[tuple[Daemon, str]]:
+    """A daemon in the test's own event loop, to look inside, and its address."""
+    sockets = listen(["127.0.0.1:0"])
+    with Ledger() as ledger:
+        daemon = Daemon(load(config, {}), Options(config, ledger, sockets, {}, **options))
+        serving = asyncio.create_task(daemon.serve())
+        while not daemon._server.started:
+            await asyncio.sleep(0.01)
+        try:
+            yield daemon, f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
+        finally:
+            daemon.stop()
+            await asyncio.wait_for(serving, 10)
+            gc.unfreeze()
