@@ -17,6 +17,7 @@ from exporter.commands.output import CannotWrite, write
 if TYPE_CHECKING:
     from exporter.accounts.ledger import Ledger
     from exporter.config import Config
+    from exporter.web.configuration import Reading
 
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 (argparse has no other)
 
@@ -43,11 +44,13 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
 
 def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from exporter import logs  # noqa: PLC0415
-    from exporter.config import ConfigError, dump, load  # noqa: PLC0415
+    from exporter.config import ConfigError, dump  # noqa: PLC0415
 
     logs.configure(options.log_level or ("critical" if options.command else "info"), options.log_format)
+    if options.auto_reload_interval is not None and options.config_file is None:
+        return _fail("gmail-exporter: --config.auto-reload-interval needs --config.file: there is no file to look at")
     try:
-        config = load(options.config_file, environ)
+        config, web = _load(options, environ)
     except ConfigError as error:
         return _fail(str(error))
     if options.command == "config":
@@ -58,13 +61,31 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     try:
         with Ledger(options.storage_path) as ledger:
             if options.command is None:
-                return _run_daemon(config, options, ledger, environ)
+                return _run_daemon(config, web, options, ledger, environ)
             return _run_once(config, options, ledger, environ)
     except LedgerError as error:
         return _fail(f"gmail-exporter: {error}")
 
 
-def _run_daemon(config: Config, options: argparse.Namespace, ledger: Ledger, environ: Mapping[str, str]) -> int:
+def _load(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Config, Reading]:
+    """Return what the files say; a ConfigError has the mistakes of all of them."""
+    from exporter.config import ConfigError, load  # noqa: PLC0415
+    from exporter.web.configuration import read_web  # noqa: PLC0415
+
+    # Of the commands, only the one that validates has a use for it.
+    web = read_web(options.web_config_file if options.command in (None, "config") else None)
+    try:
+        config = load(options.config_file, environ)
+    except ConfigError as error:
+        raise ConfigError([*error.mistakes, *web.mistakes]) from None
+    if web.mistakes:
+        raise ConfigError(list(web.mistakes))
+    return config, web
+
+
+def _run_daemon(
+    config: Config, web: Reading, options: argparse.Namespace, ledger: Ledger, environ: Mapping[str, str]
+) -> int:
     from exporter import daemon  # noqa: PLC0415
     from exporter.web.server import ListenError, listen  # noqa: PLC0415
 
@@ -72,7 +93,18 @@ def _run_daemon(config: Config, options: argparse.Namespace, ledger: Ledger, env
         sockets = listen(options.listen_addresses or [":9993"])
     except ListenError as error:
         return _fail(f"gmail-exporter: {error}")
-    daemon.run(config, daemon.Options(options.config_file, ledger, sockets, environ, options.timeout_offset))
+    settings = daemon.Options(
+        options.config_file,
+        ledger,
+        sockets,
+        environ,
+        options.timeout_offset,
+        web_config_file=options.web_config_file,
+        web=web,
+        enable_lifecycle=options.enable_lifecycle,
+        auto_reload_interval=options.auto_reload_interval,
+    )
+    daemon.run(config, settings)
     return 0
 
 
@@ -185,6 +217,14 @@ def _add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> Non
         type=Path,
     )
     add(
+        "--config.auto-reload-interval",
+        "reload when the configuration file's content has changed; how often to look (default: never)",
+        of_daemon=True,
+        dest="auto_reload_interval",
+        metavar="DURATION",
+        type=_interval,
+    )
+    add(
         "--storage.path",
         "where login budgets survive a restart; daemon and commands share it (default: in memory only)",
         dest="storage_path",
@@ -209,6 +249,22 @@ def _add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> Non
         type=_seconds,
     )
     add(
+        "--web.config.file",
+        "TLS, client certificates and passwords (default: none of them)",
+        of_daemon=True,
+        dest="web_config_file",
+        metavar="FILE",
+        type=Path,
+    )
+    add(
+        "--web.enable-lifecycle",
+        "let POST /-/reload load the configuration anew",
+        of_daemon=True,
+        dest="enable_lifecycle",
+        action="store_true",
+        default=False,
+    )
+    add(
         "--log.level",
         "least severe lines to log (default: info; for commands that print: none)",
         dest="log_level",
@@ -222,3 +278,16 @@ def _add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> Non
         dest="log_format",
         choices=LOG_FORMATS,
     )
+
+
+def _interval(text: str) -> float:
+    """The seconds between two looks at a file."""
+    from exporter.config import parse_duration  # noqa: PLC0415
+
+    try:
+        seconds = parse_duration(text)
+    except ValueError:
+        seconds = 0.0
+    if seconds < 1:
+        raise argparse.ArgumentTypeError(f"must be a duration of at least 1s, such as 30s, not {text!r}")
+    return seconds

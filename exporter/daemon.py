@@ -9,11 +9,13 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
+from starlette.types import ASGIApp
 
 from exporter import __version__
 from exporter.accounts.ledger import Ledger
@@ -24,10 +26,14 @@ from exporter.metrics import ExporterMetrics, Exposition
 from exporter.notify import Notifier
 from exporter.outcome import Target
 from exporter.probing.resolve import Resolver
+from exporter.reload import Candidate, Reloader
 from exporter.schedule import Schedule
 from exporter.store import Store
 from exporter.web.app import application
+from exporter.web.configuration import Reading
+from exporter.web.effective import Effective
 from exporter.web.lifecycle import Lifecycle
+from exporter.web.live import Live
 from exporter.web.pages import Pages
 from exporter.web.probe import OFFSET, Probe
 from exporter.web.scrape import Scrape
@@ -46,6 +52,12 @@ class Options:
     environ: Mapping[str, str]
     timeout_offset: float = OFFSET
     """Seconds by which /probe answers before the scrape's time-out."""
+    web_config_file: Path | None = None
+    web: Reading | None = None
+    """What was read from that file at the start."""
+    enable_lifecycle: bool = False
+    auto_reload_interval: float | None = None
+    """Seconds between two looks at the configuration file; None never looks."""
 
 
 def run(config: Config, options: Options) -> None:
@@ -71,7 +83,7 @@ class Daemon:
     def __init__(self, config: Config, options: Options) -> None:
         self._options = options
         self._notifier = Notifier(options.environ)
-        self._reload_wanted = asyncio.Event()
+        self._stopped = asyncio.Event()
         self._store = Store()
         self._metrics = ExporterMetrics()
         self._resolver = Resolver()
@@ -80,38 +92,79 @@ class Daemon:
         self._exposition = Exposition(self._store, self._metrics, lambda: self._checker.accesses)
         self._health = Health(self._schedule.stalled, self._schedule.silence)
         self._probe = Probe(self._checker.look, self._metrics, options.timeout_offset)
-        parts = Scrape(self._exposition), Lifecycle(self._store, self._health), Pages(), self._probe
-        self._server = Server(application(*parts))
+        self._reload = Reloader(config, self._load, self._metrics.load_failed, self._notifier.reloading)
+        self._live = Live(options.web_config_file, options.web)
+        self._server = Server(self._application(), self._live)
         self._apply(config)
+
+    def _application(self) -> ASGIApp:
+        return application(
+            Scrape(self._exposition),
+            Lifecycle(self._store, self._health, self._reload if self._options.enable_lifecycle else None),
+            Effective(lambda: self._reload.running),
+            Pages(),
+            self._probe,
+            live=self._live,
+        )
 
     async def serve(self) -> None:
         """Start, wait for the end, and stop in the opposite order: nothing is left open."""
-        stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopped.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload_wanted.set)
+            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.begin)
         self._schedule.start()
         serving = asyncio.create_task(self._server.serve(list(self._options.sockets)), name="http")
         addresses = [_shown(listening) for listening in self._options.sockets]
         log.info("started", version=__version__, addresses=addresses, pid=os.getpid())
         self._notifier.send("READY=1")
         gc.freeze()  # what was built by now stays: no collection need look at it again
-        reloading = asyncio.create_task(self._reload_when_wanted(), name="reload")
-        watching = asyncio.create_task(self._notifier.watch(self._health.problems), name="watchdog")
-        stopping = asyncio.create_task(stopped.wait())
+        watching = [asyncio.create_task(_outlive(watch), name="watch") for watch in self._watches()]
+        watching.append(asyncio.create_task(self._notifier.watch(self._health.problems), name="watchdog"))
+        stopping = asyncio.create_task(self._stopped.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping")
         self._notifier.send("STOPPING=1")
-        reloading.cancel()
-        watching.cancel()
+        for task in watching:
+            task.cancel()
         await self._schedule.stop()
         await self._server.stop()
         await serving
         await self._resolver.close()
         log.info("stopped")
 
+    def stop(self) -> None:
+        """Let `serve` come to its end."""
+        self._stopped.set()
+
+    async def _load(self) -> Candidate:
+        """Return what the files say now, the web configuration file included: all of it is used, or nothing.
+
+        Raises:
+            ConfigError: They cannot be used; all of their mistakes are told.
+        """
+        # In threads: a file with thousands of endpoints takes a good part of a second.
+        config, web = await asyncio.gather(
+            asyncio.to_thread(load, self._options.config_file, self._options.environ),
+            self._live.read(),
+            return_exceptions=True,
+        )
+        mistakes = [mistake for one in (config, web) if isinstance(one, ConfigError) for mistake in one.mistakes]
+        if mistakes:
+            raise ConfigError(mistakes)
+        if isinstance(config, BaseException):
+            raise config
+        if isinstance(web, BaseException):
+            raise web
+
+        def apply() -> None:
+            self._live.adopt(web)
+            self._apply(config)
+
+        return Candidate(config, apply)
+
     def _apply(self, config: Config) -> None:
+        """Put a configuration into force; what did not change goes on undisturbed."""
         targets = [target for endpoint in config.endpoints.values() for target in Target.of(endpoint)]
         self._store.configure(targets)
         self._checker.configure(config)
@@ -119,35 +172,28 @@ class Daemon:
         self._schedule.configure(targets)
         self._metrics.loaded(config, time.time())
 
+    def _watches(self) -> Iterator[Callable[[], Awaitable[None]]]:
+        """What looks at files for as long as this runs."""
+        if self._options.web_config_file is not None:
+            yield self._live.watch
+        interval, path = self._options.auto_reload_interval, self._options.config_file
+        if interval is not None and path is not None:
+            yield partial(self._reload.watch, path, interval)
+
     async def _check(self, target: Target) -> None:
         await self._checker.check(target)
         if self._store.holds(target):
             self._exposition.refresh(self._store[target.key])
 
-    async def _reload_when_wanted(self) -> None:
-        """Reload, one at a time: of two in a row the later one must be what stays."""
-        while True:
-            await self._reload_wanted.wait()
-            self._reload_wanted.clear()
-            try:
-                with self._notifier.reloading():
-                    await self._reload()
-            except Exception:  # the daemon outlives any fault of a reload
-                self._metrics.load_failed()
-                log.exception("fault in a reload; the old configuration stays")
 
-    async def _reload(self) -> None:
-        """Apply the configuration file anew, all of it or nothing."""
+
+async def _outlive(watch: Callable[[], Awaitable[None]]) -> None:
+    """Watch for ever; each begins with a pause, so that a fault that stays is not told without one."""
+    while True:
         try:
-            # In a thread: a file with thousands of endpoints takes a good part of a second.
-            config = await asyncio.to_thread(load, self._options.config_file, self._options.environ)
-        except ConfigError as error:
-            self._metrics.load_failed()
-            for mistake in error.mistakes:
-                log.error("reload refused; the old configuration stays", mistake=str(mistake))  # noqa: TRY400
-            return
-        self._apply(config)
-        log.info("reloaded", endpoints=len(config.endpoints))
+            await watch()
+        except Exception:  # the daemon outlives any fault of a watch
+            log.exception("fault in a watch; it begins anew")
 
 
 def _shown(listening: socket.socket) -> str:

@@ -37,8 +37,10 @@ def configure(level: str, style: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # They write a line for every job, every request and every token.
-    for chatty in ("apscheduler", "uvicorn", "asyncio", "google"):
+    for chatty in ("apscheduler", "asyncio", "google"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # Its warnings are of what clients do wrong: whoever likes could fill the log.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -103,7 +103,16 @@ def test_a_port_in_use_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--no-such-flag"], ["no-such-command"], ["--log.level=loud"], ["--config.file"], ["--conf=x"]],
+    [
+        ["--no-such-flag"],
+        ["no-such-command"],
+        ["--log.level=loud"],
+        ["--config.file"],
+        ["--conf=x"],
+        ["--config.auto-reload-interval=30"],
+        ["--config.auto-reload-interval=500ms"],
+        ["--web.enable-lifecycle=yes"],
+    ],
 )
 def test_wrong_usage_is_exit_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """With a line that says what is wrong; flags are never guessed from a prefix."""
@@ -121,8 +130,24 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert ended.value.code == 0
     out = capsys.readouterr().out
     assert out.startswith(f"gmail-exporter {__version__}\n")
-    for flag in ("--config.file", "--web.listen-address", "--log.level", "--log.format"):
+    for flag in (
+        "--config.file",
+        "--config.auto-reload-interval",
+        "--web.listen-address",
+        "--web.config.file",
+        "--web.enable-lifecycle",
+        "--log.level",
+        "--log.format",
+    ):
         assert flag in out
+
+
+def test_there_is_no_looking_at_a_file_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    """The built-in configuration never changes: who asks for that has forgotten something."""
+    assert main(["--config.auto-reload-interval=30s"], {}) == 2
+    assert capsys.readouterr().err == (
+        "gmail-exporter: --config.auto-reload-interval needs --config.file: there is no file to look at\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""`/-/healthy` and `/-/ready`, for whoever decides whether this process lives and is asked."""
+"""`/-/healthy`, `/-/ready` and `/-/reload`: whether this process lives, may be asked, and is to read its files anew."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -11,17 +12,25 @@ from starlette.routing import BaseRoute, Route
 from exporter.health import Health
 from exporter.store import Store
 
+OFF = "Reloading over HTTP is switched off: start with --web.enable-lifecycle, or send SIGHUP.\n"
+
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """What this process says of itself."""
+    """What this process says of itself, and how it is told to load its configuration anew."""
 
     store: Store
     health: Health
+    reload: Callable[[], Awaitable[Sequence[str]]] | None = None
+    """Reloads, and returns the mistakes, a line each; None where nobody may over HTTP."""
 
     def routes(self) -> list[BaseRoute]:
         """Return what is answered where."""
-        return [Route("/-/healthy", self.healthy), Route("/-/ready", self.ready)]
+        return [
+            Route("/-/healthy", self.healthy),
+            Route("/-/ready", self.ready),
+            Route("/-/reload", self.reload_now, methods=["POST"]),
+        ]
 
     async def healthy(self, _request: Request) -> Response:
         """Say whether probes are being completed on time."""
@@ -34,3 +43,11 @@ class Lifecycle:
         if waiting := sum(series.last is None for series in self.store):
             return PlainTextResponse(f"{waiting} of {len(self.store)} targets were not probed yet.\n", 503)
         return PlainTextResponse("Ready.\n")
+
+    async def reload_now(self, _request: Request) -> Response:
+        """Load the configuration anew, and say what is wrong with it."""
+        if self.reload is None:
+            return PlainTextResponse(OFF, 403)
+        if mistakes := await self.reload():
+            return PlainTextResponse("".join(f"{mistake}\n" for mistake in mistakes), 400)
+        return PlainTextResponse("Reloaded.\n")

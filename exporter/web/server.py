@@ -7,10 +7,17 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import uvicorn
-from starlette.applications import Starlette
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from starlette.types import ASGIApp
+from uvicorn.server import ServerState
+
+from exporter.web.connections import Connections
+from exporter.web.door import Door
+from exporter.web.guard import HEAD
+from exporter.web.live import Live
+from exporter.web.protocol import Http
 
 
 class ListenError(Exception):
@@ -59,66 +66,52 @@ def _parse(address: str) -> tuple[str, int]:
     return host.strip("[]") if bracketed else host, int(port)
 
 
-REQUEST_SECONDS = 10.0
-"""Seconds in which a request must have come whole, from the connection or from the answer before it."""
-
-
-class _Http(H11Protocol):
-    """HTTP/1.1 with a deadline for each request: without one, a client that sends nothing keeps a socket for ever."""
-
-    _late: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for the first request."""
-        super().connection_made(transport)
-        self._late = self.loop.call_later(REQUEST_SECONDS, transport.abort)
-
-    def handle_events(self) -> None:
-        """Take what came; a request that is whole is no longer waited for."""
-        super().handle_events()
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            self._in_time()
-
-    def on_response_complete(self) -> None:
-        """Wait for the next request."""
-        super().on_response_complete()
-        self._in_time()
-        if not self.transport.is_closing():
-            self._late = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
-        self._in_time()
-        super().connection_lost(exc)
-
-    def _in_time(self) -> None:
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None
-
-
 class Server(uvicorn.Server):
-    """uvicorn, without its signal handlers: the daemon has its own."""
+    """uvicorn, without its signal handlers: the daemon has its own.
 
-    def __init__(self, app: Starlette) -> None:
+    Args:
+        app: What answers.
+        live: Whether connections are in TLS, and in which.
+    """
+
+    def __init__(self, app: ASGIApp, live: Live | None = None) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http=_Http,
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,
                 timeout_graceful_shutdown=1,
+                h11_max_incomplete_event_size=HEAD,
             )
         )
+        self.connections = Connections()
+        self._live = live or Live()
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self.config.load()
+        # uvicorn calls this for each connection as it would call a class.
+        self.config.http_protocol_class = self._receive  # type: ignore[assignment]
+
+    def _receive(
+        self, config: uvicorn.Config, server_state: ServerState, app_state: dict[str, Any], _loop: object = None
+    ) -> asyncio.Protocol:
+        http = Http(config, server_state, app_state, self.connections)
+        tls = self._live.config.tls
+        return http if tls is None else Door(http, tls, self.connections, self._handshakes)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Capture none."""
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close all connections; those that are not secured yet have nothing to lose."""
+        for task in self._handshakes:
+            task.cancel()
+        await super().shutdown(sockets)
 
     async def stop(self) -> None:
         """Let `serve` return."""

@@ -1,17 +1,31 @@
-"""The application, in process."""
+"""The application, in process; and the server, on a port of its own in the test's event loop."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
 import httpx
 import pytest
+import uvloop
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.health import Health
 from exporter.metrics import ExporterMetrics, Exposition
 from exporter.store import Store
 from exporter.web.app import application
 from exporter.web.lifecycle import Lifecycle
+from exporter.web.live import Live
 from exporter.web.pages import Pages
 from exporter.web.scrape import Scrape
+from exporter.web.server import Server, listen
+from tests.servers.authority import Authority
 
 
 class Site:
@@ -20,9 +34,13 @@ class Site:
     def __init__(self) -> None:
         self.store = Store()
         self.overdue: list[str] = []
+        self.mistakes: list[str] = []
+        self.reloads = 0
+        self.live = Live()
         scrape = Scrape(Exposition(self.store, ExporterMetrics()))
-        lifecycle = Lifecycle(self.store, Health(lambda: self.overdue, lambda: 0.0))
-        self.transport = httpx.ASGITransport(application(scrape, lifecycle, Pages()))
+        self.health = Health(lambda: self.overdue, lambda: 0.0)
+        lifecycle = Lifecycle(self.store, self.health, self._reload)
+        self.transport = httpx.ASGITransport(application(scrape, lifecycle, Pages(), live=self.live))
 
     async def request(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:
         """Ask for a page."""
@@ -30,8 +48,158 @@ class Site:
         async with httpx.AsyncClient(transport=self.transport, base_url="http://exporter") as client:
             return await client.request(method, path, headers={"accept-encoding": "identity", **names})
 
+    async def _reload(self) -> list[str]:
+        self.reloads += 1
+        return self.mistakes
+
 
 @pytest.fixture
 def site() -> Site:
     """Pages with nothing to show yet."""
     return Site()
+
+
+async def hello(scope: Scope, receive: Receive, send: Send) -> None:
+    """The smallest application."""
+    await PlainTextResponse("hello")(scope, receive, send)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A running server."""
+
+    server: Server
+    port: int
+
+
+class Serve(Protocol):
+    """Starts a server, which ends with the test."""
+
+    async def __call__(self, app: ASGIApp = hello, live: Live | None = None) -> Served:
+        """As `Server`, on 127.0.0.1."""
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, live: Live | None) -> AsyncIterator[Served]:
+    """A server, until the end of the block."""
+    server = Server(app, live)
+    (listening,) = listen(["127.0.0.1:0"])
+    task = asyncio.create_task(server.serve([listening]))
+    while not server.started:
+        await asyncio.sleep(0.01)
+    yield Served(server, listening.getsockname()[1])
+    await server.stop()
+    await asyncio.wait_for(task, 5)
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Call it with an application to serve it."""
+    async with AsyncExitStack() as stack:
+
+        async def start(app: ASGIApp = hello, live: Live | None = None) -> Served:
+            return await stack.enter_async_context(serving(app, live))
+
+        yield start
+
+
+@pytest.fixture
+def directory(tmp_path: Path, authority: Authority) -> Path:
+    """A directory with `cert.pem`, `key.pem`, `ca.pem`, and the key of another certificate."""
+    good, other = authority.issue(), authority.issue("other.example.net")
+    (tmp_path / "cert.pem").write_bytes(good.chain_file.read_bytes())
+    (tmp_path / "key.pem").write_bytes(good.key_file.read_bytes())
+    (tmp_path / "other.pem").write_bytes(other.key_file.read_bytes())
+    (tmp_path / "ca.pem").write_bytes(authority.ca_file.read_bytes())
+    (tmp_path / "empty.pem").write_bytes(b"")
+    return tmp_path
+
+
+class WebFile:
+    """A web configuration file in a directory of certificates, and what is in force of it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.path = directory / "web.yml"
+
+    def write(self, text: str) -> None:
+        """Replace it, as careful tools do."""
+        new = self.path.with_suffix(".new")
+        new.write_text(text, "utf-8")
+        new.rename(self.path)
+
+    def live(self, text: str) -> Live:
+        """Write it, and put it into force."""
+        self.write(text)
+        live = Live(self.path)
+        assert live.config.tls or live.config.users or live.config.headers, "the file has mistakes"
+        return live
+
+    def tls(self, *lines: str) -> str:
+        """A `tls_server_config` with the good certificate, and these lines from line 4 on."""
+        rest = "".join(f"  {line}\n" for line in lines)
+        return f"tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n{rest}"
+
+
+@pytest.fixture
+def web_file(directory: Path) -> WebFile:
+    """A web configuration file that is still to be written."""
+    return WebFile(directory)
+
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Client:
+    """Says what it is told."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def say(self, data: bytes) -> None:
+        """Send it."""
+        self.writer.write(data)
+
+    async def hear_all(self) -> bytes:
+        """What comes until the end, or the reset, of the connection."""
+        heard = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := await asyncio.wait_for(self.reader.read(65536), 5):
+                heard += piece
+        return heard
+
+
+Connect = Callable[[Served], Awaitable[Client]]
+
+
+@pytest.fixture
+async def connect(serve: Serve) -> AsyncIterator[Connect]:
+    """Call it to connect in the clear."""
+    clients: list[Client] = []
+
+    async def to(served: Served) -> Client:
+        clients.append(Client(*await asyncio.open_connection("127.0.0.1", served.port)))
+        return clients[-1]
+
+    yield to
+    for client in clients:
+        client.writer.close()
+        with contextlib.suppress(OSError):
+            await client.writer.wait_closed()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until it holds."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+BOTH_LOOPS = {"test_door.py", "test_protocol.py"}
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """What knows the transports is tested on both loops: uvloop where the platform has it, asyncio's own elsewhere."""
+    plain = {"asyncio": asyncio.new_event_loop}
+    return {"uvloop": uvloop.new_event_loop, **plain} if item.path.name in BOTH_LOOPS else plain

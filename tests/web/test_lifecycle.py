@@ -1,7 +1,11 @@
-"""What the process says of itself."""
+"""What the process says of itself, and how it is told to reload."""
 
 from __future__ import annotations
 
+import httpx
+
+from exporter.web.app import application
+from exporter.web.lifecycle import OFF, Lifecycle
 from tests.examples import success, target
 from tests.web.conftest import Site
 
@@ -23,3 +27,25 @@ async def test_ready_once_every_target_was_probed(site: Site) -> None:
     assert (answer.status_code, answer.text) == (503, "1 of 2 targets were not probed yet.\n")
     site.store.add(success(second))
     assert (await site.request("/-/ready")).status_code == 200
+
+
+async def test_a_reload_says_that_it_is_done(site: Site) -> None:
+    """In a line."""
+    answer = await site.request("/-/reload", "POST")
+    assert (answer.status_code, answer.text, site.reloads) == (200, "Reloaded.\n", 1)
+
+
+async def test_a_reload_says_every_mistake(site: Site) -> None:
+    """A line each, and 400."""
+    site.mistakes = ["gmail.yml:2:3: one", "web.yml:4:5: two"]
+    answer = await site.request("/-/reload", "POST")
+    assert (answer.status_code, answer.text) == (400, "gmail.yml:2:3: one\nweb.yml:4:5: two\n")
+
+
+async def test_a_reload_that_is_switched_off_says_so(site: Site) -> None:
+    """And how to switch it on."""
+    transport = httpx.ASGITransport(application(Lifecycle(site.store, site.health)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
+        answer = await client.post("/-/reload")
+    assert (answer.status_code, answer.text) == (403, OFF)
+    assert "--web.enable-lifecycle" in OFF

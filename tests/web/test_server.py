@@ -88,7 +88,7 @@ def test_a_name_that_cannot_be_spelled_is_one_clear_line(host: str) -> None:
 
 async def test_a_client_that_never_ends_its_request_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that says nothing, one that drips, and one that is idle after an answer; a good one is served meanwhile."""
-    monkeypatch.setattr("exporter.web.server.REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr("exporter.web.protocol.REQUEST_SECONDS", 0.5)
 
     async def hello(_request: object) -> PlainTextResponse:
         return PlainTextResponse("hello")

@@ -1,0 +1,107 @@
+"""A reload with a thousand endpoints, in the middle of their probes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from exporter.config import Config
+from exporter.daemon import Daemon
+from exporter.schedule import _job_id, _Slot
+from exporter.store import Key, Series
+from tests.conftest import StartScripted
+from tests.servers.dialogues import Imap
+from tests.servers.exporter import daemon_here
+
+COUNT = 1000
+CHANGED = [f"e{number}" for number in (3, 141, 592, 653, 589, 793)]
+REMOVED = [f"e{number}" for number in (2, 718, 281, 828)]
+
+
+@dataclass(frozen=True)
+class Before:
+    """What there was of an endpoint just before the reload."""
+
+    series: Series
+    version: int
+    slot: _Slot
+    due: float
+    probe: asyncio.Task[None] | None
+
+    @classmethod
+    def all(cls, daemon: Daemon) -> dict[Key, Before]:
+        """Of every endpoint."""
+        return {
+            key: cls(daemon._store[key], daemon._store[key].version, slot, slot.due, slot.task)
+            for key, slot in daemon._schedule._slots.items()
+        }
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a probe was under way."""
+        return self.probe is not None and not self.probe.done()
+
+
+async def test_ten_of_a_thousand_change_and_nothing_disturbs_the_others(
+    tmp_path: Path, scripted: StartScripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counters, schedule and open probes of 990 go on; what was changed begins anew; what was removed is gone."""
+    server = await scripted(Imap(greeting_delay=0.5))
+    endpoint = {"protocol": "imap", "host": "127.0.0.1", "port": server.port, "security": "none"}
+    document: dict[str, Any] = {
+        "defaults": {"interval": "12s", "timeout": "8s", "ip_family": "ipv4"},
+        "endpoints": {f"e{number}": dict(endpoint) for number in range(COUNT)},
+    }
+    config = tmp_path / "gmail.yml"
+    config.write_text(json.dumps(document), "utf-8")
+    async with daemon_here(config, enable_lifecycle=True) as (daemon, url), httpx.AsyncClient(timeout=10) as client:
+        while sum(series.successes > 0 for series in daemon._store) < 50:
+            await asyncio.sleep(0.05)
+        for name in CHANGED:
+            document["endpoints"][name]["labels"] = {"tenant": "acme"}
+        for name in REMOVED:
+            del document["endpoints"][name]
+        config.write_text(json.dumps(document), "utf-8")
+
+        before: dict[Key, Before] = {}
+        after: dict[Key, Before] = {}
+        apply = daemon._apply
+
+        def observed(config_now: Config) -> None:
+            before.update(Before.all(daemon))
+            apply(config_now)
+            after.update(Before.all(daemon))
+
+        monkeypatch.setattr(daemon, "_apply", observed)
+        assert (await client.post(f"{url}/-/reload")).status_code == 200
+
+        kept = {key: was for key, was in before.items() if key[0] not in (*CHANGED, *REMOVED)}
+        assert (len(before), len(kept), len(after)) == (1000, 990, 996)
+        for key, was in kept.items():
+            now = after[key]
+            assert now.series is was.series
+            assert now.slot is was.slot
+            assert (now.due, now.probe) == (was.due, was.probe)
+            assert daemon._schedule._scheduler.get_job(_job_id(now.slot))
+        for key in [key for key in after if key[0] in CHANGED]:
+            assert after[key].series.version == 0
+
+        metrics = (await client.get(f"{url}/metrics")).text
+        assert not [name for name in REMOVED if f'endpoint="{name}"' in metrics]
+        assert metrics.count("gmail_probe_interval_seconds{") == 996
+
+        probes = [was for was in kept.values() if was.is_open]
+        assert len(probes) > 10
+        await asyncio.gather(*(was.probe for was in probes if was.probe))
+        for was in probes:
+            assert was.series.version == was.version + 1
+            assert was.series.last is not None
+            assert was.series.last.ok
+        assert not any(series.failures for series in daemon._store)
+        assert "gmail_exporter_probes_missed_total 0.0" in (await client.get(f"{url}/metrics")).text

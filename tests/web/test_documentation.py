@@ -1,0 +1,173 @@
+"""docs/web.md says what the program does, and its scrape configuration works in the real Prometheus as it stands."""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import httpx
+import pytest
+import yaml
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from exporter.web import connections, door, guard, live, passwords, protocol
+from exporter.web.configuration import HEADERS, KEYS, MOST_COST, read_web
+from exporter.web.headers import ALWAYS
+from exporter.web.tls import KEYS as TLS_KEYS
+from tests.conftest import StartPrometheus
+from tests.examples import SENTINEL
+from tests.servers.authority import Authority
+from tests.servers.dovecot import Dovecot
+from tests.servers.exporter import Exporter
+
+DOCS = (Path(__file__).parents[2] / "docs" / "web.md").read_text("utf-8")
+BLOCKS: list[str] = re.findall(r"```yaml\n(.*?)```", DOCS, re.DOTALL)
+
+
+def block(word: str) -> str:
+    """The sample with this word in it."""
+    (found,) = [text for text in BLOCKS if word in text]
+    return found
+
+
+@pytest.fixture
+def secured(tmp_path: Path, authority: Authority) -> Path:
+    """A directory with everything that the samples name, the files of the samples included."""
+    server, client = authority.issue(), authority.issue("prometheus.example.net")
+    for name, source in (
+        ("server.pem", server.chain_file),
+        ("server.key", server.key_file),
+        ("prometheus.pem", client.chain_file),
+        ("prometheus.key", client.key_file),
+        ("ca.pem", authority.ca_file),
+    ):
+        (tmp_path / name).write_bytes(source.read_bytes())
+    (tmp_path / "password").write_text(SENTINEL, "utf-8")
+    ours = bcrypt.hashpw(SENTINEL.encode(), bcrypt.gensalt(10)).decode()
+    web = re.sub(r"\$2y\$\S+", ours.replace("$2b$", "$2y$"), block("tls_server_config:\n"))
+    (tmp_path / "web.yml").write_text(web, "utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def running(secured: Path, dovecot: Dovecot, authority: Authority) -> Exporter:
+    """A daemon behind the documented web configuration file, still to be started."""
+    config = secured / "gmail.yml"
+    endpoint = {"protocol": "imap", "host": "localhost", "port": dovecot.imaps_port, "ip_family": "ipv4"}
+    tls = {"ca_file": str(authority.ca_file)}
+    defaults = {"interval": "1s", "timeout": "900ms"}
+    document = {"defaults": defaults, "endpoints": {"imap": {**endpoint, "tls": tls}}}
+    config.write_text(json.dumps(document), "utf-8")
+    exporter = Exporter(secured / "log", config, f"--web.config.file={secured / 'web.yml'}", "--log.level=debug")
+    exporter.scheme = "https"
+    context = ssl.create_default_context(cafile=str(secured / "ca.pem"))
+    context.load_cert_chain(secured / "prometheus.pem", secured / "prometheus.key")
+    exporter.client = {"verify": context, "auth": ("prometheus", SENTINEL), "timeout": 5}
+    return exporter
+
+
+def test_the_documented_scrape_configuration_works(
+    running: Exporter, secured: Path, authority: Authority, prometheus: StartPrometheus
+) -> None:
+    """TLS, the client's certificate and the password; with one of them missing, a scrape fails."""
+    (scrape,) = yaml.safe_load(block("scrape_configs:"))["scrape_configs"]
+    with running as exporter:
+        scrape["static_configs"][0]["targets"] = [
+            exporter.url.removeprefix("https://").replace("127.0.0.1", "localhost")
+        ]
+        for key in ("ca_file", "cert_file", "key_file"):
+            scrape["tls_config"][key] = str(secured / scrape["tls_config"][key])
+        scrape["basic_auth"]["password_file"] = str(secured / scrape["basic_auth"]["password_file"])
+        jobs = [scrape, without(scrape, "no-password", "basic_auth"), without(scrape, "no-certificate", "tls_config")]
+        jobs[2]["tls_config"] = {"ca_file": scrape["tls_config"]["ca_file"]}
+        scraping = prometheus(jobs)
+        scraping.wait_for('gmail_up{job="gmail"} == 1', timeout=30)
+        scraping.wait_for('up{job!="gmail"} == 0', lambda found: len(found) == 2, timeout=30)
+        errors = {target["labels"]["job"]: target["lastError"] for target in scraping.targets()}
+        assert errors["gmail"] == ""
+        assert "401" in errors["no-password"]
+        # The handshake fails: whether the alert or the end of the connection is seen first is open.
+        assert errors["no-certificate"]
+        assert "HTTP status" not in errors["no-certificate"]
+        assert exporter.stop()[0] == 0
+    log = exporter.log_text()
+    assert SENTINEL not in log
+    assert "$2y$" not in log
+    assert "Traceback" not in log
+
+
+def without(scrape: dict[str, Any], name: str, key: str) -> dict[str, Any]:
+    """The same job, without one of its keys."""
+    return {**{kept: value for kept, value in scrape.items() if kept != key}, "job_name": name}
+
+
+def test_a_renewal_and_a_reload_that_meets_it(running: Exporter, secured: Path, authority: Authority) -> None:
+    """A certificate that vanishes during a reload is a mistake of it, and nothing changes; renewed, it is served."""
+    running._arguments.append("--web.enable-lifecycle")
+    with running as exporter:
+        (secured / "server.pem").rename(secured / "gone.pem")
+        answer = exporter.post("/-/reload")
+        assert (answer.status_code, answer.text) == (
+            400,
+            f"{secured / 'web.yml'}:2:14: tls_server_config.cert_file: the file does not exist\n",
+        )
+        assert exporter.samples()["gmail_exporter_config_last_reload_successful", frozenset()] == 0
+        renewed = authority.issue("127.0.0.1", "localhost", "renewed.example.net")
+        (secured / "server.pem").write_bytes(renewed.chain_file.read_bytes())
+        (secured / "server.key").write_bytes(renewed.key_file.read_bytes())
+        assert (answer := exporter.post("/-/reload")).status_code == 200
+        assert answer.text == "Reloaded.\n"
+        der = httpx_certificate(exporter)
+        assert der == renewed.leaf.public_bytes(Encoding.DER)
+        assert exporter.stop()[0] == 0
+
+
+def httpx_certificate(exporter: Exporter) -> bytes:
+    """The certificate that a new connection is shown, in DER."""
+    with httpx.Client(**exporter.client) as client, client.stream("GET", f"{exporter.url}/-/ready") as answer:
+        tls = answer.extensions["network_stream"].get_extra_info("ssl_object")
+        certificate: bytes = tls.getpeercert(True)
+        return certificate
+
+
+def test_the_documented_web_configuration_is_valid(secured: Path) -> None:
+    """Word for word, once its files are there."""
+    (secured / "web.yml").write_text(block("tls_server_config:\n"), "utf-8")
+    assert read_web(secured / "web.yml").mistakes == ()
+
+
+def test_the_documented_command_makes_a_hash_that_is_taken(tmp_path: Path) -> None:
+    """With its input from a file instead of a terminal."""
+    (command,) = re.findall(r"python3 -c '(.*)'", DOCS)
+    code = command.replace("getpass.getpass()", "input()")
+    made = subprocess.run([sys.executable, "-c", code], input=SENTINEL, capture_output=True, text=True, check=True)
+    (tmp_path / "web.yml").write_text(f"basic_auth_users:\n  alice: {made.stdout}", "utf-8")
+    config = read_web(tmp_path / "web.yml").config
+    assert config is not None
+    assert bcrypt.checkpw(SENTINEL.encode(), config.users["alice"])
+
+
+def test_every_key_every_header_and_every_limit_is_there() -> None:
+    """With the very numbers of the program."""
+    assert isinstance(KEYS, dict)
+    assert isinstance(TLS_KEYS, dict)
+    for name in (*KEYS, *TLS_KEYS, *HEADERS, *ALWAYS):
+        assert f"`{name}" in DOCS
+    assert f"a cost of at most {MOST_COST}" in DOCS
+    for row in (
+        f"| request line and headers | {guard.HEAD >> 10} KiB | 431 |",
+        f"| body | {guard.BODY >> 10} KiB | 413 |",
+        f"until it is taken | {protocol.REQUEST_SECONDS:.0f} s each |",
+        f"| a TLS handshake | {door.HANDSHAKE_SECONDS:.0f} s |",
+        f"| an answer, until it is made | {protocol.ANSWER_SECONDS:.0f} s |",
+        f"| open connections | {connections.MOST} |",
+        f"| passwords being compared | {passwords.QUEUE} | 503",
+    ):
+        assert row in DOCS
+    assert f"looked at every\n{live.LOOK:.0f} seconds" in DOCS
