@@ -149,9 +149,9 @@ async def test_a_parameter_stands_once(desk: Desk) -> None:
 
 
 async def test_a_long_query_is_refused_unread(desk: Desk) -> None:
-    """Also one whose every name is another. The client of the other tests would not send it."""
+    """Also one whose every name is another. One that is longer still does not come as far as this."""
     desk.configure(ANY)
-    for query in (b"target=" + b"x" * 100_000, b"&".join(b"a%d" % number for number in range(20_000))):
+    for query in (b"target=" + b"x" * 10_000, b"&".join(b"a%d" % number for number in range(2000))):
         sent = await ask_raw(desk, query)
         assert sent[0]["status"] == 414
         assert sent[1]["body"] == b"the query is longer than %d octets\n" % MAX_QUERY
