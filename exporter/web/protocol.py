@@ -12,6 +12,7 @@ from uvicorn.server import ServerState
 
 from exporter.web.connections import Connections, Place
 from exporter.web.guard import HEAD, TOO_LARGE_HEAD
+from exporter.web.headers import ALWAYS, NOT_KEPT
 
 REQUEST_SECONDS = 10.0
 """Seconds in which a request must have come whole, and an answer must have been taken."""
@@ -83,8 +84,9 @@ class Http(H11Protocol):
         headers = [
             ("Content-Type", "text/plain; charset=utf-8"),
             ("Content-Length", str(len(body))),
-            ("Cache-Control", "no-store"),
+            ("Cache-Control", NOT_KEPT),
             ("Connection", "close"),
+            *ALWAYS.items(),
         ]
         for event in (h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")

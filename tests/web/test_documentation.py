@@ -15,10 +15,15 @@ import httpx
 import pytest
 import yaml
 from cryptography.hazmat.primitives.serialization import Encoding
+from starlette.routing import Route
 
+from exporter.cli import main
+from exporter.health import Health
+from exporter.store import Store
 from exporter.web import connections, door, guard, live, passwords, protocol
 from exporter.web.configuration import HEADERS, KEYS, MOST_COST, read_web
 from exporter.web.headers import ALWAYS
+from exporter.web.lifecycle import Lifecycle
 from exporter.web.tls import KEYS as TLS_KEYS
 from tests.conftest import StartPrometheus
 from tests.examples import SENTINEL
@@ -151,6 +156,22 @@ def test_the_documented_command_makes_a_hash_that_is_taken(tmp_path: Path) -> No
     config = read_web(tmp_path / "web.yml").config
     assert config is not None
     assert bcrypt.checkpw(SENTINEL.encode(), config.users["alice"])
+
+
+def test_every_flag_of_the_server_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of those that the help lists."""
+    with pytest.raises(SystemExit):
+        main(["--help"], {})
+    flags = set(re.findall(r"--(?:web|timeout)[a-z.-]+|--config.auto[a-z-]+", capsys.readouterr().out))
+    assert len(flags) == 5
+    assert all(f"| `{flag}` |" in DOCS for flag in flags)
+
+
+def test_every_path_is_there() -> None:
+    """Of those that are routed."""
+    paths = {route.path for route in Lifecycle(Store(), Health(list, float)).routes() if isinstance(route, Route)}
+    for path in (*paths, "/metrics", "/config", "/probe", "/"):
+        assert f"| `{path}` |" in DOCS
 
 
 def test_every_key_every_header_and_every_limit_is_there() -> None:

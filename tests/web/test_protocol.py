@@ -55,6 +55,7 @@ async def test_what_is_no_request_is_refused_in_one_line(connect: Connect, serve
     heard = await client.hear_all()
     assert heard.startswith(b"HTTP/1.1 400 ")
     assert heard.endswith(b"\r\n\r\n" + protocol.MALFORMED.encode())
+    assert b"\r\nX-Content-Type-Options: nosniff\r\n" in heard
     assert heard.count(b"HTTP/1.1") == 2  # once more in the line itself
 
 
