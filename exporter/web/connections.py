@@ -60,9 +60,3 @@ class Connections:
         place = Place(abort, self)
         place.wait()
         return place
-
-    def abort_waiting(self) -> None:
-        """End all that are not being served."""
-        for place in list(self.waiting):
-            place.leave()
-            place.abort()

@@ -174,14 +174,16 @@ def read_tls(section: Section | None, files: Files) -> Tls | None:
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     else:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    if ciphers:
+        context.set_ciphers(":".join(ciphers))
+    key, text = "cert_file", "the file's certificate or its key is refused by OpenSSL"
     try:
-        if ciphers:
-            context.set_ciphers(":".join(ciphers))
         context.load_cert_chain(*pair)
+        key, text = "client_ca_file", "the file holds a certificate that OpenSSL cannot read"
         clients.apply(context)
     except OSError as error:  # an SSLError, or a file that was there a moment ago
-        what = (getattr(error, "reason", None) or error.strerror or "").lower().replace("_", " ")
-        section.report.add(section.at, section.path, f"cannot be used: {what}")
+        why = getattr(error, "reason", None)
+        section.wrong(key, f"{text}: {why.lower().replace('_', ' ')}" if why else text)
         return None
     return Tls(context, clients.names)
 

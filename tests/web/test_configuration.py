@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -227,19 +240,35 @@ def test_mistakes_are_told_all_at_once(directory: Path, text: str, expected: lis
 
 def test_a_key_with_a_passphrase_is_refused(directory: Path) -> None:
     """Rather than asking for it on a terminal that nobody looks at."""
-    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 (only here)
-        BestAvailableEncryption,
-        Encoding,
-        PrivateFormat,
-        load_pem_private_key,
-    )
-
     key = load_pem_private_key((directory / "key.pem").read_bytes(), None)
     sealed = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(SENTINEL.encode()))
     (directory / "key.pem").write_bytes(sealed)
     assert said(directory, tls()) == [
         "3:13: tls_server_config.key_file: the file's key is encrypted, and nobody is there to type its passphrase"
     ]
+
+
+def test_what_only_openssl_finds_is_told(directory: Path) -> None:
+    """One certificate of several that is none."""
+    with (directory / "ca.pem").open("a", encoding="ascii") as file:
+        file.write("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    (mistake,) = said(directory, tls("client_auth_type: VerifyClientCertIfGiven", "client_ca_file: ca.pem"))
+    assert mistake == "5:19: tls_server_config.client_ca_file: the file holds a certificate that OpenSSL cannot read"
+
+
+def test_a_key_that_openssl_finds_too_weak_is_told(directory: Path) -> None:
+    """In OpenSSL's own word, which says what to do."""
+    key = rsa.generate_private_key(65537, 1024)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    (directory / "cert.pem").write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    (directory / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (mistake,) = said(directory, tls())
+    assert re.fullmatch(
+        r"2:14: tls_server_config.cert_file: the file's certificate or its key is refused by OpenSSL: [a-z0-9 ]+",
+        mistake,
+    )
 
 
 def test_a_file_that_is_none_is_one_line(directory: Path) -> None:
