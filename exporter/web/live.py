@@ -21,13 +21,20 @@ class Live:
 
     Args:
         path: The file; None where there is none.
-        reading: What was read from it at the start.
+        reading: What was read from it at the start; read now where that is None.
+
+    Raises:
+        ConfigError: It cannot be used: rather nothing is answered than everything to everybody.
     """
+
+    config: WebConfig
 
     def __init__(self, path: Path | None = None, reading: Reading | None = None) -> None:
         self._path = path
         self._reading = reading or read_web(path)
-        self.config = self._reading.config or WebConfig()
+        if self._reading.config is None:
+            raise ConfigError(list(self._reading.mistakes))
+        self.config = self._reading.config
 
     async def watch(self) -> None:
         """Read the files again whenever one of them has changed, for ever."""

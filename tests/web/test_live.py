@@ -117,3 +117,10 @@ async def test_without_a_file_nothing_ever_changes() -> None:
     before = live.config
     live.adopt(await live.read())
     assert live.config is before
+
+
+def test_a_broken_file_at_the_start_is_no_open_door(web_file: WebFile) -> None:
+    """Rather nothing than everything in the clear, for everybody."""
+    web_file.write("basic_auth_users: {alice: secret}\n")
+    with pytest.raises(ConfigError):
+        Live(web_file.path)
