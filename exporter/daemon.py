@@ -186,7 +186,6 @@ class Daemon:
             self._exposition.refresh(self._store[target.key])
 
 
-
 async def _outlive(watch: Callable[[], Awaitable[None]]) -> None:
     """Watch for ever; each begins with a pause, so that a fault that stays is not told without one."""
     while True:
