@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
 from types import MappingProxyType
+from typing import Any
 
 import structlog
 
 from exporter.config import IpFamily, Security
 from exporter.config import Protocol as ProtocolName
-from exporter.outcome import CERTIFICATE_REASONS, Line, Observed, Outcome, Phase, Reason, Target, TlsFacts
+from exporter.outcome import CERTIFICATE_REASONS, MAX_DETAIL, Line, Observed, Outcome, Phase, Reason, Target, TlsFacts
 from exporter.probing import imap, pop3, smtp, tls
 from exporter.probing.classify import classify, describe
 from exporter.probing.connection import Connection, connect
@@ -37,7 +38,7 @@ from exporter.probing.dialogue import (
     ResponseTooLarge,
     Send,
 )
-from exporter.probing.redact import redact, secrets_of
+from exporter.probing.redact import REDACTED, redact, secrets_of
 from exporter.probing.resolve import Address, Resolves, routed
 from exporter.probing.sasl import Credential
 
@@ -57,6 +58,9 @@ CLOSING_GRACE = 1.0
 
 MAX_DIALOGUE = 500
 """Lines of a dialogue that are kept: LIST names every label of an account, and some have thousands."""
+
+MAX_WORDS = 200
+"""Capabilities that are kept."""
 
 BREATH = 64
 """Steps of a dialogue after which everything else in this event loop has its turn: a flood of lines must hold up
@@ -239,7 +243,7 @@ class _Run:
                     self._clock.leave(connection.received_at)
                     self._clock.enter(step.phase)
                 elif isinstance(step, Note):
-                    self._observed = replace(self._observed, **{step.field: step.value})
+                    self._observed = replace(self._observed, **{step.field: self._made_safe(step.value)})
                 else:
                     self._clock.leave(connection.received_at)
                     await self._start_tls(connection)
@@ -257,6 +261,19 @@ class _Run:
             return
         text = redact(line.decode("utf-8", "backslashreplace").rstrip("\r\n"), self._secrets)
         self._dialogue.append(Line(time.time() - self._started_at, speaker, text))
+
+    def _made_safe(self, value: Any) -> Any:
+        """What a server offers is in its own words, too: without secrets, printable, bounded."""
+        if not isinstance(value, tuple) or not all(isinstance(word, str) for word in value):
+            return value
+        words, whole = value[:MAX_WORDS], "".join(value)
+        if not self._secrets and len(whole) <= MAX_DETAIL and whole.isprintable() and "://" not in whole:
+            return words  # as they nearly always are: to look at each for itself takes longer
+        return tuple(
+            # In capital letters, as capabilities are compared, a secret is still one.
+            REDACTED if any(secret.upper() in word.upper() for secret in self._secrets) else redact(word)
+            for word in words
+        )
 
     async def _look_again(self) -> None:
         """Collect the facts of a certificate that was refused, on a connection that sends no credential."""

@@ -24,7 +24,7 @@ from exporter.config import Endpoint, IpFamily, MechanismChoice, Protocol, Role,
 from exporter.metrics import ExporterMetrics
 from exporter.outcome import Folder, Outcome, Phase, Reason, Target
 from exporter.probing.dialogue import CredentialUnavailable
-from exporter.probing.probe import Login, probe
+from exporter.probing.probe import MAX_WORDS, Login, probe
 from exporter.probing.resolve import Address, Resolver
 from exporter.probing.sasl import Credential
 from exporter.schedule import Rhythm, Schedule
@@ -675,6 +675,21 @@ async def test_echoed_secret(
     for spelling in (SENTINEL, *(spelled.decode() for spelled in ECHOES.values())):
         assert spelling not in shown
     assert [line for line in outcome.dialogue if "[redacted]" in line.text]
+
+
+@pytest.mark.parametrize("login", [CREDENTIAL, None], ids=["login", "no login"])
+async def test_capabilities_are_a_server_s_words(
+    scripted: StartScripted, look: Probing, login: Credential | None
+) -> None:
+    """Shown on pages, too: without the secret, in capitals or not, without what cannot be seen, and not endless."""
+    echoes = [b"X-" + SENTINEL.encode(), b64encode(SENTINEL.encode())]
+    offered = b" ".join([b"IMAP4rev1", b"X\x1b[31m", *echoes, *(b"X%d" % number for number in range(500))])
+    answer = acts.say(b"* CAPABILITY " + offered + b"\r\n{tag} OK\r\n")
+    server = await scripted(Imap(at={"capability": answer}), security="tls")
+    words = (await look(look.target(server.port, "imap"), login)).observed.capabilities
+    assert words[:2] == ("IMAP4REV1", "X\\x1b[31M")
+    assert (words[2:4] == ("[redacted]", "[redacted]")) is (login is not None)
+    assert len(words) == MAX_WORDS
 
 
 async def test_dialogue(scripted: StartScripted, look: Probing) -> None:
