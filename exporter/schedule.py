@@ -140,6 +140,20 @@ class Schedule:
                 self._slots[key] = self._add(target, soon=few)
                 self._slots[key].task = running.get(key)  # of the old configuration, and never two at once
 
+    async def probe(self, key: Key) -> None:
+        """Probe a target now, out of its rhythm, and return when that is done.
+
+        Where it is being probed already, that is the probe: never two at once.
+
+        Raises:
+            KeyError: there is no such target.
+        """
+        slot = self._slots[key]
+        if slot.task is None or slot.task.done():
+            self._launch(slot)
+        if slot.task:
+            await asyncio.wait({slot.task})
+
     async def stop(self) -> None:
         """Start no more probes, give the running ones `GRACE` seconds, cancel the rest, and wait for their end."""
         self._scheduler.shutdown(wait=False)
@@ -193,12 +207,15 @@ class Schedule:
             missed += 1
         else:
             self.metrics.schedule_lag.observe(max(0.0, now - slot.due))
-            slot.task = asyncio.create_task(self._run(slot), name=f"probe {slot.target.endpoint.name}")
-            self._tasks.add(slot.task)
-            slot.task.add_done_callback(self._tasks.discard)
+            self._launch(slot)
         if missed:
             self.metrics.probes_missed.inc(missed)
         slot.due = slot.rhythm.next_after(max(now, slot.not_before))
+
+    def _launch(self, slot: _Slot) -> None:
+        slot.task = asyncio.create_task(self._run(slot), name=f"probe {slot.target.endpoint.name}")
+        self._tasks.add(slot.task)
+        slot.task.add_done_callback(self._tasks.discard)
 
     async def _run(self, slot: _Slot) -> None:
         with self.metrics.probes_in_flight.track_inprogress():

@@ -328,3 +328,64 @@ async def test_a_loop_that_was_held_up_is_told_for_a_while(start: Start, monkeyp
     assert schedule.silence() > 0.25
     await asyncio.sleep(0.6)
     assert schedule.silence() < 0.25
+
+
+def rare() -> list[Target]:
+    """A target that is not due for days, and so many others that none is probed soon."""
+    return [target("rare", interval=1e6), *(target(f"other-{number}", interval=1e6) for number in range(FEW))]
+
+
+async def test_a_probe_on_request_comes_at_once(start: Start) -> None:
+    """Out of its rhythm, which it leaves as it is; who asks waits for its end. An unknown target is an error."""
+    recorder = Recorder(takes=0.05)
+    of, *others = rare()
+    schedule = start(recorder, of, *others)
+    due = schedule._slots[of.key].due
+    await schedule.probe(of.key)
+    assert len(recorder.of("rare")) == 1
+    assert recorder.running["rare"] == 0
+    assert schedule._slots[of.key].due == due
+    with pytest.raises(KeyError):
+        await schedule.probe(("nobody", IpFamily.ANY))
+
+
+async def test_a_probe_on_request_is_the_one_that_is_under_way(start: Start) -> None:
+    """Never two at once for a target: neither of several requests, nor beside the schedule's own."""
+    recorder = Recorder(takes=0.2)
+    of, *others = rare()
+    schedule = start(recorder, of, *others)
+    await asyncio.gather(*(schedule.probe(of.key) for _ in range(3)))
+    assert len(recorder.of("rare")) == 1
+    asking = asyncio.create_task(schedule.probe(of.key))
+    await asyncio.sleep(0.05)
+    await schedule._begin(schedule._slots[of.key])  # its time has come meanwhile
+    await asking
+    assert len(recorder.of("rare")) == 2
+    assert recorder.most_at_once == 1
+    assert value(schedule, "probes_missed_total") == 1
+
+
+async def test_a_request_survives_a_fault_of_the_check(start: Start) -> None:
+    """It ends like any other, and so does the probe."""
+
+    async def fail(_: Target) -> None:
+        raise RuntimeError("a fault")
+
+    of, *others = rare()
+    with capture_logs() as logs:
+        await start(fail, of, *others).probe(of.key)
+    assert [line["event"] for line in logs] == ["fault in a check"]
+
+
+async def test_a_request_ends_with_the_schedule() -> None:
+    """Whoever waits for a probe is not left waiting."""
+    recorder = Recorder(takes=60)
+    of, *others = rare()
+    schedule = Schedule(recorder, ExporterMetrics())
+    schedule.start()
+    schedule.configure([of, *others])
+    asking = asyncio.create_task(schedule.probe(of.key))
+    await asyncio.sleep(0.05)
+    await schedule.stop()
+    await asyncio.wait_for(asking, 5)
+    assert recorder.cancelled == ["rare"]
