@@ -29,6 +29,7 @@ from exporter.probing.resolve import Resolver
 from exporter.reload import Candidate, Reloader
 from exporter.schedule import Schedule
 from exporter.store import Store
+from exporter.web.api import Api
 from exporter.web.app import application
 from exporter.web.configuration import Reading
 from exporter.web.effective import Effective
@@ -102,7 +103,8 @@ class Daemon:
             Scrape(self._exposition),
             Lifecycle(self._store, self._health, self._reload if self._options.enable_lifecycle else None),
             Effective(lambda: self._reload.running),
-            Pages(),
+            Pages(self._store, self._schedule.probe if self._options.enable_lifecycle else None),
+            Api(self._store),
             self._probe,
             live=self._live,
         )

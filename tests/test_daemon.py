@@ -22,6 +22,7 @@ from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
 from tests.servers.exporter import Exporter
 from tests.servers.postfix import Postfix
 from tests.servers.process import find_program
+from tests.web.test_api import VALIDATOR
 
 PHASES = {"resolve", "connect", "tls", "greeting", "capability", "login", "logout"}
 
@@ -105,6 +106,23 @@ def test_without_a_file_it_tells_of_gmail_s_four_endpoints(tmp_path: Path) -> No
         exporter.wait_for(lambda: exporter.get("/-/ready").status_code == 200)
         assert exporter.get("/-/healthy").status_code == 200
         assert exporter.stop()[0] == 0
+
+
+def test_pages_of_real_servers(site: Site) -> None:
+    """Status page, endpoint and JSON tell what was seen, with logins, and never the secret."""
+    with site.exporter() as exporter:
+        exporter.wait_for(lambda: len(exporter.values("gmail_check_success", check="login")) == 5)
+        exporter.wait_for(lambda: "All 5 endpoints are up" in exporter.get("/").text)
+        page = exporter.get("/endpoints/imap").text
+        told = exporter.get("/api/v1/endpoints/imap").json()
+        VALIDATOR.validate(told)
+        shown = [exporter.get(path).text for path in ("/", "/endpoints/pop3", "/api/v1/endpoints")] + [page, repr(told)]
+    (imap,) = told["endpoints"]
+    assert (imap["state"], imap["labels"]) == ("up", {"tenant": "acme"})
+    assert imap["last_login"]["tls"]["chain"][0]["names"] == ["localhost", "127.0.0.1", "::1"]
+    for words in ("tenant: acme", "AUTH=PLAIN", "see it", "[redacted]", "logins of this account"):
+        assert words in page
+    assert not [text for text in shown if OPS_PASSWORD in text]
 
 
 def test_five_endpoints_on_real_servers(site: Site, dovecot: Dovecot) -> None:

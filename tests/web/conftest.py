@@ -18,7 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.health import Health
 from exporter.metrics import ExporterMetrics, Exposition
-from exporter.store import Store
+from exporter.store import Key, Store
+from exporter.web.api import Api
 from exporter.web.app import application
 from exporter.web.lifecycle import Lifecycle
 from exporter.web.live import Live
@@ -40,7 +41,17 @@ class Site:
         scrape = Scrape(Exposition(self.store, ExporterMetrics()))
         self.health = Health(lambda: self.overdue, lambda: 0.0)
         lifecycle = Lifecycle(self.store, self.health, self._reload)
-        self.transport = httpx.ASGITransport(application(scrape, lifecycle, Pages(), live=self.live))
+        self.probed: list[Key] = []
+        self.pages, self.api = Pages(self.store, self.probe), Api(self.store)
+        self.transport = httpx.ASGITransport(application(scrape, lifecycle, self.pages, self.api, live=self.live))
+
+    def show(self, store: Store) -> None:
+        """Let pages and API tell of this store."""
+        self.pages.store = self.api.store = store
+
+    async def probe(self, key: Key) -> None:
+        """What the pages ask for when somebody wants a probe."""
+        self.probed.append(key)
 
     async def request(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:
         """Ask for a page."""

@@ -2,14 +2,266 @@
 
 from __future__ import annotations
 
+import html
+import json
+import re
+from typing import Any
+
+import pytest
+
+from exporter.outcome import Phase, Reason
+from exporter.web.pages import FULL_ROWS
+from tests.examples import ACCOUNT, failure, target
 from tests.web.conftest import Site
+from tests.web.scenes import HOSTILE, Scene, certificates, every_failure, every_state, many
+
+BIDI = "\u202e\u2066\x1b\0"
 
 
-async def test_the_index_links_to_the_rest(site: Site) -> None:
-    """Every page that there is."""
-    answer = await site.request("/")
+@pytest.mark.parametrize("path", ["/", "/?state=down&q=x", "/reasons", "/endpoints/imap"])
+async def test_a_page(site: Site, path: str) -> None:
+    """HTML, in English, with a title and one main heading; links are relative, so that a prefix does no harm."""
+    site.show(every_state().store)
+    answer = await site.request(path)
     assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith("text/html")
-    for path in ("/metrics", "/-/healthy", "/-/ready"):
-        assert f'href="{path}"' in answer.text
-        assert (await site.request(path)).status_code in (200, 503)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert '<html lang="en">' in answer.text
+    assert answer.text.count("<h1") == 1
+    for link in re.findall(r'(?:href|src|action)="?([^"> ]+)', answer.text):
+        assert not link.startswith(("/", "http:", "https:", "javascript:", "data:")), link
+
+
+async def test_every_link_of_the_status_page_leads_somewhere(site: Site) -> None:
+    """Pages, files, and the sections of a page that a fragment names."""
+    site.show(every_failure().store)
+    page = (await site.request("/")).text
+    targets: dict[str, str] = {}
+    for link in set(re.findall(r'href="([^"#]+(?:#[^"]*)?)"', page)):
+        path, _, fragment = link.partition("#")
+        if path in ("metrics", "api/v1/endpoints"):
+            continue
+        if path not in targets:
+            answer = await site.request("/" + path.removeprefix("./"))
+            assert answer.status_code == 200, link
+            targets[path] = answer.text
+        if fragment:
+            assert f'id="{fragment}"' in targets[path], link
+
+
+async def test_hostile_words_are_text_everywhere(site: Site) -> None:
+    """A server's words, its capabilities, its certificate, its dialogue: on every page, and in the JSON."""
+    scene = every_failure()
+    of = next(series.target for series in scene.store if series.target.endpoint.name == "hostile")
+    tls = certificates(scene.now, subject=HOSTILE)
+    seen: dict[str, Any] = {"tls": tls, "capabilities": (HOSTILE,), "address": HOSTILE}
+    refused = (Phase.GREETING, Reason.SERVER_REFUSED)
+    scene.add(scene.outcome(of, scene.now, failed=refused, detail=HOSTILE, **seen))
+    site.show(scene.store)
+    for path in ("/", "/?group=none", "/endpoints/hostile"):
+        page = (await site.request(path)).text
+        assert "<script>alert" not in page
+        assert "<img" not in page
+        assert " onmouseover='x'" not in page
+        assert html.escape(HOSTILE).replace("&#x27;", "&#39;").replace("&quot;", "&#34;") in page
+        assert not set(BIDI) & set(page)
+    told = (await site.request("/api/v1/endpoints/hostile")).text
+    assert told.isascii()
+    assert json.loads(told)["endpoints"][0]["last"]["detail"] == HOSTILE
+
+
+async def test_hostile_words_are_text_among_many(site: Site) -> None:
+    """There they are told once, with what fails."""
+    scene = many(FULL_ROWS + 10)
+    for series in list(scene.store)[:5]:
+        scene.add(scene.outcome(series.target, scene.now, failed=(Phase.LOGIN, Reason.SERVER_REFUSED), detail=HOSTILE))
+    site.show(scene.store)
+    page = (await site.request("/")).text
+    assert "<script>alert" not in page
+    assert page.count("&lt;script&gt;alert") == 1
+
+
+async def test_a_thousand_endpoints_are_small(site: Site) -> None:
+    """A row for each, in less than 300 KB before it is compressed: all up, a good part of them down, all down."""
+    scene = many(1000)
+    all_series = list(scene.store)
+    site.show(scene.store)
+    for down in (0, 412, 1000):
+        for series in all_series[:down]:
+            scene.add(scene.outcome(series.target, scene.now, failed=(Phase.CONNECT, Reason.REFUSED)))
+        page = await site.request("/")
+        assert len(page.content) < 300_000
+        assert page.text.count(" data-s=") == 1000
+        assert page.text.count("<i>refused</i>") == down
+        assert ("What fails" in page.text) is (down > 0)
+        site.pages._made.clear()
+
+
+async def test_filters(site: Site) -> None:
+    """By state, protocol and text; what is chosen is what the form shows."""
+    site.show(every_state().store)
+
+    async def names(query: str) -> list[str]:
+        page = (await site.request(f"/?{query}")).text
+        return re.findall(r'<h3><a href="endpoints/([^"]+)"', page)
+
+    assert await names("") == ["submission", "smtps", "imap-legacy", "pop3", "imap"]
+    assert await names("state=down") == ["submission"]
+    assert await names("protocol=pop3") == ["pop3"]
+    assert await names("q=switched+off") == ["imap-legacy"]
+    assert await names("q=DISABLED_for") == ["imap-legacy"]
+    assert await names("group=none&state=up") == ["imap"]
+    page = (await site.request("/?state=down&protocol=smtp&q=%22%3E%3Cscript%3E")).text
+    assert 'value="down" checked' in page
+    assert 'selected value="smtp"' in page
+    assert 'value="&#34;&gt;&lt;script&gt;"' in page
+    assert "No endpoint is like that" in page
+
+
+async def test_the_row_of_a_failure_tells_all_of_it(site: Site) -> None:
+    """What, why, whose fault, the server's words, the remedy, its documentation; and its dialogue a click away."""
+    site.show(every_state().store)
+    page = (await site.request("/?q=imap-legacy")).text
+    for words in (
+        "Up, login failing",
+        "The account has IMAP switched off",
+        "disabled_for_account in login",
+        "the mailbox, its owner or its administrator",
+        "[ALERT] Your account is not enabled for IMAP use.",
+        "accounts release legacy",
+        'href="reasons#disabled_for_account"',
+        "what was refused is not tried again",
+    ):
+        assert words in page, words
+    (anchor,) = set(re.findall(r'href="endpoints/imap-legacy#(failure-[^"]+)">What was said', page))
+    assert f'id="{anchor}"' in (await site.request("/endpoints/imap-legacy")).text
+
+
+async def test_an_endpoint_tells_all_of_it(site: Site) -> None:
+    """Latency, certificates, capabilities, folders, quota, login budget, dialogues, kept failures."""
+    site.show(every_state().store)
+    page = (await site.request("/endpoints/imap")).text
+    for words in (
+        "Latency by phase",
+        "CN=GTS Root R1,O=Google Trust Services LLC",
+        "AUTH=XOAUTH2",
+        "ESEARCH",
+        "do not see it",
+        "11.8 GB of 16.1 GB used",
+        "34 of 200 logins",
+        "AUTHENTICATE PLAIN [redacted]",
+        "No answer while connecting",
+        "tenant: acme",
+    ):
+        assert words in page, words
+    assert page.count('<details class="failure"') == 2
+    assert "Nothing was said" in page
+
+
+async def test_the_last_login_is_told_where_later_probes_had_none(site: Site) -> None:
+    """What a probe without a login said is not all that there is to know."""
+    scene = Scene()
+    of = target(account=ACCOUNT)
+    scene.configure(of)
+    site.show(scene.store)
+    scene.add(scene.outcome(of, scene.now - 30, login=True))
+    assert "Last successful login" not in (await site.request("/endpoints/imap")).text
+    scene.add(scene.outcome(of, scene.now))
+    page = (await site.request("/endpoints/imap")).text
+    assert "Last successful login" in page
+    assert page.count("AUTHENTICATE PLAIN [redacted]") == 1
+
+
+async def test_both_families_are_on_one_page(site: Site) -> None:
+    """Each with its state."""
+    site.show(every_failure().store)
+    page = (await site.request("/endpoints/both")).text
+    assert page.count('<article class="series"') == 2
+    assert "ipv4: " in page
+    assert "ipv6: Down" in page
+
+
+async def test_an_endpoint_that_was_not_probed_has_a_page(site: Site) -> None:
+    """And one that does not exist has none."""
+    site.store.configure([target("new", account=ACCOUNT)])
+    assert "Not probed yet" in (await site.request("/endpoints/new")).text
+    for path in ("/endpoints/nobody", "/endpoints/%3Cscript%3E"):
+        answer = await site.request(path)
+        assert answer.status_code == 404
+        assert answer.headers["content-type"].startswith("text/plain")
+        assert answer.text.startswith("No endpoint is called ")
+    assert (await site.request("/endpoints/nobody/probe", "POST")).status_code == 404
+
+
+async def test_an_endless_dialogue_is_cut(site: Site) -> None:
+    """The page stays small, and says where the rest is."""
+    scene = Scene()
+    of = target()
+    scene.configure(of)
+    outcome = scene.outcome(of, scene.now, login=True)
+    object.__setattr__(outcome, "dialogue", outcome.dialogue * 100)
+    scene.add(outcome)
+    site.show(scene.store)
+    page = (await site.request("/endpoints/imap")).text
+    assert "more lines, which the JSON has" in page
+    assert page.count("1 CAPABILITY") < 20
+
+
+async def test_probe_now(site: Site) -> None:
+    """Every family is probed, and the page is shown again; a second time only after five seconds."""
+    site.show(every_failure().store)
+    assert "Probe now" in (await site.request("/endpoints/both")).text
+    answer = await site.request("/endpoints/both/probe", "POST")
+    assert (answer.status_code, answer.headers["location"]) == (303, "../both")
+    assert [key[0] for key in site.probed] == ["both", "both"]
+    again = await site.request("/endpoints/both/probe", "POST")
+    assert again.status_code == 429
+    assert 1 <= int(again.headers["retry-after"]) <= 5
+    assert len(site.probed) == 2
+    assert (await site.request("/endpoints/dns/probe", "POST")).status_code == 303
+    assert (await site.request("/endpoints/both/probe")).status_code == 405
+
+
+async def test_probing_on_request_is_off_by_default(site: Site) -> None:
+    """No button, and 403 to who asks all the same."""
+    site.show(every_state().store)
+    site.pages.probe = None
+    assert "Probe now" not in (await site.request("/endpoints/imap")).text
+    answer = await site.request("/endpoints/imap/probe", "POST")
+    assert answer.status_code == 403
+    assert "--web.enable-lifecycle" in answer.text
+
+
+async def test_a_line_is_made_once_per_outcome(site: Site) -> None:
+    """It is the same until the next outcome, and forgotten with its target."""
+    scene = many(FULL_ROWS + 1)
+    site.show(scene.store)
+    await site.request("/")
+    first = dict(site.pages._lines)
+    of = next(iter(scene.store)).target
+    scene.add(failure(of))
+    await site.request("/?q=imap")
+    changed = [key for key, line in site.pages._lines.items() if line is not first[key]]
+    assert changed == [of.key]
+    scene.configure(of, *[target(f"new-{number}") for number in range(FULL_ROWS)])
+    for query in "abc":
+        await site.request(f"/?group=none&x={query}")
+        site.pages._made.clear()
+    assert len(site.pages._lines) <= 2 * len(scene.store)
+
+
+async def test_what_was_made_a_moment_ago_serves_everybody(site: Site) -> None:
+    """Within a second; another filter is another page."""
+    scene = every_state()
+    site.show(scene.store)
+    before = (await site.request("/")).text
+    scene.add(failure(next(iter(scene.store)).target))
+    assert (await site.request("/")).text == before
+    assert (await site.request("/?group=none")).text != before
+
+
+async def test_the_reasons_are_explained(site: Site) -> None:
+    """A section for each."""
+    page = (await site.request("/reasons")).text
+    for reason in Reason:
+        assert (f'id="{reason}"' in page) is (reason is not Reason.OK)
+        assert reason is Reason.OK or html.escape(reason.remedy, quote=False).split("'")[0] in page

@@ -1,0 +1,127 @@
+"""The JSON API is what its schema and its documentation say."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+
+from exporter.accounts.budget import Denial
+from exporter.config import Protocol, Security
+from exporter.outcome import Blame, Phase
+from exporter.web.summary import State
+from tests.examples import ACCOUNT, target
+from tests.test_serialize import SCHEMA as OUTCOME
+from tests.test_serialize import strict
+from tests.web.conftest import Site
+from tests.web.scenes import every_failure, every_state, many
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+SCHEMA: dict[str, Any] = json.loads((DOCS / "api.schema.json").read_text("utf-8"))
+ITEM = SCHEMA["properties"]["endpoints"]["items"]["properties"]
+REGISTRY: Registry[Any] = Registry().with_resource(
+    "https://gmail-exporter.invalid/outcome.schema.json", Resource.from_contents(strict(OUTCOME))
+)
+VALIDATOR = Draft202012Validator(strict(SCHEMA), registry=REGISTRY)
+
+
+async def ask(site: Site, path: str) -> Any:
+    """What the API answers, which is valid."""
+    answer = await site.request(f"/api/v1/{path}")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    told = json.loads(answer.text, parse_constant=pytest.fail)
+    VALIDATOR.validate(told)
+    return told
+
+
+async def test_all_endpoints(site: Site) -> None:
+    """In every state, with a sentence and counts; without their past."""
+    site.show(every_state().store)
+    told = await ask(site, "endpoints")
+    assert told["summary"].startswith("2 of 5 endpoints are up; ")
+    assert told["counts"] == {"down": 1, "login": 1, "overdue": 1, "pending": 1, "up": 1}
+    states = {each["endpoint"]: each["state"] for each in told["endpoints"]}
+    assert states == {"imap": "up", "imap-legacy": "login", "submission": "down", "pop3": "overdue", "smtps": "pending"}
+    assert all(each["history"] is each["failures"] is None for each in told["endpoints"])
+    legacy = told["endpoints"][1]
+    assert legacy["failing"][0]["reason"] == "disabled_for_account"
+    assert (legacy["login"]["held_by"], legacy["login"]["next_at"]) == ("hold", None)
+    assert legacy["last"]["dialogue"] is None
+
+
+async def test_the_filters_of_the_page(site: Site) -> None:
+    """The counts are of all, the endpoints those asked for."""
+    site.show(every_state().store)
+    told = await ask(site, "endpoints?state=down")
+    assert [each["endpoint"] for each in told["endpoints"]] == ["submission"]
+    assert sum(told["counts"].values()) == 5
+    assert (await ask(site, "endpoints?q=nothing-like-it"))["endpoints"] == []
+
+
+async def test_one_endpoint(site: Site) -> None:
+    """With its past, its kept failures and what was said; of both families where it has two."""
+    site.show(every_failure().store)
+    told = (await ask(site, "endpoints/password"))["endpoints"]
+    assert len(told) == 1
+    assert len(told[0]["history"]) == 61
+    assert [each["reason"] for each in told[0]["failures"]] == ["timeout", "timeout", "auth_invalid_credentials"]
+    assert told[0]["last_success"]["dialogue"][0].endswith(
+        "S: * OK Gimap ready for requests from 192.0.2.7 x8mb9314711wmq"
+    )
+    assert told[0]["login"]["account_logins_of_day"] == 34
+    families = (await ask(site, "endpoints/both"))["endpoints"]
+    assert [each["ip_family"] for each in families] == ["ipv4", "ipv6"]
+
+
+async def test_nothing_is_known_yet(site: Site) -> None:
+    """Null, not a made-up value; and an unknown name is 404."""
+    site.store.configure([target("new", account=ACCOUNT)])
+    (new,) = (await ask(site, "endpoints/new"))["endpoints"]
+    assert new["last"] is new["since"] is new["login"]["next_at"] is None
+    assert (new["state"], new["history"], new["failures"]) == ("pending", [], [])
+    answer = await site.request("/api/v1/endpoints/nobody")
+    assert (answer.status_code, answer.json()) == (404, {"error": "there is no endpoint 'nobody'"})
+
+
+async def test_many_endpoints(site: Site) -> None:
+    """All of them, in one valid answer."""
+    site.show(many(300, 100).store)
+    assert len((await ask(site, "endpoints"))["endpoints"]) == 300
+
+
+def test_the_schema_is_one() -> None:
+    """Of JSON Schema's 2020-12, with the program's own lists."""
+    Draft202012Validator.check_schema(SCHEMA)
+    assert ITEM["state"]["enum"] == list(State)
+    assert ITEM["protocol"]["enum"] == list(Protocol)
+    assert ITEM["security"]["enum"] == list(Security)
+    failing = ITEM["failing"]["items"]["properties"]
+    assert (failing["phase"]["enum"], failing["blame"]["enum"]) == (list(Phase), list(Blame))
+    held = ITEM["login"]["properties"]["held_by"]["enum"]
+    assert {one for one in held if one} == {denial for denial in Denial if denial.protects}
+
+
+async def test_the_documentation_lists_exactly_the_schema_s_keys(site: Site) -> None:
+    """In its order, with its words; and so does the answer."""
+    documentation = (DOCS / "api.md").read_text("utf-8")
+    tables = [
+        SCHEMA["properties"],
+        ITEM,
+        ITEM["failing"]["items"]["properties"],
+        ITEM["probes"]["properties"],
+        ITEM["login"]["properties"],
+        ITEM["history"]["items"]["properties"],
+    ]
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| (.+) \|$", documentation, re.MULTILINE)
+    wanted = [(key, value["description"]) for table in tables for key, value in table.items()]
+    assert [(key, text.replace("[reasons](reasons.md)", "docs/reasons.md")) for key, text in rows] == wanted
+    site.show(every_state().store)
+    told = await ask(site, "endpoints/imap")
+    assert list(told) == list(SCHEMA["properties"])
+    assert list(told["endpoints"][0]) == list(ITEM)
