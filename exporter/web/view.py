@@ -248,7 +248,9 @@ def expiry_of(series: Series, now: float) -> Expiry | None:
     """Return when the certificate expires that was last seen."""
     for outcome in (series.last, series.last_success):
         if outcome and outcome.observed.tls:
-            at = min(outcome.observed.tls.not_after, outcome.observed.tls.chain_not_after)
+            facts = outcome.observed.tls
+            at = facts.verified_not_after  # where it was trusted: what else was sent along does not matter
+            at = min(facts.not_after, facts.chain_not_after) if at is None else at
             # In whole days where there are some, so that it stands for a while.
             words = f"in {span(at - now)}" if at > now else f"{span(now - at)} ago"
             return Expiry(at, words, at - now < SOON)

@@ -64,12 +64,14 @@ _WORDS = {
 }
 
 
-def certificates(now: float, days: float = 57.0, subject: str = "CN=imap.gmail.com") -> TlsFacts:
+def certificates(
+    now: float, days: float = 57.0, subject: str = "CN=imap.gmail.com", *, trusted: bool = True
+) -> TlsFacts:
     """A chain of three, of which the server's own expires in so many days."""
     day, middle = 86400.0, "CN=WR2,O=Google Trust Services,C=US"
     root = "CN=GTS Root R1,O=Google Trust Services LLC"
     made = tuple(
-        Certificate(whose, issuer, names, now - back * day, now + left * day, f"{number}{'e1' * 31}f")
+        Certificate(whose, issuer, names, now - back * day, now + left * day, f"{number}{'e1' * 31}f", "5e1a")
         for number, (whose, issuer, names, back, left) in enumerate(
             [
                 (subject, middle, ("imap.gmail.com", "imap.googlemail.com"), 27.0, days),
@@ -87,6 +89,7 @@ def certificates(now: float, days: float = 57.0, subject: str = "CN=imap.gmail.c
         leaf.not_after,
         min(one.not_after for one in made),
         chain=made,
+        verified_not_after=now + min(days, 900.0) * day if trusted else None,
     )
 
 

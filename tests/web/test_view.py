@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -59,13 +60,26 @@ def test_a_certificate_that_ends_soon_is_an_alarm() -> None:
     of = target()
     scene.configure(of)
     series = scene.store[of.key]
-    for days, words in ((5.0, "in 5 d"), (-3.0, "3 d ago")):
-        scene.add(scene.outcome(of, scene.now, tls=certificates(scene.now, days)))
+    for days, words, trusted in ((5.0, "in 5 d", True), (-3.0, "3 d ago", False)):
+        scene.add(scene.outcome(of, scene.now, tls=certificates(scene.now, days, trusted=trusted)))
         expiry = expiry_of(series, scene.now)
         assert expiry is not None
         assert (expiry.words, expiry.alarm) == (words, True)
     scene.add(scene.outcome(of, scene.now, failed=(Phase.CONNECT, Reason.REFUSED)))
     assert expiry_of(series, scene.now) is not None
+
+
+def test_what_is_sent_along_with_a_trusted_chain_does_not_matter() -> None:
+    """An old cross-signed root that nobody needs is no alarm."""
+    scene = Scene()
+    of = target()
+    scene.configure(of)
+    for trusted, words in ((True, "in 57 d"), (False, "in 10 s")):
+        tls = replace(certificates(scene.now, trusted=trusted), chain_not_after=scene.now + 10)
+        scene.add(scene.outcome(of, scene.now, tls=tls))
+        expiry = expiry_of(scene.store[of.key], scene.now)
+        assert expiry is not None
+        assert expiry.words == words
 
 
 @pytest.mark.parametrize(
