@@ -258,7 +258,7 @@ def _add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> Non
     )
     add(
         "--web.enable-lifecycle",
-        "let POST /-/reload load the configuration anew",
+        "let POST /-/reload load the configuration anew, and the pages probe an endpoint now",
         of_daemon=True,
         dest="enable_lifecycle",
         action="store_true",

@@ -36,10 +36,10 @@ class Files:
         }
         self.write("imap")
 
-    def write(self, *names: str) -> None:
+    def write(self, *names: str, interval: str = "1s") -> None:
         """Write a configuration with these endpoints."""
         document: dict[str, Any] = {
-            "defaults": {"interval": "1s", "timeout": "900ms"},
+            "defaults": {"interval": interval, "timeout": "900ms"},
             "endpoints": dict.fromkeys(names, self._endpoint),
         }
         self.config.write_text(json.dumps(document), "utf-8")
@@ -87,6 +87,20 @@ def test_a_reload_over_http(files: Files) -> None:
         )
         assert exporter.get("/config").text == printed.stdout
         assert exporter.stop()[0] == 0
+
+
+def test_a_probe_on_request(files: Files) -> None:
+    """The button of an endpoint's page probes it now and leads back to it; nobody may where that was not asked for."""
+    files.write("imap", interval="1h")
+    with files.exporter("--web.enable-lifecycle") as exporter:
+        exporter.wait_for(lambda: exporter.values("gmail_probes_total", result="success") == {"imap": 1})
+        answer = exporter.post("/endpoints/imap/probe")
+        assert (answer.status_code, answer.headers["location"]) == (303, "../imap")
+        assert exporter.values("gmail_probes_total", result="success") == {"imap": 2}
+        assert exporter.post("/endpoints/imap/probe").status_code == 429
+        assert exporter.get("/endpoints/imap").status_code == 200
+    with files.exporter() as exporter:
+        assert exporter.post("/endpoints/imap/probe").status_code == 403
 
 
 def test_a_reload_by_itself(files: Files) -> None:

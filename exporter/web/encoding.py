@@ -17,8 +17,6 @@ async def answer(request: Request, body: bytes, content_type: str, status: int =
     headers = {
         "Cache-Control": "private, no-cache",
         "Content-Type": content_type,
-        # Not no-referrer: with it a browser gives `null` as the origin of a form, as if another site had sent it.
-        "Referrer-Policy": "same-origin",
         "Vary": "Accept-Encoding",
     }
     if status == 200:

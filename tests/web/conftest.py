@@ -16,11 +16,13 @@ import uvloop
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from exporter.config import load
 from exporter.health import Health
 from exporter.metrics import ExporterMetrics, Exposition
 from exporter.store import Key, Store
 from exporter.web.api import Api
 from exporter.web.app import application
+from exporter.web.effective import Effective
 from exporter.web.lifecycle import Lifecycle
 from exporter.web.live import Live
 from exporter.web.pages import Pages
@@ -43,7 +45,8 @@ class Site:
         lifecycle = Lifecycle(self.store, self.health, self._reload)
         self.probed: list[Key] = []
         self.pages, self.api = Pages(self.store, self.probe), Api(self.store)
-        self.transport = httpx.ASGITransport(application(scrape, lifecycle, self.pages, self.api, live=self.live))
+        parts = scrape, lifecycle, self.pages, self.api, Effective(lambda: load(None, {}))
+        self.transport = httpx.ASGITransport(application(*parts, live=self.live))
 
     def show(self, store: Store) -> None:
         """Let pages and API tell of this store."""

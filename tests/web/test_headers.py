@@ -35,10 +35,10 @@ class Odd:
     [("/", "GET"), ("/metrics", "HEAD"), ("/nothing", "GET"), ("/-/ready", "PUT"), ("/-/reload", "POST")],
 )
 async def test_every_answer_has_them(site: Site, path: str, method: str) -> None:
-    """Refusals too; and none is kept by anybody."""
+    """Refusals too; and none is kept by anybody, or shown again without asking whether it is still so."""
     answer = await site.request(path, method)
     assert ALWAYS.items() <= {name.title(): value for name, value in answer.headers.items()}.items()
-    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["cache-control"] == ("private, no-cache" if path == "/" else "no-store")
 
 
 def test_nothing_foreign_and_nothing_inline_runs() -> None:
