@@ -67,7 +67,12 @@ def running(secured: Path, dovecot: Dovecot, authority: Authority) -> Exporter:
     endpoint = {"protocol": "imap", "host": "localhost", "port": dovecot.imaps_port, "ip_family": "ipv4"}
     tls = {"ca_file": str(authority.ca_file)}
     defaults = {"interval": "1s", "timeout": "900ms"}
-    document = {"defaults": defaults, "endpoints": {"imap": {**endpoint, "tls": tls}}}
+    document = {
+        "defaults": defaults,
+        "endpoints": {"imap": {**endpoint, "tls": tls}},
+        "modules": {"imap": {"protocol": "imap", "tls": tls, "timeout": "900ms"}},
+        "probe": {"allow": [f"localhost:{dovecot.imaps_port}"]},
+    }
     config.write_text(json.dumps(document), "utf-8")
     exporter = Exporter(secured / "log", config, f"--web.config.file={secured / 'web.yml'}", "--log.level=debug")
     exporter.scheme = "https"
@@ -78,9 +83,9 @@ def running(secured: Path, dovecot: Dovecot, authority: Authority) -> Exporter:
 
 
 def test_the_documented_scrape_configuration_works(
-    running: Exporter, secured: Path, authority: Authority, prometheus: StartPrometheus
+    running: Exporter, secured: Path, dovecot: Dovecot, prometheus: StartPrometheus
 ) -> None:
-    """TLS, the client's certificate and the password; with one of them missing, a scrape fails."""
+    """TLS, the client's certificate and the password, for /probe too; with one of them missing, a scrape fails."""
     (scrape,) = yaml.safe_load(block("scrape_configs:"))["scrape_configs"]
     with running as exporter:
         scrape["static_configs"][0]["targets"] = [
@@ -91,9 +96,12 @@ def test_the_documented_scrape_configuration_works(
         scrape["basic_auth"]["password_file"] = str(secured / scrape["basic_auth"]["password_file"])
         jobs = [scrape, without(scrape, "no-password", "basic_auth"), without(scrape, "no-certificate", "tls_config")]
         jobs[2]["tls_config"] = {"ca_file": scrape["tls_config"]["ca_file"]}
+        asked = {"module": ["imap"], "target": [f"localhost:{dovecot.imaps_port}"]}
+        jobs.append({**scrape, "job_name": "probe", "metrics_path": "/probe", "params": asked})
         scraping = prometheus(jobs)
         scraping.wait_for('gmail_up{job="gmail"} == 1', timeout=30)
-        scraping.wait_for('up{job!="gmail"} == 0', lambda found: len(found) == 2, timeout=30)
+        scraping.wait_for('probe_success{job="probe"} == 1', timeout=30)
+        scraping.wait_for('up{job=~"no-.*"} == 0', lambda found: len(found) == 2, timeout=30)
         errors = {target["labels"]["job"]: target["lastError"] for target in scraping.targets()}
         assert errors["gmail"] == ""
         assert "401" in errors["no-password"]
