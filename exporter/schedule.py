@@ -2,20 +2,24 @@
 
 Every target has a rhythm: its interval, and a fixed offset in it from a hash of its name, counted from the Unix epoch.
 So a thousand targets do not start together, and a restart keeps the beat.
+
+APScheduler runs one job, whatever the number of targets: once in a `WINDOW` it deals out the beats that lie ahead, as
+timers of the event loop. A job for each target would cost a third of what the probe itself does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import heapq
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.base import BaseTrigger
 
 from exporter.metrics import ExporterMetrics
 from exporter.outcome import Target
@@ -29,6 +33,12 @@ FEW = 20
 
 GRACE = 1.0
 """Seconds that running probes get when the schedule stops."""
+
+WINDOW = 1.0
+"""Seconds between two deals of the beats that lie ahead; each deals out those of the next two windows."""
+
+LATER = 0.001
+"""Seconds by which timers are set late: event loops count in milliseconds from when their turn began, and are early."""
 
 TICK = 0.5
 """Seconds between two looks at the event loop's lag and at the clock."""
@@ -76,17 +86,6 @@ class Rhythm:
         return (round(now * 1000) - self.offset) // self.interval
 
 
-class _Beat(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 has no types
-    """A rhythm as APScheduler wants it. A late run does not make up for the ones that were missed."""
-
-    def __init__(self, rhythm: Rhythm, not_before: float = 0.0) -> None:
-        self._rhythm = rhythm
-        self._not_before = not_before
-
-    def get_next_fire_time(self, _previous: datetime | None, now: datetime) -> datetime:
-        return datetime.fromtimestamp(self._rhythm.next_after(max(now.timestamp(), self._not_before)), UTC)
-
-
 @dataclass(slots=True)
 class _Slot:
     """What the schedule knows of one target."""
@@ -100,6 +99,7 @@ class _Slot:
     done_at: float
     """`time.monotonic()` of the last probe's end; of the configuration before the first."""
     task: asyncio.Task[None] | None = None
+    timer: asyncio.TimerHandle | None = None
 
 
 @dataclass(slots=True)
@@ -109,6 +109,12 @@ class Schedule:
     check: Callable[[Target], Awaitable[object]]
     metrics: ExporterMetrics
     _slots: dict[Key, _Slot] = field(default_factory=dict)
+    _ahead: list[tuple[float, int, _Slot]] = field(default_factory=list)
+    """A heap of what was not dealt out yet, by when it is due; what is not up to date any more is left out then."""
+    _serial: Iterator[int] = field(default_factory=count)
+    _dealt_until: float = 0.0
+    """Unix seconds up to which beats have timers."""
+    _loop: asyncio.AbstractEventLoop | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _ticker: asyncio.Task[None] | None = None
     _ticked_at: float = field(default_factory=time.monotonic)
@@ -123,6 +129,8 @@ class Schedule:
 
     def start(self) -> None:
         """Begin; the running event loop is the one that probes."""
+        self._loop = asyncio.get_running_loop()
+        self._scheduler.add_job(self._deal, "interval", seconds=WINDOW, id=_DEAL, next_run_time=datetime.now(UTC))
         self._scheduler.start()
         self._ticker = asyncio.create_task(self._tick(), name="tick")
 
@@ -132,7 +140,7 @@ class Schedule:
         running = {}
         for key in [key for key, slot in self._slots.items() if wanted.get(key) != slot.target]:
             slot = self._slots.pop(key)
-            self._scheduler.remove_job(_job_id(slot))
+            _disarm(slot)
             running[key] = slot.task
         few = len(wanted) < FEW
         for key, target in wanted.items():
@@ -157,6 +165,8 @@ class Schedule:
     async def stop(self) -> None:
         """Start no more probes, give the running ones `GRACE` seconds, cancel the rest, and wait for their end."""
         self._scheduler.shutdown(wait=False)
+        for slot in self._slots.values():
+            _disarm(slot)
         if self._ticker:
             self._ticker.cancel()
         if self._tasks:
@@ -190,34 +200,47 @@ class Schedule:
             # What follows too closely upon the early probe is left out.
             due, not_before = early, early + target.endpoint.interval / 2
         slot = _Slot(target, rhythm, due, not_before, done_at=time.monotonic())
-        self._scheduler.add_job(
-            self._begin,
-            trigger=_Beat(rhythm, not_before),
-            args=(slot,),
-            id=_job_id(slot),
-            next_run_time=datetime.fromtimestamp(due, UTC),
-        )
+        self._plan(slot)
         return slot
 
-    async def _begin(self, slot: _Slot) -> None:
-        """Start a probe in a task of its own: APScheduler's shutdown does not wait for coroutines."""
+    def _plan(self, slot: _Slot) -> None:
+        """See to it that the slot's probe begins when it is due."""
+        if self._loop and slot.due < self._dealt_until:
+            _disarm(slot)
+            slot.timer = self._loop.call_later(max(0.0, slot.due - time.time() + LATER), self._begin, slot)
+        else:
+            heapq.heappush(self._ahead, (slot.due, next(self._serial), slot))
+
+    async def _deal(self) -> None:
+        """Give a timer to each beat of the next two windows: also where the next deal comes late, they are on time."""
+        self._dealt_until = time.time() + 2 * WINDOW
+        while self._ahead and self._ahead[0][0] < self._dealt_until:
+            due, _, slot = heapq.heappop(self._ahead)
+            if slot.due == due and self._slots.get(slot.target.key) is slot:
+                self._plan(slot)
+
+    def _begin(self, slot: _Slot) -> None:
+        """Start a probe, in a task that this schedule can wait for."""
         now = time.time()
         missed = max(0, slot.rhythm.beats(max(slot.due, slot.not_before), now))  # below 0 where the clock was set back
         if slot.task and not slot.task.done():
             missed += 1
         else:
-            self.metrics.schedule_lag.observe(max(0.0, now - slot.due))
-            self._launch(slot)
+            self._launch(slot, slot.due)
         if missed:
             self.metrics.probes_missed.inc(missed)
-        slot.due = slot.rhythm.next_after(max(now, slot.not_before))
+        # Where a timer is early even so, the same beat must not come again.
+        slot.due = slot.rhythm.next_after(max(now, slot.due, slot.not_before))
+        self._plan(slot)
 
-    def _launch(self, slot: _Slot) -> None:
-        slot.task = asyncio.create_task(self._run(slot), name=f"probe {slot.target.endpoint.name}")
+    def _launch(self, slot: _Slot, due: float | None = None) -> None:
+        slot.task = asyncio.create_task(self._run(slot, due), name=f"probe {slot.target.endpoint.name}")
         self._tasks.add(slot.task)
         slot.task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, slot: _Slot) -> None:
+    async def _run(self, slot: _Slot, due: float | None) -> None:
+        if due is not None:  # a probe that somebody asked for is never late
+            self.metrics.schedule_lag.observe(max(0.0, time.time() - due))
         with self.metrics.probes_in_flight.track_inprogress():
             try:
                 await self.check(slot.target)
@@ -245,10 +268,19 @@ class Schedule:
     def _find_rhythms_anew(self) -> None:
         """Without this, a clock that was set back would stop all probes until it has caught up."""
         now = time.time()
+        self._ahead.clear()
+        self._dealt_until = now
         for slot in self._slots.values():
+            _disarm(slot)
             slot.due = slot.rhythm.next_after(now)
-            self._scheduler.modify_job(_job_id(slot), next_run_time=datetime.fromtimestamp(slot.due, UTC))
+            self._plan(slot)
+        self._scheduler.modify_job(_DEAL, next_run_time=datetime.fromtimestamp(now, UTC))
 
 
-def _job_id(slot: _Slot) -> str:
-    return "/".join(slot.target.key)
+_DEAL = "deal"
+
+
+def _disarm(slot: _Slot) -> None:
+    if slot.timer:
+        slot.timer.cancel()
+        slot.timer = None

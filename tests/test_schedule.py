@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from exporter import schedule as schedule_module
 from exporter.config import IpFamily
 from exporter.metrics import ExporterMetrics
 from exporter.outcome import Target
-from exporter.schedule import FEW, SOON, Rhythm, Schedule, _Beat
+from exporter.schedule import FEW, SOON, Rhythm, Schedule
 from tests.examples import target
 
 Check = Callable[[Target], Awaitable[None]]
@@ -83,12 +83,12 @@ def value(schedule: Schedule, name: str) -> float:
     st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1), timezones=st.just(UTC)),
 )
 def test_the_next_time_is_in_the_future_and_within_one_interval(interval: int, fraction: float, now: datetime) -> None:
-    """As datetimes, which hold microseconds; from any time, and from the very time that was next before."""
-    beat = _Beat(Rhythm(interval, int(fraction * interval)))
+    """From any time, and from the very time that was next before."""
+    rhythm, at = Rhythm(interval, int(fraction * interval)), now.timestamp()
     for _ in range(3):
-        following = beat.get_next_fire_time(None, now)
-        assert now < following <= now + timedelta(milliseconds=interval + 0.5)
-        now = following
+        following = rhythm.next_after(at)
+        assert at < following <= at + (interval + 0.5) / 1000
+        at = following
 
 
 def test_beats_between_two_times_are_counted() -> None:
