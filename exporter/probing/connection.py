@@ -17,9 +17,11 @@ import ssl
 import struct
 import sys
 import time
+from contextlib import suppress
 from typing import cast
 
 from exporter.probing.dialogue import MAX_LINE, ResponseTooLarge
+from exporter.probing.layer import Layer
 
 _HIGH_WATER = 64 << 10
 """Octets in the buffer above which reading pauses: a server that floods must not fill the memory."""
@@ -40,15 +42,18 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.connected_at = 0.0
+        self.secured_at = 0.0
         self.received_at = 0.0
         self.received = 0
-        """Octets since the connection was made."""
+        """Octets since the connection was made, without those of TLS itself."""
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._end: Exception | None = None
         self._paused = False
+        self._layer: Layer | None = None
+        self._leaving = False
 
     # asyncio.Protocol
 
@@ -59,7 +64,12 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Buffer what came, and note when: waking the reader takes its own time, which is not the server's."""
-        self.received_at = time.perf_counter()
+        now = time.perf_counter()
+        if self._layer is not None:
+            data = self._decrypt(self._layer, data)
+            if not data:
+                return
+        self.received_at = now
         self.received += len(data)
         self._buffer += data
         if len(self._buffer) > _HIGH_WATER and not self._paused and self._transport is not None:
@@ -70,12 +80,53 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> None:
         """Note that no more will come; the transport closes itself."""
         self._end_with(ConnectionClosed("the server closed the connection"))
+        self._leave()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note why the connection went away."""
         self._end_with(exc or ConnectionClosed("the server closed the connection"))
         if not self._lost.done():
             self._lost.set_result(None)
+
+    def _decrypt(self, layer: Layer, data: bytes) -> bytes:
+        """Return what was said in `data`; do what TLS itself wants done."""
+        said, ended = b"", False
+        try:
+            if self._leaving:
+                ended = layer.close(data)
+            elif layer.secured:
+                said, ended = layer.decrypt(data)
+            elif layer.shake_hands(data):
+                self.secured_at = time.perf_counter()
+                self._flush(layer)  # the server waits for it
+                said, ended = layer.decrypt()
+                self._wake()
+        except ssl.SSLZeroReturnError:
+            ended = True
+        except ssl.SSLError as error:
+            self._end_with(error)
+            self._leaving = True  # nothing but the alert can be said any more
+            ended = True
+        self._flush(layer)
+        if ended:
+            self._end_with(ConnectionClosed("the server closed the connection"))
+            self._leave()
+        return said
+
+    def _leave(self) -> None:
+        """Say close_notify where that was not done, and close; what is written is still sent."""
+        if self._transport is None:
+            return
+        if self._layer is not None and self._layer.secured and not self._leaving:
+            self._leaving = True
+            with suppress(ssl.SSLError):  # what there was to say has been said
+                self._layer.close()
+            self._flush(self._layer)
+        self._transport.close()
+
+    def _flush(self, layer: Layer) -> None:
+        if (data := layer.take()) and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
 
     def _end_with(self, end: Exception) -> None:
         self._end = self._end or end
@@ -114,8 +165,13 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send `data`. A connection that is gone shows at the next read."""
-        if self._transport is not None and not self._transport.is_closing():
+        if self._transport is None or self._transport.is_closing() or self._leaving:
+            return
+        if self._layer is None:
             self._transport.write(data)
+        else:
+            self._layer.encrypt(data)
+            self._flush(self._layer)
 
     async def start_tls(self, context: ssl.SSLContext, server_name: str) -> ssl.SSLObject:
         """Secure the connection in place; the result is for certificate facts.
@@ -128,29 +184,12 @@ class Connection(asyncio.Protocol):
             raise PlaintextInjected(f"{len(self._buffer)} octets of plaintext came before the TLS handshake")
         if self._end is not None:
             raise self._end
-        assert self._transport is not None  # noqa: S101 (connected)
-        if self._transport.is_closing():
-            # It was reset, and the loop has yet to say so: there is nothing left to upgrade.
-            await self._lost
-            await self._wait()  # which raises why
-        # The deadline of the whole probe bounds this; asyncio's own time-out must only be later.
-        upgrade = asyncio.get_running_loop().start_tls(
-            self._transport, self, context, server_hostname=server_name, ssl_handshake_timeout=3600
-        )
-        try:
-            secured = await upgrade
-        except BaseException as error:
-            # The loop has closed the connection, and tells only a protocol whose handshake was complete.
-            self.connection_lost(None)
-            # A reset has a number; what the loop raises when the server merely closes has none.
-            if isinstance(error, ConnectionResetError) and error.errno is None:
-                raise ConnectionClosed("the server closed the connection") from error
-            raise
-        if secured is None:
-            self.connection_lost(None)
-            raise ConnectionClosed("the server closed the connection")
-        self._transport = secured
-        return cast("ssl.SSLObject", secured.get_extra_info("ssl_object"))
+        layer = self._layer = Layer(context, server_name)
+        layer.shake_hands()
+        self._flush(layer)
+        while not layer.secured:
+            await self._wait()
+        return layer.connection
 
     def tcp_rtt(self) -> float | None:
         """Return the kernel's estimate of the round-trip time in seconds; None where it does not tell."""
@@ -169,7 +208,12 @@ class Connection(asyncio.Protocol):
         """Say close_notify where TLS got that far, wait at most `grace` seconds for the server's, and close."""
         if self._transport is None:
             return
-        self._transport.close()
+        if self._layer is not None and self._layer.secured and not self._leaving:
+            self._leaving = True
+            self._resume()
+            self._decrypt(self._layer, b"")  # which closes where the server's has come already
+        elif self._layer is None or not self._layer.secured:
+            self._transport.close()
         try:
             await asyncio.wait_for(asyncio.shield(self._lost), grace)
         except TimeoutError:
@@ -183,14 +227,17 @@ class Connection(asyncio.Protocol):
     async def _wait(self) -> None:
         if self._end is not None:
             raise self._end
-        if self._paused and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
+        self._resume()
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter
         finally:
             self._waiter = None
+
+    def _resume(self) -> None:
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._buffer[:count])

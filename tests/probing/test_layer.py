@@ -1,0 +1,135 @@
+"""The TLS layer against OpenSSL's server side, both over memory: pieces, ends and failures."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.probing.layer import Layer
+from tests.servers.authority import Authority
+
+
+class Peer:
+    """The server's side, over memory too."""
+
+    def __init__(self, authority: Authority, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate = authority.issue()
+        context.load_cert_chain(certificate.chain_file, certificate.key_file)
+        context.maximum_version = version
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.side = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
+
+    def shake_hands(self, received: bytes) -> bytes:
+        """Go on with the handshake; what is to be sent."""
+        self.incoming.write(received)
+        with suppress(ssl.SSLWantReadError):
+            self.side.do_handshake()
+        return self.outgoing.read()
+
+    def close(self, received: bytes = b"") -> bytes:
+        """Say close_notify; what is to be sent."""
+        self.incoming.write(received)
+        with suppress(ssl.SSLWantReadError):
+            self.side.unwrap()
+        return self.outgoing.read()
+
+
+@pytest.fixture(scope="module")
+def trusted(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """An authority for this file."""
+    return Authority(Path(tmp_path_factory.mktemp("authority")))
+
+
+def secure(layer: Layer, peer: Peer) -> None:
+    """Do the handshake."""
+    layer.shake_hands()
+    while not layer.secured:
+        layer.shake_hands(peer.shake_hands(layer.take()))
+    layer.decrypt(peer.shake_hands(layer.take()))
+
+
+def pair(authority: Authority, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> tuple[Layer, Peer]:
+    """Both sides, secured."""
+    layer, peer = Layer(authority.client_context, "localhost"), Peer(authority, version)
+    secure(layer, peer)
+    return layer, peer
+
+
+def cut(data: bytes, places: Sequence[int]) -> list[bytes]:
+    """The pieces of `data`, cut at these places."""
+    edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+    return [data[start:end] for start, end in pairwise(edges)]
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_both_sides_understand_each_other(trusted: Authority, version: ssl.TLSVersion) -> None:
+    """What one says the other reads, in both versions that are spoken."""
+    layer, peer = pair(trusted, version)
+    layer.encrypt(b"a1 CAPABILITY\r\n")
+    peer.incoming.write(layer.take())
+    assert peer.side.read() == b"a1 CAPABILITY\r\n"
+    peer.side.write(b"a1 OK\r\n")
+    assert layer.decrypt(peer.outgoing.read()) == (b"a1 OK\r\n", False)
+    assert layer.take() == b""
+
+
+@settings(max_examples=40, deadline=None)
+@given(said=st.lists(st.binary(min_size=1, max_size=40_000), max_size=3), places=st.lists(st.integers(0), max_size=6))
+def test_any_pieces(trusted: Authority, said: list[bytes], places: list[int]) -> None:
+    """The same is read whatever pieces it comes in, and the end behind it is seen."""
+    layer, peer = pair(trusted)
+    for data in said:
+        peer.side.write(data)
+    found, ended = b"", False
+    for piece in cut(peer.outgoing.read() + peer.close(), places):
+        assert not ended or not piece
+        more, ended = layer.decrypt(piece)
+        found += more
+    assert (found, ended) == (b"".join(said), True)
+
+
+def test_closing_waits_for_the_server(trusted: Authority) -> None:
+    """close_notify is said once; what the server still says is lost, and its own close_notify is the end."""
+    layer, peer = pair(trusted)
+    assert not layer.close()
+    goodbye = layer.take()
+    assert goodbye
+    peer.side.write(b"* BYE too late\r\n")
+    assert not layer.close(peer.outgoing.read())
+    assert layer.take() == b""
+    peer.incoming.write(goodbye)
+    assert peer.side.read() == b""  # it has come as a close_notify, not as an end of the stream
+    assert layer.close(peer.close())
+
+
+def test_a_certificate_that_is_not_trusted(trusted: Authority, tmp_path: Path) -> None:
+    """The handshake fails as OpenSSL says, and the server is sent the alert."""
+    layer, peer = Layer(ssl.create_default_context(), "localhost"), Peer(Authority(tmp_path))
+    layer.shake_hands()
+    with pytest.raises(ssl.SSLCertVerificationError):
+        layer.shake_hands(peer.shake_hands(layer.take()))
+    assert not layer.secured
+    with pytest.raises(ssl.SSLError, match="UNKNOWN_CA"):
+        peer.shake_hands(layer.take())
+
+
+def test_what_is_not_tls(trusted: Authority) -> None:
+    """Plaintext in the handshake, and octets that were tampered with after it, are errors."""
+    layer = Layer(trusted.client_context, "localhost")
+    layer.shake_hands()
+    with pytest.raises(ssl.SSLError):
+        layer.shake_hands(b"220 smtp.example.com ESMTP\r\n")
+    layer, peer = pair(trusted)
+    peer.side.write(b"* OK\r\n")
+    data = bytearray(peer.outgoing.read())
+    data[-1] ^= 1
+    with pytest.raises(ssl.SSLError):
+        layer.decrypt(bytes(data))
