@@ -10,7 +10,6 @@ import asyncio
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import count
 from types import MappingProxyType
 from typing import Any
@@ -85,9 +84,9 @@ async def probe(target: Target, resolver: Resolves, login: Login = None) -> Outc
         run.abort()
 
 
-async def _breathe(steps: int) -> None:
-    if steps % BREATH == 0:
-        await asyncio.sleep(0)
+def _check_limits(received: int, asked_at: int) -> None:
+    if received - asked_at > MAX_REPLY or received > MAX_SESSION:
+        raise ResponseTooLarge(f"{received - asked_at} octets in answer to one command")
 
 
 class _Clock:
@@ -134,7 +133,8 @@ class _Run:
         self._secrets = secrets_of(login) if isinstance(login, Credential) else ()
         self._started_at = time.time()
         self._clock = _Clock()
-        self._observed = Observed()
+        self._observed: dict[str, Any] = {}
+        """Fields of `Observed`."""
         self._connection: Connection | None = None
         self._failure: tuple[Phase, Reason, str] | None = None
         self._note = ""
@@ -171,7 +171,7 @@ class _Run:
     @property
     def tls(self) -> TlsFacts | None:
         """What the server presented."""
-        return self._observed.tls
+        return self._observed.get("tls")
 
     async def close(self, deadline: float) -> None:
         """Close in order, with close_notify where TLS got that far, at most `CLOSING` seconds past the deadline."""
@@ -218,8 +218,8 @@ class _Run:
         context = tls.context(self._endpoint.tls) if self._verify else tls.unverified_context()
         self._clock.enter(Phase.TLS)  # what it takes to build a context is not the server's time
         secured = await connection.start_tls(context, self._endpoint.tls.server_name or self._endpoint.host.rstrip("."))
-        self._clock.leave()
-        self._observed = replace(self._observed, tls=tls.facts(secured))
+        self._clock.leave(connection.secured_at)
+        self._observed["tls"] = tls.facts(secured)
 
     async def _drive(self, dialogue: Dialogue[None], connection: Connection) -> None:
         """Perform the steps of a dialogue; raise what it raises, and what the connection does."""
@@ -243,15 +243,15 @@ class _Run:
                     self._clock.leave(connection.received_at)
                     self._clock.enter(step.phase)
                 elif isinstance(step, Note):
-                    self._observed = replace(self._observed, **{step.field: self._made_safe(step.value)})
+                    self._observed[step.field] = self._made_safe(step.value)
                 else:
                     self._clock.leave(connection.received_at)
                     await self._start_tls(connection)
                     if not self._verify:
                         return
-                if connection.received - asked_at > MAX_REPLY or connection.received > MAX_SESSION:
-                    raise ResponseTooLarge(f"{connection.received - asked_at} octets in answer to one command")
-                await _breathe(next(steps))
+                _check_limits(connection.received, asked_at)
+                if next(steps) % BREATH == 0:
+                    await asyncio.sleep(0)
         except StopIteration:
             self._clock.leave(connection.received_at)
 
@@ -280,7 +280,7 @@ class _Run:
         again = _Run(self._target, self._resolver, verify=False)
         try:
             await again.session()
-            self._observed = replace(self._observed, tls=again.tls)
+            self._observed["tls"] = again.tls
         finally:
             again.abort()
         if again.tls and again.tls.no_sni and self._failure:
@@ -298,7 +298,7 @@ class _Run:
             self._note_logout(classify(error, Phase.LOGOUT, self._endpoint.protocol))
 
     def _note_logout(self, reason: Reason) -> None:
-        self._observed = replace(self._observed, logout=reason)
+        self._observed["logout"] = reason
 
     def _end_by_deadline(self) -> None:
         self._clock.leave()
@@ -334,16 +334,13 @@ class _Run:
         )
 
     def _observe_address(self, address: Address, *, fallback: bool | None) -> None:
-        self._observed = replace(
-            self._observed,
-            address=address[1],
-            ip_version=6 if address[0] == socket.AF_INET6 else 4,
-            ip_fallback=fallback if self._target.ip_family is IpFamily.ANY else None,
-        )
+        self._observed["address"] = address[1]
+        self._observed["ip_version"] = 6 if address[0] == socket.AF_INET6 else 4
+        self._observed["ip_fallback"] = fallback if self._target.ip_family is IpFamily.ANY else None
 
     def _observe_connection(self, connection: Connection) -> None:
         self._clock.leave(connection.connected_at)
-        self._observed = replace(self._observed, tcp_rtt=connection.tcp_rtt())
+        self._observed["tcp_rtt"] = connection.tcp_rtt()
 
     def _outcome(self) -> Outcome:
         phase, reason, detail = self._failure or (self._clock.phase, Reason.OK, "")
@@ -357,6 +354,6 @@ class _Run:
             phase=phase,
             reason=reason,
             detail=detail,
-            observed=self._observed,
+            observed=Observed(**self._observed),
             dialogue=tuple(self._dialogue),
         )

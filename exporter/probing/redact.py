@@ -61,8 +61,22 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Return `text` without secrets and personal links, printable, at most `MAX_DETAIL` characters long."""
     if pattern := "|".join(re.escape(secret) for secret in secrets if secret):
         text = re.sub(pattern, REDACTED, text)
+    if _is_plain(text):
+        return text
     text = _PERSONAL_REST.sub(rf"\1{REDACTED}", text[:_MAX_INPUT])
     text = _PERSONAL_LINK.sub(lambda link: f"{link[1] or link[2]}?{REDACTED}", text)
     text = _PERSONAL_PARAMETER.sub(f"plt={REDACTED}", text)
     text = _UNPRINTABLE.sub(lambda character: repr(character[0])[1:-1], text)
     return text if len(text) <= MAX_DETAIL else text[: MAX_DETAIL - 1] + "…"
+
+
+def _is_plain(text: str) -> bool:
+    """Whether nothing below could change the text, which is so of nearly all that servers say."""
+    return (
+        len(text) <= MAX_DETAIL
+        and text.isascii()  # so that lower() finds whatever the patterns would, without regard to case
+        and text.isprintable()
+        and not text.startswith("534-")
+        and "://" not in text
+        and "plt=" not in text.lower()
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import ssl
 from functools import lru_cache
 from typing import NamedTuple
@@ -41,7 +42,7 @@ def context(tls: Tls) -> ssl.SSLContext:
     if tls.ca_file is None:
         return _build(tls, None)
     try:
-        state = tls.ca_file.stat()
+        state = os.stat(tls.ca_file)  # noqa: PTH116 (pathlib's takes three times as long)
     except OSError as error:
         raise AuthoritiesUnreadable(f"{tls.ca_file}: {error.strerror}") from None
     return _build(tls, (state.st_mtime_ns, state.st_size, state.st_ino))  # a renewed file is read anew
