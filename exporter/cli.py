@@ -17,6 +17,7 @@ from exporter.commands.output import CannotWrite, write
 if TYPE_CHECKING:
     from exporter.accounts.ledger import Ledger
     from exporter.config import Config
+    from exporter.shard import Shard
     from exporter.web.configuration import Reading
 
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 (argparse has no other)
@@ -53,15 +54,18 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         config, web = _load(options, environ)
     except ConfigError as error:
         return _fail(str(error))
+    whole, config = config, options.shard.take(config)
     if options.command == "config":
         write(dump(config))
         return 0
+    if elsewhere := _elsewhere(options, whole, config):
+        return _fail(f"gmail-exporter: {elsewhere}")
     from exporter.accounts.ledger import Ledger, LedgerError  # noqa: PLC0415
 
     try:
         with Ledger(options.storage_path) as ledger:
             if options.command is None:
-                return _run_daemon(config, web, options, ledger, environ)
+                return _run_daemon(whole, web, options, ledger, environ)
             return _run_once(config, options, ledger, environ)
     except LedgerError as error:
         return _fail(f"gmail-exporter: {error}")
@@ -83,6 +87,22 @@ def _load(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Conf
     return config, web
 
 
+def _elsewhere(options: argparse.Namespace, whole: Config, config: Config) -> str | None:
+    """Say where something belongs that was named and is another shard's: its login budget is there, too."""
+    from exporter.shard import key, owner  # noqa: PLC0415
+
+    def belongs(what: str, name: str, of: str) -> str:
+        return f"the {what} {name} belongs to --shard={owner(of, options.shard.count)}/{options.shard.count}"
+
+    for name in getattr(options, "endpoints", ()):
+        if name in whole.endpoints and name not in config.endpoints:
+            return belongs("endpoint", name, key(whole.endpoints[name]))
+    account: str = getattr(options, "name", "")
+    if account in whole.accounts and account not in config.accounts:
+        return belongs("account", account, account)
+    return None
+
+
 def _run_daemon(
     config: Config, web: Reading, options: argparse.Namespace, ledger: Ledger, environ: Mapping[str, str]
 ) -> int:
@@ -99,6 +119,7 @@ def _run_daemon(
         sockets,
         environ,
         options.timeout_offset,
+        shard=options.shard,
         web_config_file=options.web_config_file,
         web=web,
         enable_lifecycle=options.enable_lifecycle,
@@ -120,6 +141,18 @@ def _run_once(config: Config, options: argparse.Namespace, ledger: Ledger, envir
         return check.run(config, options.endpoints, what)
     except check.UsageError as error:
         return _fail(f"gmail-exporter: {error}")
+
+
+_WHOLE = "0/1"
+
+
+def _shard(text: str) -> Shard:
+    from exporter.shard import Shard  # noqa: PLC0415
+
+    try:
+        return Shard.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _fail(message: str, code: int = USAGE_ERROR) -> int:
@@ -230,6 +263,14 @@ def _add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> Non
         dest="storage_path",
         metavar="FILE",
         type=Path,
+    )
+    add(
+        "--shard",
+        "probe part I of N of the configuration, I from 0 to N-1 (default: 0/1, all of it)",
+        default=_WHOLE,
+        dest="shard",
+        metavar="I/N",
+        type=_shard,
     )
     add(
         "--web.listen-address",

@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from exporter.outcome import Target
 from exporter.probing.resolve import Resolver
 from exporter.reload import Candidate, Reloader
 from exporter.schedule import Schedule
+from exporter.shard import Shard
 from exporter.store import Store
 from exporter.web.api import Api
 from exporter.web.app import application
@@ -62,6 +63,7 @@ class Options:
     enable_lifecycle: bool = False
     auto_reload_interval: float | None = None
     """Seconds between two looks at the configuration file; None never looks."""
+    shard: Shard = field(default_factory=Shard)
 
 
 def run(config: Config, options: Options) -> None:
@@ -89,7 +91,7 @@ class Daemon:
         self._notifier = Notifier(options.environ)
         self._stopped = asyncio.Event()
         self._store = Store()
-        self._metrics = ExporterMetrics()
+        self._metrics = ExporterMetrics(options.shard)
         self._resolver = Resolver()
         self._checker = Checker(self._store, self._resolver, options.ledger, options.environ)
         self._schedule = Schedule(self._check, self._metrics)
@@ -171,8 +173,9 @@ class Daemon:
 
         return Candidate(config, apply)
 
-    def _apply(self, config: Config) -> None:
+    def _apply(self, whole: Config) -> None:
         """Put a configuration into force; what did not change goes on undisturbed."""
+        config = self._options.shard.take(whole)
         targets = [target for endpoint in config.endpoints.values() for target in Target.of(endpoint)]
         self._store.configure(targets)
         self._checker.configure(config)

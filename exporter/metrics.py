@@ -26,6 +26,7 @@ from exporter.accounts.access import Access
 from exporter.accounts.budget import Denial
 from exporter.config import Config
 from exporter.outcome import Check, Outcome, Reason
+from exporter.shard import Shard
 from exporter.store import BUCKETS, Key, Series, Store
 
 BASE_LABELS = ("endpoint", "protocol", "host", "port", "ip_family")
@@ -328,7 +329,7 @@ def accepts_openmetrics(accept: str) -> bool:
 class ExporterMetrics:
     """The exporter's own metrics, in a registry of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, shard: Shard | None = None) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which no Prometheus before 2.50 uses
         self.registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self.registry)
@@ -339,6 +340,17 @@ class ExporterMetrics:
             registry=self.registry,
         )
         build.labels(__version__, platform.python_version()).set(1)
+        shard = shard or Shard()
+        part = Gauge(
+            "gmail_exporter_shard_info",
+            "Always 1: which part of the configuration this process probes, counted from 0.",
+            ("shard", "shards"),
+            registry=self.registry,
+        )
+        part.labels(str(shard.number), str(shard.count)).set(1)
+        self._gauge("shards", "Parts that share the configuration: where fewer are seen, one is missing.").set(
+            shard.count
+        )
         self._reload_successful = self._gauge(
             "config_last_reload_successful", "Whether the last attempt to load the configuration succeeded."
         )

@@ -218,3 +218,40 @@ def test_a_check_without_endpoints_says_so(tmp_path: Path, capsys: pytest.Captur
     path.write_text("modules: {imaps: {protocol: imap}}", encoding="utf-8")
     assert main(["check", f"--config.file={path}"], {}) == 2
     assert "no endpoint is configured: name an address, such as imap.gmail.com:993" in capsys.readouterr().err
+
+
+SHARED = """
+accounts:
+  ops: {username: probe@gmail.com, app_password: {env: OPS_PASSWORD}}
+endpoints:
+  tenant-1: {protocol: imap, host: imap.gmail.com}
+  tenant-2: {protocol: imap, host: imap.gmail.com, account: ops}
+"""
+
+
+def test_commands_keep_to_the_shard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`config` prints its part; what belongs to another shard is not checked here, where its login budget is not."""
+    path = tmp_path / "config.yml"
+    path.write_text(SHARED, encoding="utf-8")
+    printed = []
+    for number in range(3):
+        assert main(["config", f"--config.file={path}", f"--shard={number}/3"], {}) == 0
+        printed.append(capsys.readouterr().out)
+    for name in ("tenant-1:", "tenant-2:", "  ops:"):
+        assert sum(name in text for text in printed) == 1
+    [owner] = [number for number, text in enumerate(printed) if "tenant-2:" in text]
+    other = (owner + 1) % 3
+    for command, what in (
+        (["check", "tenant-2"], "endpoint tenant-2"),
+        (["accounts", "release", "ops"], "account ops"),
+    ):
+        assert main([*command, f"--config.file={path}", f"--shard={other}/3"], {}) == 2
+        assert capsys.readouterr().err == f"gmail-exporter: the {what} belongs to --shard={owner}/3\n"
+
+
+def test_a_shard_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is read or probed."""
+    with pytest.raises(SystemExit) as ended:
+        main(["config", "--shard=3/3"], {})
+    assert ended.value.code == 2
+    assert "argument --shard: I counts from 0: of 3 it is at most 2, not 3" in capsys.readouterr().err

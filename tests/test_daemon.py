@@ -318,3 +318,33 @@ def test_a_real_prometheus_scrapes_both_formats(site: Site, prometheus: StartPro
             scraping.wait_for(f'gmail_probe_duration_seconds_bucket{{job="{job}",le="+Inf",endpoint="imap"}} > 0')
         assert {target["health"] for target in scraping.targets()} == {"up"}
         assert exporter.stop()[0] == 0
+
+
+def test_shards_share_a_configuration(tmp_path: Path) -> None:
+    """Each endpoint is probed by exactly one of them, after a reload too, and they tell how many they are."""
+    config = tmp_path / "config.yml"
+    names = [f"tenant-{number}" for number in range(12)]
+
+    def write(wanted: list[str]) -> None:
+        one = {"protocol": "imap", "host": "127.0.0.1", "port": 9, "security": "none", "interval": "1h"}
+        config.write_text(json.dumps({"endpoints": dict.fromkeys(wanted, one)}), "utf-8")
+
+    write(names[:8])
+    parts = [Exporter(tmp_path / f"log-{number}", config, f"--shard={number}/2") for number in range(2)]
+    with parts[0], parts[1]:
+
+        def probed() -> list[str]:
+            return sorted(name for part in parts for name in part.values("gmail_endpoint_info"))
+
+        assert probed() == sorted(names[:8])
+        assert all(part.values("gmail_endpoint_info") for part in parts)
+        for number, part in enumerate(parts):
+            assert part.values("gmail_exporter_shard_info", "shard", shards="2") == {str(number): 1}
+            assert part.samples()["gmail_exporter_shards", frozenset()] == 2
+        hashes = [part.samples()["gmail_exporter_config_hash", frozenset()] for part in parts]
+        assert hashes[0] == hashes[1]
+        write(names)
+        for part in parts:
+            part.send(signal.SIGHUP)
+            part.wait_for(lambda log=part.log: "event=reloaded" in log.read_text("utf-8"))  # type: ignore[misc]
+        assert probed() == sorted(names)
