@@ -21,8 +21,9 @@ from exporter import __version__
 from exporter.accounts.ledger import Ledger
 from exporter.check import Checker
 from exporter.config import Config, ConfigError, load
+from exporter.exposition import Exposition
 from exporter.health import Health
-from exporter.metrics import ExporterMetrics, Exposition
+from exporter.metrics import ExporterMetrics
 from exporter.notify import Notifier
 from exporter.outcome import Target
 from exporter.probing.resolve import Resolver

@@ -1,23 +1,18 @@
-"""Outcomes → exposition; owns every metric name that begins with `gmail_`.
+"""Outcomes → samples; owns every metric name that begins with `gmail_`.
 
-The samples of a target are a pure function of its `Series`. They are rendered once per outcome, into one piece of text
-for each family, and a scrape only joins the pieces: with a thousand endpoints, rendering everything anew with
-prometheus_client would hold up the event loop, and with it the probes, for half a second. Families are declared with
-prometheus_client, which also negotiates the format and renders the exporter's own metrics.
+The samples of a target are a pure function of its `Series`. Families are declared with prometheus_client, which also
+holds the exporter's own metrics.
 """
 
 from __future__ import annotations
 
 import math
 import platform
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
@@ -27,7 +22,7 @@ from exporter.accounts.budget import Denial
 from exporter.config import Config
 from exporter.outcome import Check, Outcome, Reason
 from exporter.shard import Shard
-from exporter.store import BUCKETS, Key, Series, Store
+from exporter.store import BUCKETS, Series
 
 BASE_LABELS = ("endpoint", "protocol", "host", "port", "ip_family")
 
@@ -136,6 +131,9 @@ class Sample(NamedTuple):
 _NO_LABELS: Mapping[str, str] = {}
 
 
+_BOUNDS = [{"le": str(floatToGoString(bound))} for bound in (*BUCKETS, math.inf)]  # type: ignore[no-untyped-call]
+
+
 def base_labels(series: Series) -> dict[str, str]:
     """The labels that every sample of a series carries."""
     endpoint = series.target.endpoint
@@ -177,8 +175,8 @@ def _totals(series: Series) -> Iterator[Sample]:
     yield Sample(PROBES, "_total", {"result": "failure"}, series.failures.total())
     for (phase, reason), count in series.failures.items():
         yield Sample(PROBE_FAILURES, "_total", {"phase": phase.value, "reason": reason.value}, count)
-    for bound, count in zip((*BUCKETS, float("inf")), accumulate(series.buckets), strict=True):
-        yield Sample(PROBE_DURATION, "_bucket", {"le": _number(bound)}, count)
+    for bound, count in zip(_BOUNDS, accumulate(series.buckets), strict=True):
+        yield Sample(PROBE_DURATION, "_bucket", bound, count)
     yield Sample(PROBE_DURATION, "_count", _NO_LABELS, sum(series.buckets))
     yield Sample(PROBE_DURATION, "_sum", _NO_LABELS, series.duration_sum)
     if series.last_success:
@@ -241,89 +239,6 @@ def account_samples(access: Access) -> Iterator[Sample]:
     yield Sample(OAUTH_REFRESHES, "_total", {"result": "failure"}, sum(failures.values()))
     for reason, count in failures.items():
         yield Sample(OAUTH_REFRESH_FAILURES, "_total", {"reason": reason.value}, count)
-
-
-Piece = Mapping[str, str]
-"""The lines of one target or account by the name of their family. They are the same in both formats."""
-
-
-def render(series: Series) -> Piece:
-    """Render the samples of a target, as text 0.0.4 and OpenMetrics 1.0 both want them."""
-    return _render(base_labels(series), samples(series))
-
-
-def _render(base: Mapping[str, str], of_one: Iterable[Sample]) -> Piece:
-    prefix = _label_text(base)
-    lines: dict[str, list[str]] = {}
-    for family, suffix, labels, value in of_one:
-        name = family.metric.name
-        text = f"{prefix},{_label_text(labels)}" if labels else prefix
-        lines.setdefault(name, []).append(f"{name}{suffix}{{{text}}} {_number(value)}\n")
-    return {name: "".join(of_family) for name, of_family in lines.items()}
-
-
-def _label_text(labels: Mapping[str, str]) -> str:
-    return ",".join(f'{name}="{_escape(value)}"' for name, value in labels.items())
-
-
-def _number(value: float) -> str:
-    return str(floatToGoString(value))  # type: ignore[no-untyped-call]
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-
-
-@dataclass(slots=True)
-class Exposition:
-    """What `/metrics` answers."""
-
-    store: Store
-    exporter: ExporterMetrics
-    accesses: Callable[[], Iterable[Access]] = tuple
-    _pieces: dict[Key, tuple[Series, int, Piece]] = field(default_factory=dict)
-
-    def render(self, accept: str) -> tuple[bytes, str]:
-        """Return the body and its content type, in the format that the Accept header asks for."""
-        openmetrics = accepts_openmetrics(accept)
-        # Asked in our own words: of two versions of each format, the library would take whatever the client names.
-        encode, content_type = choose_encoder("application/openmetrics-text; version=1.0.0" if openmetrics else "")
-        pieces = list(self._current_pieces())
-        pieces += [_render({"account": access.account.name}, account_samples(access)) for access in self.accesses()]
-        chunks = []
-        for family in (*FAMILIES, *ACCOUNT_FAMILIES):
-            metric = family.metric
-            lines = [piece[metric.name] for piece in pieces if metric.name in piece]
-            if lines:
-                name = metric.name if openmetrics or metric.type != "counter" else f"{metric.name}_total"
-                chunks.append(f"# HELP {name} {metric.documentation}\n# TYPE {name} {metric.type}\n")
-                chunks.extend(lines)
-        # Last, for in OpenMetrics it ends with the EOF mark.
-        return "".join(chunks).encode() + encode(self.exporter.registry), content_type
-
-    def refresh(self, series: Series) -> None:
-        """Render the piece of a target now, rather than at the next scrape, which would have to render all at once."""
-        self._pieces[series.target.key] = series, series.version, render(series)
-
-    def _current_pieces(self) -> Iterable[Piece]:
-        """The pieces of every target, rendered anew only where something was added since."""
-        kept, self._pieces = self._pieces, {}
-        for series in self.store:
-            key = series.target.key
-            was, version, piece = kept.get(key, (None, 0, {}))
-            if was is not series or version != series.version:
-                piece = render(series)
-            self._pieces[key] = series, series.version, piece
-            yield piece
-
-
-def accepts_openmetrics(accept: str) -> bool:
-    """Whether an Accept header names OpenMetrics, and not with a weight of 0 (RFC 9110 §12.5.1)."""
-    for media_range in accept.split(","):
-        name, *parameters = (part.strip().lower() for part in media_range.split(";"))
-        if name == "application/openmetrics-text":
-            return not any(re.fullmatch(r"q *= *0(\.0*)?", parameter) for parameter in parameters)
-    return False
 
 
 class ExporterMetrics:

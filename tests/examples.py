@@ -9,12 +9,21 @@ from types import MappingProxyType
 from typing import Any
 
 from exporter.config import Account, Endpoint, IpFamily, Protocol, SecretRef
-from exporter.outcome import Observed, Outcome, Phase, Reason, Target
+from exporter.outcome import Observed, Outcome, Phase, Reason, Target, TlsFacts
 
 SENTINEL = "s3ntinel-hunter2"
 """A secret that must never be seen anywhere."""
 
 ACCOUNT = Account(name="ops", username="probe@gmail.com", app_password=SecretRef(file=Path("/run/secrets/ops")))
+
+FACTS = TlsFacts(
+    version="TLSv1.3",
+    cipher="TLS_AES_256_GCM_SHA384",
+    issuer="CN=WR2,O=Google Trust Services,C=US",
+    fingerprint_sha256="ab" * 32,
+    not_after=1_800_000_000.0,
+    chain_not_after=1_790_000_000.0,
+)
 
 UP_TO_CAPABILITY: Mapping[Phase, float] = MappingProxyType(
     {

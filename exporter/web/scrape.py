@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from exporter.metrics import Exposition
+from exporter.exposition import Exposition
 
 SMALL = 32 << 10
 """Octets below which compressing takes less time than handing it to a thread."""

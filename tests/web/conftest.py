@@ -17,8 +17,9 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.config import load
+from exporter.exposition import Exposition
 from exporter.health import Health
-from exporter.metrics import ExporterMetrics, Exposition
+from exporter.metrics import ExporterMetrics
 from exporter.store import Key, Store
 from exporter.web.api import Api
 from exporter.web.app import application
