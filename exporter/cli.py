@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import math
 import os
 import signal
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
         return _fail(f"gmail-exporter: cannot write: {error}", 1) if str(error) else UNREAD
     except KeyboardInterrupt:
         return INTERRUPTED
+    finally:
+        gc.enable()
 
 
 def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -106,6 +109,8 @@ def _elsewhere(options: argparse.Namespace, whole: Config, config: Config) -> st
 def _run_daemon(
     config: Config, web: Reading, options: argparse.Namespace, ledger: Ledger, environ: Mapping[str, str]
 ) -> int:
+    # Nothing of what is imported and built from here on is garbage; the daemon switches the collector on.
+    gc.disable()
     from exporter import daemon  # noqa: PLC0415
     from exporter.web.server import ListenError, listen  # noqa: PLC0415
 

@@ -129,6 +129,7 @@ class Daemon:
         # A probe that goes well leaves no cycles. Collections are for those of failures, and are a pause to everything.
         gc.set_threshold(*COLLECT_AFTER)
         gc.freeze()  # what was built by now stays: no collection need look at it again
+        gc.enable()
         watching = [asyncio.create_task(_outlive(watch), name="watch") for watch in self._watches()]
         watching.append(asyncio.create_task(self._notifier.watch(self._health.problems), name="watchdog"))
         stopping = asyncio.create_task(self._stopped.wait())
