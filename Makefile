@@ -1,7 +1,7 @@
 # make run     install into .venv and start the daemon (ARGS="--config.file=…" passes flags)
 # make test    install what the tests need, and run all of them
 # make check   lint, types, layers, generated files, Prometheus' rules and Alertmanager's routes
-# make bench   measure how true the reported times are; prints, asserts nothing
+# make bench   measure cost, truth and growth beside blackbox_exporter, and put the figures into docs/performance.md
 # make docs    write the generated parts of docs/ anew
 # make dashboard   write the JSON of the Grafana dashboard anew
 # make lock    resolve the dependencies anew
@@ -52,7 +52,8 @@ check: dev
 	$(BIN)/hadolint Dockerfile
 
 bench: dev
-	$(BIN)/python bench/timing.py
+	$(BIN)/python -m bench $(ARGS)
+	$(BIN)/python docs/generate.py
 
 docs: dev
 	$(BIN)/python docs/generate.py

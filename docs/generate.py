@@ -1,4 +1,4 @@
-"""Writes dashboard.md, metrics.md and reasons.md from the code; with --check, fails where they are not current."""
+"""Writes the generated parts of docs/, from the code and what was measured; --check fails where one is not current."""
 
 from __future__ import annotations
 
@@ -181,10 +181,25 @@ def reasons() -> str:
     )
 
 
+MEASURED = "<!-- Written by `make bench` from bench/results.md. -->"
+
+
+def performance() -> str:
+    """docs/performance.md, with the last measurements at its end."""
+    words, notice, _ = (DOCS / "performance.md").read_text(encoding="utf-8").partition(MEASURED)
+    return f"{words}{notice}\n\n{(DOCS.parent / 'bench' / 'results.md').read_text(encoding='utf-8')}"
+
+
 def main() -> int:
     """Write the files, or with --check name those that are not current."""
     stale = []
-    for name, text in (("dashboard.md", DASHBOARD + page()), ("metrics.md", metrics()), ("reasons.md", reasons())):
+    files = {
+        "dashboard.md": DASHBOARD + page(),
+        "metrics.md": metrics(),
+        "performance.md": performance(),
+        "reasons.md": reasons(),
+    }
+    for name, text in files.items():
         path = DOCS / name
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             continue

@@ -14,7 +14,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily
 
 from exporter.check import Look
-from exporter.metrics import accepts_openmetrics
+from exporter.exposition import accepts_openmetrics
 from exporter.outcome import LOGIN_PHASES, Outcome, Phase, Reason, TlsFacts
 
 

@@ -1,0 +1,1 @@
+"""What `make bench` measures: cost, truth, scrapes, growth, starts and bad days, beside blackbox_exporter."""

@@ -1,0 +1,107 @@
+"""CPU of an exporter's process per probe, all in, beside blackbox_exporter's, in turns.
+
+1,000 endpoints, 100 probes a second, `/metrics` every 5 s. blackbox_exporter probes the same endpoints at the same rate
+with the equivalent module; its scrapes are its probes. Both look the server's name up, verify its certificate, read the
+greeting, ask for capabilities and log out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench import floor
+from bench.process import cpu_seconds, peak_memory
+from bench.result import Lab, Result, Table, milliseconds
+from bench.server import MailServer
+from bench.subjects import Blackbox, Mailbox, Ours, Samples, free_port, mailboxes, write_config
+
+ENDPOINTS, RATE, SCRAPE = 1000, 100, 5.0
+"""How many, probes a second, and seconds between two scrapes."""
+
+WARM_UP = 3.0
+"""Seconds that an exporter runs before it is measured."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one turn found: seconds of CPU per probe, probes, the most octets held, seconds that probes began late."""
+
+    per_probe: float
+    probes: int
+    peak: int
+    lag: float = 0.0
+
+
+async def turn_of_ours(
+    lab: Lab, config: Path, seconds: float, warm_up: float = WARM_UP, scrape: float = SCRAPE
+) -> Turn:
+    """Run the daemon, scrape it, and see what its process used."""
+    with Ours(lab.directory, free_port(), config) as ours:
+        await ours.ready()
+        await asyncio.sleep(warm_up)
+        first, used = await ours.scrape(), cpu_seconds(ours.pid)
+        last = first
+        for _ in range(max(1, round(seconds / scrape))):
+            await asyncio.sleep(min(seconds, scrape))
+            last = await ours.scrape()
+        used, peak = cpu_seconds(ours.pid) - used, peak_memory(ours.pid)
+    before, after = Samples.parse(first), Samples.parse(last)
+    if failed := after.total("gmail_probes_total", result="failure"):
+        raise RuntimeError(f"{failed:.0f} probes failed:\n{ours.log.read_text()[-2000:]}")
+    probes = after.total("gmail_probes_total") - before.total("gmail_probes_total")
+    lag = after.total(_LAG) - before.total(_LAG)
+    return Turn(used / probes, int(probes), peak, lag / probes)
+
+
+_LAG = "gmail_exporter_schedule_lag_seconds_sum"
+
+
+async def turn_of_blackbox(lab: Lab, endpoints: list[Mailbox], seconds: float) -> Turn:
+    """Drive blackbox_exporter at the same rate, and see what its process used."""
+    with Blackbox(lab.directory, free_port(), lab.authority.ca_file) as blackbox:
+        await blackbox.ready()
+        await blackbox.drive(endpoints, WARM_UP)
+        used = cpu_seconds(blackbox.pid)
+        probes = len(await blackbox.drive(endpoints, seconds))
+        used = cpu_seconds(blackbox.pid) - used
+        return Turn(used / probes, probes, peak_memory(blackbox.pid))
+
+
+async def measure(lab: Lab) -> Result:
+    """Measure both in turns, and the floor between them."""
+    result = Result("cost")
+    ours, theirs, floors = [], [], []
+    with MailServer(lab.certificate) as server:
+        endpoints = mailboxes(ENDPOINTS, server.port, ENDPOINTS / RATE)
+        config = write_config(lab.directory / "cost.yml", endpoints, lab.authority.ca_file)
+        for _ in range(lab.turns(5)):
+            theirs.append(await turn_of_blackbox(lab, endpoints, lab.seconds(10)))
+            ours.append(await turn_of_ours(lab, config, lab.seconds(10)))
+            floors.append(await floor.measure(lab, server.port))
+    mine, other = (statistics.median(turn.per_probe for turn in of) for of in (ours, theirs))
+    handshake, whole = (statistics.median(of) for of in zip(*floors, strict=True))
+    result.data = {"ours": [asdict(t) for t in ours], "blackbox": [asdict(t) for t in theirs], "floor": floors}
+    result.promise("CPU per probe, all in, against blackbox_exporter", mine / other, "", 0.9)
+    result.promise("peak memory at 1,000 endpoints", max(turn.peak for turn in ours) / 2**20, "MiB", 90)
+    rows = [
+        ["gmail-exporter", milliseconds(mine), f"{mine / other:.2f}", f"{mine / whole:.2f}"],
+        ["blackbox_exporter", milliseconds(other), "1", f"{other / whole:.2f}"],
+        ["the floor: the same dialogue in C, with nothing around it", milliseconds(whole), f"{whole / other:.2f}", "1"],
+        [
+            "of that, the bare OpenSSL handshake",
+            milliseconds(handshake),
+            f"{handshake / other:.2f}",
+            f"{handshake / whole:.2f}",
+        ],
+    ]
+    turns = ", ".join(
+        f"{milliseconds(a.per_probe)} / {milliseconds(b.per_probe)}" for a, b in zip(ours, theirs, strict=True)
+    )
+    head = ["1,000 endpoints, 100 probes a second", "CPU per probe, ms", "of blackbox_exporter's", "of the floor"]
+    result.tables.append(
+        Table("Cost", head, rows, f"Medians of {len(ours)} turns (this / blackbox_exporter): {turns} ms.")
+    )
+    return result

@@ -1,0 +1,41 @@
+"""CPU per probe, peak memory and the schedule's lag, by the number of endpoints.
+
+100 probes a second, but 10 a second of 10 endpoints, for an interval is a second at least; scraped every 5 s at first,
+and in proportion to the interval where that is longer, so that each probe is scraped twice.
+"""
+
+from __future__ import annotations
+
+from bench import cost
+from bench.result import Lab, Result, Table, milliseconds
+from bench.server import MailServer
+from bench.subjects import mailboxes, write_config
+
+COUNTS = (10, 100, 1000, 5000)
+
+
+async def measure(lab: Lab) -> Result:
+    """Measure each number; every endpoint is probed once at least, for the memory that this takes."""
+    result = Result("growth")
+    turns = {}
+    with MailServer(lab.certificate) as server:
+        for count in COUNTS:
+            interval = max(1.0, count / cost.RATE)
+            config = write_config(
+                lab.directory / "growth.yml", mailboxes(count, server.port, interval), lab.authority.ca_file
+            )
+            seconds = lab.seconds(10 if count < 5000 else 25)
+            warm_up = cost.WARM_UP if lab.quick else max(cost.WARM_UP, interval - seconds + 2)
+            turns[count] = await cost.turn_of_ours(lab, config, seconds, warm_up, max(cost.SCRAPE, interval / 2))
+    result.data = {str(count): vars(turn) for count, turn in turns.items()}
+    grown = turns[5000].per_probe / turns[10].per_probe - 1
+    further = (turns[5000].peak - turns[1000].peak) / 4000
+    result.promise("growth of CPU per probe from 10 to 5,000 endpoints", grown * 100, "%", 10)
+    result.promise("peak memory for each endpoint further than 1,000", further / 1024, "KiB", 20)
+    rows = [
+        [f"{count:,}", milliseconds(turn.per_probe), f"{turn.peak / 2**20:.0f}", milliseconds(turn.lag)]
+        for count, turn in turns.items()
+    ]
+    head = ["endpoints", "CPU per probe, ms", "peak memory, MiB", "probes begin late by, ms (mean)"]
+    result.tables.append(Table("Growth", head, rows))
+    return result

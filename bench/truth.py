@@ -1,0 +1,168 @@
+"""How far the reported times are from what the server saw, while many endpoints are probed and scraped.
+
+The server waits 20 ms before its handshake and 50 ms before its greeting, and notes how long it really waited: what its
+process took to wake is not the exporter's error. Each endpoint has an address of its own, by which a report is matched
+with a session. Compared are `greeting` and `tls`, and for both exporters the whole duration, which blackbox_exporter
+reports alone, with the time from the accepted connection to the last answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from bench.http import Answer
+from bench.result import Lab, Result, Table, milliseconds, quantile
+from bench.server import MailServer, Seen, address
+from bench.subjects import Blackbox, Mailbox, Ours, Samples, free_port, write_config
+
+DELAYS = ("--accept-delay=0.02", "--greeting-delay=0.05")
+
+
+class Case(NamedTuple):
+    """So many endpoints; seconds between two probes of each, and between two scrapes."""
+
+    endpoints: int
+    interval: float
+    scrape: float
+
+
+CASES = (Case(5, 1, 0.5), Case(100, 2, 1), Case(1000, 10, 5))
+
+MATCH = 0.5
+"""Seconds that the end of a probe and of its session may lie apart."""
+
+
+def apart(count: int, port: int, interval: float, timeout: float | None = None, first: int = 0) -> list[Mailbox]:
+    """So many endpoints, each with an address of its own."""
+    numbers = range(first, first + count)
+    return [Mailbox(f"tenant-{n}", address(n), port, interval, timeout or interval * 0.9) for n in numbers]
+
+
+@dataclass
+class Errors:
+    """Sizes of errors in seconds."""
+
+    tls: list[float] = field(default_factory=list)
+    greeting: list[float] = field(default_factory=list)
+    whole: list[float] = field(default_factory=list)
+
+
+@dataclass
+class Reported:
+    """What was reported, each probe once: by endpoint, by when the probe ended, in Unix seconds, its phases."""
+
+    probes: dict[tuple[str, float], dict[str, float]] = field(default_factory=dict)
+
+    def take(self, answer: Answer) -> None:
+        """Add what a scrape tells."""
+        samples = Samples.parse(answer)
+        ends = samples.of("gmail_probe_last_run_timestamp_seconds", "endpoint")
+        for name, ended in ends.items():
+            self.probes.setdefault((name, ended), {})
+        for labels, value in samples.values.get("gmail_phase_duration_seconds", ()):
+            self.probes[labels["endpoint"], ends[labels["endpoint"]]][labels["phase"]] = value
+
+    def against(self, sessions: Iterable[Seen], endpoints: Sequence[Mailbox]) -> Errors:
+        """Match each probe with its session, and say how far they are apart."""
+        found, errors, hosts = sessions_of(sessions), Errors(), {one.name: one.host for one in endpoints}
+        for (name, ended), phases in self.probes.items():
+            if (seen := nearest(found.get(hosts.get(name, ""), ()), ended)) and "logout" in phases:
+                errors.tls.append(abs(phases["tls"] - seen.tls))
+                errors.greeting.append(abs(phases["greeting"] - seen.greeting))
+                errors.whole.append(abs(sum(phases.values()) - seen.whole))
+        return errors
+
+
+def sessions_of(sessions: Iterable[Seen]) -> dict[str, list[Seen]]:
+    """The sessions by their address."""
+    found: dict[str, list[Seen]] = {}
+    for one in sessions:
+        found.setdefault(one.address, []).append(one)
+    return found
+
+
+def nearest(sessions: Sequence[Seen], ended: float) -> Seen | None:
+    """The session that ended when the probe did."""
+    best = min(sessions, key=lambda seen: abs(seen.ended - ended), default=None)
+    return best if best and abs(best.ended - ended) < MATCH else None
+
+
+async def errors_of_ours(lab: Lab, case: Case, server: MailServer) -> tuple[Errors, Errors]:
+    """Errors of one interval without scrapes, and of some with them."""
+    endpoints = apart(case.endpoints, server.port, case.interval)
+    config = write_config(lab.directory / "truth.yml", endpoints, lab.authority.ca_file)
+    with Ours(lab.directory, free_port(), config) as ours:
+        await ours.ready()
+        await asyncio.sleep(3 + case.interval)
+        first, others = await ours.scrape(), []
+        for _ in range(round(max(lab.seconds(10), case.interval) / case.scrape)):
+            await asyncio.sleep(case.scrape)
+            others.append(await ours.scrape())
+    quiet, scraped = Reported(), Reported()
+    quiet.take(first)
+    for answer in others:
+        scraped.take(answer)
+    for probe in quiet.probes:
+        scraped.probes.pop(probe, None)
+    sessions = server.sessions()
+    return quiet.against(sessions, endpoints), scraped.against(sessions, endpoints)
+
+
+async def errors_of_blackbox(lab: Lab, case: Case, server: MailServer) -> list[float]:
+    """Errors of the duration."""
+    endpoints = apart(case.endpoints, server.port, case.interval)
+    with Blackbox(lab.directory, free_port(), lab.authority.ca_file, case.interval * 0.9) as blackbox:
+        await blackbox.ready()
+        await blackbox.drive(endpoints, 2)
+        reported = await blackbox.drive(endpoints, lab.seconds(10))
+    found = sessions_of(server.sessions())
+    matched = [(duration, nearest(found[one.host], ended)) for one, ended, duration in reported]
+    return [abs(duration - seen.whole) for duration, seen in matched if seen]
+
+
+def shown(errors: Sequence[float]) -> str:
+    """Median, 99th percentile and maximum."""
+    return " / ".join(milliseconds(value) for value in (quantile(errors, 0.5), quantile(errors, 0.99), max(errors)))
+
+
+async def measure(lab: Lab) -> Result:
+    """Measure at each number of endpoints."""
+    result = Result("truth")
+    rows = []
+    quiet, ours, theirs = Errors(), Errors(), list[float]()
+    for case in CASES:
+        with MailServer(lab.certificate, f"--addresses={case.endpoints}", *DELAYS) as server:
+            quiet, ours = await errors_of_ours(lab, case, server)
+            theirs = await errors_of_blackbox(lab, case, server)
+        rows.append([f"{case.endpoints:,}", shown(ours.greeting), shown(ours.tls), shown(ours.whole), shown(theirs)])
+        result.data[str(case.endpoints)] = {
+            "probes": len(ours.greeting),
+            **{
+                name: quantiles(of)
+                for name, of in (("greeting", ours.greeting), ("tls", ours.tls), ("whole", ours.whole))
+            },
+            "greeting_without_scrapes": quantiles(quiet.greeting),
+            "blackbox": quantiles(theirs),
+        }
+    # The last case, whose errors are still at hand, is the one with a thousand.
+    result.promise("error of `greeting` at 1,000 endpoints, median", quantile(ours.greeting, 0.5) * 1e3, "ms", 0.5)
+    result.promise("error of `greeting` at 1,000 endpoints, p99", quantile(ours.greeting, 0.99) * 1e3, "ms", 5)
+    for share, name in ((0.5, "median"), (0.99, "p99")):
+        most = quantile(theirs, share) * 1e3
+        result.promise(
+            f"the same, {name}, not above blackbox_exporter's error of the duration",
+            quantile(ours.greeting, share) * 1e3, "ms", round(most, 3),
+        )  # fmt: skip
+    moved = quantile(ours.greeting, 0.99) - quantile(quiet.greeting, 0.99)
+    result.promise("p99 of that error, moved by scrapes", moved * 1e3, "ms", 1)
+    head = ["endpoints", "`greeting`", "`tls`", "whole duration", "blackbox_exporter's duration"]
+    result.tables.append(Table("Truth", head, rows, "Errors in ms, scraped meanwhile: median / p99 / maximum."))
+    return result
+
+
+def quantiles(errors: Sequence[float]) -> dict[str, float]:
+    """For programs, in seconds."""
+    return {"median": quantile(errors, 0.5), "p99": quantile(errors, 0.99), "max": max(errors)}
