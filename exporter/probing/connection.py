@@ -214,9 +214,8 @@ class Connection(asyncio.Protocol):
             self._decrypt(self._layer, b"")  # which closes where the server's has come already
         elif self._layer is None or not self._layer.secured:
             self._transport.close()
-        try:
-            await asyncio.wait_for(asyncio.shield(self._lost), grace)
-        except TimeoutError:
+        _, late = await asyncio.wait({self._lost}, timeout=grace)
+        if late:
             self.abort()
 
     def abort(self) -> None:
