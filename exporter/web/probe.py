@@ -91,7 +91,8 @@ class Probe:
         self._count("answered")
         if debug:
             return PlainTextResponse(blackbox.debug(seen))
-        return await negotiated(request, *blackbox.exposition(seen, request.headers.get("accept", "")))
+        body, content_type = blackbox.exposition(seen, request.headers.get("accept", ""))
+        return await negotiated(request, [body], content_type)
 
     def _count(self, result: str) -> None:
         self._metrics.probe_requests.labels(result).inc()

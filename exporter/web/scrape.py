@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -28,20 +29,33 @@ class Scrape:
 
     async def metrics(self, request: Request) -> Response:
         """Answer in the format and the encoding that the scraper asks for."""
-        return await negotiated(request, *self.exposition.render(request.headers.get("accept", "")))
+        return await negotiated(request, *self.exposition.pieces(request.headers.get("accept", "")))
 
 
-async def negotiated(request: Request, body: bytes, content_type: str) -> Response:
+async def negotiated(request: Request, pieces: Sequence[bytes], content_type: str) -> Response:
     """Answer with an exposition in the encoding that the scraper asks for."""
     headers = {"Vary": "Accept, Accept-Encoding"}
-    if accepts_gzip(request.headers.get("accept-encoding", "")):
+    if not accepts_gzip(request.headers.get("accept-encoding", "")):
+        body = b"".join(pieces)
+    elif sum(map(len, pieces)) < SMALL:
         headers["Content-Encoding"] = "gzip"
-        if len(body) < SMALL:
-            body = gzip.compress(body, compresslevel=1)
-        else:
-            body = await asyncio.to_thread(gzip.compress, body, compresslevel=1)
+        body = compress(pieces)
+    else:
+        headers["Content-Encoding"] = "gzip"
+        body = await asyncio.to_thread(compress, pieces)
     # In headers, not as media_type: the negotiated type is complete, its charset included.
     return Response(body, headers=headers | {"Content-Type": content_type})
+
+
+def compress(pieces: Sequence[bytes]) -> bytes:
+    """Return the pieces as one gzip, joined only a few at a time: the whole would be most of the memory at its peak."""
+    stream = zlib.compressobj(1, zlib.DEFLATED, _GZIP)
+    packed = [stream.compress(b"".join(pieces[at : at + _AT_ONCE])) for at in range(0, len(pieces), _AT_ONCE)]
+    return b"".join([*packed, stream.flush()])
+
+
+_GZIP = zlib.MAX_WBITS | 16
+_AT_ONCE = 256
 
 
 def accepts_gzip(accept_encoding: str) -> bool:

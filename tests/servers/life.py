@@ -23,7 +23,8 @@ from exporter.accounts.access import Access
 from exporter.accounts.budget import Denial, Standing
 from exporter.accounts.oauth import AccessToken
 from exporter.config import Account, Config, IpFamily, OAuth2, Protocol, Role, SecretRef, Security
-from exporter.metrics import ExporterMetrics, Exposition
+from exporter.exposition import Exposition
+from exporter.metrics import ExporterMetrics
 from exporter.outcome import Folder, Observed, Outcome, Phase, Quota, Reason, Target, TlsFacts
 from exporter.store import Store
 from tests.examples import ACCOUNT, SENTINEL, UP_TO_CAPABILITY, failure, success, target
