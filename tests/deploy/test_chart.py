@@ -35,7 +35,8 @@ EVERYTHING: Mapping[str, Any] = {
 
 def pod_of(objects: Mapping[str, Manifest]) -> dict[str, Any]:
     """The pod template of a release."""
-    template: dict[str, Any] = objects["Deployment"]["spec"]["template"]
+    kind = "StatefulSet" if "StatefulSet" in objects else "Deployment"
+    template: dict[str, Any] = objects[kind]["spec"]["template"]
     return template
 
 
@@ -49,7 +50,8 @@ def test_helm_lint_finds_nothing(name: str) -> None:
 def test_every_object_is_valid(name: str) -> None:
     """By Kubernetes' schemas, in the oldest and the newest version; by the operator's for its own kinds."""
     objects = render(values_of(name))
-    assert {"Deployment", "Service"} <= set(objects)
+    assert "Service" in objects
+    assert len({"Deployment", "StatefulSet"} & set(objects)) == 1
     assert [problem for one in objects.values() for version in VERSIONS for problem in mistakes(one, version)] == []
 
 
@@ -63,6 +65,7 @@ def test_which_objects_there_are() -> None:
         "login": always | {"ConfigMap", "PersistentVolumeClaim"},
         "operator": always | {"ServiceMonitor", "PrometheusRule", "Dashboard"},
         "placed": always,
+        "sharded": always - {"Deployment"} | {"StatefulSet", "ConfigMap"},
     }
     assert {name: set(render(values_of(name))) for name in VALUES} == expected
 
@@ -103,11 +106,12 @@ def test_what_refers_to_something_finds_it(name: str) -> None:
     objects = render(values_of(name))
     pod = pod_of(objects)
     (container,) = pod["spec"]["containers"]
-    assert {mount["name"] for mount in container["volumeMounts"]} == {
-        volume["name"] for volume in pod["spec"]["volumes"]
-    }
+    claimed = objects.get("StatefulSet", {}).get("spec", {}).get("volumeClaimTemplates", ())
+    volumes = [volume["name"] for volume in pod["spec"]["volumes"]] + [claim["metadata"]["name"] for claim in claimed]
+    assert sorted(mount["name"] for mount in container["volumeMounts"]) == sorted(volumes)
     selectors: dict[str, Callable[[Any], Any]] = {
         "Deployment": lambda spec: spec["selector"]["matchLabels"],
+        "StatefulSet": lambda spec: spec["selector"]["matchLabels"],
         "Service": lambda spec: spec["selector"],
         "PodMonitor": lambda spec: spec["selector"]["matchLabels"],
         "NetworkPolicy": lambda spec: spec["podSelector"]["matchLabels"],
@@ -128,11 +132,28 @@ def test_what_refers_to_something_finds_it(name: str) -> None:
         assert pod["spec"]["serviceAccountName"] == objects["ServiceAccount"]["metadata"]["name"]
 
 
+def test_each_pod_of_a_stateful_set_knows_its_part() -> None:
+    """By its index, of as many as there are; each has a claim of its own, and no Deployment runs beside them."""
+    objects = render(values_of("sharded"))
+    spec = objects["StatefulSet"]["spec"]
+    (container,) = spec["template"]["spec"]["containers"]
+    assert spec["replicas"] == 3
+    assert "--shard=$(SHARD)/3" in container["args"]
+    index, zone = container["env"]
+    assert index["name"] == "SHARD"
+    assert index["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.labels['apps.kubernetes.io/pod-index']"
+    assert zone == {"name": "TZ", "value": "UTC"}
+    (claim,) = spec["volumeClaimTemplates"]
+    assert claim["metadata"]["name"] == "storage"
+    assert spec["serviceName"] == objects["Service"]["metadata"]["name"]
+
+
 @pytest.mark.parametrize("name", VALUES)
 def test_the_program_takes_its_flags(name: str) -> None:
     """They are those of the command line; what they name is mounted."""
     (container,) = pod_of(render(values_of(name)))["spec"]["containers"]
-    options = cli._parser().parse_args(container["args"])
+    # Kubernetes puts variables in; this is the only one.
+    options = cli._parser().parse_args([argument.replace("$(SHARD)", "2") for argument in container["args"]])
     mounts = {Path(mount["mountPath"]) for mount in container["volumeMounts"]}
     assert options.storage_path.parent in mounts
     assert options.config_file is None or options.config_file.parent in mounts
@@ -262,6 +283,8 @@ def test_names(release: str, values: dict[str, Any], name: str) -> None:
         ({"prometheusRule": {"runbooks": "wiki"}}, "at '/prometheusRule/runbooks': 'wiki' does not match pattern"),
         ({"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}, "would be scraped twice"),
         ({"config": EVERYTHING["config"], "existingConfigMap": "mine"}, "only one can be what runs"),
+        ({"shards": 0}, "at '/shards': minimum: got 0, want 1"),
+        ({"shards": 2, "storage": {"existingClaim": "mine"}}, "each of several shards needs its own"),
     ],
 )
 def test_wrong_values_are_refused(values: dict[str, Any], message: str) -> None:

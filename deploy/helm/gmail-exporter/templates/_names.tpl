@@ -59,6 +59,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled -}}
 {{- fail "serviceMonitor and podMonitor are both enabled: everything would be scraped twice; choose one" -}}
 {{- end -}}
+{{- if and .Values.storage.existingClaim (gt (int .Values.shards) 1) -}}
+{{- fail "storage.existingClaim is one claim, and each of several shards needs its own: leave it out" -}}
+{{- end -}}
 {{- if and .Values.config .Values.existingConfigMap -}}
 {{- fail "config and existingConfigMap are both given: only one can be what runs; choose one" -}}
 {{- end -}}

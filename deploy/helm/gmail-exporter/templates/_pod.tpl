@@ -40,9 +40,17 @@ spec:
       imagePullPolicy: {{ .Values.image.pullPolicy }}
       args:
         {{- include "gmail-exporter.args" . | nindent 8 }}
-      {{- with .Values.extraEnv }}
+      {{- if or .Values.extraEnv (gt (int .Values.shards) 1) }}
       env:
+        {{- if gt (int .Values.shards) 1 }}
+        - name: SHARD
+          valueFrom:
+            fieldRef:
+              fieldPath: metadata.labels['apps.kubernetes.io/pod-index']
+        {{- end }}
+        {{- with .Values.extraEnv }}
         {{- toYaml . | nindent 8 }}
+        {{- end }}
       {{- end }}
       ports:
         - name: http
@@ -90,6 +98,9 @@ spec:
 {{- define "gmail-exporter.args" -}}
 - --web.listen-address=:9993
 - --storage.path=/var/lib/gmail-exporter/ledger.db
+{{- if gt (int .Values.shards) 1 }}
+- --shard=$(SHARD)/{{ .Values.shards }}
+{{- end }}
 - --log.level={{ .Values.log.level }}
 - --log.format={{ .Values.log.format }}
 {{- if include "gmail-exporter.configMap" . }}
@@ -149,14 +160,15 @@ readinessProbe:
 {{- end -}}
 
 {{- define "gmail-exporter.volumes" -}}
+{{- if ne .Values.storage.type "persistentVolumeClaim" }}
 - name: storage
-  {{- if eq .Values.storage.type "persistentVolumeClaim" }}
-  persistentVolumeClaim:
-    claimName: {{ default (include "gmail-exporter.fullname" .) .Values.storage.existingClaim }}
-  {{- else }}
   emptyDir:
     sizeLimit: 64Mi
-  {{- end }}
+{{- else if eq (int .Values.shards) 1 }}
+- name: storage
+  persistentVolumeClaim:
+    claimName: {{ default (include "gmail-exporter.fullname" .) .Values.storage.existingClaim }}
+{{- end }}
 {{- with include "gmail-exporter.configMap" . }}
 - name: config
   configMap:
