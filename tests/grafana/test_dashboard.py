@@ -32,6 +32,8 @@ RETIRED = {"graph", "singlestat", "table-old", "grafana-worldmap-panel", "grafan
 BY_NAME = re.compile(r"\b(?:gmail|process|scrape|up)(?:_\w+)?\b(?=[{\[])")
 
 NOT_SHOWN = {
+    "gmail_exporter_shard_info": "an alert tells of a shard that is missing; each one that is there is an instance",
+    "gmail_exporter_shards": "as gmail_exporter_shard_info",
     "process_virtual_memory_bytes": "says nothing of a program that maps files; resident memory is shown",
 }
 
