@@ -108,7 +108,7 @@ class Daemon:
         return application(
             Scrape(self._exposition),
             Lifecycle(self._store, self._health, self._reload if self._options.enable_lifecycle else None),
-            Effective(lambda: self._reload.running),
+            Effective(lambda: self._options.shard.take(self._reload.running)),
             Pages(self._store, self._schedule.probe if self._options.enable_lifecycle else None),
             Api(self._store),
             self._probe,

@@ -13,7 +13,7 @@ import pytest
 
 from exporter.config import Config
 from exporter.daemon import Daemon
-from exporter.schedule import _job_id, _Slot
+from exporter.schedule import _Slot
 from exporter.store import Key, Series
 from tests.conftest import StartScripted
 from tests.servers.dialogues import Imap
@@ -83,12 +83,13 @@ async def test_ten_of_a_thousand_change_and_nothing_disturbs_the_others(
 
         kept = {key: was for key, was in before.items() if key[0] not in (*CHANGED, *REMOVED)}
         assert (len(before), len(kept), len(after)) == (1000, 990, 996)
+        planned = {id(slot) for _, _, slot in daemon._schedule._ahead}
         for key, was in kept.items():
             now = after[key]
             assert now.series is was.series
             assert now.slot is was.slot
             assert (now.due, now.probe) == (was.due, was.probe)
-            assert daemon._schedule._scheduler.get_job(_job_id(now.slot))
+            assert now.slot.timer or id(now.slot) in planned
         for key in [key for key in after if key[0] in CHANGED]:
             assert after[key].series.version == 0
 
