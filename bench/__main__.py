@@ -1,6 +1,6 @@
 """Run the measurements, print what they found, and write it as JSON and Markdown.
 
-python -m bench                        everything, six to seven minutes on an idle machine with two cores
+python -m bench                        everything, seven minutes on an idle machine with two cores
 python -m bench --only cost --only truth
 python -m bench --quick                everything, in a minute; the figures are worth little
 """
