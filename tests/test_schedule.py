@@ -358,7 +358,7 @@ async def test_a_probe_on_request_is_the_one_that_is_under_way(start: Start) -> 
     assert len(recorder.of("rare")) == 1
     asking = asyncio.create_task(schedule.probe(of.key))
     await asyncio.sleep(0.05)
-    await schedule._begin(schedule._slots[of.key])  # its time has come meanwhile
+    schedule._begin(schedule._slots[of.key])  # its time has come meanwhile
     await asking
     assert len(recorder.of("rare")) == 2
     assert recorder.most_at_once == 1
