@@ -7,6 +7,7 @@ import gzip
 import httpx
 import pytest
 
+from exporter.web.encoding import accepts_gzip
 from tests.web.conftest import Site
 from tests.web.scenes import many
 
@@ -32,3 +33,21 @@ async def test_what_did_not_change_is_not_sent_again(site: Site) -> None:
     again = await site.request("/", if_none_match=answer.headers["etag"])
     assert (again.status_code, again.content) == (304, b"")
     assert (await site.request("/?q=x", if_none_match=answer.headers["etag"])).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "accepted"),
+    [
+        ("", False),
+        ("identity", False),
+        ("gzip", True),
+        ("GZIP", True),
+        ("deflate, gzip;q=0.5", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.0", False),
+        ("x-gzipped", False),
+    ],
+)
+def test_gzip_is_negotiated(accept_encoding: str, accepted: bool) -> None:
+    """Named, and not with a weight of 0."""
+    assert accepts_gzip(accept_encoding) is accepted

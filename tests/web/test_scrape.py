@@ -7,7 +7,7 @@ import gzip
 import httpx
 import pytest
 
-from exporter.web.scrape import SMALL, accepts_gzip
+from exporter.web.encoding import SMALL
 from tests.examples import target
 from tests.web.conftest import Site
 
@@ -60,21 +60,3 @@ async def test_metrics_are_compressed_where_that_is_accepted(site: Site, count: 
     assert answer.headers["content-encoding"] == "gzip"
     ours = [line for line in gzip.decompress(raw).splitlines() if b'endpoint="' in line]
     assert ours == [line for line in plain.splitlines() if b'endpoint="' in line]
-
-
-@pytest.mark.parametrize(
-    ("accept_encoding", "accepted"),
-    [
-        ("", False),
-        ("identity", False),
-        ("gzip", True),
-        ("GZIP", True),
-        ("deflate, gzip;q=0.5", True),
-        ("gzip;q=0", False),
-        ("gzip; q=0.0", False),
-        ("x-gzipped", False),
-    ],
-)
-def test_gzip_is_negotiated(accept_encoding: str, accepted: bool) -> None:
-    """Named, and not with a weight of 0."""
-    assert accepts_gzip(accept_encoding) is accepted
