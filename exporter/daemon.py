@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from exporter import __version__
 from exporter.accounts.ledger import Ledger
 from exporter.check import Checker
-from exporter.config import Config, ConfigError, load
+from exporter.config import Address, Config, ConfigError, load
 from exporter.exposition import Exposition
 from exporter.health import Health
 from exporter.metrics import ExporterMetrics
@@ -41,6 +41,9 @@ from exporter.web.pages import Pages
 from exporter.web.probe import OFFSET, Probe
 from exporter.web.scrape import Scrape
 from exporter.web.server import Server
+
+PAUSE = 1.0
+"""Seconds after a fault of what goes on for ever, before it begins anew."""
 
 log = structlog.get_logger("daemon")
 
@@ -131,10 +134,10 @@ class Daemon:
         gc.freeze()  # what was built by now stays: no collection need look at it again
         gc.enable()
         watching = [asyncio.create_task(_outlive(watch), name="watch") for watch in self._watches()]
-        watching.append(asyncio.create_task(self._notifier.watch(self._health.problems), name="watchdog"))
         stopping = asyncio.create_task(self._stopped.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping")
+        loop.add_signal_handler(signal.SIGHUP, _ignore)
         self._notifier.send("STOPPING=1")
         for task in watching:
             task.cancel()
@@ -169,9 +172,12 @@ class Daemon:
             raise web
 
         def apply() -> None:
+            try:
+                self._apply(config)
+            except Exception:
+                self._apply(self._reload.running)  # all of it, or nothing
+                raise
             self._live.adopt(web)
-            self._apply(config)
-            gc.freeze()
 
         return Candidate(config, apply)
 
@@ -186,7 +192,9 @@ class Daemon:
         self._metrics.loaded(config, time.time())
 
     def _watches(self) -> Iterator[Callable[[], Awaitable[None]]]:
-        """What looks at files for as long as this runs."""
+        """What goes on for as long as this runs."""
+        if self._notifier.watchdog is not None:
+            yield partial(self._notifier.watch, self._notifier.watchdog, self._health.problems)
         if self._options.web_config_file is not None:
             yield self._live.watch
         interval, path = self._options.auto_reload_interval, self._options.config_file
@@ -200,14 +208,18 @@ class Daemon:
 
 
 async def _outlive(watch: Callable[[], Awaitable[None]]) -> None:
-    """Watch for ever; each begins with a pause, so that a fault that stays is not told without one."""
+    """Watch for ever; a fault that stays is not told without a pause."""
     while True:
         try:
             await watch()
         except Exception:  # the daemon outlives any fault of a watch
             log.exception("fault in a watch; it begins anew")
+            await asyncio.sleep(PAUSE)
+
+
+def _ignore() -> None:
+    """Do nothing: what is stopping reloads no more."""
 
 
 def _shown(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return str(Address(*listening.getsockname()[:2]))

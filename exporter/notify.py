@@ -28,7 +28,8 @@ class Notifier:
         self.watchdog: float | None = None
         # sd_watchdog_enabled(3): microseconds, and only meant for the process that is named, where one is.
         if environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid()):
-            self.watchdog = int(environ.get("WATCHDOG_USEC", 0)) / 1e6 or None
+            text = environ.get("WATCHDOG_USEC", "")
+            self.watchdog = int(text) / 1e6 or None if text.isdecimal() else None
 
     def send(self, *assignments: str) -> None:
         """Send the assignments, such as `READY=1`, in one message. That nobody takes it is logged, and no more."""
@@ -51,13 +52,11 @@ class Notifier:
         finally:
             self.send("READY=1")
 
-    async def watch(self, problems: Callable[[], list[str]]) -> None:
-        """Give a sign of life twice in the time that the manager waits for one, as long as there are no problems.
+    async def watch(self, watchdog: float, problems: Callable[[], list[str]]) -> None:
+        """Give a sign of life twice in the `watchdog` seconds for which the manager waits, while there are no problems.
 
         Whatever stops the event loop stops the signs, too.
         """
-        if self.watchdog is None:
-            return
         said: list[str] = []
         while True:
             found = problems()
@@ -66,4 +65,4 @@ class Notifier:
                 said = found
             if not found:
                 self.send("WATCHDOG=1")
-            await asyncio.sleep(self.watchdog / 2)
+            await asyncio.sleep(watchdog / 2)

@@ -116,6 +116,7 @@ class Schedule:
     """Unix seconds up to which beats have timers."""
     _loop: asyncio.AbstractEventLoop | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _stopped: bool = False
     _ticker: asyncio.Task[None] | None = None
     _ticked_at: float = field(default_factory=time.monotonic)
     _held_up: tuple[float, float] = (-RECENT, 0.0)
@@ -136,6 +137,8 @@ class Schedule:
 
     def configure(self, targets: Iterable[Target]) -> None:
         """Probe exactly these targets. What did not change keeps its rhythm and its running probe."""
+        if self._stopped:
+            return  # by a reload that was under way
         wanted = {target.key: target for target in targets}
         running = {}
         for key in [key for key, slot in self._slots.items() if wanted.get(key) != slot.target]:
@@ -165,8 +168,8 @@ class Schedule:
     async def stop(self) -> None:
         """Start no more probes, give the running ones `GRACE` seconds, cancel the rest, and wait for their end."""
         self._scheduler.shutdown(wait=False)
-        for slot in self._slots.values():
-            _disarm(slot)
+        self.configure(())
+        self._stopped = True
         if self._ticker:
             self._ticker.cancel()
         if self._tasks:
@@ -272,7 +275,7 @@ class Schedule:
         self._dealt_until = now
         for slot in self._slots.values():
             _disarm(slot)
-            slot.due = slot.rhythm.next_after(now)
+            slot.due, slot.not_before = slot.rhythm.next_after(now), 0.0
             self._plan(slot)
         self._scheduler.modify_job(_DEAL, next_run_time=datetime.fromtimestamp(now, UTC))
 

@@ -67,7 +67,6 @@ def test_without_a_manager_nothing_happens() -> None:
     notifier = Notifier({})
     with capture_logs() as logs:
         notifier.send("READY=1")
-        asyncio.run(notifier.watch(list))
     assert notifier.watchdog is None
     assert logs == []
 
@@ -99,6 +98,8 @@ def test_a_manager_that_does_not_read_holds_up_nothing(tmp_path: Path) -> None:
         ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}, 30.0),
         ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
         ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": ""}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
     ],
 )
 def test_the_watchdog_is_asked_for_in_the_environment(environ: dict[str, str], seconds: float | None) -> None:
@@ -111,9 +112,7 @@ async def test_signs_of_life_stop_while_there_are_problems(tmp_path: Path) -> No
     manager = Manager(str(tmp_path / "notify"))
     problems: list[str] = []
     with manager.socket:
-        watching = asyncio.create_task(
-            Notifier({"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "20000"}).watch(lambda: problems)
-        )
+        watching = asyncio.create_task(Notifier({"NOTIFY_SOCKET": manager.address}).watch(0.02, lambda: problems))
         assert "WATCHDOG" in await asyncio.to_thread(manager.read)
         problems = ["imap is overdue", "pop3 is overdue"]
         assert await asyncio.to_thread(manager.read_until, "STATUS") == {"STATUS": "imap is overdue; pop3 is overdue"}

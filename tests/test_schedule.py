@@ -317,6 +317,25 @@ async def test_a_clock_that_is_set_back_does_not_stop_the_probes(start: Start, m
     assert value(schedule, "probes_missed_total") <= 3
 
 
+async def test_a_clock_that_is_set_back_leaves_no_early_probe_to_wait_for(start: Start) -> None:
+    """What follows too closely upon the first probe is left out by the clock that was, not by the one that is."""
+    schedule = start(Recorder(), target(interval=3600))
+    (slot,) = schedule._slots.values()
+    assert slot.not_before > time.time()
+    schedule._find_rhythms_anew()
+    assert slot.not_before == 0
+
+
+async def test_a_reload_of_what_is_stopping_begins_nothing() -> None:
+    """Nothing that it would start could be waited for."""
+    schedule = Schedule(Recorder(), ExporterMetrics())
+    schedule.start()
+    await schedule.stop()
+    schedule.configure([target()])
+    with pytest.raises(KeyError):
+        await schedule.probe(target().key)
+
+
 async def test_a_loop_that_was_held_up_is_told_for_a_while(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """While it was, nobody could be told; and then it is forgotten."""
     monkeypatch.setattr(schedule_module, "TICK", 0.05)

@@ -1,9 +1,10 @@
-"""A reload with a thousand endpoints, in the middle of their probes."""
+"""Reloads of the whole daemon: of a thousand endpoints in the middle of their probes, and of one that breaks."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import pytest
 
 from exporter.config import Config
 from exporter.daemon import Daemon
-from exporter.schedule import _Slot
+from exporter.outcome import Target
+from exporter.reload import FAULT
+from exporter.schedule import Schedule, _Slot
 from exporter.store import Key, Series
 from tests.conftest import StartScripted
 from tests.servers.dialogues import Imap
@@ -106,3 +109,25 @@ async def test_ten_of_a_thousand_change_and_nothing_disturbs_the_others(
             assert was.series.last.ok
         assert not any(series.failures for series in daemon._store)
         assert "gmail_exporter_probes_missed_total 0.0" in (await client.get(f"{url}/metrics")).text
+
+
+async def test_a_fault_while_a_configuration_is_put_into_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old one is in force again, all of it."""
+    config = tmp_path / "gmail.yml"
+    old = {"imap": {"protocol": "imap", "host": "127.0.0.1", "port": 9, "security": "none"}}
+    config.write_text(json.dumps({"endpoints": old}), "utf-8")
+    async with daemon_here(config, enable_lifecycle=True) as (daemon, url), httpx.AsyncClient() as client:
+        configure, faults = Schedule.configure, iter([RuntimeError("on purpose")])
+
+        def fail_once(schedule: Schedule, targets: Iterable[Target]) -> None:
+            for fault in faults:
+                raise fault
+            configure(schedule, targets)
+
+        monkeypatch.setattr(Schedule, "configure", fail_once)
+        config.write_text(json.dumps({"endpoints": {**old, "more": old["imap"]}}), "utf-8")
+        assert (await client.post(f"{url}/-/reload")).text == f"{FAULT}\n"
+        assert [series.target.endpoint.name for series in daemon._store] == ["imap"]
+        assert "more" not in (await client.get(f"{url}/config")).text
+        assert (await client.post(f"{url}/-/reload")).status_code == 200
+        assert [series.target.endpoint.name for series in daemon._store] == ["imap", "more"]
