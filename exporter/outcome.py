@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from exporter.config import Endpoint, IpFamily, Role
+from exporter.config import Address, Endpoint, IpFamily, Role
 from exporter.reason import CERTIFICATE_REASONS, Blame, Reason, Retry
 
 __all__ = [
@@ -86,6 +86,17 @@ class Target:
         """What identifies the series across reloads."""
         return self.endpoint.name, self.ip_family
 
+    @property
+    def name(self) -> str:
+        """The endpoint's name for people, with the address family where it has several."""
+        several = self.endpoint.ip_family is not self.ip_family
+        return f"{self.endpoint.name} ({self.ip_family})" if several else self.endpoint.name
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT, an IPv6 address in brackets."""
+        return str(Address(self.endpoint.host, self.endpoint.port))
+
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
@@ -117,6 +128,13 @@ class TlsFacts:
     """As sent, the server's own first. One that only OpenSSL can read is left out."""
     verified_not_after: float | None = None
     """Earliest notAfter in the chain by which it was trusted, up to the root; None where it was not."""
+
+    @property
+    def expires_at(self) -> float:
+        """When it can be trusted no longer: what else was sent along matters only where it was not trusted."""
+        if self.verified_not_after is not None:
+            return self.verified_not_after
+        return min(self.not_after, self.chain_not_after)
 
 
 @dataclass(frozen=True, slots=True)

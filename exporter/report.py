@@ -52,7 +52,8 @@ def explanations(all_series: Iterable[Series]) -> Iterable[RenderableType]:
     for outcomes in alike.values():
         first = outcomes[0]
         yield Text()
-        yield f"{_mark(first)} [bold]{escape(', '.join(map(_name, outcomes)))}[/]  {escape(_where(outcomes))}"
+        names = ", ".join(outcome.target.name for outcome in outcomes)
+        yield f"{_mark(first)} [bold]{escape(names)}[/]  {escape(_where(outcomes))}"
         yield explain(first.reason, first.blame, first.detail, first.phase)
 
 
@@ -138,7 +139,7 @@ def folders(outcomes: Iterable[Outcome]) -> Iterable[RenderableType]:
 def dialogue(outcome: Outcome) -> Iterable[RenderableType]:
     """What the two sides said, with the time since the probe began."""
     address = f" [{outcome.observed.address}]" if outcome.observed.address else ""
-    yield f"[bold]{escape(_name(outcome))}[/]  {escape(_address(outcome) + address)}"
+    yield f"[bold]{escape(outcome.target.name)}[/]  {escape(outcome.target.address + address)}"
     shown = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     shown.add_column(justify="right", no_wrap=True)
     shown.add_column(no_wrap=True)
@@ -159,7 +160,7 @@ def _overview(all_series: Iterable[Series], phases: Sequence[Phase]) -> Table:
         if outcome := series.last:
             mark = f"{_mark(outcome, held=series.suspended)} {'up' if outcome.up else 'down'}"
             cells = [mark, *_of(outcome, phases), f"{_milliseconds(outcome.duration)} ms", *_tls(outcome)]
-            shown.add_row(escape(_name(outcome)), *cells, *([login(series)] if with_login else []))
+            shown.add_row(escape(outcome.target.name), *cells, *([login(series)] if with_login else []))
     return shown
 
 
@@ -168,7 +169,7 @@ def _times(all_series: Iterable[Series], phases: Sequence[Phase], headings: Mapp
     shown.padding = (0, 1 if headings else 2, 0, 0)
     for series in all_series:
         if outcome := series.last:
-            shown.add_row(escape(_name(outcome)), *_of(outcome, phases))
+            shown.add_row(escape(outcome.target.name), *_of(outcome, phases))
     return shown
 
 
@@ -202,20 +203,9 @@ def _fit(shown: Table, width: int) -> Table:
     return shown
 
 
-def _name(outcome: Outcome) -> str:
-    family = outcome.target.ip_family
-    several = outcome.target.endpoint.ip_family is not family
-    return f"{outcome.target.endpoint.name} ({family})" if several else outcome.target.endpoint.name
-
-
-def _address(outcome: Outcome) -> str:
-    endpoint = outcome.target.endpoint
-    return f"[{endpoint.host}]:{endpoint.port}" if ":" in endpoint.host else f"{endpoint.host}:{endpoint.port}"
-
-
 def _where(outcomes: Sequence[Outcome]) -> str:
     """The address that is meant, where it is one."""
-    addresses = {_address(outcome) for outcome in outcomes}
+    addresses = {outcome.target.address for outcome in outcomes}
     return addresses.pop() if len(addresses) == 1 else ""
 
 
@@ -230,7 +220,7 @@ def _tls(outcome: Outcome) -> tuple[str, str]:
     facts = outcome.observed.tls
     if facts is None:
         return "-", "-"
-    left = facts.not_after - time.time()
+    left = facts.expires_at - time.time()
     return facts.version, f"in {span(left)}" if left > 0 else f"[red]{span(-left)} ago[/]"
 
 

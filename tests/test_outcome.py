@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from exporter.config import IpFamily
-from exporter.outcome import Blame, Check, Outcome, Phase, Reason, Target
+from exporter.outcome import Blame, Check, Outcome, Phase, Reason, Target, TlsFacts
 from tests.examples import failure, success, target
 
 
@@ -80,3 +80,23 @@ def test_both_families_are_two_series() -> None:
     assert [t.ip_family for t in Target.of(both)] == [IpFamily.IPV4, IpFamily.IPV6]
     assert len({t.key for t in Target.of(both)}) == 2
     assert [t.ip_family for t in Target.of(target().endpoint)] == [IpFamily.ANY]
+
+
+def test_a_family_is_named_where_there_are_two() -> None:
+    """Else the endpoint's name says enough."""
+    endpoint = target("mx").endpoint.model_copy(update={"ip_family": IpFamily.BOTH})
+    assert [each.name for each in Target.of(endpoint)] == ["mx (ipv4)", "mx (ipv6)"]
+    assert target("mx").name == "mx"
+
+
+def test_an_address_is_a_host_and_a_port() -> None:
+    """An IPv6 address in brackets."""
+    assert target().address == "imap.gmail.com:993"
+    assert target(host="::1").address == "[::1]:993"
+
+
+@pytest.mark.parametrize(("verified", "expires"), [(None, 1.0), (3.0, 3.0)])
+def test_a_chain_that_was_trusted_ends_when_that_does(verified: float | None, expires: float) -> None:
+    """And one that was not, with the first of what was sent."""
+    facts = TlsFacts("TLSv1.3", "X", "CN=x", "00", not_after=2.0, chain_not_after=1.0, verified_not_after=verified)
+    assert facts.expires_at == expires

@@ -44,7 +44,7 @@ def at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tls(days: float) -> TlsFacts:
     """A certificate that expires in so many days."""
-    return TlsFacts("TLSv1.3", "TLS_AES_128_GCM_SHA256", "CN=WR2", "ab" * 32, NOW + days * DAY, 0.0)
+    return TlsFacts("TLSv1.3", "TLS_AES_128_GCM_SHA256", "CN=WR2", "ab" * 32, NOW + days * DAY, NOW + days * DAY)
 
 
 def series(outcome: Outcome, held_by: Denial | None = None, after: float = 0.0, denied: Denial | None = None) -> Series:

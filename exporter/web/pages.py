@@ -24,7 +24,7 @@ from exporter.web import chart, view
 from exporter.web.assets import Assets
 from exporter.web.encoding import answer
 from exporter.web.render import prepare, render
-from exporter.web.summary import STATES, WHOSE, State, name_of, overview, state_of
+from exporter.web.summary import STATES, WHOSE, State, overview, state_of
 from exporter.web.turns import in_turns
 from exporter.web.view import Filter, anchor_of, explain, groups, row
 from exporter.words import RETRIES, WHO
@@ -120,7 +120,6 @@ class Pages:
             phases=list(Phase),
             who=WHO,
             whose=WHOSE,
-            name_of=name_of,
         )
 
     async def _fragments(self, members: Sequence[tuple[Series, State]], now: float, *, compact: bool) -> list[Markup]:

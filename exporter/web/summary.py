@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from exporter.outcome import Outcome, Phase, Target
+from exporter.outcome import Outcome, Phase
 from exporter.reason import Blame, Reason
 from exporter.schedule import OVERDUE
 from exporter.store import Series
@@ -70,12 +70,6 @@ def word_of(series: Series, state: State) -> str:
     return STATES[state]
 
 
-def name_of(target: Target) -> str:
-    """Return the endpoint's name, with the address family where it has several."""
-    several = target.endpoint.ip_family is not target.ip_family
-    return f"{target.endpoint.name} ({target.ip_family})" if several else target.endpoint.name
-
-
 @dataclass(slots=True)
 class Problem:
     """A failure that one or more targets have at the moment."""
@@ -128,7 +122,7 @@ def overview(all_series: Iterable[Series], now: float | None = None) -> Overview
     now = time.time() if now is None else now
     for series in all_series:
         state = state_of(series, now)
-        by_state[state].append(name_of(series.target))
+        by_state[state].append(series.target.name)
         for outcome in series.failing if state in (State.DOWN, State.LOGIN) else ():
             key = outcome.phase, outcome.reason, outcome.blame, says(outcome)
             problems.setdefault(key, Problem(*key)).outcomes.append(outcome)
@@ -204,4 +198,4 @@ def _why(problem: Problem) -> str:
 
 
 def _name(outcome: Outcome) -> str:
-    return name_of(outcome.target)
+    return outcome.target.name

@@ -12,10 +12,10 @@ from exporter.config import Protocol, Security
 from exporter.outcome import Check, Outcome, Target
 from exporter.store import Series
 from exporter.web import chart
-from exporter.web.summary import WHOSE, State, name_of, state_of, word_of
+from exporter.web.summary import WHOSE, State, state_of, word_of
 from exporter.words import HELD, WHO, says, span
 
-SOON = 14 * 86400.0
+SOON = 21 * 86400.0
 """Seconds before its expiry from which a certificate is shown as a matter of concern."""
 
 
@@ -56,7 +56,7 @@ class Filter:
 
 def _searched(series: Series) -> str:
     endpoint = series.target.endpoint
-    words = [name_of(series.target), endpoint.host, str(endpoint.port), endpoint.protocol, *endpoint.labels.values()]
+    words = [series.target.name, endpoint.host, str(endpoint.port), endpoint.protocol, *endpoint.labels.values()]
     if endpoint.account:
         words += [endpoint.account.name, endpoint.account.username]
     for outcome in series.failing:
@@ -194,10 +194,10 @@ def row(series: Series, now: float, state: State | None = None) -> Row:
     target = series.target
     return Row(
         series=series,
-        name=name_of(target),
+        name=target.name,
         href=target.endpoint.name,
         anchor="-".join(target.key),
-        address=address_of(target),
+        address=target.address,
         how=how_of(target),
         state=state,
         word=word_of(series, state),
@@ -206,12 +206,6 @@ def row(series: Series, now: float, state: State | None = None) -> Row:
         expiry=expiry_of(series, now),
         login=login_of(series),
     )
-
-
-def address_of(target: Target) -> str:
-    """Return HOST:PORT."""
-    endpoint = target.endpoint
-    return f"[{endpoint.host}]:{endpoint.port}" if ":" in endpoint.host else f"{endpoint.host}:{endpoint.port}"
 
 
 def how_of(target: Target) -> str:
@@ -248,9 +242,7 @@ def expiry_of(series: Series, now: float) -> Expiry | None:
     """Return when the certificate expires that was last seen."""
     for outcome in (series.last, series.last_success):
         if outcome and outcome.observed.tls:
-            facts = outcome.observed.tls
-            at = facts.verified_not_after  # where it was trusted: what else was sent along does not matter
-            at = min(facts.not_after, facts.chain_not_after) if at is None else at
+            at = outcome.observed.tls.expires_at
             # In whole days where there are some, so that it stands for a while.
             words = f"in {span(at - now)}" if at > now else f"{span(now - at)} ago"
             return Expiry(at, words, at - now < SOON)

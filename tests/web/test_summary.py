@@ -8,10 +8,9 @@ from dataclasses import replace
 import pytest
 
 from exporter.accounts.budget import Denial, Standing
-from exporter.config import IpFamily
 from exporter.outcome import Outcome, Phase, Reason, Target
 from exporter.store import Store
-from exporter.web.summary import State, name_of, overview, state_of, word_of
+from exporter.web.summary import State, overview, state_of, word_of
 from tests.examples import ACCOUNT, failure, success, target
 
 NOW = 1_700_000_001.0
@@ -130,10 +129,3 @@ def test_problems_are_told_apart_by_what_is_wrong() -> None:
     ]
     assert problems[0].details == [("what the server said", 2)]
     assert len({problem.anchor for problem in problems}) == 3
-
-
-def test_a_family_is_named_where_there_are_two() -> None:
-    """Else the endpoint's name says enough."""
-    endpoint = target("mx").endpoint.model_copy(update={"ip_family": IpFamily.BOTH})
-    assert [name_of(each) for each in Target.of(endpoint)] == ["mx (ipv4)", "mx (ipv6)"]
-    assert name_of(target("mx")) == "mx"
