@@ -49,7 +49,8 @@ class Passwords:
         """
         known = users.get(user)
         expected = known if known is not None else self._stand_in(users, user)
-        digest = self._digest(user.encode(), expected, password)
+        # Whether the user is known is a part of it: two users may have the same hash, and the one be removed.
+        digest = self._digest(b"known" if known is not None else b"unknown", user.encode(), expected, password)
         for remembered, answer in ((self._right, True), (self._wrong, False)):
             if digest in remembered:
                 remembered.move_to_end(digest)

@@ -89,6 +89,15 @@ async def test_a_stand_in_s_password_opens_nothing() -> None:
     assert await Passwords().admits(only, "alice", SENTINEL.encode())
 
 
+async def test_an_answer_is_remembered_of_the_known_or_of_the_unknown() -> None:
+    """A removed user is out, an added one in, also where another has the same hash and it is the stand-in."""
+    passwords, both, only = Passwords(), {"alice": ALICE, "bob": ALICE}, {"alice": ALICE}
+    assert await passwords.admits(both, "bob", SENTINEL.encode())
+    assert not await passwords.admits(only, "bob", SENTINEL.encode())
+    assert not await passwords.admits(only, "carol", SENTINEL.encode())
+    assert await passwords.admits({**both, "carol": ALICE}, "carol", SENTINEL.encode())
+
+
 @pytest.mark.parametrize("password", [b"x" * 73, b"x" * 72 + b"y", b"a\0b", b"", b"\xff\xfe", b"x" * 10_000])
 async def test_what_bcrypt_does_not_look_at_is_no_password(counted: Counted, password: bytes) -> None:
     """Octets past the 72nd, or a NUL: compared as long as any other, and wrong."""
