@@ -144,6 +144,7 @@ class Daemon:
         await self._schedule.stop()
         await self._server.stop()
         await serving
+        self._live.close()
         await self._resolver.close()
         log.info("stopped")
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import select
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import httpx
 import pytest
 
+from exporter.web import passwords
 from exporter.web.lifecycle import OFF
 from tests.servers.authority import Authority
 from tests.servers.dovecot import Dovecot
@@ -101,6 +107,23 @@ def test_a_probe_on_request(files: Files) -> None:
         assert exporter.get("/endpoints/imap").status_code == 200
     with files.exporter() as exporter:
         assert exporter.post("/endpoints/imap/probe").status_code == 403
+
+
+def test_it_ends_while_passwords_are_being_guessed(files: Files) -> None:
+    """Within 5 seconds, however many guesses wait for their turn of a second each."""
+    web = files.config.with_name("web.yml")
+    web.write_text(f"basic_auth_users: {{alice: '{bcrypt.hashpw(b'x', bcrypt.gensalt(14)).decode()}'}}", "utf-8")
+    with files.exporter(f"--web.config.file={web}") as exporter, ExitStack() as stack:
+        address, clients = httpx.URL(exporter.url), []
+        for number in range(passwords.QUEUE + 1):
+            guess = base64.b64encode(f"alice:{number}".encode()).decode()
+            clients.append(stack.enter_context(socket.create_connection((address.host, address.port or 0), 5)))
+            clients[-1].sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {guess}\r\n\r\n".encode())
+        (first,), _, _ = select.select(clients, [], [], 5)
+        assert first.recv(12) == b"HTTP/1.1 503"  # one too many: all others wait
+        code, seconds = exporter.stop()
+    assert code == 0
+    assert seconds < 5
 
 
 def test_a_reload_by_itself(files: Files) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.web.live import Live
-from exporter.web.passwords import Busy, Passwords
+from exporter.web.passwords import Busy
 
 # RFC 7617 §2.1: charset="UTF-8" tells clients how to encode what they send.
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="gmail-exporter", charset="UTF-8"'}
@@ -23,7 +23,6 @@ class BasicAuth:
 
     app: ASGIApp
     live: Live
-    passwords: Passwords = field(default_factory=Passwords)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or ask for a password."""
@@ -32,7 +31,7 @@ class BasicAuth:
         if users:
             said = credentials(Headers(scope=scope).get("authorization", ""))
             try:
-                if said is None or not await self.passwords.admits(users, *said):
+                if said is None or not await self.live.passwords.admits(users, *said):
                     answer = PlainTextResponse("A user and the password are needed.\n", 401, _CHALLENGE)
             except Busy:
                 text = "Too many passwords are being compared: try again.\n"

@@ -9,6 +9,7 @@ import structlog
 
 from exporter.config import ConfigError, Mistake
 from exporter.web.configuration import Reading, WebConfig, read_web
+from exporter.web.passwords import Passwords
 
 LOOK = 5.0
 """Seconds between two looks at the files."""
@@ -30,11 +31,16 @@ class Live:
     config: WebConfig
 
     def __init__(self, path: Path | None = None, reading: Reading | None = None) -> None:
+        self.passwords = Passwords()
         self._path = path
         self._reading = reading or read_web(path)
         if self._reading.config is None:
             raise ConfigError(list(self._reading.mistakes))
         self.config = self._reading.config
+
+    def close(self) -> None:
+        """Let nobody in any more, or the end of this program would wait for every password that was guessed."""
+        self.passwords.close()
 
     async def watch(self) -> None:
         """Read the files again whenever one of them has changed, for ever."""

@@ -63,6 +63,10 @@ class Passwords:
             remembered.popitem(last=False)
         return right
 
+    def close(self) -> None:
+        """Compare no more. What is being compared at this moment is the last: nobody waits for the others."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
     async def _compare(self, digest: bytes, password: bytes, expected: bytes) -> bool:
         """Compare; whoever asks the same meanwhile gets the same answer."""
         comparing = self._comparing.get(digest)

@@ -24,10 +24,12 @@ class Counted:
     def __init__(self) -> None:
         self.against: list[bytes] = []
         self.threads: set[int] = set()
+        self.begun = threading.Event()
         self.gate = threading.Event()
         self.gate.set()
 
     def __call__(self, password: bytes, expected: bytes) -> bool:
+        self.begun.set()
         self.gate.wait(10)
         self.against.append(expected)
         self.threads.add(threading.get_ident())
@@ -119,6 +121,19 @@ async def test_who_asks_the_same_meanwhile_waits_for_the_same(counted: Counted) 
     assert all(await asyncio.gather(*same))
     assert not any(await asyncio.gather(*others))
     assert len(counted.against) == QUEUE
+
+
+async def test_the_end_waits_for_one_comparison_at_most(counted: Counted) -> None:
+    """The one that is under way; those that wait for their turn are never made."""
+    passwords = Passwords()
+    counted.gate.clear()
+    guesses = [asyncio.create_task(passwords.admits(USERS, "alice", b"%d" % n)) for n in range(QUEUE)]
+    assert await asyncio.to_thread(counted.begun.wait, 5)
+    passwords.close()
+    counted.gate.set()
+    answers = await asyncio.gather(*guesses, return_exceptions=True)
+    assert [answer for answer in answers if not isinstance(answer, asyncio.CancelledError)] == [False]
+    assert len(counted.against) == 1
 
 
 async def test_guesses_push_nobody_out(counted: Counted) -> None:
