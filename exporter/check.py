@@ -5,10 +5,11 @@ The one path from the schedule through probing to the store; everything that hap
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -46,6 +47,8 @@ class Checker:
         self._ledger = ledger
         self._environ = environ
         self._accounts: dict[str, tuple[Budget, Access]] = {}
+        self._logins: set[asyncio.Task[Outcome]] = set()
+        """Those of looks, which go on where nobody waits for them any more."""
 
     @property
     def accesses(self) -> Iterable[Access]:
@@ -85,6 +88,9 @@ class Checker:
 
         It ends within the endpoint's timeout, the wait for a token included. `public_only` keeps it out of this
         network; no target with an account needs that, for those are configured.
+
+        A login that the budget has granted is seen through, also where this is cancelled: what comes of it must be
+        learned, or whoever asks and hangs up could have a refused secret tried again and again.
         """
         way_in = self._way_in(target)
         if way_in is None:
@@ -95,6 +101,12 @@ class Checker:
             standing = way_in[0].standing(target)
         _debug(outcome)
         return Look(outcome, standing)
+
+    async def close(self) -> None:
+        """End the logins that nobody waits for any more, as a clean stop ends those of checks."""
+        for login in self._logins:
+            login.cancel()
+        await asyncio.gather(*self._logins, return_exceptions=True)
 
     def _way_in(self, target: Target) -> tuple[Budget, Access] | None:
         """The budget and the access of the target's account, unless a reload has changed the account since."""
@@ -117,10 +129,23 @@ class Checker:
             else:
                 denied = budget.ask(target, secret, force=force)
                 if denied is None:
-                    return await self._log_in(target, budget, access, secret, in_time=in_time)
+                    logging_in = self._log_in(target, budget, access, secret, in_time=in_time)
+                    return await (self._see_through(logging_in) if in_time else logging_in)
         outcome = await probe(target, self._resolver, login)
         self._remember(outcome, budget, denied)
         return outcome
+
+    async def _see_through(self, logging_in: Coroutine[None, None, Outcome]) -> Outcome:
+        """Return what comes of a login, which goes on where nobody waits for that any more; its timeout bounds it."""
+        task = asyncio.create_task(logging_in, name="login")
+        self._logins.add(task)
+        task.add_done_callback(self._seen_through)
+        return await asyncio.shield(task)
+
+    def _seen_through(self, task: asyncio.Task[Outcome]) -> None:
+        self._logins.discard(task)
+        if not task.cancelled() and (fault := task.exception()):
+            log.error("fault in a login", exc_info=fault)  # perhaps nobody else hears of it
 
     async def _log_in(
         self, target: Target, budget: Budget, access: Access, secret: tuple[str, ...], *, in_time: bool

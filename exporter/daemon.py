@@ -145,6 +145,7 @@ class Daemon:
         await self._server.stop()
         await serving
         self._live.close()
+        await self._checker.close()
         await self._resolver.close()
         log.info("stopped")
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from exporter.accounts.budget import Budget, Denial
 from exporter.accounts.ledger import Ledger
 from exporter.check import Checker
 from exporter.config import Account, Config, HostPattern, MechanismChoice, Module, SecretRef, Tls
@@ -325,6 +326,60 @@ async def test_a_look_is_not_stored_and_asks_the_budget(bench: Bench) -> None:
     assert bench.logins() == 1
     assert len(bench.store) == 1
     assert bench.store[watched.key].last is None
+
+
+async def test_a_login_of_a_look_is_seen_through(bench: Bench) -> None:
+    """Whoever waited for it has gone; what the server said is learned, a fault of ours is told."""
+    bench.server.behave = Imap(greeting_delay=0.2, refusal=REFUSAL)
+    of = bench.target(login_interval=900)
+    bench.configure(of)
+    await leave(bench, of)
+    await asyncio.gather(*bench.checker._logins)
+    assert bench.logins() == 1
+    standing = (await bench.checker.look(of)).standing
+    assert standing is not None
+    assert standing.held_by is Denial.HOLD
+
+
+async def test_a_fault_in_a_login_that_nobody_waits_for_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its traceback, in the log."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a fault on purpose")
+
+    monkeypatch.setattr(Budget, "report", broken)
+    bench.server.behave = Imap(greeting_delay=0.2)
+    of = bench.target()
+    bench.configure(of)
+    with capture_logs() as logs:
+        await leave(bench, of)
+        await asyncio.gather(*bench.checker._logins, return_exceptions=True)
+    assert [(entry["event"], str(entry["exc_info"])) for entry in logs] == [("fault in a login", "a fault on purpose")]
+
+
+async def test_the_end_ends_the_logins_of_looks(bench: Bench) -> None:
+    """And gives their slot back."""
+    bench.server.behave = Imap(greeting_delay=30)
+    of = bench.target()
+    bench.configure(of)
+    await leave(bench, of)
+    assert bench.checker._logins
+    await bench.checker.close()
+    assert not bench.checker._logins
+    bench.server.behave = Imap()
+    assert (await bench.checker.look(of)).outcome.checks[Check.LOGIN]
+    assert bench.logins() == 1
+
+
+async def leave(bench: Bench, of: Target) -> None:
+    """Ask for a look with a login, and go before it is done."""
+    connections = bench.server.connections
+    task = asyncio.create_task(bench.checker.look(of))
+    while bench.server.connections == connections:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_a_look_keeps_out_of_this_network_where_it_is_told_to(bench: Bench) -> None:

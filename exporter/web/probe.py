@@ -210,7 +210,7 @@ def _time_left(request: Request, offset: float) -> float:
 
 
 async def _unless_gone(request: Request, looking: Coroutine[object, object, T]) -> T:
-    """Return what comes of it; where the client hangs up before, nobody wants it, and it is ended.
+    """Return what comes of it; where the client hangs up before, nobody wants it, and it is ended, but for a login.
 
     Raises:
         ClientDisconnect: the client has hung up.

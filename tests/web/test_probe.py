@@ -23,11 +23,11 @@ from exporter.web.probe import MAX_QUERY, Probe
 from tests.conftest import StartScripted
 from tests.examples import SENTINEL
 from tests.probing.conftest import Belongings
-from tests.servers.acts import silence
+from tests.servers.acts import in_order, say, silence
 from tests.servers.authority import Authority
 from tests.servers.dialogues import Imap
 from tests.servers.dns import NameServer
-from tests.servers.scripted import ScriptedServer
+from tests.servers.scripted import ScriptedServer, Session
 
 SCRAPE = "X-Prometheus-Scrape-Timeout-Seconds"
 
@@ -81,6 +81,7 @@ async def desk(tmp_path: Path, authority: Authority) -> AsyncIterator[Desk]:
     async with NameServer({"localhost": ["127.0.0.1"], "mail.example": ["127.0.0.1"]}) as names:
         desk = Desk(tmp_path, authority, names)
         yield desk
+        await desk.checker.close()
         await desk.resolver.close()
 
 
@@ -423,7 +424,7 @@ async def test_a_refused_login_is_not_an_outage_and_holds_the_account(desk: Desk
 
 
 async def test_who_hangs_up_during_a_login_gets_no_second_one(desk: Desk, scripted: StartScripted) -> None:
-    """It is over, and it counts."""
+    """It goes on, and it counts."""
     server = await scripted(Imap(at={"login": silence}), security="tls")
     desk.configure(login(server))
     before = Belongings()
@@ -434,9 +435,33 @@ async def test_who_hangs_up_during_a_login_gets_no_second_one(desk: Desk, script
         hung_up.cancel()
         await asyncio.gather(hung_up, return_exceptions=True)
     assert logins(server) == 1
+    assert desk.probe._running == 0
+    await desk.checker.close()
     await desk.resolver.close()
     await before.assert_nothing_left()
-    assert desk.probe._running == 0
+
+
+async def test_who_hangs_up_during_a_login_does_not_keep_the_refusal_from_being_learned(
+    desk: Desk, scripted: StartScripted
+) -> None:
+    """Or whoever reaches the port could have a refused secret tried again after every interval."""
+    answered = asyncio.Event()
+
+    async def until_answered(_session: Session) -> None:
+        await answered.wait()
+
+    refusal = say(b"{tag} NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)\r\n")
+    server = await scripted(Imap(at={"login": in_order(until_answered, refusal)}), security="tls")
+    desk.configure(login(server, interval="1s"))
+    hung_up = asyncio.create_task(desk.ask(target="localhost"))
+    await wait_until(lambda: logins(server) == 1)
+    hung_up.cancel()
+    await asyncio.gather(hung_up, return_exceptions=True)
+    answered.set()
+    await wait_until(lambda: not desk.checker._logins)
+    samples = await desk.samples(target="localhost")
+    assert samples["probe_login_suspended"] == 1
+    assert logins(server) == 1
 
 
 async def test_the_dialogue_is_shown_without_secrets(desk: Desk, scripted: StartScripted) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 from collections.abc import Iterator
@@ -11,9 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.conftest import StartScripted
+from tests.servers.acts import silence
 from tests.servers.authority import Authority
+from tests.servers.dialogues import Imap
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
-from tests.servers.exporter import Exporter
+from tests.servers.exporter import Exporter, daemon_here
+from tests.web.conftest import until
 
 MODULES = """
 accounts: {{ops: {{username: {user}, app_password: {{env: OPS}}}}}}
@@ -155,6 +160,26 @@ def test_it_ends_while_probes_are_under_way(site: Site) -> None:
         assert client.fileno() > 0
     assert code == 0
     assert seconds < 5
+
+
+async def test_it_ends_while_a_login_is_under_way_that_nobody_waits_for(
+    tmp_path: Path, authority: Authority, scripted: StartScripted
+) -> None:
+    """Before what the login needs is closed."""
+    server = await scripted(Imap(at={"login": silence}), security="tls")
+    (tmp_path / "secret").write_text(OPS_PASSWORD, "utf-8")
+    config = tmp_path / "config.yml"
+    facts = {"user": OPS_USER, "port": server.port, "ca": authority.ca_file, "silent": 1, "most": 3}
+    config.write_text(MODULES.format(**facts).replace("{env: OPS}", f"{{file: {tmp_path}/secret}}"), "utf-8")
+    async with daemon_here(config) as (daemon, url), httpx.AsyncClient() as client:
+        asking = asyncio.create_task(client.get(f"{url}/probe?module=login&target=localhost"))
+        await until(lambda: b" AUTHENTICATE " in b"".join(server.received))
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        await until(lambda: daemon._probe._running == 0)
+        assert len(daemon._checker._logins) == 1
+    assert not daemon._checker._logins
+    await server.wait_idle()
 
 
 def test_the_offset_is_a_flag(tmp_path: Path) -> None:
