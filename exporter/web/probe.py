@@ -25,6 +25,7 @@ from exporter.config.address import parse_address
 from exporter.config.mistake import Unacceptable, show
 from exporter.metrics import ExporterMetrics
 from exporter.outcome import Target
+from exporter.web.guard import FOREIGN, is_foreign
 from exporter.web.scrape import negotiated
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ class Probe:
         self._metrics.probe_requests.labels(result).inc()
 
     def _understand(self, request: Request) -> tuple[bool, Question]:
+        if is_foreign(request.headers):  # it is a GET that does something: it may spend a login
+            raise HTTPException(403, FOREIGN.rstrip())
         if not self._modules:
             raise HTTPException(404, "there is no /probe: the configuration has no modules")
         asked = _parameters(request)

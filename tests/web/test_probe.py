@@ -19,6 +19,7 @@ from exporter.metrics import PROBE_RESULTS, ExporterMetrics
 from exporter.probing.resolve import Resolver
 from exporter.store import Store
 from exporter.web.app import application
+from exporter.web.guard import FOREIGN
 from exporter.web.probe import MAX_QUERY, Probe
 from tests.conftest import StartScripted
 from tests.examples import SENTINEL
@@ -100,6 +101,21 @@ async def test_other_methods_are_refused(desk: Desk) -> None:
     """A probe is asked for with GET."""
     desk.configure(ANY)
     assert (await desk.ask(target="a", method="POST")).status_code == 405
+
+
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}])
+async def test_a_page_of_another_site_probes_nothing(
+    desk: Desk, scripted: StartScripted, headers: dict[str, str]
+) -> None:
+    """In an operator's browser it could spend the logins of an account; what the operator types in is answered."""
+    server = await scripted(Imap())
+    desk.configure(ANY)
+    answer = await desk.ask(target=f"localhost:{server.port}", headers=headers)
+    assert (answer.status_code, answer.text) == (403, FOREIGN)
+    assert server.connections == 0
+    assert desk.counted("refused") == 1
+    answer = await desk.ask(target=f"localhost:{server.port}", headers={"Sec-Fetch-Site": "none"})
+    assert (answer.status_code, server.connections) == (200, 1)
 
 
 FORMS = "must be HOST, HOST:PORT or [IPV6]:PORT"
