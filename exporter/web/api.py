@@ -17,7 +17,7 @@ from exporter.history import Glimpse
 from exporter.outcome import Outcome
 from exporter.serialize import outcome_to_json
 from exporter.store import Series, Store
-from exporter.web.encoding import answer
+from exporter.web.encoding import answer_once
 from exporter.web.summary import overview, state_of
 from exporter.web.turns import in_turns
 from exporter.web.view import Filter
@@ -51,14 +51,14 @@ class Api:
             if chosen.admits(series, state_of(series, now))
         ]
         opened = json.dumps(head).removesuffix("}")
-        return await answer(request, f'{opened}, "endpoints": [{", ".join(pieces)}]}}\n'.encode(), _JSON)
+        return await answer_once(request, f'{opened}, "endpoints": [{", ".join(pieces)}]}}\n'.encode(), _JSON)
 
     async def endpoint(self, request: Request) -> Response:
         """Answer with one endpoint, with its past and what was said."""
         now, name = time.time(), request.path_params["name"]
         found = [series for series in self.store if series.target.endpoint.name == name]
         if not found:
-            return await answer(request, _dump({"error": f"there is no endpoint {name!r}"}), _JSON, 404)
+            return await answer_once(request, _dump({"error": f"there is no endpoint {name!r}"}), _JSON, 404)
         summed = overview(found, now)
         whole = {
             "generated_at": now,
@@ -66,7 +66,7 @@ class Api:
             "counts": {state.value: count for state, count in summed.counts.items()},
             "endpoints": [series_to_json(series, now, whole=True) for series in found],
         }
-        return await answer(request, _dump(whole), _JSON)
+        return await answer_once(request, _dump(whole), _JSON)
 
 
 def series_to_json(series: Series, now: float, *, whole: bool = False) -> dict[str, Any]:

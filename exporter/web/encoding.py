@@ -5,38 +5,60 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import ParamSpec, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 SMALL = 32 << 10
-"""Octets below which compressing takes less time than handing it to a thread."""
+"""Octets below which hashing and compressing takes less time than handing it to a thread."""
 
 _GZIP = zlib.MAX_WBITS | 16
 _AT_ONCE = 256
 _NEVER = frozenset({"q=0", "q=0.0", "q=0.00", "q=0.000"})
 
 
-async def answer(request: Request, body: bytes, content_type: str, status: int = 200) -> Response:
+async def answer(request: Request, body: bytes, content_type: str) -> Response:
     """Answer with `body`: compressed where that is accepted, as 304 where the client has it."""
-    headers = {"Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
-    if status == 200:
-        # Weak (RFC 9110 §8.8.1): the same for both encodings.
-        headers["ETag"] = f'W/"{hashlib.sha256(body).hexdigest()[:16]}"'
-        if request.headers.get("if-none-match") == headers["ETag"]:
-            return Response(status_code=304, headers=headers)
-    encoded, how = await encode(request, [body])
-    return Response(encoded, status, headers=headers | how | {"Content-Type": content_type})
+    known, packed = request.headers.get("if-none-match"), accepts_gzip(request.headers.get("accept-encoding", ""))
+    tag, encoded = await _aside(len(body), _tag_and_pack, body, known, packed=packed)
+    headers = {"Cache-Control": "private, no-cache", "Vary": "Accept-Encoding", "ETag": tag}
+    if encoded is None:
+        return Response(status_code=304, headers=headers)
+    if packed:
+        headers["Content-Encoding"] = "gzip"
+    return Response(encoded, headers=headers | {"Content-Type": content_type})
+
+
+async def answer_once(request: Request, body: bytes, content_type: str, status: int = 200) -> Response:
+    """Answer with a `body` that is never the same again, for it tells its time: compressed where that is accepted."""
+    encoded, headers = await encode(request, [body])
+    return Response(encoded, status, headers={"Vary": "Accept-Encoding", **headers, "Content-Type": content_type})
 
 
 async def encode(request: Request, pieces: Sequence[bytes]) -> tuple[bytes, dict[str, str]]:
     """Return the pieces as one body, as gzip where that is accepted, and the headers that say so."""
     if not accepts_gzip(request.headers.get("accept-encoding", "")):
         return b"".join(pieces), {}
-    small = sum(map(len, pieces)) < SMALL
-    body = compress(pieces) if small else await asyncio.to_thread(compress, pieces)
-    return body, {"Content-Encoding": "gzip"}
+    return await _aside(sum(map(len, pieces)), compress, pieces), {"Content-Encoding": "gzip"}
+
+
+async def _aside(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what comes of work on so many octets; where they are many it is done in a thread."""
+    return work(*args, **kwargs) if size < SMALL else await asyncio.to_thread(work, *args, **kwargs)
+
+
+def _tag_and_pack(body: bytes, known: str | None, *, packed: bool) -> tuple[str, bytes | None]:
+    """Return the body's tag, and the body as it is to be sent; None where it is known by that tag."""
+    # Weak (RFC 9110 §8.8.1): the same for both encodings.
+    tag = f'W/"{hashlib.sha256(body).hexdigest()[:16]}"'
+    if tag == known:
+        return tag, None
+    return tag, compress([body]) if packed else body
 
 
 def compress(pieces: Sequence[bytes]) -> bytes:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import threading
+from typing import Any
 
 import httpx
 import pytest
 
+from exporter.web import encoding
 from exporter.web.encoding import accepts_gzip
 from tests.web.conftest import Site
 from tests.web.scenes import many
@@ -33,6 +37,34 @@ async def test_what_did_not_change_is_not_sent_again(site: Site) -> None:
     again = await site.request("/", if_none_match=answer.headers["etag"])
     assert (again.status_code, again.content) == (304, b"")
     assert (await site.request("/?q=x", if_none_match=answer.headers["etag"])).status_code == 200
+
+
+async def test_what_tells_its_time_has_no_tag(site: Site) -> None:
+    """It would never match; nobody is to keep it."""
+    site.show(many(1).store)
+    for path in ("/api/v1/endpoints", "/api/v1/endpoints/nobody"):
+        answer = await site.request(path)
+        assert "etag" not in answer.headers
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["vary"] == "Accept-Encoding"
+
+
+@pytest.mark.parametrize("count", [1, 300], ids=["small", "large"])
+async def test_much_is_hashed_in_a_thread(site: Site, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """As it is compressed: in the loop it would hold up the probes."""
+    site.show(many(count).store)
+    threads = []
+
+    class Noting:
+        @staticmethod
+        def sha256(data: bytes) -> Any:
+            threads.append(threading.get_ident())
+            return hashlib.sha256(data)
+
+    monkeypatch.setattr(encoding, "hashlib", Noting)
+    answer = await site.request("/")
+    assert (len(answer.content) > encoding.SMALL) is (count > 1)
+    assert [thread == threading.get_ident() for thread in threads] == [count == 1]
 
 
 @pytest.mark.parametrize(
