@@ -17,9 +17,8 @@ SECONDS = 4.0
 
 COMMAND_LINE = Path("/proc/1/cmdline")
 
-
-_REFUSED = (401, 403, 429)
-"""The daemon answers, and tells its health only to who knows a password, or asks less often."""
+_REFUSED = (401, 403)
+"""The daemon answers, and tells its health only to who knows a password."""
 
 _NO_CERTIFICATE = ("SSLV3_ALERT_HANDSHAKE_FAILURE", "SSLV3_ALERT_BAD_CERTIFICATE")
 """OpenSSL's names for how TLS 1.2 refuses a client without a certificate."""
@@ -44,6 +43,8 @@ def check(arguments: Sequence[str]) -> str | None:
             return _ask(secure)
         except (ConnectionError, ssl.SSLError):
             return None  # TLS 1.3 refuses a client without a certificate after the handshake
+    except (ConnectionResetError, BrokenPipeError):
+        return None  # with TLS, a daemon that has no room for one more connection ends it without a word
     except (OSError, http.client.HTTPException) as error:
         return f"{type(error).__name__}: {error}"
 
@@ -55,7 +56,9 @@ def _ask(connection: http.client.HTTPConnection) -> str | None:
         said = answer.read(500).decode(errors="replace").strip()
     finally:
         connection.close()
-    return None if answer.status == 200 or answer.status in _REFUSED else f"{answer.status}: {said}"
+    # Too many are being served at this moment: then it says when to come again, which one that is not healthy does not.
+    is_busy = answer.status == 503 and answer.getheader("Retry-After") is not None
+    return None if answer.status == 200 or answer.status in _REFUSED or is_busy else f"{answer.status}: {said}"
 
 
 def _values(flag: str, arguments: Sequence[str]) -> list[str]:

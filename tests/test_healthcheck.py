@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import ssl
 import threading
@@ -12,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from exporter import healthcheck
+from exporter.web.live import Live
 from tests.servers.authority import Authority
 from tests.servers.exporter import Exporter
+from tests.web.conftest import hello, serving
 
 
 @contextmanager
@@ -56,7 +59,7 @@ def test_a_healthy_daemon(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("status", "problem"),
-    [(200, None), (401, None), (403, None), (429, None), (503, "503: what it said"), (404, "404: what it said")],
+    [(200, None), (401, None), (403, None), (503, "503: what it said"), (404, "404: what it said")],
 )
 @pytest.mark.parametrize("security", ["none", "tls"])
 def test_what_an_answer_means(authority: Authority, security: str, status: int, problem: str | None) -> None:
@@ -76,6 +79,18 @@ def test_a_server_that_wants_a_certificate_is_alive(authority: Authority) -> Non
         with answering(200, context) as port:
             arguments = ["--web.config.file", "web.yml", "--web.listen-address", f"127.0.0.1:{port}"]
             assert healthcheck.check(arguments) is None
+
+
+@pytest.mark.parametrize("security", ["none", "tls"])
+async def test_a_daemon_that_has_no_room_is_alive(tmp_path: Path, authority: Authority, security: str) -> None:
+    """It says when to come again, or ends the connection where TLS would have to come first."""
+    web, good = tmp_path / "web.yml", authority.issue()
+    files = f"{{cert_file: {good.chain_file}, key_file: {good.key_file}}}"
+    web.write_text(f"tls_server_config: {files}" if security == "tls" else "", "utf-8")
+    async with serving(hello, Live(web)) as served:
+        served.server.connections.most = 0
+        arguments = [f"--web.config.file={web}", f"--web.listen-address=127.0.0.1:{served.port}"]
+        assert await asyncio.to_thread(healthcheck.check, arguments) is None
 
 
 def test_a_server_that_speaks_no_http(free_port: int) -> None:

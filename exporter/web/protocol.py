@@ -43,7 +43,8 @@ class Http(H11Protocol):
         self.place = self.place or self._connections.admit(transport.abort)
         self._wait()
         if self.place is None:
-            self._refuse(503, FULL)
+            # What is busy says when to come again; what is not healthy does not (`exporter/healthcheck.py`).
+            self._refuse(503, FULL, ("Retry-After", "1"))
             transport.close()
 
     def data_received(self, data: bytes) -> None:
@@ -79,13 +80,14 @@ class Http(H11Protocol):
             self.place.leave()
         super().connection_lost(exc)
 
-    def _refuse(self, status: int, text: str) -> None:
+    def _refuse(self, status: int, text: str, *more: tuple[str, str]) -> None:
         body = text.encode()
         headers = [
             ("Content-Type", "text/plain; charset=utf-8"),
             ("Content-Length", str(len(body))),
             ("Cache-Control", NOT_KEPT),
             ("Connection", "close"),
+            *more,
             *ALWAYS.items(),
         ]
         for event in (h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()):

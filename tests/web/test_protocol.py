@@ -155,6 +155,7 @@ async def test_where_all_are_being_served_one_more_is_told_so(connect: Connect, 
     await until(lambda: slow.asked == 2)
     heard = await (await connect(served)).hear_all()
     assert heard.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: 1\r\n" in heard
     assert heard.endswith(protocol.FULL.encode())
     slow.gate.set()
     for one in busy:
