@@ -10,11 +10,10 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily
 
 from exporter.check import Look
-from exporter.exposition import accepts_openmetrics
+from exporter.exposition import Format
 from exporter.outcome import LOGIN_PHASES, Outcome, Phase, Reason, TlsFacts
 
 
@@ -111,9 +110,8 @@ def _of_tls(facts: TlsFacts) -> Iterator[Sample]:
 
 def exposition(look: Look, accept: str) -> tuple[bytes, str]:
     """Return the metrics and their content type, in the format that the Accept header asks for."""
-    openmetrics = accepts_openmetrics(accept)
-    encode, content_type = choose_encoder("application/openmetrics-text; version=1.0.0" if openmetrics else "")
-    return encode(_Registry(samples(look))), content_type
+    asked_for = Format.of(accept)
+    return asked_for.encode(_Registry(samples(look))), asked_for.content_type
 
 
 def debug(look: Look) -> str:

@@ -7,17 +7,19 @@ probes, for half a second. prometheus_client negotiates the format and renders t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from exporter.accounts.access import Access
 from exporter.metrics import ACCOUNT_FAMILIES, FAMILIES, ExporterMetrics, Sample, account_samples, base_labels, samples
 from exporter.store import Key, Series, Store
+from exporter.weights import weights
 
 Piece = Mapping[str, bytes]
 """The lines of one target or account by the name of their family. They are the same in both formats."""
@@ -74,9 +76,7 @@ class Exposition:
 
     def pieces(self, accept: str) -> tuple[list[bytes], str]:
         """Return the body in the pieces that are kept anyway: of a thousand endpoints it has 5 MB."""
-        openmetrics = accepts_openmetrics(accept)
-        # Asked in our own words: of two versions of each format, the library would take whatever the client names.
-        encode, content_type = choose_encoder("application/openmetrics-text; version=1.0.0" if openmetrics else "")
+        asked_for = Format.of(accept)
         self._catch_up()
         accounts = [_render({"account": access.account.name}, account_samples(access)) for access in self.accesses()]
         chunks: list[bytes] = []
@@ -84,12 +84,12 @@ class Exposition:
             metric = family.metric
             lines = [*self._lines[metric.name].values(), *(one[metric.name] for one in accounts if metric.name in one)]
             if lines:
-                name = metric.name if openmetrics or metric.type != "counter" else f"{metric.name}_total"
+                name = metric.name if asked_for.is_openmetrics or metric.type != "counter" else f"{metric.name}_total"
                 chunks.append(f"# HELP {name} {metric.documentation}\n# TYPE {name} {metric.type}\n".encode())
                 chunks += lines
         # Last, for in OpenMetrics it ends with the EOF mark.
-        chunks.append(encode(self.exporter.registry))
-        return chunks, content_type
+        chunks.append(asked_for.encode(self.exporter.registry))
+        return chunks, asked_for.content_type
 
     def refresh(self, series: Series) -> None:
         """Render the lines of a target now, rather than at the next scrape, which would have to render all at once."""
@@ -115,10 +115,25 @@ class Exposition:
                     of_family.pop(key, None)
 
 
-def accepts_openmetrics(accept: str) -> bool:
-    """Whether an Accept header names OpenMetrics, and not with a weight of 0 (RFC 9110 §12.5.1)."""
-    for media_range in accept.split(","):
-        name, *parameters = (part.strip().lower() for part in media_range.split(";"))
-        if name == "application/openmetrics-text":
-            return not any(re.fullmatch(r"q *= *0(\.0*)?", parameter) for parameter in parameters)
-    return False
+class Format(NamedTuple):
+    """How an exposition is written: text 0.0.4 or OpenMetrics 1.0."""
+
+    is_openmetrics: bool
+    encode: Callable[[Collector], bytes]
+    content_type: str
+
+    @classmethod
+    def of(cls, accept: str) -> Format:
+        """Return what an Accept header asks for."""
+        openmetrics = _prefers_openmetrics(accept)
+        # Asked in our own words: of two versions of each format, the library would take whatever the client names.
+        encode, content_type = choose_encoder("application/openmetrics-text; version=1.0.0" if openmetrics else "")
+        return cls(openmetrics, encode, content_type)
+
+
+def _prefers_openmetrics(accept: str) -> bool:
+    """Whether an Accept header names OpenMetrics, and wants text no more than that (RFC 9110 §12.5.1)."""
+    wanted = weights(accept)
+    openmetrics = wanted.get("application/openmetrics-text", 0)
+    text = next((wanted[name] for name in ("text/plain", "text/*", "*/*") if name in wanted), 0)
+    return openmetrics > 0 and openmetrics >= text

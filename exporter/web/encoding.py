@@ -11,6 +11,8 @@ from typing import ParamSpec, TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
+from exporter.weights import weights
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -19,7 +21,6 @@ SMALL = 32 << 10
 
 _GZIP = zlib.MAX_WBITS | 16
 _AT_ONCE = 256
-_NEVER = frozenset({"q=0", "q=0.0", "q=0.00", "q=0.000"})
 
 
 async def answer(request: Request, body: bytes, content_type: str) -> Response:
@@ -69,9 +70,7 @@ def compress(pieces: Sequence[bytes]) -> bytes:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether gzip is named with a weight above 0 (RFC 9110 §12.5.3)."""
-    for coding in accept_encoding.split(","):
-        name, *parameters = (part.strip().lower() for part in coding.split(";"))
-        if name == "gzip":
-            return not any(parameter.replace(" ", "") in _NEVER for parameter in parameters)
-    return False
+    """Whether gzip is named, and not unwanted or wanted less than no coding at all (RFC 9110 §12.5.3)."""
+    wanted = weights(accept_encoding)
+    gzip = wanted.get("gzip", 0)
+    return gzip > 0 and gzip >= wanted.get("identity", 0)

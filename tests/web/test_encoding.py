@@ -78,8 +78,11 @@ async def test_much_is_hashed_in_a_thread(site: Site, monkeypatch: pytest.Monkey
         ("gzip;q=0", False),
         ("gzip; q=0.0", False),
         ("x-gzipped", False),
+        ("gzip;q = 0", False),
+        ("identity, gzip;q=0.5", False),
+        ("gzip, identity;q=0.5, *;q=0", True),
     ],
 )
 def test_gzip_is_negotiated(accept_encoding: str, accepted: bool) -> None:
-    """Named, and not with a weight of 0."""
+    """Named, not with a weight of 0, and not with less than that of no coding."""
     assert accepts_gzip(accept_encoding) is accepted
