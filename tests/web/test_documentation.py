@@ -21,9 +21,11 @@ from exporter.cli import main
 from exporter.health import Health
 from exporter.store import Store
 from exporter.web import connections, door, guard, live, passwords, protocol
+from exporter.web.app import application
 from exporter.web.configuration import HEADERS, KEYS, MOST_COST, read_web
 from exporter.web.headers import ALWAYS
 from exporter.web.lifecycle import Lifecycle
+from exporter.web.server import Server
 from exporter.web.tls import KEYS as TLS_KEYS
 from tests.conftest import StartPrometheus
 from tests.examples import SENTINEL
@@ -31,7 +33,8 @@ from tests.servers.authority import Authority
 from tests.servers.dovecot import Dovecot
 from tests.servers.exporter import Exporter
 
-DOCS = (Path(__file__).parents[2] / "docs" / "web.md").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
+DOCS = (ROOT / "docs" / "web.md").read_text("utf-8")
 BLOCKS: list[str] = re.findall(r"```yaml\n(.*?)```", DOCS, re.DOTALL)
 
 
@@ -166,6 +169,17 @@ def test_the_documented_command_makes_a_hash_that_is_taken(tmp_path: Path) -> No
     assert bcrypt.checkpw(SENTINEL.encode(), config.users["alice"])
 
 
+def test_the_documented_probe_is_the_chart_s_and_the_image_s() -> None:
+    """Word for word."""
+    probe = yaml.safe_load(block("livenessProbe:"))["livenessProbe"]
+    command = probe["exec"]["command"]
+    chart = (ROOT / "deploy/helm/gmail-exporter/templates/_pod.tpl").read_text("utf-8")
+    listed = " ".join(f'"{word}"' for word in command)
+    wanted = f'dict "exec" (dict "command" (list {listed})) "timeoutSeconds" {probe["timeoutSeconds"]}'
+    assert wanted in chart
+    assert f"CMD {json.dumps(command)}\n" in (ROOT / "Dockerfile").read_text("utf-8")
+
+
 def test_every_flag_of_the_server_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     """Of those that the help lists."""
     with pytest.raises(SystemExit):
@@ -189,12 +203,14 @@ def test_every_key_every_header_and_every_limit_is_there() -> None:
     for name in (*KEYS, *TLS_KEYS, *HEADERS, *ALWAYS):
         assert f"`{name}" in DOCS
     assert f"a cost of at most {MOST_COST}" in DOCS
+    keep_alive = Server(application()).config.timeout_keep_alive
     for row in (
         f"| request line and headers | {guard.HEAD >> 10} KiB | 431 |",
         f"| body | {guard.BODY >> 10} KiB | 413 |",
         f"until it is taken | {protocol.REQUEST_SECONDS:.0f} s each |",
         f"| a TLS handshake | {door.HANDSHAKE_SECONDS:.0f} s |",
         f"| an answer, until it is made | {protocol.ANSWER_SECONDS:.0f} s |",
+        f"| a connection after an answer, until the next request begins | {keep_alive} s |",
         f"| open connections | {connections.MOST} |",
         f"| passwords being compared | {passwords.QUEUE} | 503",
     ):
