@@ -189,7 +189,7 @@ class Daemon:
         targets = [target for endpoint in config.endpoints.values() for target in Target.of(endpoint)]
         self._store.configure(targets)
         self._checker.configure(config)
-        self._probe.configure(config)
+        self._probe.configure(config, self._options.shard.elsewhere(whole))
         self._schedule.configure(targets)
         self._metrics.loaded(config, time.time())
 

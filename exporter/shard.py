@@ -8,6 +8,7 @@ The key is the account where there is one: its endpoints stay together, and with
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -61,6 +62,11 @@ class Shard:
                 ),
             }
         )
+
+    def elsewhere(self, config: Config) -> Mapping[str, Shard]:
+        """Return the modules that `take` leaves out, and whose they are: an account logs in on one shard only."""
+        accounts = {name: module.account.name for name, module in config.modules.items() if module.account}
+        return {n: Shard(owner(a, self.count), self.count) for n, a in accounts.items() if not self._has(a)}
 
     def _has(self, of: str) -> bool:
         return owner(of, self.count) == self.number

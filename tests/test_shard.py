@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config import Account, Config, Endpoint, Protocol, SecretRef
+from exporter.config import Account, Config, Endpoint, HostPattern, Module, Protocol, SecretRef
 from exporter.shard import MOST, Shard, key, owner
 
 NAMES = st.from_regex(r"[a-z0-9_][a-z0-9_.-]{0,20}", fullmatch=True)
@@ -45,6 +45,23 @@ def test_every_endpoint_is_of_exactly_one_shard(config: Config, count: int) -> N
         assert {one.account.name for one in part.endpoints.values() if one.account} <= part.accounts.keys()
         assert list(part.endpoints) == [name for name in config.endpoints if name in part.endpoints]
         assert part.digest == config.digest
+
+
+@given(st.lists(NAMES, max_size=5, unique=True), COUNTS)
+def test_a_module_with_an_account_is_of_one_shard_and_the_others_know_of_which(names: list[str], count: int) -> None:
+    """A shard has it, or knows who does; one without an account is of all."""
+    accounts = {name: account(name) for name in names}
+    values: dict[str, Any] = {"protocol": Protocol.IMAP, "port": 993, "allow_hosts": (HostPattern("h"),)}
+    modules = {f"m-{name}": Module(name=f"m-{name}", account=accounts[name], **values) for name in names}
+    modules["open"] = Module(name="open", **values)
+    config = Config(accounts=accounts, endpoints={}, modules=modules, source="x.yml", digest="ab" * 32)
+    parts = {shard: shard.take(config).modules for shard in (Shard(number, count) for number in range(count))}
+    for shard, part in parts.items():
+        elsewhere = shard.elsewhere(config)
+        assert "open" in part
+        assert part.keys() | elsewhere.keys() == modules.keys()
+        assert not part.keys() & elsewhere.keys()
+        assert all(name in parts[its] for name, its in elsewhere.items())
 
 
 @given(configurations())

@@ -11,6 +11,7 @@ import asyncio
 import math
 from collections.abc import Coroutine
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from starlette.exceptions import HTTPException
@@ -29,7 +30,9 @@ from exporter.web.guard import FOREIGN, is_foreign
 from exporter.web.scrape import negotiated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from exporter.shard import Shard
 
 T = TypeVar("T")
 
@@ -66,6 +69,7 @@ class Probe:
         self._metrics = metrics
         self._offset = offset
         self._modules: Mapping[str, Module] = {}
+        self._elsewhere: Mapping[str, Shard] = {}
         self._settings = ProbeSettings()
         self._running = 0
 
@@ -73,9 +77,9 @@ class Probe:
         """Return what is answered where."""
         return [Route("/probe", self.probe, methods=["GET"])]
 
-    def configure(self, config: Config) -> None:
-        """Serve exactly these modules."""
-        self._modules, self._settings = config.modules, config.probe
+    def configure(self, config: Config, elsewhere: Mapping[str, Shard] = MappingProxyType({})) -> None:
+        """Serve exactly these modules; those `elsewhere` are other shards'."""
+        self._modules, self._settings, self._elsewhere = config.modules, config.probe, elsewhere
 
     async def probe(self, request: Request) -> Response:
         """Probe the target that is asked for, and answer with its metrics, or with the dialogue."""
@@ -101,7 +105,7 @@ class Probe:
     def _understand(self, request: Request) -> tuple[bool, Question]:
         if is_foreign(request.headers):  # it is a GET that does something: it may spend a login
             raise HTTPException(403, FOREIGN.rstrip())
-        if not self._modules:
+        if not self._modules and not self._elsewhere:
             raise HTTPException(404, "there is no /probe: the configuration has no modules")
         asked = _parameters(request)
         module = self._module(asked.get("module", ""))
@@ -114,17 +118,17 @@ class Probe:
         return asked.get("debug") == "true", Question(Target(endpoint, endpoint.ip_family), public_only)
 
     def _module(self, name: str) -> Module:
-        if not name and len(self._modules) == 1:
-            return next(iter(self._modules.values()))
+        names = [*self._modules, *self._elsewhere]
+        if not name and len(names) == 1:
+            name = names[0]
         if not name:
-            raise HTTPException(400, f"module is missing; {self._known()}")
+            raise HTTPException(400, f"module is missing; {_known(names)}")
+        if name in self._elsewhere:
+            # RFC 9110 §15.5.20: 421 is for who asks the wrong one of several servers.
+            raise HTTPException(421, f"the module {name} is on shard {self._elsewhere[name]}, which has its account")
         if name not in self._modules:
-            raise HTTPException(400, f"there is no module {show(name)}; {self._known()}")
+            raise HTTPException(400, f"there is no module {show(name)}; {_known(names)}")
         return self._modules[name]
-
-    def _known(self) -> str:
-        names = list(self._modules)
-        return f"known: {', '.join(names)}" if len(names) <= 10 else f"there are {len(names)}"
 
     def _judge(self, module: Module, address: Address) -> bool:
         """Whether an address is probed only where it is public.
@@ -158,6 +162,10 @@ class Probe:
             yield
         finally:
             self._running -= 1
+
+
+def _known(names: Sequence[str]) -> str:
+    return f"known: {', '.join(names)}" if len(names) <= 10 else f"there are {len(names)}"
 
 
 def _parameters(request: Request) -> Mapping[str, str]:

@@ -17,6 +17,7 @@ from exporter.check import Checker
 from exporter.config import Config, load
 from exporter.metrics import PROBE_RESULTS, ExporterMetrics
 from exporter.probing.resolve import Resolver
+from exporter.shard import Shard, owner
 from exporter.store import Store
 from exporter.web.app import application
 from exporter.web.guard import FOREIGN
@@ -40,6 +41,7 @@ class Desk:
         self.directory = directory
         self.authority = authority
         self.names = names
+        self.shard = Shard()
         self.store = Store()
         self.resolver = Resolver([names.address])
         self.checker = Checker(self.store, self.resolver, Ledger(), {"SECRET": SENTINEL})
@@ -52,8 +54,8 @@ class Desk:
         file = self.directory / "config.yml"
         file.write_text(text.replace("CA", str(self.authority.ca_file)), encoding="utf-8")
         config = load(file, {})
-        self.checker.configure(config)
-        self.probe.configure(config)
+        self.checker.configure(self.shard.take(config))
+        self.probe.configure(self.shard.take(config), self.shard.elsewhere(config))
         return config
 
     async def ask(
@@ -214,6 +216,26 @@ async def test_the_module_may_be_left_out_where_there_is_one(desk: Desk, scripte
     desk.configure("modules: {a: {protocol: imap}, b: {protocol: pop3}}")
     answer = await desk.ask(query)
     assert (answer.status_code, answer.text) == (400, "module is missing; known: a, b\n")
+
+
+async def test_a_module_of_another_shard_is_there(desk: Desk, scripted: StartScripted) -> None:
+    """The answer says where; a module without an account is everybody's."""
+    server = await scripted(Imap())
+    accounts = "accounts: {ops: {username: u, app_password: {env: SECRET}}}\n"
+    ops = "ops: {protocol: imap, account: ops, allow_hosts: [localhost]}"
+    theirs = owner("ops", 3)
+    desk.shard = Shard((theirs + 1) % 3, 3)
+    plain = "plain: {protocol: imap, security: none}"
+    desk.configure(f"{accounts}modules: {{{plain}, {ops}}}\nprobe: {{allow: ['*:*']}}")
+    words = f"the module ops is on shard {theirs}/3, which has its account\n"
+    answer = await desk.ask(module="ops", target="localhost")
+    assert (answer.status_code, answer.text) == (421, words)
+    assert (await desk.samples(module="plain", target=f"localhost:{server.port}"))["probe_success"] == 1
+    for asked in ({}, {"module": "x"}):
+        assert (await desk.ask(**asked)).text.endswith("; known: plain, ops\n")
+    desk.configure(f"{accounts}modules: {{{ops}}}")
+    answer = await desk.ask(target="localhost")
+    assert (answer.status_code, answer.text) == (421, words)
 
 
 async def test_the_format_and_the_encoding_are_negotiated(desk: Desk, scripted: StartScripted) -> None:
