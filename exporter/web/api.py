@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,18 +39,12 @@ class Api:
         """Answer with all endpoints, or those that the query admits, without their past."""
         now = time.time()
         chosen = Filter.of(request.query_params)
-        summed = overview(self.store, now)
-        head = {
-            "generated_at": now,
-            "summary": str(summed.sentence),
-            "counts": {state.value: count for state, count in summed.counts.items()},
-        }
         pieces = [
             json.dumps(series_to_json(series, now), allow_nan=False)
             async for series in in_turns(list(self.store))
             if chosen.admits(series, state_of(series, now))
         ]
-        opened = json.dumps(head).removesuffix("}")
+        opened = json.dumps(_head(self.store, now)).removesuffix("}")
         return await answer_once(request, f'{opened}, "endpoints": [{", ".join(pieces)}]}}\n'.encode(), _JSON)
 
     async def endpoint(self, request: Request) -> Response:
@@ -59,14 +53,18 @@ class Api:
         found = [series for series in self.store if series.target.endpoint.name == name]
         if not found:
             return await answer_once(request, _dump({"error": f"there is no endpoint {name!r}"}), _JSON, 404)
-        summed = overview(found, now)
-        whole = {
-            "generated_at": now,
-            "summary": str(summed.sentence),
-            "counts": {state.value: count for state, count in summed.counts.items()},
-            "endpoints": [series_to_json(series, now, whole=True) for series in found],
-        }
-        return await answer_once(request, _dump(whole), _JSON)
+        endpoints = [series_to_json(series, now, whole=True) for series in found]
+        return await answer_once(request, _dump({**_head(found, now), "endpoints": endpoints}), _JSON)
+
+
+def _head(all_series: Iterable[Series], now: float) -> Mapping[str, Any]:
+    """What is said of all of them together."""
+    summed = overview(all_series, now)
+    return {
+        "generated_at": now,
+        "summary": str(summed.sentence),
+        "counts": {state.value: count for state, count in summed.counts.items()},
+    }
 
 
 def series_to_json(series: Series, now: float, *, whole: bool = False) -> dict[str, Any]:

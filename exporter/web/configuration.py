@@ -7,7 +7,6 @@ HTTP/1.1 can do it. What they cannot is a mistake, never a promise that is not k
 from __future__ import annotations
 
 import re
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,11 +56,6 @@ class WebConfig:
     """Headers of every answer, in place of the usual ones; an empty value leaves one out."""
     users: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """Bcrypt hashes by user; nobody needs a password where there are none."""
-
-    @property
-    def context(self) -> ssl.SSLContext | None:
-        """What a TLS handshake goes by; None where connections are in the clear."""
-        return self.tls.context if self.tls else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ MADE = 8
 
 _HTML = "text/html; charset=utf-8"
 
-Probe = Callable[[Key], Awaitable[None]]
+ProbeNow = Callable[[Key], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class Pages:
     """The pages. `probe` probes a target now; without it nobody can ask for that."""
 
     store: Store
-    probe: Probe | None = None
+    probe: ProbeNow | None = None
     _lines: dict[Key, tuple[Series, int, State, int, Markup]] = field(default_factory=dict)
     """The line of each target, and what it was made of."""
     _made: dict[Filter, tuple[float, bytes]] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter import __version__
+from exporter.config import format_duration
 from exporter.outcome import Outcome, Phase
 from exporter.web import assets
 from exporter.words import span
@@ -43,7 +44,7 @@ def environment() -> Environment:
         "short": short,
         "clock": clock,
         "ms": milliseconds,
-        "duration": duration,
+        "duration": format_duration,
         "span": span,
         "packed": packed,
     }
@@ -82,14 +83,6 @@ def milliseconds(seconds: float) -> str:
     if ms >= 10_000:
         return f"{seconds:.1f} s"
     return f"{ms:,.0f} ms" if ms >= 10 else f"{ms:.1f} ms"
-
-
-def duration(seconds: float) -> str:
-    """Return a duration as the configuration has it, in one unit where that is exact."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g} {unit}"
-    return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1000:g} ms"
 
 
 def packed(outcome: Outcome) -> str:

@@ -96,6 +96,16 @@ async def test_a_thousand_endpoints_are_small(site: Site) -> None:
         site.pages._made.clear()
 
 
+@pytest.mark.parametrize("login", [0, 1], ids=["without logins", "with logins"])
+async def test_the_title_of_a_group_is_as_wide_as_the_table(site: Site, login: int) -> None:
+    """Which has a column more where there are accounts."""
+    site.show(many(FULL_ROWS + 1, down=1, login=login).store)
+    page = (await site.request("/")).text
+    columns = page.partition("<thead")[2].partition("</thead>")[0].count('<th scope="col">')
+    assert columns == 6 + login
+    assert set(re.findall(r'colspan="(\d+)" scope="rowgroup"', page)) == {str(columns)}
+
+
 async def test_filters(site: Site) -> None:
     """By state, protocol and text; what is chosen is what the form shows."""
     site.show(every_state().store)
