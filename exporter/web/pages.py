@@ -58,7 +58,7 @@ class Pages:
 
     store: Store
     probe: ProbeNow | None = None
-    _lines: dict[Key, tuple[Series, int, State, int, Markup]] = field(default_factory=dict)
+    _lines: dict[Key, tuple[Series, tuple[object, ...], Markup]] = field(default_factory=dict)
     """The line of each target, and what it was made of."""
     _made: dict[Filter, tuple[float, bytes]] = field(default_factory=dict)
     """The pages of the last second, and when they were made."""
@@ -135,11 +135,12 @@ class Pages:
 
     def _line(self, series: Series, state: State, now: float, *, logins: bool) -> Markup:
         hour = int(now // 3600)  # its certificate's time goes on without a probe
+        made_of = series.version, state, hour, logins
         known = self._lines.get(series.target.key)
-        if known and known[0] is series and known[1:4] == (series.version, state, hour):
-            return known[4]
+        if known and known[0] is series and known[1] == made_of:
+            return known[2]
         made = Markup(render("compact.html", row=row(series, now, state), logins=logins))  # noqa: S704 (rendered)
-        self._lines[series.target.key] = series, series.version, state, hour, made
+        self._lines[series.target.key] = series, made_of, made
         return made
 
     async def endpoint(self, request: Request) -> Response:

@@ -259,6 +259,19 @@ async def test_a_line_is_made_once_per_outcome(site: Site) -> None:
     assert len(site.pages._lines) <= 2 * len(scene.store)
 
 
+async def test_lines_are_made_anew_with_the_first_account(site: Site) -> None:
+    """A reload that brings it brings a column, to those that did not change too."""
+    scene = many(FULL_ROWS + 1)
+    site.show(scene.store)
+    await site.request("/")
+    site.pages._made.clear()
+    scene.configure(*[series.target for series in scene.store], target("with-account", account=ACCOUNT))
+    page = (await site.request("/?group=none")).text
+    lines = [line for line in page.split("<tr ") if "<th><a" in line]
+    assert len(lines) == FULL_ROWS + 2
+    assert len({line.count("<td") for line in lines}) == 1
+
+
 async def test_what_was_made_a_moment_ago_serves_everybody(site: Site) -> None:
     """Within a second; another filter is another page."""
     scene = every_state()
