@@ -31,13 +31,12 @@ VIEW = View(
     options={"job": [JOB]},
 )
 
-EMPTY: dict[str, str] = (
-    {} if RULE_FILES else {"Least budget left of 30 days (303) A": "the recording rules are not there to be recorded"}
-)
+EMPTY: dict[str, str] = {}
 """Queries that rightly return nothing of that life, by their name, and why."""
 
 EMPTY_RULES: dict[str, str] = {
     "GmailEndpointSlow": "compares with a week, and else wants a median above 5 s",
+    "GmailShardMissing": "neither exporter of that life is a shard",
     "target:gmail_probe_duration_seconds:p50_1w": "wants a day of history, at least",
 }
 """The same of rules, by the name of the record or the alert: all of that name find nothing."""
