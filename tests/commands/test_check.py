@@ -344,7 +344,7 @@ def test_an_encoding_without_the_marks_is_no_error(site: Site) -> None:
     assert ran.out.splitlines()[1].startswith("nothing   ? down")
 
 
-@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("columns", [80, 100])
 def test_the_screen_of_a_terminal(site: Site, dovecot: Dovecot, columns: int) -> None:
     """The progress was there and is gone; the tables fit; colours."""
     site.account("ops", OPS_PASSWORD, OPS_USER)
