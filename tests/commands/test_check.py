@@ -344,9 +344,9 @@ def test_an_encoding_without_the_marks_is_no_error(site: Site) -> None:
     assert ran.out.splitlines()[1].startswith("nothing   ? down")
 
 
-@pytest.mark.parametrize("columns", [80, 100])
+@pytest.mark.parametrize("columns", [80, 100, 120])
 def test_the_screen_of_a_terminal(site: Site, dovecot: Dovecot, columns: int) -> None:
-    """The progress was there and is gone; the tables fit; colours."""
+    """The progress was there and is gone; the tables fit; colours. At 120, one table does or not by a digit."""
     site.account("ops", OPS_PASSWORD, OPS_USER)
     site.endpoint("imap", dovecot.imaps_port, account="ops", folders=["inbox"])
     site.endpoint("pop3", dovecot.pop3s_port, "pop3", account="ops")
@@ -357,9 +357,12 @@ def test_the_screen_of_a_terminal(site: Site, dovecot: Dovecot, columns: int) ->
     assert "3/3" in terminal.written
     assert "\x1b[32m✔" in terminal.written
     assert max(map(len, lines)) <= columns
-    assert lines[0].split() == ["endpoint", "total", "security", "expires", "login"]
+    in_one = "resolve" in lines[0]
+    assert columns == 120 or not in_one
+    assert lines[0].split()[-4:] == ["total", "security", "expires", "login"]
     assert [line.split()[0] for line in lines[:4]] == ["endpoint", "imap", "pop3", "nothing"]
-    assert lines[5].startswith("times in ms")
+    assert any(line.startswith("times in ms") for line in lines) is not in_one
+    assert in_one or lines[5].startswith("times in ms")
     assert not any("/3" in line or "━" in line for line in lines)
 
 
