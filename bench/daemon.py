@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from functools import partial
 from types import MappingProxyType
 
-from exporter import cli, daemon
-from exporter.config import Config
-from exporter.outcome import Observed, Outcome, Phase, Reason, Target, TlsFacts
+from exporter import cli
+from exporter.daemon import composition
+from exporter.model.outcome import Observed, Outcome, Phase, Target, TlsFacts
+from exporter.model.reason import Reason
+from exporter.model.settings import Config
 from exporter.probing.resolve import Resolver
 
 FACTS = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", "CN=WR2,O=Google Trust Services,C=US", "ab" * 32, 2e9, 2e9)
@@ -29,10 +31,10 @@ def outcome(target: Target, number: int) -> Outcome:
     return Outcome(target, now, now, MappingProxyType(phases), Phase.LOGOUT, Reason.OK, observed=seen)
 
 
-class Filled(daemon.Daemon):
+class Filled(composition.Daemon):
     """A daemon that has probed everything a few times."""
 
-    def __init__(self, config: Config, options: daemon.Options) -> None:
+    def __init__(self, config: Config, options: composition.Options) -> None:
         super().__init__(config, options)
         for series in self._store:
             for number in range(3):
@@ -48,9 +50,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("flags", nargs="*")
     options = parser.parse_args(arguments)
     if options.nameserver:
-        vars(daemon)["Resolver"] = partial(Resolver, [options.nameserver])
+        vars(composition)["Resolver"] = partial(Resolver, [options.nameserver])
     if options.filled:
-        vars(daemon)["Daemon"] = Filled
+        vars(composition)["Daemon"] = Filled
     return cli.main(options.flags)
 
 

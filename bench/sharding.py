@@ -7,7 +7,7 @@ from collections.abc import Callable
 from hashlib import md5
 
 from bench.result import Lab, Result, Table
-from exporter.shard import owner
+from exporter.model.shard import owner
 
 ENDPOINTS, TENANTS = 100_000, 25_000
 """A tenant has an account with four endpoints."""

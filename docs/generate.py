@@ -8,10 +8,12 @@ from pathlib import Path
 
 from prometheus_client.metrics_core import Metric
 
-from exporter import blackbox
-from exporter.metrics import ACCOUNT_FAMILIES, BASE_LABELS, FAMILIES, ExporterMetrics
-from exporter.outcome import CHECK_OF_PHASE, Blame, Phase, Reason, Retry
-from exporter.words import RETRIES
+from exporter.exposition import blackbox
+from exporter.exposition.gmail import ACCOUNT_FAMILIES, BASE_LABELS, FAMILIES
+from exporter.model.outcome import CHECK_OF_PHASE, Phase
+from exporter.model.reason import Blame, Reason, Retry
+from exporter.monitor.instruments import ExporterMetrics
+from exporter.views.words import RETRIES
 from grafana.page import page
 
 DOCS = Path(__file__).parent

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from exporter import __version__
-from exporter.commands.output import CannotWrite, write
+from exporter.commands.console import CannotWrite, write
 
 if TYPE_CHECKING:
     from exporter.accounts.ledger import Ledger
-    from exporter.config import Config
-    from exporter.shard import Shard
-    from exporter.web.configuration import Reading
+    from exporter.config.web import Reading
+    from exporter.model.settings import Config
+    from exporter.model.shard import Shard
 
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 (argparse has no other)
 
@@ -47,8 +47,9 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
 
 
 def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from exporter import logs  # noqa: PLC0415
-    from exporter.config import ConfigError, dump  # noqa: PLC0415
+    from exporter.config.dump import dump  # noqa: PLC0415
+    from exporter.config.mistake import ConfigError  # noqa: PLC0415
+    from exporter.daemon import logs  # noqa: PLC0415
 
     logs.configure(options.log_level or ("critical" if options.command else "info"), options.log_format)
     if options.auto_reload_interval is not None and options.config_file is None:
@@ -76,8 +77,9 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def _load(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Config, Reading]:
     """Return what the files say; a ConfigError has the mistakes of all of them."""
-    from exporter.config import ConfigError, load  # noqa: PLC0415
-    from exporter.web.configuration import read_web  # noqa: PLC0415
+    from exporter.config.load import load  # noqa: PLC0415
+    from exporter.config.mistake import ConfigError  # noqa: PLC0415
+    from exporter.config.web import read_web  # noqa: PLC0415
 
     # Of the commands, only the one that validates has a use for it.
     web = read_web(options.web_config_file if options.command in (None, "config") else None)
@@ -92,7 +94,7 @@ def _load(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Conf
 
 def _elsewhere(options: argparse.Namespace, whole: Config, config: Config) -> str | None:
     """Say where something belongs that was named and is another shard's: its login budget is there, too."""
-    from exporter.shard import key, owner  # noqa: PLC0415
+    from exporter.model.shard import key, owner  # noqa: PLC0415
 
     def belongs(what: str, name: str, of: str) -> str:
         return f"the {what} {name} belongs to --shard={owner(of, options.shard.count)}/{options.shard.count}"
@@ -111,14 +113,14 @@ def _run_daemon(
 ) -> int:
     # Nothing of what is imported and built from here on is garbage; the daemon switches the collector on.
     gc.disable()
-    from exporter import daemon  # noqa: PLC0415
-    from exporter.web.server import ListenError, listen  # noqa: PLC0415
+    from exporter.daemon import composition  # noqa: PLC0415
+    from exporter.web.server.server import ListenError, listen  # noqa: PLC0415
 
     try:
         sockets = listen(options.listen_addresses or [":9993"])
     except ListenError as error:
         return _fail(f"gmail-exporter: {error}")
-    settings = daemon.Options(
+    settings = composition.Options(
         options.config_file,
         ledger,
         sockets,
@@ -130,7 +132,7 @@ def _run_daemon(
         enable_lifecycle=options.enable_lifecycle,
         auto_reload_interval=options.auto_reload_interval,
     )
-    daemon.run(config, settings)
+    composition.run(config, settings)
     return 0
 
 
@@ -152,7 +154,7 @@ _WHOLE = "0/1"
 
 
 def _shard(text: str) -> Shard:
-    from exporter.shard import Shard  # noqa: PLC0415
+    from exporter.model.shard import Shard  # noqa: PLC0415
 
     try:
         return Shard.parse(text)
@@ -328,7 +330,7 @@ def _add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> Non
 
 def _interval(text: str) -> float:
     """The seconds between two looks at a file."""
-    from exporter.config import parse_duration  # noqa: PLC0415
+    from exporter.config.duration import parse_duration  # noqa: PLC0415
 
     try:
         seconds = parse_duration(text)

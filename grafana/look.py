@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from grafana_foundation_sdk.models import dashboard as model
 
-from exporter.outcome import Blame, Phase
+from exporter.model.outcome import Phase
+from exporter.model.reason import Blame
 
 GOOD, DOUBTFUL, BAD, UNKNOWN = "green", "orange", "red", "#808080"
 

@@ -56,6 +56,18 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
+@pytest.fixture
+def directory(tmp_path: Path, authority: Authority) -> Path:
+    """A directory with `cert.pem`, `key.pem`, `ca.pem`, and the key of another certificate."""
+    good, other = authority.issue(), authority.issue("other.example.net")
+    (tmp_path / "cert.pem").write_bytes(good.chain_file.read_bytes())
+    (tmp_path / "key.pem").write_bytes(good.key_file.read_bytes())
+    (tmp_path / "other.pem").write_bytes(other.key_file.read_bytes())
+    (tmp_path / "ca.pem").write_bytes(authority.ca_file.read_bytes())
+    (tmp_path / "empty.pem").write_bytes(b"")
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def token_server(authority: Authority) -> Iterator[TokenServer]:
     """The session's token server, for fixtures of a wider scope than a test."""

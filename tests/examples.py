@@ -8,8 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from exporter.config import Account, Endpoint, IpFamily, Protocol, SecretRef
-from exporter.outcome import Observed, Outcome, Phase, Reason, Target, TlsFacts
+from exporter.model.outcome import Observed, Outcome, Phase, Target, TlsFacts
+from exporter.model.reason import Reason
+from exporter.model.settings import Account, Endpoint, IpFamily, Protocol, SecretRef
 
 SENTINEL = "s3ntinel-hunter2"
 """A secret that must never be seen anywhere."""

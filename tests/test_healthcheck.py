@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from exporter import healthcheck
-from exporter.web.live import Live
+from exporter.web.server.live import Live
 from tests.servers.authority import Authority
 from tests.servers.exporter import Exporter
 from tests.web.conftest import hello, serving

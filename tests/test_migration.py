@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter import blackbox
-from exporter.config import load
+from exporter.config.load import load
+from exporter.exposition import blackbox
 from tests.servers.authority import Authority
 from tests.servers.blackbox import Blackbox
 from tests.servers.dovecot import Dovecot

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.config import load
-from exporter.metrics import FAMILIES
+from exporter.config.load import load
+from exporter.exposition.gmail import FAMILIES
 from tests.servers.process import find_program
 
 ROOT = Path(__file__).parent.parent

@@ -13,8 +13,9 @@ from typing import ParamSpec, TypeVar, cast
 
 from exporter.accounts import oauth
 from exporter.accounts.secrets import read_secret
-from exporter.config import Account
-from exporter.outcome import Check, Outcome, Reason
+from exporter.model.outcome import Check, Outcome
+from exporter.model.reason import Reason
+from exporter.model.settings import Account
 from exporter.probing.dialogue import CredentialUnavailable
 from exporter.probing.sasl import Credential
 

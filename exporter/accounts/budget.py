@@ -31,8 +31,9 @@ from enum import StrEnum
 from pydantic import TypeAdapter, ValidationError
 
 from exporter.accounts.ledger import Ledger
-from exporter.config import Account, Endpoint
-from exporter.outcome import Blame, Check, Outcome, Reason, Retry, Target
+from exporter.model.outcome import Check, Outcome, Target
+from exporter.model.reason import Blame, Reason, Retry
+from exporter.model.settings import Account, Endpoint
 
 MAX_BACKOFF = 6 * 3600.0
 """Seconds between two logins at most, however often `backoff` was answered."""

@@ -19,8 +19,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from exporter.accounts.secrets import place_of, read_secret, read_secret_text
-from exporter.config import Account, OAuth2, SecretRef
-from exporter.outcome import Reason
+from exporter.model.reason import Reason
+from exporter.model.settings import Account, OAuth2, SecretRef
 from exporter.probing.dialogue import CredentialUnavailable
 from exporter.probing.redact import redact, spellings
 

@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Mapping
 
-from exporter.config import SecretRef
+from exporter.model.settings import SecretRef
 from exporter.probing.dialogue import CredentialUnavailable
 
 MAX_SECRET = 64 << 10

@@ -10,16 +10,16 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.text import Text
 
-from exporter import report
 from exporter.accounts.access import Access
 from exporter.accounts.ledger import Ledger
 from exporter.accounts.secrets import place_of
-from exporter.commands import output, screen
+from exporter.commands import console
 from exporter.commands.check import Options, Seen, UsageError, check_all, unknown
-from exporter.config import Account, Config
-from exporter.config.mistake import show
-from exporter.outcome import Target
+from exporter.model.outcome import Target
+from exporter.model.settings import Account, Config
+from exporter.model.text import show
 from exporter.probing.dialogue import CredentialUnavailable
+from exporter.views import terminal
 
 
 def release(config: Config, name: str, ledger: Ledger) -> int:
@@ -36,9 +36,9 @@ def release(config: Config, name: str, ledger: Ledger) -> int:
             "--storage.path"
         )
     if not ledger.release(name):
-        output.write(f"{name} is not held: {ledger.path} knows nothing of it\n")
+        console.write(f"{name} is not held: {ledger.path} knows nothing of it\n")
         return 1
-    output.write(f"{name} is released: it logs in at its next probe, in a daemon that runs on {ledger.path} too\n")
+    console.write(f"{name} is released: it logs in at its next probe, in a daemon that runs on {ledger.path} too\n")
     return 0
 
 
@@ -53,7 +53,7 @@ def try_out(config: Config, name: str, options: Options) -> int:
     endpoints = [endpoint for endpoint in config.login_endpoints if endpoint.account == account]
     if not endpoints:
         raise UsageError(f"no endpoint logs in with the account {show(name)}: name it in one, as account: {name}")
-    shown = screen.Screen()
+    shown = console.Screen()
     shown.show(f"[bold]account {escape(name)}[/]  {escape(account.username)}, {_kind(account)}", Text())
     if not asyncio.run(_try_credential(account, options, shown)):
         return 1
@@ -66,10 +66,10 @@ def try_out(config: Config, name: str, options: Options) -> int:
 def _findings(everything: Sequence[Seen], options: Options, width: int) -> Sequence[RenderableType]:
     all_series = [seen.series for seen in everything]
     found = [
-        report.overview(all_series, width),
-        *report.folders(seen.outcome for seen in everything),
-        *report.explanations(all_series),
-        *report.held_accounts(all_series, options.ledger.path),
+        terminal.overview(all_series, width),
+        *terminal.folders(seen.outcome for seen in everything),
+        *terminal.explanations(all_series),
+        *terminal.held_accounts(all_series, options.ledger.path),
     ]
     waiting = [seen.outcome.target.endpoint.name for seen in everything if seen.well and not seen.outcome.login_reached]
     if waiting:
@@ -78,7 +78,7 @@ def _findings(everything: Sequence[Seen], options: Options, width: int) -> Seque
     return found
 
 
-async def _try_credential(account: Account, options: Options, shown: screen.Screen) -> bool:
+async def _try_credential(account: Account, options: Options, shown: console.Screen) -> bool:
     """Whether there is something to log in with."""
     access = Access(account, options.environ)
     step = "secret"
@@ -92,7 +92,7 @@ async def _try_credential(account: Account, options: Options, shown: screen.Scre
             minutes = (access.token.expires_at - time.time()) / 60
             shown.show(f"[green]✔[/] token   good for {minutes:.0f} min")
     except CredentialUnavailable as error:
-        shown.show(f"[red]✘[/] [bold]{step}[/]", report.explain(error.reason, error.reason.blame, str(error)))
+        shown.show(f"[red]✘[/] [bold]{step}[/]", terminal.explain(error.reason, error.reason.blame, str(error)))
         return False
     return True
 

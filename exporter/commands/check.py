@@ -12,21 +12,21 @@ from dataclasses import dataclass
 
 from aiodns.error import DNSError
 
-from exporter import report
 from exporter.accounts.access import Access
 from exporter.accounts.ledger import Ledger
-from exporter.check import Checker
-from exporter.commands import output, screen
-from exporter.config import Config, Endpoint, IpFamily, Protocol, Security
+from exporter.commands import console
 from exporter.config.keys import nearest
-from exporter.config.mistake import Unacceptable, show
-from exporter.config.value import check_host
-from exporter.outcome import Outcome, Target
+from exporter.model.address import check_host
+from exporter.model.outcome import Outcome, Target
+from exporter.model.settings import Config, Endpoint, IpFamily, Protocol, Security
+from exporter.model.text import Unacceptable, show
+from exporter.monitor.checker import Checker
+from exporter.monitor.store import Series, Store
 from exporter.probing import tls
 from exporter.probing.dialogue import CredentialUnavailable
 from exporter.probing.resolve import Resolver
-from exporter.serialize import outcome_to_json
-from exporter.store import Series, Store
+from exporter.views import terminal
+from exporter.views.document import outcome_to_json
 
 
 class UsageError(Exception):
@@ -121,7 +121,7 @@ def run(config: Config, names: Sequence[str], options: Options) -> int:
     targets = [target for endpoint in select(config, names) for target in Target.of(endpoint)]
     everything = asyncio.run(check_all(config, targets, options))
     if options.output == "json":
-        output.write(json.dumps([_json(seen, options) for seen in everything], indent=2) + "\n")
+        console.write(json.dumps([_json(seen, options) for seen in everything], indent=2) + "\n")
     else:
         _show(everything, options)
     return 0 if all(seen.well for seen in everything) else 1
@@ -132,14 +132,14 @@ def _json(seen: Seen, options: Options) -> dict[str, object]:
 
 
 def _show(everything: Sequence[Seen], options: Options) -> None:
-    shown = screen.Screen()
+    shown = console.Screen()
     for seen in everything if options.verbose else ():
-        shown.show(*report.dialogue(seen.outcome))
+        shown.show(*terminal.dialogue(seen.outcome))
     all_series = [seen.series for seen in everything]
     shown.show(
-        report.overview(all_series, shown.width),
-        *report.explanations(all_series),
-        *report.held_accounts(all_series, options.ledger.path),
+        terminal.overview(all_series, shown.width),
+        *terminal.explanations(all_series),
+        *terminal.held_accounts(all_series, options.ledger.path),
     )
 
 
@@ -156,14 +156,14 @@ async def check_all(config: Config, targets: Sequence[Target], options: Options)
     for target in targets:
         rows[target.endpoint.account or target].append(target)
 
-    async def check_row(row: Sequence[Target], running: screen.Running) -> None:
+    async def check_row(row: Sequence[Target], running: console.Running) -> None:
         for target in row:
             with running.step(target.endpoint.name):
                 outcomes[target] = await checker.check(target, force=options.force)
 
     try:
         await _prepare(targets, resolver, options)
-        with screen.progress(len(targets)) as running:
+        with console.progress(len(targets)) as running:
             await asyncio.gather(*(check_row(row, running) for row in rows.values()))
     finally:
         await resolver.close()

@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 
 from exporter.config.document import Mapping, Node, Scalar, is_null
-from exporter.config.mistake import AlreadyTold, Unacceptable
-from exporter.config.model import Account, OAuth2, SecretRef
+from exporter.config.mistake import AlreadyTold
 from exporter.config.section import Report, Section
-from exporter.config.value import NAME, check_text, read_https, read_text, read_whole
+from exporter.config.value import NAME, read_https, read_text, read_whole
+from exporter.model.settings import Account, OAuth2, SecretRef
+from exporter.model.text import Unacceptable, check_text
 
 MAX_LOGINS_PER_DAY = 10_000
 """Most that `max_logins_per_day` may be: more than one in nine seconds is no protection."""

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from cryptography.x509 import load_pem_x509_certificate
 
-from exporter.config.mistake import Unacceptable
 from exporter.config.source import Unreadable, read_file
+from exporter.model.text import Unacceptable
 
 _BEGIN = b"-----BEGIN CERTIFICATE-----"  # RFC 7468 §5.1
 

@@ -9,9 +9,10 @@ from typing import NamedTuple, cast
 
 import yaml
 
-from exporter.config.mistake import NOWHERE, Path, Position, show
+from exporter.config.mistake import NOWHERE, Path, Position
 from exporter.config.scalar import Value, read_plain
 from exporter.config.syntax import explain
+from exporter.model.text import show
 
 MAX_VALUES = 500_000
 """Most keys and values in a document, aliases written out: where an alias bomb ends."""

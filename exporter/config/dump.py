@@ -9,8 +9,8 @@ from typing import Any, cast
 import yaml
 
 from exporter.config.duration import format_duration
-from exporter.config.model import Account, Config, Endpoint, Module, ProbeSettings, SecretRef, Security, Tls
 from exporter.config.scalar import read_plain
+from exporter.model.settings import Account, Config, Endpoint, Module, ProbeSettings, SecretRef, Security, Tls
 
 _DUMPER = cast("type[yaml.SafeDumper]", getattr(yaml, "CSafeDumper", yaml.SafeDumper))
 

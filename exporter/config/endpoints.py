@@ -8,11 +8,11 @@ from exporter.config.accounts import Known, check_name
 from exporter.config.authorities import Authorities
 from exporter.config.document import Node
 from exporter.config.keys import nearest
-from exporter.config.mistake import Unacceptable, show
-from exporter.config.model import Endpoint, MechanismChoice, Protocol, Role, Security, Tls, default_port
 from exporter.config.section import Section
 from exporter.config.timing import Defaults, read_timing
 from exporter.config.value import read_choice, read_host, read_list, read_min_version, read_port, read_text
+from exporter.model.settings import Endpoint, MechanismChoice, Protocol, Role, Security, Tls, default_port
+from exporter.model.text import Unacceptable, show
 
 RESERVED_LABELS = frozenset(
     {"endpoint", "protocol", "host", "port", "ip_family", "security", "account", "job", "instance"}

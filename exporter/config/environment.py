@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from exporter.config.mistake import Mistake, Unacceptable
-from exporter.config.model import Account, SecretRef
-from exporter.config.value import check_text
+from exporter.config.mistake import Mistake
+from exporter.model.settings import Account, SecretRef
+from exporter.model.text import Unacceptable, check_text
 
 USERNAME = "GMAIL_EXPORTER_USERNAME"
 PASSWORD = "GMAIL_EXPORTER_APP_PASSWORD"  # noqa: S105 - the variable's name

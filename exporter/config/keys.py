@@ -7,7 +7,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Final
 
-from exporter.config.mistake import Path, show
+from exporter.config.mistake import Path
+from exporter.model.text import show
 
 ANY: Final = "*"
 """A name that the operator chose."""

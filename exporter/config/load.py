@@ -14,11 +14,11 @@ from exporter.config.dump import Parts, digest
 from exporter.config.endpoints import Surroundings, read_endpoints
 from exporter.config.environment import read_environment
 from exporter.config.mistake import ConfigError, Mistake, Position
-from exporter.config.model import Config
 from exporter.config.modules import read_modules, read_probe
 from exporter.config.section import Report, Section
 from exporter.config.source import Unreadable, decode, read_file
 from exporter.config.timing import Defaults
+from exporter.model.settings import Config
 
 BUILT_IN = "default.yml"
 """What is read where no file is given; it is part of the package."""

@@ -4,16 +4,16 @@ ConfigError
  └── mistakes: Mistake, Mistake, …   every one that was found, not only the first
 """
 
-import json
 import re
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from exporter.model.text import Unacceptable, one_line, show
 
 Path = tuple[str, ...]
 """The keys that lead to a value, outermost first; the second item of a list is `[1]`."""
 
 _BARE = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_SHOWN_LENGTH = 64
 
 
 class Position(NamedTuple):
@@ -24,10 +24,6 @@ class Position(NamedTuple):
 
 
 NOWHERE = Position(0, 0)
-
-
-class Unacceptable(ValueError):
-    """A value is not what its key asks for; its text says what would be, and never holds a secret."""
 
 
 class AlreadyTold(Unacceptable):
@@ -63,11 +59,6 @@ class ConfigError(Exception):
         super().__init__("\n".join(map(str, self.mistakes)))
 
 
-def show(text: str) -> str:
-    """Return the text in double quotes on one line, cut where it is long."""
-    return json.dumps(text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "…", ensure_ascii=not _plain(text))
-
-
 def show_path(path: Path) -> str:
     """Return the path as it is printed: `endpoints.imap.folders[1]`, odd keys in quotes."""
     shown = ""
@@ -77,12 +68,3 @@ def show_path(path: Path) -> str:
         else:
             shown += "." + (step if _BARE.fullmatch(step) else show(step))
     return shown.removeprefix(".")
-
-
-def one_line(text: str) -> str:
-    """Return the text with everything that could break a line or a terminal escaped."""
-    return text if _plain(text) else show(text)
-
-
-def _plain(text: str) -> bool:
-    return text.isprintable()

@@ -1,14 +1,14 @@
 """The `modules` and the `probe` of a configuration: what `/probe` does, and for which targets."""
 
 from exporter.config.accounts import check_name
-from exporter.config.address import HostPattern
 from exporter.config.document import Node
 from exporter.config.endpoints import Surroundings, read_session
-from exporter.config.mistake import Unacceptable
-from exporter.config.model import Module, ProbeSettings
 from exporter.config.section import Section
 from exporter.config.timing import read_module_timing
 from exporter.config.value import read_list, read_text, read_whole
+from exporter.model.address import HostPattern
+from exporter.model.settings import Module, ProbeSettings
+from exporter.model.text import Unacceptable
 
 MAX_CONCURRENT = 1000
 """Most that `max_concurrent` may be: every probe is a socket or two."""

@@ -5,7 +5,8 @@ from typing import TypeVar
 
 from exporter.config.document import Document, Entry, Mapping, Node, is_null
 from exporter.config.keys import CONFIGURATION, Kind, is_secret, keys_at, nearest, public_part, unknown_key
-from exporter.config.mistake import AlreadyTold, Mistake, Path, Position, Unacceptable, show, show_path
+from exporter.config.mistake import AlreadyTold, Mistake, Path, Position, show_path
+from exporter.model.text import Unacceptable, show
 
 T = TypeVar("T")
 

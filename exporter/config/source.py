@@ -5,7 +5,8 @@ import re
 import stat
 from pathlib import Path
 
-from exporter.config.mistake import NOWHERE, Position, Unacceptable
+from exporter.config.mistake import NOWHERE, Position
+from exporter.model.text import Unacceptable
 
 MAX_BYTES = 4 * 1024 * 1024
 """Largest configuration file: room for some 20,000 endpoints."""

@@ -6,10 +6,10 @@ from typing import TypeVar
 
 from exporter.config.document import Node
 from exporter.config.duration import format_duration
-from exporter.config.mistake import Unacceptable
-from exporter.config.model import IpFamily
 from exporter.config.section import Section
 from exporter.config.value import read_choice, read_duration
+from exporter.model.settings import IpFamily
+from exporter.model.text import Unacceptable
 
 T = TypeVar("T")
 

@@ -1,6 +1,5 @@
 """What stands behind a key → its value, or what it must be instead, in our own words."""
 
-import ipaddress
 import re
 from collections.abc import Callable
 from enum import StrEnum
@@ -9,17 +8,13 @@ from urllib.parse import urlsplit
 
 from exporter.config.document import Node, Scalar, Sequence, describe
 from exporter.config.duration import format_duration, parse_duration
-from exporter.config.mistake import Unacceptable
+from exporter.model.address import check_host
+from exporter.model.text import Unacceptable, check_text
 
 E = TypeVar("E", bound=StrEnum)
 
 NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,62}")
 """What an endpoint or an account can be called: it becomes a label value and a part of a URL."""
-
-_MAX_HOST = 253  # RFC 1035 §2.3.4 as text, without the trailing dot
-# RFC 1123 §2.1, and the underscore that container networks put into their names.
-_HOST_LABEL = re.compile(r"[a-zA-Z0-9_](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?")
-_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def read_text(node: Node) -> str:
@@ -29,15 +24,6 @@ def read_text(node: Node) -> str:
     if not isinstance(node.value, str):
         raise Unacceptable("must be text: put it in quotes")
     return check_text(node.value)
-
-
-def check_text(text: str) -> str:
-    """Return the text, which is neither empty nor holds control characters or halves of characters."""
-    if not text:
-        raise Unacceptable("must not be empty")
-    if _UNFIT.search(text):
-        raise Unacceptable("must not hold control characters")
-    return text
 
 
 def read_choice(choices: type[E]) -> Callable[[Node], E]:
@@ -126,42 +112,6 @@ def read_host(node: Node) -> str:
     if isinstance(node, Scalar) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
         raise Unacceptable("must be a host name or an IP address, not a number")
     return check_host(read_text(node))
-
-
-def check_host(host: str) -> str:  # noqa: C901 - a list of cases, each with its own hint
-    """Return the host, which is a DNS host name or an IP address without anything around it."""
-    if "://" in host or "/" in host or "@" in host:
-        raise Unacceptable("must be a host name alone, without a scheme, a user or a path")
-    if host.startswith("["):
-        raise Unacceptable("must be an IPv6 address without brackets, and without a port: there is a key for that")
-    if any(character.isspace() for character in host):
-        raise Unacceptable("must be a host name without spaces")
-    if not host.isascii():
-        raise Unacceptable("must be ASCII: write an internationalized name in its xn-- form")
-    if host.count(":") == 1:
-        raise Unacceptable("must be a host name without a port: there is a key for that")
-    if ":" in host:
-        if "%" in host or not _is_address(host):
-            raise Unacceptable("must be a host name or an IP address; this is not an IPv6 address")
-        return host
-    labels = host.removesuffix(".").split(".")
-    if len(host.removesuffix(".")) > _MAX_HOST:
-        raise Unacceptable(f"must be a host name of at most {_MAX_HOST} characters")
-    if labels[-1].isdecimal():
-        # All digits at the end is an IPv4 address or nothing: resolvers read 127.1 in ways of their own.
-        if not _is_address(host):
-            raise Unacceptable("must be a host name or an IP address; this is not an IPv4 address")
-    elif not all(map(_HOST_LABEL.fullmatch, labels)):
-        raise Unacceptable("must be a host name: letters, digits and hyphens, in parts of 1 to 63 between dots")
-    return host
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def read_list(example: str) -> Callable[[Node], list[Node]]:

@@ -15,8 +15,9 @@ import ssl
 
 from aiodns.error import ARES_ENODATA, ARES_ENOTFOUND, ARES_ETIMEOUT, DNSError
 
-from exporter.config import Protocol
-from exporter.outcome import Phase, Reason
+from exporter.model.outcome import Phase
+from exporter.model.reason import Reason
+from exporter.model.settings import Protocol
 from exporter.probing.connection import ConnectionClosed, PlaintextInjected
 from exporter.probing.dialogue import (
     CredentialUnavailable,

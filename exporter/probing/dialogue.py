@@ -28,8 +28,9 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
-from exporter.config import MechanismChoice, Role
-from exporter.outcome import Phase, Reason
+from exporter.model.outcome import Phase
+from exporter.model.reason import Reason
+from exporter.model.settings import MechanismChoice, Role
 from exporter.probing.sasl import Credential
 
 MAX_LINE = 8192

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from exporter.config import MechanismChoice, Role
-from exporter.outcome import Folder, Phase, Quota
+from exporter.model.outcome import Folder, Phase, Quota
+from exporter.model.settings import MechanismChoice, Role
 from exporter.probing import sasl
 from exporter.probing.dialogue import (
     MAX_LINE,

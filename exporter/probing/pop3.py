@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 
-from exporter.config import MechanismChoice, Role
-from exporter.outcome import Folder, Phase
+from exporter.model.outcome import Folder, Phase
+from exporter.model.settings import MechanismChoice, Role
 from exporter.probing import sasl
 from exporter.probing.dialogue import (
     Dialogue,

@@ -16,9 +16,10 @@ from typing import Any
 
 import structlog
 
-from exporter.config import IpFamily, Security
-from exporter.config import Protocol as ProtocolName
-from exporter.outcome import CERTIFICATE_REASONS, MAX_DETAIL, Line, Observed, Outcome, Phase, Reason, Target, TlsFacts
+from exporter.model.outcome import MAX_DETAIL, Line, Observed, Outcome, Phase, Target, TlsFacts
+from exporter.model.reason import CERTIFICATE_REASONS, Reason
+from exporter.model.settings import IpFamily, Security
+from exporter.model.settings import Protocol as ProtocolName
 from exporter.probing import imap, pop3, smtp, tls
 from exporter.probing.classify import classify, describe
 from exporter.probing.connection import Connection, connect

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from exporter.config import IpFamily
+from exporter.model.settings import IpFamily
 from exporter.probing.resolve import Address, Resolves
 
 _UNICAST = ipaddress.IPv6Network("2000::/3")  # RFC 4291 §2.4: all that IANA has given out

@@ -7,7 +7,7 @@ from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
-from exporter.outcome import MAX_DETAIL
+from exporter.model.outcome import MAX_DETAIL
 from exporter.probing.sasl import Credential, mechanisms
 
 REDACTED = "[redacted]"

@@ -18,7 +18,7 @@ from typing import Protocol
 
 import aiodns
 
-from exporter.config import IpFamily
+from exporter.model.settings import IpFamily
 
 MAX_AGE = 1.0
 """Seconds for which a resolver is used. c-ares caches answers for their whole TTL (imap.gmail.com: 5 minutes), in which

@@ -9,7 +9,7 @@ from base64 import b64encode
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from exporter.config import MechanismChoice
+from exporter.model.settings import MechanismChoice
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import re
 from base64 import b64encode
 from dataclasses import dataclass
 
-from exporter.config import MechanismChoice
-from exporter.outcome import Phase
+from exporter.model.outcome import Phase
+from exporter.model.settings import MechanismChoice
 from exporter.probing import sasl
 from exporter.probing.dialogue import (
     Dialogue,

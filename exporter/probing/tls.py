@@ -11,8 +11,8 @@ from typing import NamedTuple
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from exporter.config import Tls
-from exporter.outcome import Certificate, TlsFacts
+from exporter.model.outcome import Certificate, TlsFacts
+from exporter.model.settings import Tls
 from exporter.probing.redact import redact
 
 NO_SNI_UNIT = "No SNI provided; please fix your client."

@@ -1,4 +1,4 @@
-"""The JSON API: what the pages show, for programs. docs/api.md describes every key."""
+"""What programs read: `/metrics`, and the JSON API, which docs/api.md describes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,32 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from exporter.history import Glimpse
-from exporter.outcome import Outcome
-from exporter.serialize import outcome_to_json
-from exporter.store import Series, Store
-from exporter.web.encoding import answer_once
-from exporter.web.summary import overview, state_of
-from exporter.web.turns import in_turns
-from exporter.web.view import Filter
+from exporter.exposition.text import Exposition
+from exporter.model.outcome import Outcome
+from exporter.monitor.history import Glimpse
+from exporter.monitor.store import Series, Store
+from exporter.views.document import outcome_to_json
+from exporter.views.page import Filter
+from exporter.views.state import overview, state_of
+from exporter.web.server.encoding import answer_once, negotiated
+from exporter.web.yielding import in_turns
 
 _JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """The answer to Prometheus."""
+
+    exposition: Exposition
+
+    def routes(self) -> list[BaseRoute]:
+        """Return what is answered where."""
+        return [Route("/metrics", self.metrics)]
+
+    async def metrics(self, request: Request) -> Response:
+        """Answer in the format and the encoding that the scraper asks for."""
+        return await negotiated(request, *self.exposition.pieces(request.headers.get("accept", "")))
 
 
 @dataclass(slots=True)

@@ -1,7 +1,8 @@
-"""`/-/healthy`, `/-/ready` and `/-/reload`: whether this process lives, may be asked, and is to read its files anew."""
+"""`/-/healthy`, `/-/ready`, `/config`: what this process says of itself; `/-/reload`: that it read its files anew."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,8 +10,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from exporter.health import Health
-from exporter.store import Store
+from exporter.config.dump import dump
+from exporter.model.settings import Config
+from exporter.monitor.health import Health
+from exporter.monitor.store import Store
 
 OFF = "Reloading over HTTP is switched off: start with --web.enable-lifecycle, or send SIGHUP.\n"
 
@@ -51,3 +54,19 @@ class Lifecycle:
         if mistakes := await self.reload():
             return PlainTextResponse("".join(f"{mistake}\n" for mistake in mistakes), 400)
         return PlainTextResponse("Reloaded.\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """What is in effect. A secret is the place where it is, never the secret."""
+
+    config: Callable[[], Config]
+
+    def routes(self) -> list[BaseRoute]:
+        """Return what is answered where."""
+        return [Route("/config", self.show)]
+
+    async def show(self, _request: Request) -> Response:
+        """Print it: text that a browser shows, and that is YAML."""
+        # In a thread: a thousand endpoints take a good part of a second.
+        return PlainTextResponse(await asyncio.to_thread(dump, self.config()))

@@ -17,17 +17,18 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from exporter.config import Protocol
-from exporter.outcome import Blame, Phase, Reason, TlsFacts
-from exporter.store import FAILURES, Key, Series, Store
-from exporter.web import chart, view
+from exporter.model.outcome import Phase, TlsFacts
+from exporter.model.reason import Blame, Reason
+from exporter.model.settings import Protocol
+from exporter.monitor.store import FAILURES, Key, Series, Store
+from exporter.views import chart, page
+from exporter.views.page import Filter, anchor_of, explain, groups, row
+from exporter.views.state import STATES, WHOSE, State, overview, state_of
+from exporter.views.words import RETRIES, WHO
 from exporter.web.assets import Assets
-from exporter.web.encoding import answer
 from exporter.web.render import prepare, render
-from exporter.web.summary import STATES, WHOSE, State, overview, state_of
-from exporter.web.turns import in_turns
-from exporter.web.view import Filter, anchor_of, explain, groups, row
-from exporter.words import RETRIES, WHO
+from exporter.web.server.encoding import answer
+from exporter.web.yielding import in_turns
 
 FULL_ROWS = 40
 """Endpoints that are shown in full; where there are more, each has one line, and what fails is told once."""
@@ -160,7 +161,7 @@ class Pages:
             glimpses=glimpses,
             charts=[chart.latency(each) for each in glimpses],
             now=now,
-            soon=view.SOON,
+            soon=page.SOON,
             can_probe=self.probe is not None,
             kept_most=FAILURES,
             explain=explain,

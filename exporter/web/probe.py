@@ -19,20 +19,20 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from exporter import blackbox
-from exporter.check import Look
-from exporter.config import Address, Config, HostPattern, Module, ProbeSettings, Tls
-from exporter.config.address import parse_address
-from exporter.config.mistake import Unacceptable, show
-from exporter.metrics import ExporterMetrics
-from exporter.outcome import Target
-from exporter.web.guard import FOREIGN, is_foreign
-from exporter.web.scrape import negotiated
+from exporter.exposition import blackbox
+from exporter.model.address import Address, HostPattern, parse_address
+from exporter.model.outcome import Target
+from exporter.model.settings import Config, Module, ProbeSettings, Tls
+from exporter.model.text import Unacceptable, show
+from exporter.monitor.checker import Look
+from exporter.monitor.instruments import ExporterMetrics
+from exporter.web.server.encoding import negotiated
+from exporter.web.server.limits import FOREIGN, is_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from exporter.shard import Shard
+    from exporter.model.shard import Shard
 
 T = TypeVar("T")
 

@@ -10,10 +10,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter import __version__
-from exporter.config import format_duration
-from exporter.outcome import Outcome, Phase
+from exporter.config.duration import format_duration
+from exporter.model.outcome import Outcome, Phase
+from exporter.views.words import span
 from exporter.web import assets
-from exporter.words import span
 
 
 def render(template: str, **values: Any) -> str:

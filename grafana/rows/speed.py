@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.outcome import Phase
+from exporter.model.outcome import Phase
 from grafana import links, look
 from grafana.panels import About, Builder, Graph, Query, Size, graph, heat
 from grafana.queries import IDENTITY, chosen, endpoint, over, selector

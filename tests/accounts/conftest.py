@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from exporter.config import Account, OAuth2, SecretRef
+from exporter.model.settings import Account, OAuth2, SecretRef
 from tests.servers.tokens import TokenServer
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from exporter.accounts import access as access_module
 from exporter.accounts.access import EARLY, Access
-from exporter.config import Account, SecretRef
-from exporter.outcome import Outcome, Phase, Reason
+from exporter.model.outcome import Outcome, Phase
+from exporter.model.reason import Reason
+from exporter.model.settings import Account, SecretRef
 from exporter.probing.dialogue import CredentialUnavailable
 from exporter.probing.sasl import Credential
 from tests.accounts.conftest import Secrets

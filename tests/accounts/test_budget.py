@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from exporter.accounts.budget import DAY, MAX_BACKOFF, WAIT24_INTERVAL, Budget, Denial, Standing
 from exporter.accounts.ledger import Ledger
-from exporter.config import MechanismChoice, Protocol, Role
-from exporter.outcome import Observed, Outcome, Phase, Reason, Target
+from exporter.model.outcome import Observed, Outcome, Phase, Target
+from exporter.model.reason import Reason
+from exporter.model.settings import MechanismChoice, Protocol, Role
 from tests.examples import ACCOUNT, Clock, failure, success, target
 
 IMAP = target("imap", account=ACCOUNT, login_interval=900)

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from exporter.accounts.budget import Budget, Denial
 from exporter.accounts.ledger import Ledger, LedgerError
-from exporter.outcome import Reason
+from exporter.model.reason import Reason
 from tests.accounts.test_budget import refused
 from tests.examples import ACCOUNT, SENTINEL, Clock, success, target
 

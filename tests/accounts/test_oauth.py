@@ -14,8 +14,9 @@ from structlog.testing import capture_logs
 
 from exporter.accounts import oauth
 from exporter.accounts.oauth import SCOPE, AccessToken, fetch_token, material, reason_of
-from exporter.config import Account, SecretRef
-from exporter.outcome import MAX_DETAIL, Blame, Reason, Retry
+from exporter.model.outcome import MAX_DETAIL
+from exporter.model.reason import Blame, Reason, Retry
+from exporter.model.settings import Account, SecretRef
 from exporter.probing.dialogue import CredentialUnavailable
 from tests.accounts.conftest import Secrets
 from tests.examples import SENTINEL

@@ -11,11 +11,13 @@ import pytest
 import yaml
 
 from exporter.accounts.ledger import Ledger
-from exporter.check import Checker
-from exporter.config import Account, Config, Endpoint, MechanismChoice, Protocol, Role, Security, Tls, dump
-from exporter.outcome import Outcome, Phase, Reason, Target
+from exporter.config.dump import dump
+from exporter.model.outcome import Outcome, Phase, Target
+from exporter.model.reason import Reason
+from exporter.model.settings import Account, Config, Endpoint, MechanismChoice, Protocol, Role, Security, Tls
+from exporter.monitor.checker import Checker
+from exporter.monitor.store import Store
 from exporter.probing.resolve import Resolver
-from exporter.store import Store
 from tests.accounts.conftest import Secrets
 from tests.servers.authority import Authority
 from tests.servers.dovecot import PROBE_PASSWORD, PROBE_USER, Dovecot

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exporter.accounts.secrets import MAX_SECRET, read_secret
-from exporter.config import SecretRef
+from exporter.model.settings import SecretRef
 from exporter.probing.dialogue import CredentialUnavailable
 from tests.examples import SENTINEL
 

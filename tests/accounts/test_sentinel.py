@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from exporter.accounts.oauth import fetch_token, material
-from exporter.config import Account
+from exporter.model.settings import Account
 from exporter.probing.dialogue import CredentialUnavailable
 from exporter.probing.redact import REDACTED, redact, secrets_of
 from exporter.probing.sasl import Credential

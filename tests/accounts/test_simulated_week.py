@@ -25,12 +25,13 @@ import pytest
 from exporter.accounts.access import Access
 from exporter.accounts.budget import DAY, MAX_BACKOFF, WAIT24_INTERVAL, Budget
 from exporter.accounts.ledger import Ledger
-from exporter.check import Checker
-from exporter.config import Account, Config, Protocol, SecretRef, Security
-from exporter.outcome import Phase, Reason, Target
+from exporter.model.outcome import Phase, Target
+from exporter.model.reason import Reason
+from exporter.model.settings import Account, Config, Protocol, SecretRef, Security
+from exporter.monitor.checker import Checker
+from exporter.monitor.store import Store
 from exporter.probing.probe import probe
 from exporter.probing.resolve import Resolver
-from exporter.store import Store
 from tests.conftest import StartScripted
 from tests.examples import SENTINEL, Clock, failure, target
 from tests.servers.dialogues import Dialogue, Imap, Pop3, Smtp

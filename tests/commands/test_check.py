@@ -13,8 +13,8 @@ from jsonschema import Draft202012Validator
 
 from exporter.accounts.ledger import Ledger
 from exporter.commands import check
-from exporter.config import load
-from exporter.outcome import Phase
+from exporter.config.load import load
+from exporter.model.outcome import Phase
 from tests.commands.conftest import Run, Site
 from tests.commands.terminal import Terminal, screen
 from tests.examples import SENTINEL

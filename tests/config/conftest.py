@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from exporter.config import Config, ConfigError, load
+from exporter.config.load import load
+from exporter.config.mistake import ConfigError
+from exporter.model.settings import Config
 
 SENTINEL = "s3ntinel-hunter2"
 """Planted as a secret where operators put theirs by mistake; it must never come out."""
@@ -41,7 +43,7 @@ def said(tmp_path: Path) -> Callable[[str | bytes], str]:
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Path:
+def ca_file(tmp_path: Path) -> Path:
     """Write the certificate of a throw-away authority to a file."""
     file = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(str(file))

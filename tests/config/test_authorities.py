@@ -6,28 +6,28 @@ from pathlib import Path
 import pytest
 
 from exporter.config.authorities import Authorities
-from exporter.config.mistake import Unacceptable
+from exporter.model.text import Unacceptable
 
 
-def test_good(authority: Path) -> None:
+def test_good(ca_file: Path) -> None:
     """A file with a certificate is accepted, by its absolute path, and read once."""
-    authorities = Authorities(authority.parent)
-    assert authorities.find(authority.name) == authority
-    authority.unlink()
-    assert authorities.find(str(authority)) == authority
+    authorities = Authorities(ca_file.parent)
+    assert authorities.find(ca_file.name) == ca_file
+    ca_file.unlink()
+    assert authorities.find(str(ca_file)) == ca_file
 
 
-def test_text_around_the_certificate(authority: Path) -> None:
+def test_text_around_the_certificate(ca_file: Path) -> None:
     """Comments around a certificate may be in any language and encoding."""
-    authority.write_bytes("# Behörde\n".encode() + b"\xff\n" + authority.read_bytes())
-    assert Authorities(authority.parent).find("ca.pem") == authority
+    ca_file.write_bytes("# Behörde\n".encode() + b"\xff\n" + ca_file.read_bytes())
+    assert Authorities(ca_file.parent).find("ca.pem") == ca_file
 
 
-def test_one_is_enough(authority: Path) -> None:
+def test_one_is_enough(ca_file: Path) -> None:
     """A certificate that can be read makes up for one that cannot."""
     broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-    authority.write_bytes(broken + authority.read_bytes())
-    assert Authorities(authority.parent).find("ca.pem") == authority
+    ca_file.write_bytes(broken + ca_file.read_bytes())
+    assert Authorities(ca_file.parent).find("ca.pem") == ca_file
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import ConfigError, load
+from exporter.config.load import load
+from exporter.config.mistake import ConfigError
 from tests.config.conftest import SENTINEL
 
 BAD = sorted(Path(__file__).with_name("bad").glob("*.yml"))

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import ConfigError, load
 from exporter.config.keys import keys_at
+from exporter.config.load import load
+from exporter.config.mistake import ConfigError
 
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
 BLOCKS = re.findall(r"```(?:yaml)?\n(.*?)```", DOCS.read_text("utf-8"), flags=re.DOTALL)

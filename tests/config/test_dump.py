@@ -7,8 +7,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.config import Account, Config, Endpoint, SecretRef, dump, load
-from exporter.config.dump import Parts, digest
+from exporter.config.dump import Parts, digest, dump
+from exporter.config.load import load
+from exporter.model.settings import Account, Config, Endpoint, SecretRef
 from tests.config.conftest import SENTINEL, Loader
 
 EXPECTED = """\
@@ -100,9 +101,9 @@ def test_loads_again(loaded: Loader) -> None:
     assert again.accounts == config.accounts
 
 
-def test_ca_file_loads_again(loaded: Loader, tmp_path: Path, authority: Path) -> None:
+def test_ca_file_loads_again(loaded: Loader, tmp_path: Path, ca_file: Path) -> None:
     """A relative ca_file is printed as the absolute path it means."""
-    authority.rename(tmp_path / "ca.pem")
+    ca_file.rename(tmp_path / "ca.pem")
     config = loaded("endpoints: {a: {protocol: imap, host: h, tls: {ca_file: ca.pem}}}")
     assert f"ca_file: {tmp_path}/ca.pem" in dump(config)
     (tmp_path / "elsewhere").mkdir()

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import Account, Mistake, SecretRef
 from exporter.config.environment import read_environment
+from exporter.config.mistake import Mistake
+from exporter.model.settings import Account, SecretRef
 from tests.config.conftest import SENTINEL
 
 USERNAME, PASSWORD, FILE = (

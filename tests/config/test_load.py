@@ -8,20 +8,19 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from exporter.config import (
+from exporter.config.load import load
+from exporter.config.mistake import ConfigError, Mistake
+from exporter.model.settings import (
     Account,
-    ConfigError,
     Endpoint,
     IpFamily,
     MechanismChoice,
-    Mistake,
     OAuth2,
     Protocol,
     Role,
     SecretRef,
     Security,
     Tls,
-    load,
 )
 from tests.config.conftest import SENTINEL, Loader
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.config import ConfigError, Mistake
-from exporter.config.mistake import Path, show, show_path
+from exporter.config.mistake import ConfigError, Mistake, Path, show_path
+from exporter.model.text import show
 
 
 def test_line() -> None:

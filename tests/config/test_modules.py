@@ -3,7 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from exporter.config import Account, Address, HostPattern, IpFamily, Module, Protocol, SecretRef, Security, dump
+from exporter.config.dump import dump
+from exporter.model.address import Address, HostPattern
+from exporter.model.settings import Account, IpFamily, Module, Protocol, SecretRef, Security
 from tests.config.conftest import Loader
 
 WRITTEN = """

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.config.value import check_host
+from exporter.model.address import check_host
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from exporter import __version__, cli
-from exporter.config import load
 from exporter.config.keys import keys_at
+from exporter.config.load import load
 from tests.deploy.chart import CHART, VALUES, VERSIONS, Manifest, lint, mistakes, render, values_of
 from tests.deploy.image import ROOT
 from tests.servers.process import find_program

@@ -13,7 +13,7 @@ import yaml
 from compose_spec import PyOptions
 
 from exporter import cli
-from exporter.config import load
+from exporter.config.load import load
 from tests.deploy.image import ROOT
 from tests.servers.process import find_program
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.config import load
+from exporter.config.load import load
 from tests.deploy.chart import lint, render
 from tests.deploy.image import ROOT
 

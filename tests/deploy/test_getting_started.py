@@ -9,8 +9,8 @@ from pathlib import Path
 
 import yaml
 
-from exporter.config import load
 from exporter.config.duration import parse_duration
+from exporter.config.load import load
 from tests.deploy.test_alertmanager import amtool
 from tests.deploy.test_rules import ALERTS
 from tests.servers.alertmanager import Alertmanager

@@ -90,7 +90,7 @@ def test_it_holds_what_the_lock_says(built: Built) -> None:
     assert versions.items() <= locked.items()
     # Others are for other systems, or other versions of Python.
     assert set(locked) - set(versions) <= {"tzdata", "exceptiongroup", "typing-extensions"}
-    assert list(packages.glob("exporter/__pycache__/daemon.*.pyc"))
+    assert list(packages.glob("exporter/daemon/__pycache__/composition.*.pyc"))
 
 
 def test_its_labels(built: Built) -> None:

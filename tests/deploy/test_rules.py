@@ -10,7 +10,8 @@ from string import Template
 import pytest
 import yaml
 
-from exporter.metrics import ACCOUNT_FAMILIES, FAMILIES, ExporterMetrics
+from exporter.exposition.gmail import ACCOUNT_FAMILIES, FAMILIES
+from exporter.monitor.instruments import ExporterMetrics
 from tests.servers.process import find_program
 
 ROOT = Path(__file__).parent.parent.parent

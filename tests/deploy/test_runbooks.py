@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.metrics import ACCOUNT_FAMILIES, FAMILIES, ExporterMetrics
-from exporter.outcome import Reason
+from exporter.exposition.gmail import ACCOUNT_FAMILIES, FAMILIES
+from exporter.model.reason import Reason
+from exporter.monitor.instruments import ExporterMetrics
 from tests.deploy.test_rules import ALERTS, NAMES, RECORDED
 
 ROOT = Path(__file__).parent.parent.parent

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from exporter import cli
-from exporter.config import load
+from exporter.config.load import load
 from tests.deploy.conftest import Built
 from tests.deploy.image import ROOT, as_root, boot
 from tests.examples import SENTINEL

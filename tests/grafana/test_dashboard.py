@@ -15,8 +15,10 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import units
 
-from exporter.metrics import ACCOUNT_FAMILIES, FAMILIES, ExporterMetrics
-from exporter.outcome import Blame, Phase
+from exporter.exposition.gmail import ACCOUNT_FAMILIES, FAMILIES
+from exporter.model.outcome import Phase
+from exporter.model.reason import Blame
+from exporter.monitor.instruments import ExporterMetrics
 from grafana import dashboard as built
 from grafana.links import DOCS
 from tests.grafana.conftest import RULE_FILES

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from exporter.config import Protocol
-from exporter.outcome import Blame, Phase, Reason, Retry
+from exporter.model.outcome import Phase
+from exporter.model.reason import Blame, Reason, Retry
+from exporter.model.settings import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,9 @@ from aiodns import error as ares
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config import Protocol
-from exporter.outcome import Phase, Reason
+from exporter.model.outcome import Phase
+from exporter.model.reason import Reason
+from exporter.model.settings import Protocol
 from exporter.probing import dialogue, imap, pop3, smtp
 from exporter.probing.classify import classify, describe
 from exporter.probing.connection import ConnectionClosed, PlaintextInjected

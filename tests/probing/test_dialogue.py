@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.config import MechanismChoice, Protocol, Role
-from exporter.outcome import Phase, Reason
+from exporter.model.outcome import Phase
+from exporter.model.reason import Reason
+from exporter.model.settings import MechanismChoice, Protocol, Role
 from exporter.probing import dialogue
 from exporter.probing.connection import ConnectionClosed
 from exporter.probing.dialogue import (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.config import Protocol
+from exporter.model.settings import Protocol
 from tests.probing.transcript import cases, load, replay
 
 if TYPE_CHECKING:

@@ -19,16 +19,17 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.accounts.ledger import Ledger
-from exporter.check import Checker
-from exporter.config import Endpoint, IpFamily, MechanismChoice, Protocol, Role, Security, Tls
-from exporter.metrics import ExporterMetrics
-from exporter.outcome import Folder, Outcome, Phase, Reason, Target
+from exporter.model.outcome import Folder, Outcome, Phase, Target
+from exporter.model.reason import Reason
+from exporter.model.settings import Endpoint, IpFamily, MechanismChoice, Protocol, Role, Security, Tls
+from exporter.monitor.checker import Checker
+from exporter.monitor.instruments import ExporterMetrics
+from exporter.monitor.schedule import Rhythm, Schedule
+from exporter.monitor.store import Store
 from exporter.probing.dialogue import CredentialUnavailable
 from exporter.probing.probe import MAX_WORDS, Login, probe
 from exporter.probing.resolve import Address, Resolver
 from exporter.probing.sasl import Credential
-from exporter.schedule import Rhythm, Schedule
-from exporter.store import Store
 from tests.examples import SENTINEL
 from tests.probing.conftest import HAS_IPV6, Belongings
 from tests.servers import acts

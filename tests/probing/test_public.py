@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.config import IpFamily, Security
-from exporter.outcome import Phase, Reason
+from exporter.model.outcome import Phase
+from exporter.model.reason import Reason
+from exporter.model.settings import IpFamily, Security
 from exporter.probing.probe import probe
 from exporter.probing.public import NotPublic, PublicResolver, is_public
 from exporter.probing.resolve import Resolver

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.config import Endpoint, IpFamily, MechanismChoice, Protocol, Role, Security, Tls
-from exporter.outcome import Folder, Outcome, Phase, Reason, Target
+from exporter.model.outcome import Folder, Outcome, Phase, Target
+from exporter.model.reason import Reason
+from exporter.model.settings import Endpoint, IpFamily, MechanismChoice, Protocol, Role, Security, Tls
 from exporter.probing.probe import Login, probe
 from exporter.probing.resolve import Resolver
 from exporter.probing.sasl import Credential

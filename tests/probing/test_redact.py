@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.outcome import MAX_DETAIL
+from exporter.model.outcome import MAX_DETAIL
 from exporter.probing.redact import REDACTED, redact, secrets_of
 from exporter.probing.sasl import Credential
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config import MechanismChoice, Protocol
-from exporter.outcome import Blame, Phase, Reason, Retry
+from exporter.model.outcome import Phase
+from exporter.model.reason import Blame, Reason, Retry
+from exporter.model.settings import MechanismChoice, Protocol
 from exporter.probing.classify import classify
 from exporter.probing.dialogue import Plan, Refusal
 from exporter.probing.sasl import Credential, Mechanism, choose

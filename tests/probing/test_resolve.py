@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 from aiodns.error import ARES_ECANCELLED, ARES_ENODATA, ARES_ENOTFOUND, ARES_EREFUSED, ARES_ESERVFAIL, DNSError
 
-from exporter.config import IpFamily
+from exporter.model.settings import IpFamily
 from exporter.probing import resolve as resolve_module
 from exporter.probing.resolve import Address, AddressFamilyUnavailable, NoAddress, Resolver, routed
 from tests.probing.conftest import HAS_IPV6, Belongings

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config import MechanismChoice
+from exporter.model.settings import MechanismChoice
 from exporter.probing.sasl import Credential, choose
 
 CREDENTIAL = Credential("probe@gmail.com", "sentinelsentinel")

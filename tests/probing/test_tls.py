@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from exporter import outcome
-from exporter.config import Tls
-from exporter.outcome import TlsFacts
+from exporter.model import outcome
+from exporter.model.outcome import TlsFacts
+from exporter.model.settings import Tls
 from exporter.probing import tls
 from exporter.probing.connection import connect
 from tests.servers import acts

@@ -30,9 +30,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from exporter.config import MechanismChoice, Role
-from exporter.config import Protocol as ProtocolName
-from exporter.outcome import Observed, Phase, Reason
+from exporter.model.outcome import Observed, Phase
+from exporter.model.reason import Reason
+from exporter.model.settings import MechanismChoice, Role
+from exporter.model.settings import Protocol as ProtocolName
 from exporter.probing import imap, pop3, smtp
 from exporter.probing.classify import classify, describe
 from exporter.probing.connection import ConnectionClosed, PlaintextInjected

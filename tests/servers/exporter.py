@@ -19,9 +19,9 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.accounts.ledger import Ledger
-from exporter.config import load
-from exporter.daemon import Daemon, Options
-from exporter.web.server import listen
+from exporter.config.load import load
+from exporter.daemon.composition import Daemon, Options
+from exporter.web.server.server import listen
 from tests.servers.process import send_signal
 
 Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]

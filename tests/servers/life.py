@@ -22,11 +22,12 @@ import yaml
 from exporter.accounts.access import Access
 from exporter.accounts.budget import Denial, Standing
 from exporter.accounts.oauth import AccessToken
-from exporter.config import Account, Config, IpFamily, OAuth2, Protocol, Role, SecretRef, Security
-from exporter.exposition import Exposition
-from exporter.metrics import ExporterMetrics
-from exporter.outcome import Folder, Observed, Outcome, Phase, Quota, Reason, Target, TlsFacts
-from exporter.store import Store
+from exporter.exposition.text import Exposition
+from exporter.model.outcome import Folder, Observed, Outcome, Phase, Quota, Target, TlsFacts
+from exporter.model.reason import Reason
+from exporter.model.settings import Account, Config, IpFamily, OAuth2, Protocol, Role, SecretRef, Security
+from exporter.monitor.instruments import ExporterMetrics
+from exporter.monitor.store import Store
 from tests.examples import ACCOUNT, SENTINEL, UP_TO_CAPABILITY, failure, success, target
 from tests.servers.prometheus import Prometheus
 

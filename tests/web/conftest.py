@@ -16,20 +16,17 @@ import uvloop
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from exporter.config import load
-from exporter.exposition import Exposition
-from exporter.health import Health
-from exporter.metrics import ExporterMetrics
-from exporter.store import Key, Store
-from exporter.web.api import Api
-from exporter.web.app import application
-from exporter.web.effective import Effective
-from exporter.web.lifecycle import Lifecycle
-from exporter.web.live import Live
+from exporter.config.load import load
+from exporter.exposition.text import Exposition
+from exporter.monitor.health import Health
+from exporter.monitor.instruments import ExporterMetrics
+from exporter.monitor.store import Key, Store
+from exporter.web.api import Api, Scrape
+from exporter.web.lifecycle import Effective, Lifecycle
 from exporter.web.pages import Pages
-from exporter.web.scrape import Scrape
-from exporter.web.server import Server, listen
-from tests.servers.authority import Authority
+from exporter.web.server.application import application
+from exporter.web.server.live import Live
+from exporter.web.server.server import Server, listen
 
 
 class Site:
@@ -118,18 +115,6 @@ async def serve() -> AsyncIterator[Serve]:
         yield start
 
 
-@pytest.fixture
-def directory(tmp_path: Path, authority: Authority) -> Path:
-    """A directory with `cert.pem`, `key.pem`, `ca.pem`, and the key of another certificate."""
-    good, other = authority.issue(), authority.issue("other.example.net")
-    (tmp_path / "cert.pem").write_bytes(good.chain_file.read_bytes())
-    (tmp_path / "key.pem").write_bytes(good.key_file.read_bytes())
-    (tmp_path / "other.pem").write_bytes(other.key_file.read_bytes())
-    (tmp_path / "ca.pem").write_bytes(authority.ca_file.read_bytes())
-    (tmp_path / "empty.pem").write_bytes(b"")
-    return tmp_path
-
-
 class WebFile:
     """A web configuration file in a directory of certificates, and what is in force of it."""
 
@@ -209,7 +194,7 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
-BOTH_LOOPS = {"test_door.py", "test_protocol.py"}
+BOTH_LOOPS = {"test_acceptor.py", "test_protocol.py"}
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from exporter.accounts.budget import Denial
-from exporter.config import Protocol, Security
-from exporter.outcome import Blame, Phase
-from exporter.web.summary import State
+from exporter.model.outcome import Phase
+from exporter.model.reason import Blame
+from exporter.model.settings import Protocol, Security
+from exporter.views.state import State
+from exporter.web.server.encoding import SMALL
 from tests.examples import ACCOUNT, target
-from tests.test_serialize import SCHEMA as OUTCOME
-from tests.test_serialize import strict
+from tests.scenes import every_failure, every_state, many
+from tests.views.test_document import SCHEMA as OUTCOME
+from tests.views.test_document import strict
 from tests.web.conftest import Site
-from tests.web.scenes import every_failure, every_state, many
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 SCHEMA: dict[str, Any] = json.loads((DOCS / "api.schema.json").read_text("utf-8"))
@@ -125,3 +129,53 @@ async def test_the_documentation_lists_exactly_the_schema_s_keys(site: Site) -> 
     told = await ask(site, "endpoints/imap")
     assert list(told) == list(SCHEMA["properties"])
     assert list(told["endpoints"][0]) == list(ITEM)
+
+
+async def test_metrics_as_text(site: Site) -> None:
+    """The default format, with its exact content type."""
+    site.store.configure([target()])
+    answer = await site.request("/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert 'gmail_probes_total{endpoint="imap"' in answer.text
+    assert answer.headers["vary"] == "Accept, Accept-Encoding"
+
+
+async def test_metrics_as_openmetrics(site: Site) -> None:
+    """By the Accept header that Prometheus sends."""
+    answer = await site.request("/metrics", accept="application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
+    assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert answer.text.endswith("# EOF\n")
+
+
+@pytest.mark.parametrize(
+    ("accept", "openmetrics"),
+    [
+        ("application/openmetrics-text", True),
+        ("application/openmetrics-text; version=abc", True),
+        ("application/openmetrics-text; version=2.0.0", True),
+        ("application/openmetrics-text;version=1.0.0;q=0", False),
+        ("text/plain; version=1.0.0", False),
+        (";;,,=", False),
+    ],
+)
+async def test_an_odd_accept_header_is_answered(site: Site, accept: str, openmetrics: bool) -> None:
+    """In one of the two formats that there are, whatever version is asked for."""
+    answer = await site.request("/metrics", accept=accept)
+    assert answer.status_code == 200
+    kind = "application/openmetrics-text; version=1.0.0" if openmetrics else "text/plain; version=0.0.4"
+    assert answer.headers["content-type"].startswith(kind)
+
+
+@pytest.mark.parametrize("count", [1, 200], ids=["small", "large"])
+async def test_metrics_are_compressed_where_that_is_accepted(site: Site, count: int) -> None:
+    """In the loop where it is little, in a thread where it is much: the same bytes come out."""
+    site.store.configure([target(f"e{number}") for number in range(count)])
+    plain = (await site.request("/metrics")).content
+    assert (len(plain) > SMALL) is (count > 1)
+    async with httpx.AsyncClient(transport=site.transport, base_url="http://exporter") as client:
+        request = client.build_request("GET", "/metrics", headers={"accept-encoding": "gzip"})
+        answer = await client.send(request, stream=True)
+        raw = b"".join([part async for part in answer.aiter_raw()])
+    assert answer.headers["content-encoding"] == "gzip"
+    ours = [line for line in gzip.decompress(raw).splitlines() if b'endpoint="' in line]
+    assert ours == [line for line in plain.splitlines() if b'endpoint="' in line]

@@ -12,14 +12,15 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from exporter.outcome import Phase, Reason
-from exporter.store import Key
+from exporter.model.outcome import Phase
+from exporter.model.reason import Reason
+from exporter.monitor.store import Key
 from exporter.web.api import Api
-from exporter.web.app import application
 from exporter.web.pages import FULL_ROWS, Pages
+from exporter.web.server.application import application
 from tests.examples import ACCOUNT, target
+from tests.scenes import HOSTILE, Scene, every_failure, every_state, many
 from tests.servers.browser import Site, chromium
-from tests.web.scenes import HOSTILE, Scene, every_failure, every_state, many
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "

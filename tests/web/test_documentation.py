@@ -18,15 +18,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from starlette.routing import Route
 
 from exporter.cli import main
-from exporter.health import Health
-from exporter.store import Store
-from exporter.web import connections, door, guard, live, passwords, protocol
-from exporter.web.app import application
-from exporter.web.configuration import HEADERS, KEYS, MOST_COST, read_web
-from exporter.web.headers import ALWAYS
+from exporter.config.server_tls import KEYS as TLS_KEYS
+from exporter.config.web import HEADERS, KEYS, MOST_COST, read_web
+from exporter.monitor.health import Health
+from exporter.monitor.store import Store
 from exporter.web.lifecycle import Lifecycle
-from exporter.web.server import Server
-from exporter.web.tls import KEYS as TLS_KEYS
+from exporter.web.server import acceptor, connections, limits, live, passwords, protocol
+from exporter.web.server.application import application
+from exporter.web.server.headers import ALWAYS
+from exporter.web.server.server import Server
 from tests.conftest import StartPrometheus
 from tests.examples import SENTINEL
 from tests.servers.authority import Authority
@@ -205,10 +205,10 @@ def test_every_key_every_header_and_every_limit_is_there() -> None:
     assert f"a cost of at most {MOST_COST}" in DOCS
     keep_alive = Server(application()).config.timeout_keep_alive
     for row in (
-        f"| request line and headers | {guard.HEAD >> 10} KiB | 431 |",
-        f"| body | {guard.BODY >> 10} KiB | 413 |",
+        f"| request line and headers | {limits.HEAD >> 10} KiB | 431 |",
+        f"| body | {limits.BODY >> 10} KiB | 413 |",
         f"until it is taken | {protocol.REQUEST_SECONDS:.0f} s each |",
-        f"| a TLS handshake | {door.HANDSHAKE_SECONDS:.0f} s |",
+        f"| a TLS handshake | {acceptor.HANDSHAKE_SECONDS:.0f} s |",
         f"| an answer, until it is made | {protocol.ANSWER_SECONDS:.0f} s |",
         f"| a connection after an answer, until the next request begins | {keep_alive} s |",
         f"| open connections | {connections.MOST} |",

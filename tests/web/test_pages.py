@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from exporter.outcome import Phase, Reason
+from exporter.model.outcome import Phase
+from exporter.model.reason import Reason
 from exporter.web.pages import FULL_ROWS
 from tests.examples import ACCOUNT, failure, target
+from tests.scenes import HOSTILE, Scene, certificates, every_failure, every_state, many
 from tests.web.conftest import Site
-from tests.web.scenes import HOSTILE, Scene, certificates, every_failure, every_state, many
 
 BIDI = "\u202e\u2066\x1b\0"
 

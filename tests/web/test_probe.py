@@ -13,15 +13,16 @@ import httpx
 import pytest
 
 from exporter.accounts.ledger import Ledger
-from exporter.check import Checker
-from exporter.config import Config, load
-from exporter.metrics import PROBE_RESULTS, ExporterMetrics
+from exporter.config.load import load
+from exporter.model.settings import Config
+from exporter.model.shard import Shard, owner
+from exporter.monitor.checker import Checker
+from exporter.monitor.instruments import PROBE_RESULTS, ExporterMetrics
+from exporter.monitor.store import Store
 from exporter.probing.resolve import Resolver
-from exporter.shard import Shard, owner
-from exporter.store import Store
-from exporter.web.app import application
-from exporter.web.guard import FOREIGN
 from exporter.web.probe import MAX_QUERY, Probe
+from exporter.web.server.application import application
+from exporter.web.server.limits import FOREIGN
 from tests.conftest import StartScripted
 from tests.examples import SENTINEL
 from tests.probing.conftest import Belongings

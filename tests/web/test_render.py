@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from jinja2 import UndefinedError
 
-from exporter.outcome import Phase
+from exporter.model.outcome import Phase
 from exporter.web import render
 from tests.examples import success
 

@@ -1,0 +1,228 @@
+"""The composition root: build, start, reload and stop, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import resource
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import structlog
+from starlette.types import ASGIApp
+
+from exporter import __version__
+from exporter.accounts.ledger import Ledger
+from exporter.config.load import load
+from exporter.config.mistake import ConfigError
+from exporter.config.web import Reading
+from exporter.daemon.notify import Notifier
+from exporter.daemon.reload import Candidate, Reloader
+from exporter.exposition.text import Exposition
+from exporter.model.address import Address
+from exporter.model.outcome import Target
+from exporter.model.settings import Config
+from exporter.model.shard import Shard
+from exporter.monitor.checker import Checker
+from exporter.monitor.health import Health
+from exporter.monitor.instruments import ExporterMetrics
+from exporter.monitor.schedule import Schedule
+from exporter.monitor.store import Store
+from exporter.probing.resolve import Resolver
+from exporter.web.api import Api, Scrape
+from exporter.web.lifecycle import Effective, Lifecycle
+from exporter.web.pages import Pages
+from exporter.web.probe import OFFSET, Probe
+from exporter.web.server.application import application
+from exporter.web.server.live import Live
+from exporter.web.server.server import Server
+
+PAUSE = 1.0
+"""Seconds after a fault of what goes on for ever, before it begins anew."""
+
+log = structlog.get_logger("daemon")
+
+COLLECT_AFTER = (10_000, 10, 10)
+"""Thresholds of the garbage collector's three generations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says of the daemon."""
+
+    config_file: Path | None
+    ledger: Ledger
+    sockets: Sequence[socket.socket]
+    environ: Mapping[str, str]
+    timeout_offset: float = OFFSET
+    """Seconds by which /probe answers before the scrape's time-out."""
+    web_config_file: Path | None = None
+    web: Reading | None = None
+    """What was read from that file at the start."""
+    enable_lifecycle: bool = False
+    auto_reload_interval: float | None = None
+    """Seconds between two looks at the configuration file; None never looks."""
+    shard: Shard = field(default_factory=Shard)
+
+
+def run(config: Config, options: Options) -> None:
+    """Run until SIGTERM or SIGINT, on uvloop where the platform has it."""
+    # Every probe and every client is a file: the usual soft limit of 1,024 is there for select(), which is not used.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(Daemon(config, options).serve())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 (only where the platform has it)
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+class Daemon:
+    """Everything that runs, wired: configuration → schedule → probe → Outcome → store → metrics."""
+
+    def __init__(self, config: Config, options: Options) -> None:
+        self._options = options
+        self._notifier = Notifier(options.environ)
+        self._stopped = asyncio.Event()
+        self._store = Store()
+        self._metrics = ExporterMetrics(options.shard)
+        self._resolver = Resolver()
+        self._checker = Checker(self._store, self._resolver, options.ledger, options.environ)
+        self._schedule = Schedule(self._check, self._metrics)
+        self._exposition = Exposition(self._store, self._metrics, lambda: self._checker.accesses)
+        self._health = Health(self._schedule.stalled, self._schedule.silence)
+        self._probe = Probe(self._checker.look, self._metrics, options.timeout_offset)
+        self._reload = Reloader(config, self._load, self._metrics.load_failed, self._notifier.reloading)
+        self._live = Live(options.web_config_file, options.web)
+        self._server = Server(self._application(), self._live)
+        self._apply(config)
+
+    def _application(self) -> ASGIApp:
+        return application(
+            Scrape(self._exposition),
+            Lifecycle(self._store, self._health, self._reload if self._options.enable_lifecycle else None),
+            Effective(lambda: self._options.shard.take(self._reload.running)),
+            Pages(self._store, self._schedule.probe if self._options.enable_lifecycle else None),
+            Api(self._store),
+            self._probe,
+            live=self._live,
+        )
+
+    async def serve(self) -> None:
+        """Start, wait for the end, and stop in the opposite order: nothing is left open."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.begin)
+        self._schedule.start()
+        serving = asyncio.create_task(self._server.serve(list(self._options.sockets)), name="http")
+        addresses = [_shown(listening) for listening in self._options.sockets]
+        log.info("started", version=__version__, addresses=addresses, pid=os.getpid())
+        self._notifier.send("READY=1")
+        # A probe that goes well leaves no cycles. Collections are for those of failures, and are a pause to everything.
+        gc.set_threshold(*COLLECT_AFTER)
+        gc.freeze()  # what was built by now stays: no collection need look at it again
+        gc.enable()
+        watching = [asyncio.create_task(_outlive(watch), name="watch") for watch in self._watches()]
+        stopping = asyncio.create_task(self._stopped.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        log.info("stopping")
+        loop.add_signal_handler(signal.SIGHUP, _ignore)
+        self._notifier.send("STOPPING=1")
+        for task in watching:
+            task.cancel()
+        await self._schedule.stop()
+        await self._server.stop()
+        await serving
+        self._live.close()
+        await self._checker.close()
+        await self._resolver.close()
+        log.info("stopped")
+
+    def stop(self) -> None:
+        """Let `serve` come to its end."""
+        self._stopped.set()
+
+    async def _load(self) -> Candidate:
+        """Return what the files say now, the web configuration file included: all of it is used, or nothing.
+
+        Raises:
+            ConfigError: They cannot be used; all of their mistakes are told.
+        """
+        # In threads: a file with thousands of endpoints takes a good part of a second.
+        config, web = await asyncio.gather(
+            asyncio.to_thread(load, self._options.config_file, self._options.environ),
+            self._live.read(),
+            return_exceptions=True,
+        )
+        mistakes = [mistake for one in (config, web) if isinstance(one, ConfigError) for mistake in one.mistakes]
+        if mistakes:
+            raise ConfigError(mistakes)
+        if isinstance(config, BaseException):
+            raise config
+        if isinstance(web, BaseException):
+            raise web
+
+        def apply() -> None:
+            try:
+                self._apply(config)
+            except Exception:
+                self._apply(self._reload.running)  # all of it, or nothing
+                raise
+            self._live.adopt(web)
+
+        return Candidate(config, apply)
+
+    def _apply(self, whole: Config) -> None:
+        """Put a configuration into force; what did not change goes on undisturbed."""
+        config = self._options.shard.take(whole)
+        targets = [target for endpoint in config.endpoints.values() for target in Target.of(endpoint)]
+        self._store.configure(targets)
+        self._checker.configure(config)
+        self._probe.configure(config, self._options.shard.elsewhere(whole))
+        self._schedule.configure(targets)
+        self._metrics.loaded(config, time.time())
+
+    def _watches(self) -> Iterator[Callable[[], Awaitable[None]]]:
+        """What goes on for as long as this runs."""
+        if self._notifier.watchdog is not None:
+            yield partial(self._notifier.watch, self._notifier.watchdog, self._health.problems)
+        if self._options.web_config_file is not None:
+            yield self._live.watch
+        interval, path = self._options.auto_reload_interval, self._options.config_file
+        if interval is not None and path is not None:
+            yield partial(self._reload.watch, path, interval)
+
+    async def _check(self, target: Target) -> None:
+        await self._checker.check(target)
+        if self._store.holds(target):
+            self._exposition.refresh(self._store[target.key])
+
+
+async def _outlive(watch: Callable[[], Awaitable[None]]) -> None:
+    """Watch for ever; a fault that stays is not told without a pause."""
+    while True:
+        try:
+            await watch()
+        except Exception:  # the daemon outlives any fault of a watch
+            log.exception("fault in a watch; it begins anew")
+            await asyncio.sleep(PAUSE)
+
+
+def _ignore() -> None:
+    """Do nothing: what is stopping reloads no more."""
+
+
+def _shown(listening: socket.socket) -> str:
+    return str(Address(*listening.getsockname()[:2]))

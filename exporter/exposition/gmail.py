@@ -1,0 +1,237 @@
+"""Outcomes → samples; owns every metric name that begins with `gmail_`.
+
+The samples of a target are a pure function of its `Series`. Families are declared with prometheus_client, which also
+holds the exporter's own metrics.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+from typing import NamedTuple
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.utils import floatToGoString
+
+from exporter.accounts.access import Access
+from exporter.accounts.budget import Denial
+from exporter.model.outcome import Check, Outcome
+from exporter.model.reason import Reason
+from exporter.monitor.store import BUCKETS, Series
+
+BASE_LABELS = ("endpoint", "protocol", "host", "port", "ip_family")
+
+
+class Family(NamedTuple):
+    """A metric family: its declaration, and the labels it has beside the base labels."""
+
+    metric: Metric
+    labels: tuple[str, ...] = ()
+
+
+def _family(name: str, kind: str, text: str, *labels: str) -> Family:
+    return Family(Metric(name, text, kind), labels)
+
+
+# fmt: off
+UP = _family("gmail_up", "gauge",
+    "Whether the last probe connected, secured the connection, was greeted and got its capabilities. "
+    "Login does not count here: a wrong password is not an outage.")
+CHECK_SUCCESS = _family("gmail_check_success", "gauge",
+    "Result of each check that the last probe reached; login and folders keep theirs between logins.", "check")
+PROBE_DURATION = _family("gmail_probe_duration_seconds", "histogram",
+    "Whole duration of successful probes: the sum of their phases.")
+PHASE_DURATION = _family("gmail_phase_duration_seconds", "gauge",
+    "Duration of each phase of the last probe.", "phase")
+TCP_RTT = _family("gmail_tcp_rtt_seconds", "gauge",
+    "The kernel's estimate of the round-trip time after connect: network time apart from server time.")
+PROBES = _family("gmail_probes", "counter",
+    "Probes by result.", "result")
+PROBE_FAILURES = _family("gmail_probe_failures", "counter",
+    "Failed probes by the phase in which they ended, and why.", "phase", "reason")
+LOGINS = _family("gmail_logins", "counter",
+    "Logins attempted, by result.", "result")
+FAILURE_INFO = _family("gmail_failure_info", "gauge",
+    "1 while the last probe, or the last login, failed: where, why, and whose fault it is.", "phase", "reason", "blame")
+LOGIN_SUSPENDED = _family("gmail_login_suspended", "gauge",
+    "Whether logins are held back to protect the account.")
+LOGIN_HELD_INFO = _family("gmail_login_held_info", "gauge",
+    "1 while logins are held back to protect the account, and why.", "denial")
+LOGIN_DENIALS = _family("gmail_login_denials", "counter",
+    "Probes that did not log in because the account's budget did not allow it, by why.", "denial")
+LOGIN_NEXT = _family("gmail_login_next_timestamp_seconds", "gauge",
+    "When the budget allows the next login; absent while it is held until something changes.")
+CERTIFICATE_EXPIRY = _family("gmail_tls_certificate_expiry_timestamp_seconds", "gauge",
+    "notAfter of the server's certificate, also where its verification failed.")
+CHAIN_EXPIRY = _family("gmail_tls_chain_expiry_timestamp_seconds", "gauge",
+    "Earliest notAfter in the chain that the server presented.")
+TLS_INFO = _family("gmail_tls_info", "gauge",
+    "Always 1: the TLS version and cipher agreed on, and the server's certificate.",
+    "version", "cipher", "issuer", "fingerprint_sha256")
+IP_PROTOCOL = _family("gmail_probe_ip_protocol", "gauge",
+    "IP version that the last probe used: 4 or 6.")
+IP_FALLBACK = _family("gmail_probe_ip_fallback", "gauge",
+    "Whether, with ip_family any, IPv6 failed to connect and IPv4 served.")
+FOLDER_VISIBLE = _family("gmail_folder_visible", "gauge",
+    "Whether mail clients see the folder of that role.", "folder")
+FOLDER_MESSAGES = _family("gmail_folder_messages", "gauge",
+    "Messages in the folder of that role.", "folder")
+FOLDER_UNSEEN = _family("gmail_folder_unseen_messages", "gauge",
+    "Messages in the folder of that role that were not read.", "folder")
+FOLDER_BYTES = _family("gmail_folder_bytes", "gauge",
+    "Size of the messages in the folder of that role, where the server tells it (POP3).", "folder")
+MAILBOX_QUOTA = _family("gmail_mailbox_quota_bytes", "gauge",
+    "Storage that the account may use, where the server tells it (IMAP).")
+MAILBOX_USED = _family("gmail_mailbox_used_bytes", "gauge",
+    "Storage that the account uses, where the server tells it (IMAP).")
+LAST_RUN = _family("gmail_probe_last_run_timestamp_seconds", "gauge",
+    "When the last probe ended.")
+LAST_SUCCESS = _family("gmail_probe_last_success_timestamp_seconds", "gauge",
+    "When the last successful probe ended.")
+INTERVAL = _family("gmail_probe_interval_seconds", "gauge",
+    "Seconds between two probes, as configured.")
+ENDPOINT_INFO = _family("gmail_endpoint_info", "gauge",
+    "Always 1: how the endpoint is configured, with its own labels.", "security", "account")
+OAUTH_EXPIRY = _family("gmail_oauth_token_expiry_timestamp_seconds", "gauge",
+    "When the access token in hand expires.")
+OAUTH_REFRESH_DURATION = _family("gmail_oauth_token_refresh_duration_seconds", "gauge",
+    "How long the token endpoint took to answer the last time.")
+OAUTH_REFRESHES = _family("gmail_oauth_token_refreshes", "counter",
+    "Access tokens asked for, by result.", "result")
+OAUTH_REFRESH_FAILURES = _family("gmail_oauth_token_refresh_failures", "counter",
+    "Access tokens that were not given, and why.", "reason")
+# fmt: on
+
+ACCOUNT_FAMILIES = (OAUTH_EXPIRY, OAUTH_REFRESH_DURATION, OAUTH_REFRESHES, OAUTH_REFRESH_FAILURES)
+"""Of an account with OAuth 2.0. Their one base label is `account`."""
+
+FAMILIES = (
+    UP, CHECK_SUCCESS, PROBE_DURATION, PHASE_DURATION, TCP_RTT, PROBES, PROBE_FAILURES, LOGINS, FAILURE_INFO,
+    LOGIN_SUSPENDED, LOGIN_HELD_INFO, LOGIN_DENIALS, LOGIN_NEXT,
+    CERTIFICATE_EXPIRY, CHAIN_EXPIRY, TLS_INFO, IP_PROTOCOL, IP_FALLBACK,
+    FOLDER_VISIBLE, FOLDER_MESSAGES, FOLDER_UNSEEN, FOLDER_BYTES, MAILBOX_QUOTA, MAILBOX_USED,
+    LAST_RUN, LAST_SUCCESS, INTERVAL, ENDPOINT_INFO,
+)  # fmt: skip
+
+
+class Sample(NamedTuple):
+    """One sample: its family, what is appended to the family's name, its labels beside the base labels, its value."""
+
+    family: Family
+    suffix: str
+    labels: Mapping[str, str]
+    value: float
+
+
+_NO_LABELS: Mapping[str, str] = {}
+
+
+_BOUNDS = [{"le": str(floatToGoString(bound))} for bound in (*BUCKETS, math.inf)]  # type: ignore[no-untyped-call]
+
+
+def base_labels(series: Series) -> dict[str, str]:
+    """The labels that every sample of a series carries."""
+    endpoint = series.target.endpoint
+    values = (endpoint.name, endpoint.protocol.value, endpoint.host, str(endpoint.port), series.target.ip_family.value)
+    return dict(zip(BASE_LABELS, values, strict=True))
+
+
+def samples(series: Series) -> Iterator[Sample]:
+    """Everything that is known of a target. What is not known has no sample, rather than a 0."""
+    endpoint = series.target.endpoint
+    account = endpoint.account.name if endpoint.account else ""
+    labels = {**endpoint.labels, "security": endpoint.security.value, "account": account}
+    yield Sample(ENDPOINT_INFO, "", labels, 1)
+    yield Sample(INTERVAL, "", _NO_LABELS, endpoint.interval)
+    yield from _totals(series)
+    if series.last:
+        yield from _last_probe(series, series.last)
+    if endpoint.account:
+        yield from _budget(series)
+    if series.last_login:
+        yield from _last_login(series.last_login)
+
+
+def _budget(series: Series) -> Iterator[Sample]:
+    yield Sample(LOGIN_SUSPENDED, "", _NO_LABELS, series.suspended)
+    for result, succeeded in (("success", True), ("failure", False)):
+        yield Sample(LOGINS, "_total", {"result": result}, series.logins[succeeded])
+    for denial in Denial:
+        yield Sample(LOGIN_DENIALS, "_total", {"denial": denial.value}, series.denials[denial])
+    if series.standing:
+        if series.standing.held_by:
+            yield Sample(LOGIN_HELD_INFO, "", {"denial": series.standing.held_by.value}, 1)
+        if math.isfinite(series.standing.next_login_at):
+            yield Sample(LOGIN_NEXT, "", _NO_LABELS, series.standing.next_login_at)
+
+
+def _totals(series: Series) -> Iterator[Sample]:
+    yield Sample(PROBES, "_total", {"result": "success"}, series.successes)
+    yield Sample(PROBES, "_total", {"result": "failure"}, series.failures.total())
+    for (phase, reason), count in series.failures.items():
+        yield Sample(PROBE_FAILURES, "_total", {"phase": phase.value, "reason": reason.value}, count)
+    for bound, count in zip(_BOUNDS, accumulate(series.buckets), strict=True):
+        yield Sample(PROBE_DURATION, "_bucket", bound, count)
+    yield Sample(PROBE_DURATION, "_count", _NO_LABELS, sum(series.buckets))
+    yield Sample(PROBE_DURATION, "_sum", _NO_LABELS, series.duration_sum)
+    if series.last_success:
+        yield Sample(LAST_SUCCESS, "", _NO_LABELS, series.last_success.ended_at)
+
+
+def _last_probe(series: Series, last: Outcome) -> Iterator[Sample]:
+    yield Sample(UP, "", _NO_LABELS, last.up)
+    yield Sample(LAST_RUN, "", _NO_LABELS, last.ended_at)
+    for check in (Check.REACHABILITY, Check.TLS, Check.PROTOCOL):
+        if check in last.checks:
+            yield Sample(CHECK_SUCCESS, "", {"check": check.value}, last.checks[check])
+    for phase, seconds in last.phases.items():
+        yield Sample(PHASE_DURATION, "", {"phase": phase.value}, seconds)
+    for failed in series.failing:
+        labels = {"phase": failed.phase.value, "reason": failed.reason.value, "blame": failed.blame.value}
+        yield Sample(FAILURE_INFO, "", labels, 1)
+    observed = last.observed
+    if observed.tcp_rtt is not None:
+        yield Sample(TCP_RTT, "", _NO_LABELS, observed.tcp_rtt)
+    if observed.ip_version is not None:
+        yield Sample(IP_PROTOCOL, "", _NO_LABELS, observed.ip_version)
+    if observed.ip_fallback is not None:
+        yield Sample(IP_FALLBACK, "", _NO_LABELS, observed.ip_fallback)
+    if facts := observed.tls:
+        yield Sample(CERTIFICATE_EXPIRY, "", _NO_LABELS, facts.not_after)
+        yield Sample(CHAIN_EXPIRY, "", _NO_LABELS, facts.chain_not_after)
+        labels = {name: getattr(facts, name) for name in TLS_INFO.labels}
+        yield Sample(TLS_INFO, "", labels, 1)
+
+
+def _last_login(last: Outcome) -> Iterator[Sample]:
+    for check in (Check.LOGIN, Check.FOLDERS):
+        if check in last.checks:
+            yield Sample(CHECK_SUCCESS, "", {"check": check.value}, last.checks[check])
+    for folder in last.observed.folders:
+        yield Sample(FOLDER_VISIBLE, "", {"folder": folder.role.value}, folder.visible)
+        for family, count in (
+            (FOLDER_MESSAGES, folder.messages),
+            (FOLDER_UNSEEN, folder.unseen),
+            (FOLDER_BYTES, folder.octets),
+        ):
+            if count is not None:
+                yield Sample(family, "", {"folder": folder.role.value}, count)
+    if last.observed.quota:
+        yield Sample(MAILBOX_QUOTA, "", _NO_LABELS, last.observed.quota.limit)
+        yield Sample(MAILBOX_USED, "", _NO_LABELS, last.observed.quota.used)
+
+
+def account_samples(access: Access) -> Iterator[Sample]:
+    """Everything that is known of an account's access tokens; nothing where it has a password."""
+    if access.account.app_password:
+        return
+    if access.token:
+        yield Sample(OAUTH_EXPIRY, "", _NO_LABELS, access.token.expires_at)
+    if access.refresh_seconds is not None:
+        yield Sample(OAUTH_REFRESH_DURATION, "", _NO_LABELS, access.refresh_seconds)
+    failures = {reason: count for reason, count in access.refreshes.items() if reason is not Reason.OK}
+    yield Sample(OAUTH_REFRESHES, "_total", {"result": "success"}, access.refreshes[Reason.OK])
+    yield Sample(OAUTH_REFRESHES, "_total", {"result": "failure"}, sum(failures.values()))
+    for reason, count in failures.items():
+        yield Sample(OAUTH_REFRESH_FAILURES, "_total", {"reason": reason.value}, count)

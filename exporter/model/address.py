@@ -1,0 +1,160 @@
+"""HOST, HOST:PORT and [IPV6]:PORT, and the patterns that allow them."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from exporter.model.text import Unacceptable, check_text
+
+_MAX_HOST = 253  # RFC 1035 §2.3.4 as text, without the trailing dot
+# RFC 1123 §2.1, and the underscore that container networks put into their names.
+_HOST_LABEL = re.compile(r"[a-zA-Z0-9_](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?")
+_HEX_NUMBER = re.compile(r"0x[0-9a-f]*")
+_FORMS = "HOST, HOST:PORT or [IPV6]:PORT"
+
+
+class Address(NamedTuple):
+    """A host in its one spelling (small letters, no dot at the end), and a port where one was named."""
+
+    host: str
+    port: int | None
+
+    def __str__(self) -> str:
+        bracketed = f"[{self.host}]" if ":" in self.host and self.port is not None else self.host
+        return bracketed if self.port is None else f"{bracketed}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """Return the address that a text names.
+
+    Two spellings of a host are one address: what is allowed, and what has logged in, is known by it.
+
+    Raises:
+        Unacceptable: it is none, in words that do not show it.
+    """
+    host, port = _split(text)
+    return Address(_host(host), None if port is None else _port(port))
+
+
+@dataclass(frozen=True, slots=True)
+class HostPattern:
+    """Hosts, and ports, that may be probed.
+
+    Attributes:
+        host: A host; `*.DOMAIN`, all names below a domain; or `*`, every name and every address.
+        port: A port; `*`, every port; None, the port of the module that is asked.
+    """
+
+    host: str
+    port: int | Literal["*"] | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "HostPattern":
+        """Return the pattern that a text spells.
+
+        Raises:
+            Unacceptable: it is none.
+        """
+        host, port = _split(text)
+        return cls(_wildcard(host) if "*" in host else _host(host), _port(port) if port not in {None, "*"} else port)  # type: ignore[arg-type]
+
+    @property
+    def exact(self) -> bool:
+        """Whether it names one host and one port."""
+        return "*" not in self.host and self.port != "*"
+
+    def matches(self, address: Address, module_port: int) -> bool:
+        """Whether it allows an address; one without a port is on the module's."""
+        port = module_port if address.port is None else address.port
+        if self.port != "*" and port != (module_port if self.port is None else self.port):
+            return False
+        if self.host.startswith("*."):
+            return address.host.endswith(self.host[1:])
+        return self.host in {"*", address.host}
+
+    def __str__(self) -> str:
+        bracketed = f"[{self.host}]" if ":" in self.host and self.port is not None else self.host
+        return bracketed if self.port is None else f"{bracketed}:{self.port}"
+
+
+def _split(text: str) -> tuple[str, str | None]:
+    """The host without brackets, and the text of the port where there is one."""
+    check_text(text)
+    if "/" in text or "@" in text:
+        raise Unacceptable(f"must be {_FORMS}, without a scheme, a user or a path")
+    if any(character.isspace() for character in text):
+        raise Unacceptable(f"must be {_FORMS}, without spaces")
+    if text.startswith("["):
+        host, closed, rest = text[1:].partition("]")
+        if not closed or ":" not in host or "[" in host or (rest and not rest.startswith(":")):
+            raise Unacceptable(f"must be {_FORMS}; only an IPv6 address stands in brackets")
+        return host, rest[1:] if rest else None
+    if text.count(":") == 1:
+        host, _, port = text.partition(":")
+        return host, port
+    return text, None
+
+
+def _host(host: str) -> str:
+    if not host:
+        raise Unacceptable(f"must be {_FORMS}; the host is missing")
+    name = check_host(host).lower().removesuffix(".")
+    if _HEX_NUMBER.fullmatch(name.rpartition(".")[2]):
+        # As 127.1, which `check_host` knows: some resolvers read a number there as an IPv4 address.
+        raise Unacceptable("must be a host name or an IP address; this is not an IPv4 address")
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name
+
+
+def _wildcard(host: str) -> str:
+    if host == "*":
+        return host
+    domain = host.removeprefix("*.")
+    if "*" in domain or domain == host:
+        raise Unacceptable('must have its * in place of the first names of a host, as in "*.gmail.com", or alone')
+    return f"*.{_host(domain)}"
+
+
+def _port(text: str) -> int:
+    if text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535:
+        return int(text)
+    raise Unacceptable("must have a port from 1 to 65535 behind the colon")
+
+
+def check_host(host: str) -> str:  # noqa: C901 - a list of cases, each with its own hint
+    """Return the host, which is a DNS host name or an IP address without anything around it."""
+    if "://" in host or "/" in host or "@" in host:
+        raise Unacceptable("must be a host name alone, without a scheme, a user or a path")
+    if host.startswith("["):
+        raise Unacceptable("must be an IPv6 address without brackets, and without a port: there is a key for that")
+    if any(character.isspace() for character in host):
+        raise Unacceptable("must be a host name without spaces")
+    if not host.isascii():
+        raise Unacceptable("must be ASCII: write an internationalized name in its xn-- form")
+    if host.count(":") == 1:
+        raise Unacceptable("must be a host name without a port: there is a key for that")
+    if ":" in host:
+        if "%" in host or not _is_address(host):
+            raise Unacceptable("must be a host name or an IP address; this is not an IPv6 address")
+        return host
+    labels = host.removesuffix(".").split(".")
+    if len(host.removesuffix(".")) > _MAX_HOST:
+        raise Unacceptable(f"must be a host name of at most {_MAX_HOST} characters")
+    if labels[-1].isdecimal():
+        # All digits at the end is an IPv4 address or nothing: resolvers read 127.1 in ways of their own.
+        if not _is_address(host):
+            raise Unacceptable("must be a host name or an IP address; this is not an IPv4 address")
+    elif not all(map(_HOST_LABEL.fullmatch, labels)):
+        raise Unacceptable("must be a host name: letters, digits and hyphens, in parts of 1 to 63 between dots")
+    return host
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""When a target is probed, and what becomes of the Outcome."""

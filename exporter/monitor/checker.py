@@ -1,0 +1,234 @@
+"""One check of one target: ask the login budget, probe, remember.
+
+The one path from the schedule through probing to the store; everything that happens to an outcome happens here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Coroutine, Iterable, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+import structlog
+
+from exporter.accounts.access import Access
+from exporter.accounts.budget import Budget, Denial, Standing
+from exporter.accounts.ledger import Ledger
+from exporter.model.outcome import Outcome, Target
+from exporter.model.settings import Config, Endpoint
+from exporter.monitor.store import Series, Store
+from exporter.probing.dialogue import CredentialUnavailable
+from exporter.probing.probe import Login, probe
+from exporter.probing.public import PublicResolver
+from exporter.probing.resolve import Resolver
+
+log = structlog.get_logger("check")
+
+
+class Look(NamedTuple):
+    """What was seen of a target that is not remembered, and where it stands with the login budget of its account."""
+
+    outcome: Outcome
+    standing: Standing | None
+
+
+class Checker:
+    """Checks targets, and keeps the budget and the way in of every account."""
+
+    def __init__(
+        self, store: Store, resolver: Resolver, ledger: Ledger, environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self._store = store
+        self._resolver = resolver
+        self._ledger = ledger
+        self._environ = environ
+        self._accounts: dict[str, tuple[Budget, Access]] = {}
+        self._logins: set[asyncio.Task[Outcome]] = set()
+        """Those of looks, which go on where nobody waits for them any more."""
+
+    @property
+    def accesses(self) -> Iterable[Access]:
+        """How each account gets in."""
+        return (access for _, access in self._accounts.values())
+
+    def configure(self, config: Config) -> None:
+        """Serve exactly these accounts. One that did not change keeps its budget and its token."""
+        before, self._accounts = self._accounts, {}
+        endpoints: dict[str, list[Endpoint]] = {name: [] for name in config.accounts}
+        for endpoint in config.login_endpoints:
+            if endpoint.account:
+                endpoints[endpoint.account.name].append(endpoint)
+        for name, account in config.accounts.items():
+            budget, access = before.get(name) or (Budget(self._ledger), Access(account, self._environ))
+            budget.configure(account, endpoints[name])
+            if access.account != account:
+                access = Access(account, self._environ)
+            self._accounts[name] = budget, access
+
+    async def check(self, target: Target, *, force: bool = False) -> Outcome:
+        """Probe `target` once, with a login where one is due, and remember the outcome.
+
+        `force` logs in whatever the budget says.
+        """
+        way_in = self._way_in(target)
+        if way_in is None:
+            outcome = await probe(target, self._resolver)
+            self._remember(outcome)
+        else:
+            outcome = await self._check_account(target, *way_in, force=force)
+        _debug(outcome)
+        return outcome
+
+    async def look(self, target: Target, *, public_only: bool = False) -> Look:
+        """Probe a target that somebody names over HTTP: as `check`, and nothing of it is stored.
+
+        It ends within the endpoint's timeout, the wait for a token included. `public_only` keeps it out of this
+        network; no target with an account needs that, for those are configured.
+
+        A login that the budget has granted is seen through, also where this is cancelled: what comes of it must be
+        learned, or whoever asks and hangs up could have a refused secret tried again and again.
+        """
+        way_in = self._way_in(target)
+        if way_in is None:
+            resolver = PublicResolver(self._resolver) if public_only else self._resolver
+            outcome, standing = await probe(target, resolver), None
+        else:
+            outcome = await self._check_account(target, *way_in, in_time=True)
+            standing = way_in[0].standing(target)
+        _debug(outcome)
+        return Look(outcome, standing)
+
+    async def close(self) -> None:
+        """End the logins that nobody waits for any more, as a clean stop ends those of checks."""
+        for login in self._logins:
+            login.cancel()
+        await asyncio.gather(*self._logins, return_exceptions=True)
+
+    def _way_in(self, target: Target) -> tuple[Budget, Access] | None:
+        """The budget and the access of the target's account, unless a reload has changed the account since."""
+        account = target.endpoint.account
+        found = self._accounts.get(account.name) if account else None
+        return found if found and found[1].account == account else None
+
+    async def _check_account(
+        self, target: Target, budget: Budget, access: Access, *, force: bool = False, in_time: bool = False
+    ) -> Outcome:
+        """Probe with a login if the budget allows one now, else up to the capabilities."""
+        denied = None if force else budget.denial(target)
+        login: Login = None
+        if denied is None or denied.protects:
+            # Read only where it matters: a file that is being replaced between two logins is no failure.
+            try:
+                secret = access.secret()
+            except CredentialUnavailable as error:
+                login = None if denied else error
+            else:
+                denied = budget.ask(target, secret, force=force)
+                if denied is None:
+                    logging_in = self._log_in(target, budget, access, secret, in_time=in_time)
+                    return await (self._see_through(logging_in) if in_time else logging_in)
+        outcome = await probe(target, self._resolver, login)
+        self._remember(outcome, budget, denied)
+        return outcome
+
+    async def _see_through(self, logging_in: Coroutine[None, None, Outcome]) -> Outcome:
+        """Return what comes of a login, which goes on where nobody waits for that any more; its timeout bounds it."""
+        task = asyncio.create_task(logging_in, name="login")
+        self._logins.add(task)
+        task.add_done_callback(self._seen_through)
+        return await asyncio.shield(task)
+
+    def _seen_through(self, task: asyncio.Task[Outcome]) -> None:
+        self._logins.discard(task)
+        if not task.cancelled() and (fault := task.exception()):
+            log.error("fault in a login", exc_info=fault)  # perhaps nobody else hears of it
+
+    async def _log_in(
+        self, target: Target, budget: Budget, access: Access, secret: tuple[str, ...], *, in_time: bool
+    ) -> Outcome:
+        """Probe with the login that the budget has granted, and report what came of it."""
+        outcome: Outcome | None = None
+        login: Login = None
+        began = time.monotonic()
+        try:
+            try:
+                # Before the probe begins: a slow token endpoint is not the mail server's latency.
+                if in_time:
+                    login = await access.credential_within(secret, target.endpoint.timeout / 2)
+                else:
+                    login = await access.credential(secret)
+            except CredentialUnavailable as error:
+                login = error
+            if in_time:
+                target = _shortened(target, time.monotonic() - began)
+            outcome = await probe(target, self._resolver, login)
+        finally:
+            refused = login.reason if isinstance(login, CredentialUnavailable) else None
+            budget.report(outcome, refused, forgiven=outcome is not None and access.learn(outcome))
+        self._remember(outcome, budget)
+        return outcome
+
+    def _remember(self, outcome: Outcome, budget: Budget | None = None, denied: Denial | None = None) -> None:
+        """Store the outcome, and say what changed by it."""
+        if not self._store.holds(outcome.target):
+            return  # a reload removed or changed the target while it was being probed
+        series = self._store[outcome.target.key]
+        before, was_suspended, since = series.failures_now, series.suspended, series.since
+        first = series.last is None
+        self._store.add(outcome, budget.standing(outcome.target) if budget else None, denied)
+        if first or series.failures_now != before:
+            _announce(series, outcome, since)
+        if series.suspended != was_suspended:
+            account = outcome.target.endpoint.account
+            say = log.warning if series.suspended else log.info
+            event = "logins suspended" if series.suspended else "logins resumed"
+            say(event, endpoint=outcome.target.endpoint.name, account=account.name if account else None)
+
+
+def _shortened(target: Target, seconds: float) -> Target:
+    """The target, with so much less time."""
+    endpoint = target.endpoint
+    left = endpoint.model_copy(update={"timeout": max(endpoint.timeout - seconds, endpoint.timeout / 4)})
+    return replace(target, endpoint=left)
+
+
+def _debug(outcome: Outcome) -> None:
+    if logging.getLogger("check").isEnabledFor(logging.DEBUG):
+        log.debug("probed", **_facts(outcome), dialogue=list(map(str, outcome.dialogue)))
+
+
+def _announce(series: Series, outcome: Outcome, since: float | None) -> None:
+    """Say what fails now, or that nothing does any more."""
+    failing = list(series.failing)
+    for failed in failing:
+        say = log.warning if failed.up else log.error
+        say("failing" if failed.up else "down", **_facts(failed))
+    if not failing and since is None:
+        log.info("up", **_facts(outcome))
+    elif not failing and since is not None:
+        log.info("recovered", **_facts(outcome), after_seconds=round(outcome.ended_at - since, 3))
+
+
+def _facts(outcome: Outcome) -> dict[str, object]:
+    """The words of a log line."""
+    endpoint = outcome.target.endpoint
+    facts: dict[str, object] = {
+        "endpoint": endpoint.name,
+        "host": endpoint.host,
+        "port": endpoint.port,
+        "ip_family": outcome.target.ip_family.value,
+        "duration_seconds": round(outcome.duration, 6),
+    }
+    if not outcome.ok:
+        facts |= {
+            "phase": outcome.phase.value,
+            "reason": outcome.reason.value,
+            "blame": outcome.blame.value,
+            "detail": outcome.detail,
+            "remedy": outcome.reason.remedy,
+        }
+    return facts

@@ -1,0 +1,89 @@
+"""What the exporter measures of itself: every metric whose name begins with `gmail_exporter_`."""
+
+from __future__ import annotations
+
+import platform
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
+
+from exporter import __version__
+from exporter.model.settings import Config
+from exporter.model.shard import Shard
+
+PROBE_RESULTS = ("answered", "refused", "busy", "abandoned")
+_LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+
+
+class ExporterMetrics:
+    """The exporter's own metrics, in a registry of their own."""
+
+    def __init__(self, shard: Shard | None = None) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which no Prometheus before 2.50 uses
+        self.registry = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=self.registry)
+        build = Gauge(
+            "gmail_exporter_build_info",
+            "Always 1: the version that runs, and the Python that it runs on.",
+            ("version", "python_version"),
+            registry=self.registry,
+        )
+        build.labels(__version__, platform.python_version()).set(1)
+        shard = shard or Shard()
+        part = Gauge(
+            "gmail_exporter_shard_info",
+            "Always 1: which part of the configuration this process probes, counted from 0.",
+            ("shard", "shards"),
+            registry=self.registry,
+        )
+        part.labels(str(shard.number), str(shard.count)).set(1)
+        self._gauge("shards", "Parts that share the configuration: where fewer are seen, one is missing.").set(
+            shard.count
+        )
+        self._reload_successful = self._gauge(
+            "config_last_reload_successful", "Whether the last attempt to load the configuration succeeded."
+        )
+        self._reload_success_time = self._gauge(
+            "config_last_reload_success_timestamp_seconds", "When the configuration was last loaded."
+        )
+        self._config_hash = self._gauge(
+            "config_hash", "Hash of the effective configuration, to tell whether instances run the same."
+        )
+        self.probes_in_flight = self._gauge("probes_in_flight", "Probes that are running.")
+        self.probes_missed = Counter(
+            "gmail_exporter_probes_missed",
+            "Probes that were due and not made: the exporter was stalled, or the probe before was still running.",
+            registry=self.registry,
+        )
+        self.probe_requests = Counter(
+            "gmail_exporter_probe_requests",
+            "Requests of /probe: answered, refused (a mistake, or not allowed), busy (max_concurrent), abandoned.",
+            ("result",),
+            registry=self.registry,
+        )
+        for result in PROBE_RESULTS:
+            self.probe_requests.labels(result)
+        self.schedule_lag = Histogram(
+            "gmail_exporter_schedule_lag_seconds",
+            "How late probes start.",
+            buckets=_LAG_BUCKETS,
+            registry=self.registry,
+        )
+        self.event_loop_lag = Histogram(
+            "gmail_exporter_event_loop_lag_seconds",
+            "How late the event loop wakes a timer: what is added to any wait of this exporter.",
+            buckets=_LAG_BUCKETS,
+            registry=self.registry,
+        )
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"gmail_exporter_{name}", text, registry=self.registry)
+
+    def loaded(self, config: Config, at: float) -> None:
+        """Note that `config` is in force since `at`, in Unix seconds."""
+        self._reload_successful.set(1)
+        self._reload_success_time.set(at)
+        self._config_hash.set(int(config.digest[:12], 16))  # 48 bits: a float holds them exactly
+
+    def load_failed(self) -> None:
+        """Note that a reload was refused; what ran before still runs."""
+        self._reload_successful.set(0)

@@ -1,0 +1,1 @@
+"""Outcomes → what people and scripts read."""

@@ -1,0 +1,184 @@
+"""The geometry of what is drawn, as SVG paths: pure numbers, no HTML."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from exporter.model.outcome import LOGIN_PHASES, Outcome, Phase
+from exporter.model.reason import Reason
+from exporter.monitor.history import HISTORY, Glimpse
+
+BAR_WIDTH = 1000
+"""Units of a stacked bar, over the whole of a probe."""
+
+STRIP_STEP, STRIP_HEIGHT = 3, 24
+"""Units of a strip: from one probe to the next, and its height."""
+
+LATENCY_TOP = STRIP_HEIGHT - 5
+"""Units of a strip that the slowest success has: a failure is told by its height, too, not by its colour alone."""
+
+CHART_WIDTH, CHART_HEIGHT = 800, 180
+"""Units of the plot of a latency chart, without its axes."""
+
+_CAP = 3  # units of the cap that tells a failed login from a success
+_LEVELS = "abcdefgh"
+
+
+class Segment(NamedTuple):
+    """One phase of a stacked bar: where it lies in it, and how long it took in seconds."""
+
+    phase: Phase
+    x: int
+    width: int
+    seconds: float
+
+
+class Mark(NamedTuple):
+    """A probe in a strip that can be looked at: where it lies, and when it began in Unix seconds."""
+
+    x: int
+    started_at: float
+    glimpse: Glimpse
+
+
+class Strip(NamedTuple):
+    """The last probes, the newest at the right: one path for each state."""
+
+    up: str
+    login: str
+    down: str
+    marks: Sequence[Mark]
+
+
+def bar(phases: Mapping[Phase, float]) -> list[Segment]:
+    """Return the phases of one probe side by side, each as wide as the time it took."""
+    total = sum(phases.values())
+    segments, before = [], 0.0
+    for phase, seconds in phases.items():
+        x = round(before / total * BAR_WIDTH) if total else 0
+        before += seconds
+        end = round(before / total * BAR_WIDTH) if total else 0
+        segments.append(Segment(phase, x, end - x, seconds))
+    return segments
+
+
+def strip(glimpses: Iterable[Glimpse], kept: Iterable[Outcome]) -> Strip:
+    """Return the last probes as bars: the height is the latency, 2.5 times the median at most; a failure fills it.
+
+    `kept` are the failures that are kept whole: those of them that are in sight get a mark.
+    """
+    seen = list(glimpses)
+    full = _full(seen)
+    whole = {outcome.started_at for outcome in kept}
+    paths: dict[str, list[str]] = {"up": [], "login": [], "down": []}
+    marks = []
+    for number, glimpse in enumerate(seen):
+        x = (HISTORY - len(seen) + number) * STRIP_STEP
+        if glimpse.reason is not Reason.OK:
+            if glimpse.started_at in whole:
+                marks.append(Mark(x, glimpse.started_at, glimpse))
+            if glimpse.phase not in LOGIN_PHASES:
+                paths["down"].append(_bar(x, STRIP_HEIGHT))
+                continue
+            # A bar as of a success with a cap above it.
+            paths["login"].append(f"M{x} 0h2v{_CAP}h-2z{_bar(x, _height(glimpse, full))}")
+            continue
+        paths["up"].append(_bar(x, _height(glimpse, full)))
+    return Strip("".join(paths["up"]), "".join(paths["login"]), "".join(paths["down"]), marks)
+
+
+def levels(glimpses: Iterable[Glimpse]) -> str:
+    """Return the last probes as a letter each, for a script to draw.
+
+    From a to h by latency, A to H where only the login failed, x where the probe failed.
+    """
+    seen = list(glimpses)
+    full = _full(seen)
+    letters = []
+    for glimpse in seen:
+        if glimpse.reason is not Reason.OK and glimpse.phase not in LOGIN_PHASES:
+            letters.append("x")
+            continue
+        letter = _LEVELS[min(len(_LEVELS) - 1, int(glimpse.duration / full * len(_LEVELS)))]
+        letters.append(letter if glimpse.reason is Reason.OK else letter.upper())
+    return "".join(letters)
+
+
+def _full(glimpses: Sequence[Glimpse]) -> float:
+    """Seconds that reach the top of a strip."""
+    durations = sorted(glimpse.duration for glimpse in glimpses if glimpse.reason is Reason.OK)
+    return 2.5 * durations[len(durations) // 2] or 1.0 if durations else 1.0
+
+
+def _height(glimpse: Glimpse, full: float) -> int:
+    return max(2, min(LATENCY_TOP, round(glimpse.duration / full * LATENCY_TOP)))
+
+
+def _bar(x: int, height: int) -> str:
+    return f"M{x} {STRIP_HEIGHT - height}h2v{height}h-2z"
+
+
+class Tick(NamedTuple):
+    """A mark on an axis: where, and what it stands for (milliseconds, or Unix seconds)."""
+
+    at: float
+    value: float
+
+
+class Chart(NamedTuple):
+    """Latency by phase over the last probes."""
+
+    areas: Mapping[Phase, str]
+    """A path for each phase that was seen."""
+    failures: Sequence[Mark]
+    across: Sequence[Tick]
+    up: Sequence[Tick]
+    longest: float
+    """Milliseconds at the top."""
+
+
+def latency(glimpses: Sequence[Glimpse]) -> Chart:
+    """Return the phases of each probe stacked up, as one path for each phase.
+
+    The scale is that of the successes: a time-out of 10 s would flatten what matters.
+    """
+    durations = [1000 * glimpse.duration for glimpse in glimpses if glimpse.reason is Reason.OK]
+    durations = durations or [1000 * glimpse.duration for glimpse in glimpses]
+    step, longest = _scale(max(durations, default=1.0))
+    pieces: dict[Phase, list[str]] = {}
+    failures = []
+    width = CHART_WIDTH / HISTORY
+    for number, glimpse in enumerate(glimpses):
+        x, floor = (HISTORY - len(glimpses) + number) * width, float(CHART_HEIGHT)
+        for phase, seconds in glimpse.phases.items():
+            height = min(1000 * seconds / longest * CHART_HEIGHT, floor)
+            floor -= height
+            pieces.setdefault(phase, []).append(f"M{x:g} {floor:.1f}h{width - 1:g}v{height:.1f}h-{width - 1:g}z")
+        if glimpse.reason is not Reason.OK:
+            failures.append(Mark(round(x), glimpse.started_at, glimpse))
+    areas = {phase: "".join(pieces[phase]) for phase in Phase if phase in pieces}
+    up = [Tick(CHART_HEIGHT * (1 - value / longest), value) for value in _steps(step, longest)]
+    return Chart(areas, failures, _across(glimpses, width), up, longest)
+
+
+def _across(glimpses: Sequence[Glimpse], width: float) -> list[Tick]:
+    """When the first, the last and some of the probes between began."""
+    if not glimpses:
+        return []
+    offset = HISTORY - len(glimpses)
+    chosen = range(len(glimpses) - 1, -1, -25)
+    return [Tick((offset + number + 0.5) * width, glimpses[number].started_at) for number in reversed(chosen)]
+
+
+def _scale(longest: float) -> tuple[float, float]:
+    """A round step of an axis, and its end: the first multiple of the step that is not below `longest`."""
+    rough = max(longest, 0.001) / 4
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.999)
+    return step, step * math.ceil(longest / step - 0.001) or step
+
+
+def _steps(step: float, longest: float) -> list[float]:
+    return [step * number for number in range(round(longest / step) + 1)]

@@ -1,0 +1,244 @@
+"""Outcomes for people at a terminal. Times are in milliseconds where nothing else is said."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from exporter.accounts.budget import Denial
+from exporter.model.outcome import Check, Observed, Outcome, Phase
+from exporter.model.reason import Blame, Reason
+from exporter.monitor.store import Series
+from exporter.views.words import HELD, WHO, span
+
+_SHORT: Mapping[Phase, str] = {Phase.GREETING: "greet", Phase.CAPABILITY: "capab"}
+"""Headings for a table of every phase in 80 columns."""
+
+_NO_NAME = 8  # columns that a name keeps, however narrow the terminal
+
+
+def overview(all_series: Sequence[Series], width: int) -> RenderableType:
+    """A row for each target, in `width` columns: with the time of every phase, or those in a table of their own.
+
+    Where not even that one fits, in far less than 80 columns, the times of the phases are left out.
+    """
+    used = [phase for phase in Phase if any(series.last and phase in series.last.phases for series in all_series)]
+    whole = _overview(all_series, used)
+    if _width(whole) <= width:
+        return whole
+    times = _times(all_series, used)
+    if _width(times) > width:
+        times = _times(all_series, used, _SHORT)
+    facts = _fit(_overview(all_series, ()), width)
+    return Group(facts, Text(), times) if _width(_fit(times, width)) <= width else facts
+
+
+def explanations(all_series: Iterable[Series]) -> Iterable[RenderableType]:
+    """For each failure: which targets met it, whose fault it is, the server's words, and what to do.
+
+    Targets that failed in the same way share one explanation: with the network gone, all say the same.
+    """
+    alike: dict[tuple[object, ...], list[Outcome]] = {}
+    for series in all_series:
+        for outcome in series.failing:
+            alike.setdefault((outcome.phase, outcome.reason, outcome.detail), []).append(outcome)
+    for outcomes in alike.values():
+        first = outcomes[0]
+        yield Text()
+        names = ", ".join(outcome.target.name for outcome in outcomes)
+        yield f"{_mark(first)} [bold]{escape(names)}[/]  {escape(_where(outcomes))}"
+        yield explain(first.reason, first.blame, first.detail, first.phase)
+
+
+def explain(reason: Reason, blame: Blame, detail: str, phase: Phase | None = None) -> Table:
+    """Why something failed, whose fault that is, what was said, and what to do."""
+    return _facts(
+        ("reason", f"[bold]{reason}[/]" + (f" in {phase}" if phase else "")),
+        ("fault", f"{blame}: {WHO[blame]}"),
+        ("detail", escape(detail)),
+        ("remedy", escape(reason.remedy)),
+    )
+
+
+def held_accounts(all_series: Iterable[Series], storage: Path | None) -> Iterable[RenderableType]:
+    """For each account that its budget holds back: why, until when, and how to release it.
+
+    `storage` is where budgets are kept. Without it they end with this process: what is told then is only why a login
+    was left out.
+    """
+    by_account: dict[str, list[Series]] = {}
+    for series in all_series:
+        if series.suspended and series.target.endpoint.account:
+            by_account.setdefault(series.target.endpoint.account.name, []).append(series)
+    for account, held in by_account.items():
+        if storage or any(series.last and not series.last.login_reached for series in held):
+            names = ", ".join(dict.fromkeys(series.target.endpoint.name for series in held))
+            yield Text()
+            yield f"[yellow]![/] [bold]account {escape(account)}[/]  logins are held back at {escape(names)}"
+            yield _hold(account, held[0], storage)
+
+
+def _hold(account: str, series: Series, storage: Path | None) -> Table:
+    standing = series.standing
+    due = span(standing.next_login_at - time.time()) if standing and standing.held_by is not Denial.HOLD else ""
+    why = HELD[standing.held_by] if standing and standing.held_by else ""
+    remedy = "Mend what was refused: a new secret or a changed configuration is tried at once."
+    if due:
+        remedy = "Wait: it goes on by itself."
+    elif storage:
+        remedy += " To have the same tried again:"
+    rows = [("reason", f"{why}: the next login is due in {due}" if due else why), ("remedy", remedy)]
+    if storage and not due:
+        rows.append(("", f"[bold]gmail-exporter accounts release {escape(account)} --storage.path={storage}[/]"))
+    return _facts(*rows)
+
+
+def login(series: Series) -> str:
+    """What came of the login, or why there was none."""
+    outcome, standing = series.last, series.standing
+    if outcome is None or series.target.endpoint.account is None:
+        return "-"
+    if (passed := outcome.checks.get(Check.LOGIN)) is not None:
+        if outcome.checks.get(Check.FOLDERS, True):
+            return "[green]ok[/]" if passed else "[red]failed[/]"
+        return "[green]ok[/], [red]folders failed[/]"
+    if standing and standing.held_by is Denial.HOLD:
+        return "[red]held[/]"
+    if standing and (standing.held_by or series.denials):
+        due = f"due in {span(standing.next_login_at - time.time())}"
+        return f"[red]{standing.held_by}[/], {due}" if standing.held_by else due
+    return "not reached"
+
+
+def folders(outcomes: Iterable[Outcome]) -> Iterable[RenderableType]:
+    """A table of the folders that were seen, with what they hold where the server told it; and the quotas."""
+    shown = _table("endpoint", "folder", "", ">messages", ">unseen", ">size")
+    quotas = []
+    for outcome in outcomes:
+        name = escape(outcome.target.endpoint.name)
+        for folder in outcome.observed.folders:
+            seen = "[green]visible[/]" if folder.visible else "[red]hidden from mail clients[/]"
+            size = "-" if folder.octets is None else decimal(folder.octets)
+            shown.add_row(name, folder.role, seen, _count(folder.messages), _count(folder.unseen), size)
+        quotas += _quota(name, outcome.observed)
+    if shown.rows:
+        yield Text()
+        yield shown
+    if quotas:
+        yield Text()
+        yield from quotas
+
+
+def dialogue(outcome: Outcome) -> Iterable[RenderableType]:
+    """What the two sides said, with the time since the probe began."""
+    address = f" [{outcome.observed.address}]" if outcome.observed.address else ""
+    yield f"[bold]{escape(outcome.target.name)}[/]  {escape(outcome.target.address + address)}"
+    shown = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    shown.add_column(justify="right", no_wrap=True)
+    shown.add_column(no_wrap=True)
+    shown.add_column(overflow="fold")
+    for line in outcome.dialogue:
+        shown.add_row(
+            f"  {line.at * 1000:.0f} ms", line.speaker, Text(line.text, "cyan" if line.speaker == "C" else "")
+        )
+    yield shown if outcome.dialogue else f"  (nothing was said: it ended in {outcome.phase})"
+    yield Text()
+
+
+def _overview(all_series: Iterable[Series], phases: Sequence[Phase]) -> Table:
+    with_login = any(series.target.endpoint.account for series in all_series)
+    headings = ["endpoint", "", *(f">{phase}" for phase in phases), ">total", "security", "expires"]
+    shown = _table(*headings, *(["login"] if with_login else []))
+    for series in all_series:
+        if outcome := series.last:
+            mark = f"{_mark(outcome, held=series.suspended)} {'up' if outcome.up else 'down'}"
+            cells = [mark, *_of(outcome, phases), f"{_milliseconds(outcome.duration)} ms", *_tls(outcome)]
+            shown.add_row(escape(outcome.target.name), *cells, *([login(series)] if with_login else []))
+    return shown
+
+
+def _times(all_series: Iterable[Series], phases: Sequence[Phase], headings: Mapping[Phase, str] | None = None) -> Table:
+    shown = _table("times in ms", *(f">{(headings or {}).get(phase, phase)}" for phase in phases))
+    shown.padding = (0, 1 if headings else 2, 0, 0)
+    for series in all_series:
+        if outcome := series.last:
+            shown.add_row(escape(outcome.target.name), *_of(outcome, phases))
+    return shown
+
+
+def _table(*headings: str) -> Table:
+    """A table with these headings; the columns of those that begin with ">" are aligned to the right."""
+    shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in headings:
+        shown.add_column(heading.lstrip(">"), justify="right" if heading.startswith(">") else "left", no_wrap=True)
+    return shown
+
+
+def _facts(*rows: tuple[str, str]) -> Table:
+    shown = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    shown.add_column(no_wrap=True)
+    shown.add_column(overflow="fold")
+    for name, value in rows:
+        shown.add_row(f"  {name}", value)
+    return shown
+
+
+def _width(shown: Table) -> int:
+    return Console(width=10_000, emoji=False).measure(shown).maximum
+
+
+def _fit(shown: Table, width: int) -> Table:
+    """Shorten the names in the first column of a table that is too wide; nothing else may be."""
+    names = shown.columns[0]
+    longest = max((cell_len(str(cell)) for cell in [names.header, *names.cells]), default=0)
+    if (excess := _width(shown) - width) > 0:
+        names.max_width = max(longest - excess, _NO_NAME)
+    return shown
+
+
+def _where(outcomes: Sequence[Outcome]) -> str:
+    """The address that is meant, where it is one."""
+    addresses = {outcome.target.address for outcome in outcomes}
+    return addresses.pop() if len(addresses) == 1 else ""
+
+
+def _mark(outcome: Outcome, *, held: bool = False) -> str:
+    if outcome.ok and not held:
+        return "[green]✔[/]"
+    return "[yellow]![/]" if outcome.up else "[red]✘[/]"
+
+
+def _tls(outcome: Outcome) -> tuple[str, str]:
+    """The version of TLS, and when the certificate expires."""
+    facts = outcome.observed.tls
+    if facts is None:
+        return "-", "-"
+    left = facts.expires_at - time.time()
+    return facts.version, f"in {span(left)}" if left > 0 else f"[red]{span(-left)} ago[/]"
+
+
+def _of(outcome: Outcome, phases: Iterable[Phase]) -> list[str]:
+    return [_milliseconds(outcome.phases[phase]) if phase in outcome.phases else "-" for phase in phases]
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.1f}"
+
+
+def _count(number: int | None) -> str:
+    return "-" if number is None else f"{number}"
+
+
+def _quota(name: str, observed: Observed) -> list[str]:
+    if (quota := observed.quota) is None:
+        return []
+    share = f" ({quota.used / quota.limit:.0%})" if quota.limit else ""
+    return [f"{name}: {decimal(quota.used)} of {decimal(quota.limit)} used{share}"]

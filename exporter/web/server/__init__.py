@@ -1,0 +1,1 @@
+"""HTTP itself: connections, limits, TLS, passwords, headers."""

@@ -1,0 +1,118 @@
+"""Listening sockets, and uvicorn in the probes' own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.server import ServerState
+
+from exporter.web.server.acceptor import Door
+from exporter.web.server.connections import Connections
+from exporter.web.server.limits import HEAD
+from exporter.web.server.live import Live
+from exporter.web.server.protocol import Http
+
+
+class ListenError(Exception):
+    """An address cannot be listened on; the message says why."""
+
+
+def listen(addresses: Sequence[str]) -> list[socket.socket]:
+    """Bind every address (`:9993`, `127.0.0.1:9993`, `[::1]:9993`) and return the listening sockets.
+
+    Raises:
+        ListenError: an address is malformed, in use, or not of this host. Nothing stays bound.
+    """
+    bound: list[socket.socket] = []
+    try:
+        for address in addresses:
+            bound.append(_bind(address))  # noqa: PERF401 (what was bound before a failure must be closed)
+    except ListenError:
+        for bound_socket in bound:
+            bound_socket.close()
+        raise
+    return bound
+
+
+def _bind(address: str) -> socket.socket:
+    host, port = _parse(address)
+    try:
+        if host == "":
+            # Every interface: both families by one socket where this host has IPv6.
+            if socket.has_dualstack_ipv6():
+                return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1024)
+            return socket.create_server(("0.0.0.0", port), backlog=1024)
+        family, _, _, _, resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(resolved[:2], family=family, backlog=1024)
+    except (socket.gaierror, UnicodeError) as error:  # UnicodeError: no name of a host can be spelled so
+        raise ListenError(f"cannot listen on {address}: {getattr(error, 'strerror', None) or 'no such host'}") from None
+    except OSError as error:
+        # Not the exception's own words: they repeat the address.
+        raise ListenError(f"cannot listen on {address}: {os.strerror(error.errno or 0)}") from None
+
+
+def _parse(address: str) -> tuple[str, int]:
+    host, colon, port = address.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not port.isdecimal() or not port.isascii() or int(port) > 65535 or (":" in host and not bracketed):
+        raise ListenError(f'cannot listen on {address}: wanted HOST:PORT or :PORT, such as ":9993" or "[::1]:9993"')
+    return host.strip("[]") if bracketed else host, int(port)
+
+
+class Server(uvicorn.Server):
+    """uvicorn, without its signal handlers: the daemon has its own.
+
+    Args:
+        app: What answers.
+        live: Whether connections are in TLS, and in which.
+    """
+
+    def __init__(self, app: ASGIApp, live: Live | None = None) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=1,
+                h11_max_incomplete_event_size=HEAD,
+            )
+        )
+        self.connections = Connections()
+        self._live = live or Live()
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self.config.load()
+        # uvicorn calls this for each connection as it would call a class.
+        self.config.http_protocol_class = self._receive  # type: ignore[assignment]
+
+    def _receive(
+        self, config: uvicorn.Config, server_state: ServerState, app_state: dict[str, Any], _loop: object = None
+    ) -> asyncio.Protocol:
+        http = Http(config, server_state, app_state, self.connections)
+        tls = self._live.config.tls
+        return http if tls is None else Door(http, tls, self.connections, self._handshakes)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close all connections; those that are not secured yet have nothing to lose."""
+        for task in self._handshakes:
+            task.cancel()
+        await super().shutdown(sockets)
+
+    async def stop(self) -> None:
+        """Let `serve` return."""
+        self.should_exit = True

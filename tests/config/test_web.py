@@ -1,0 +1,314 @@
+"""The web configuration file: what is read from it, and every mistake with its place and in these words."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.config.mistake import ConfigError
+from exporter.config.server_tls import CIPHERS
+from exporter.config.web import KEYS, WebConfig, read_web
+from tests.examples import SENTINEL
+
+HASH = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
+
+
+def said(directory: Path, text: str | bytes) -> list[str]:
+    """What is said of a file with this text, without its name."""
+    path = directory / "web.yml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    reading = read_web(path)
+    assert (reading.config is None) is bool(reading.mistakes)
+    assert SENTINEL not in repr(reading)
+    return [str(mistake).removeprefix(str(path)).removeprefix(":").strip() for mistake in reading.mistakes]
+
+
+def tls(*lines: str) -> str:
+    """A `tls_server_config` with a good certificate, and these lines from line 4 on."""
+    rest = "".join(f"  {line}\n" for line in lines)
+    return f"tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n{rest}"
+
+
+def test_no_file_asks_for_nothing() -> None:
+    """In the clear, no password, the usual headers."""
+    assert read_web(None).config == WebConfig()
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "{}\n", "basic_auth_users: {}\n", "basic_auth_users:\n"])
+def test_an_empty_file_asks_for_nothing(directory: Path, text: str) -> None:
+    """As exporter-toolkit has it: the file may be there before there is anything in it."""
+    assert said(directory, text) == []
+    assert read_web(directory / "web.yml").config == WebConfig()
+
+
+def test_everything_is_read(directory: Path) -> None:
+    """Every key that there is, relative paths relative to the file."""
+    text = tls(
+        "client_auth_type: RequireAndVerifyClientCert",
+        "client_ca_file: ca.pem",
+        "client_allowed_sans: [prometheus.example.net, '2001:DB8::1']",
+        "min_version: TLS12",
+        "max_version: TLS13",
+        f"cipher_suites: [{', '.join(CIPHERS)}, TLS_AES_128_GCM_SHA256]",
+        "prefer_server_cipher_suites: false",
+    )
+    text += "http_server_config:\n  http2: false\n  headers: {X-Frame-Options: sameorigin, X-XSS-Protection: ''}\n"
+    text += f"basic_auth_users:\n  alice: {HASH}\n  'bob smith': '{HASH}'\n"
+    assert said(directory, text) == []
+    reading = read_web(directory / "web.yml")
+    assert reading.config is not None
+    assert reading.config.tls is not None
+    assert reading.config.tls.allowed_names == {"prometheus.example.net", "2001:db8::1"}
+    assert reading.config.headers == {"X-Frame-Options": "sameorigin", "X-XSS-Protection": ""}
+    assert reading.config.users == {"alice": HASH.encode(), "bob smith": HASH.encode()}
+    assert HASH not in repr(reading)
+    assert set(reading.stamps) == {directory / name for name in ("web.yml", "cert.pem", "key.pem", "ca.pem")}
+    assert not reading.is_stale()
+
+
+BAD = [
+    (
+        "- a\n",
+        ["1:1: must be a mapping with the keys tls_server_config, http_server_config, basic_auth_users, rate_limit"],
+    ),
+    ("tls_server_config: {cert_file: 'x\n", ["1:32: the quote that opens here is never closed"]),
+    (
+        "tls_server_confg: {}\n",
+        ['1:1: tls_server_confg: unknown key; did you mean "tls_server_config"?'],
+    ),
+    (
+        "tls_server_config: {}\n",
+        ["1:1: tls_server_config.cert_file: is missing", "1:1: tls_server_config.key_file: is missing"],
+    ),
+    (
+        "tls_server_config: {cert_file: none.pem, key_file: '.'}\n",
+        [
+            "1:32: tls_server_config.cert_file: the file does not exist",
+            "1:52: tls_server_config.key_file: the file is a directory",
+        ],
+    ),
+    (
+        "tls_server_config: {cert_file: empty.pem, key_file: empty.pem}\n",
+        [
+            "1:32: tls_server_config.cert_file: the file holds no certificate in PEM that can be read",
+            "1:53: tls_server_config.key_file: the file holds no private key in PEM that can be read",
+        ],
+    ),
+    (
+        "tls_server_config: {cert_file: key.pem, key_file: cert.pem}\n",
+        [
+            "1:32: tls_server_config.cert_file: the file holds no certificate in PEM that can be read",
+            "1:51: tls_server_config.key_file: the file holds no private key in PEM that can be read",
+        ],
+    ),
+    (
+        "tls_server_config: {cert_file: cert.pem, key_file: other.pem}\n",
+        ["1:52: tls_server_config.key_file: is not the key of the certificate in cert_file"],
+    ),
+    (
+        f"tls_server_config:\n  cert_file: cert.pem\n  key: {SENTINEL}\n",
+        [
+            "1:1: tls_server_config.key_file: is missing",
+            "3:3: tls_server_config.key: is not taken here: name a file with key_file",
+        ],
+    ),
+    (
+        tls("client_auth_type: RequireAnyClientCert", "client_ca_file: ca.pem"),
+        [
+            "4:21: tls_server_config.client_auth_type: RequireAnyClientCert would take any certificate unverified, "
+            "which Python's ssl module cannot do: use VerifyClientCertIfGiven or RequireAndVerifyClientCert"
+        ],
+    ),
+    (
+        tls("client_auth_type: Verify"),
+        [
+            "4:21: tls_server_config.client_auth_type: must be NoClientCert, VerifyClientCertIfGiven or "
+            'RequireAndVerifyClientCert, not "Verify"'
+        ],
+    ),
+    (
+        tls("client_auth_type: RequireAndVerifyClientCert"),
+        ["4:21: tls_server_config.client_auth_type: needs client_ca_file: whose certificates are to be taken?"],
+    ),
+    (
+        tls("client_ca_file: ca.pem"),
+        ["4:19: tls_server_config.client_ca_file: needs client_auth_type: without it no certificate is asked for"],
+    ),
+    (
+        tls("client_ca_file: key.pem", "client_auth_type: NoClientCert"),
+        [
+            "4:19: tls_server_config.client_ca_file: means nothing with client_auth_type: NoClientCert",
+            "4:19: tls_server_config.client_ca_file: the file holds no certificate in PEM that can be read",
+        ],
+    ),
+    (
+        tls("client_ca_file: ca.pem", "client_auth_type: VerifyClientCertIfGiven", "client_allowed_sans: [a]"),
+        ["6:3: tls_server_config.client_allowed_sans: needs client_auth_type: RequireAndVerifyClientCert"],
+    ),
+    (
+        tls("min_version: TLS11", "max_version: TLS14"),
+        [
+            "4:16: tls_server_config.min_version: must be TLS12 or TLS13: RFC 8996 has put an end to the older ones",
+            '5:16: tls_server_config.max_version: must be TLS12 or TLS13, not "TLS14"',
+        ],
+    ),
+    (
+        tls("min_version: TLS13", "max_version: TLS12"),
+        ["5:16: tls_server_config.max_version: must not be older than min_version"],
+    ),
+    (
+        tls("cipher_suites: [TLS_RSA_WITH_RC4_128_SHA, 7]", "curve_preferences: [X25519]"),
+        [
+            "4:19: tls_server_config.cipher_suites[0]: must be a cipher suite that Go calls secure, not "
+            '"TLS_RSA_WITH_RC4_128_SHA"',
+            "4:45: tls_server_config.cipher_suites[1]: must be text: put it in quotes",
+            "5:3: tls_server_config.curve_preferences: cannot be chosen: Python's ssl module takes no list of curves",
+        ],
+    ),
+    (
+        tls("cipher_suites: [TLS_AES_128_GCM_SHA256]", "prefer_server_cipher_suites: maybe"),
+        [
+            "4:3: tls_server_config.cipher_suites: holds none of TLS 1.2: add one, or say min_version: TLS13",
+            '5:32: tls_server_config.prefer_server_cipher_suites: must be true or false, not "maybe"',
+        ],
+    ),
+    (tls("cipher_suites: TLS"), ['4:18: tls_server_config.cipher_suites: must be a list, not "TLS"']),
+    (
+        "http_server_config: {http2: true, headers: {X-Frame-Options: allow, Server: x, X-XSS-Protection: ä}}\n",
+        [
+            "1:29: http_server_config.http2: must be false: only HTTP/1.1 is spoken here",
+            '1:62: http_server_config.headers.X-Frame-Options: must be deny or sameorigin, not "allow"',
+            "1:69: http_server_config.headers.Server: unknown key; known here: Content-Security-Policy, "
+            "X-Frame-Options, X-Content-Type-Options, X-XSS-Protection, Strict-Transport-Security",
+            "1:98: http_server_config.headers.X-XSS-Protection: must be ASCII",
+        ],
+    ),
+    (
+        'http_server_config: {headers: {X-XSS-Protection: "1\\r\\nSet-Cookie: a"}}\n',
+        ["1:50: http_server_config.headers.X-XSS-Protection: must not hold control characters"],
+    ),
+    (
+        f"basic_auth_users:\n  alice: {SENTINEL}\n  bob:\n  'c:d': {HASH}\n  '': {HASH}\n  eve: [{SENTINEL}]\n"
+        f"  no: {HASH}\n",
+        [
+            "2:10: basic_auth_users.alice: must be a bcrypt hash, as htpasswd -nBC 10 prints it: a password is never "
+            "written here",
+            "3:3: basic_auth_users.bob: must be a bcrypt hash, as htpasswd -nBC 10 prints it: a password is never "
+            "written here",
+            '4:3: basic_auth_users."c:d": must not hold a colon: a client could not send it',
+            '5:3: basic_auth_users."": must not be empty',
+            "6:8: basic_auth_users.eve: must be a bcrypt hash, as htpasswd -nBC 10 prints it: a password is never "
+            "written here",
+            '7:3: basic_auth_users.no: "no" is read as false by some YAML parsers; put it in quotes',
+        ],
+    ),
+    (
+        f"basic_auth_users: {{a: '{HASH.replace('10', '18')}', b: '{HASH.replace('10', '03')}', c: '{HASH[:-1]}'}}\n",
+        [
+            "1:23: basic_auth_users.a: must have a cost from 4 to 15, not 18: 10 to 12 is usual",
+            "1:90: basic_auth_users.b: must have a cost from 4 to 15, not 3: 10 to 12 is usual",
+            "1:157: basic_auth_users.c: must be a bcrypt hash, as htpasswd -nBC 10 prints it: a password is never "
+            "written here",
+        ],
+    ),
+    ("rate_limit: {burst: 3}\n", ["1:1: rate_limit: is not supported: requests are bounded in other ways"]),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), BAD)
+def test_mistakes_are_told_all_at_once(directory: Path, text: str, expected: list[str]) -> None:
+    """With line and column, in our own words, and nothing of what may be a secret."""
+    assert said(directory, text) == expected
+
+
+def test_a_key_with_a_passphrase_is_refused(directory: Path) -> None:
+    """Rather than asking for it on a terminal that nobody looks at."""
+    key = load_pem_private_key((directory / "key.pem").read_bytes(), None)
+    sealed = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(SENTINEL.encode()))
+    (directory / "key.pem").write_bytes(sealed)
+    assert said(directory, tls()) == [
+        "3:13: tls_server_config.key_file: the file's key is encrypted, and nobody is there to type its passphrase"
+    ]
+
+
+def test_what_only_openssl_finds_is_told(directory: Path) -> None:
+    """One certificate of several that is none."""
+    with (directory / "ca.pem").open("a", encoding="ascii") as file:
+        file.write("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    (mistake,) = said(directory, tls("client_auth_type: VerifyClientCertIfGiven", "client_ca_file: ca.pem"))
+    assert mistake == "5:19: tls_server_config.client_ca_file: the file holds a certificate that OpenSSL cannot read"
+
+
+def test_a_key_that_openssl_finds_too_weak_is_told(directory: Path) -> None:
+    """In OpenSSL's own word, which says what to do."""
+    key = rsa.generate_private_key(65537, 1024)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    (directory / "cert.pem").write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    (directory / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (mistake,) = said(directory, tls())
+    assert re.fullmatch(
+        r"2:14: tls_server_config.cert_file: the file's certificate or its key is refused by OpenSSL: [a-z0-9 ]+",
+        mistake,
+    )
+
+
+def test_a_file_that_is_none_is_one_line(directory: Path) -> None:
+    """Missing, a FIFO that nobody writes to, and not UTF-8."""
+    assert [mistake.text for mistake in read_web(directory / "none.yml").mistakes] == ["does not exist"]
+    os.mkfifo(directory / "fifo")
+    assert [mistake.text for mistake in read_web(directory / "fifo").mistakes] == ["is not a regular file"]
+    assert said(directory, b"\xff") == ["1:1: is not UTF-8: the byte at offset 0 cannot stand there"]
+
+
+def test_a_change_of_any_file_is_seen(directory: Path) -> None:
+    """Also of one that was not there."""
+    assert said(directory, tls().replace("key.pem", "later.pem")) != []
+    reading = read_web(directory / "web.yml")
+    assert not reading.is_stale()
+    (directory / "later.pem").write_bytes((directory / "key.pem").read_bytes())
+    assert reading.is_stale()
+    reading = read_web(directory / "web.yml")
+    assert reading.config is not None
+    (directory / "renewed.pem").write_bytes((directory / "cert.pem").read_bytes())
+    (directory / "renewed.pem").rename(directory / "cert.pem")
+    assert reading.is_stale()
+
+
+WORDS = st.sampled_from(
+    [*KEYS, "cert_file", "headers", "X-Frame-Options", "min_version", "cipher_suites", "alice", "<<"]
+)
+LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=8) | WORDS | st.just(HASH)
+TREES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4))
+
+
+@given(st.dictionaries(WORDS, TREES, max_size=4))
+@settings(max_examples=60)
+def test_any_structure(tmp_path_factory: pytest.TempPathFactory, tree: dict[str, object]) -> None:
+    """Whatever stands behind the keys, it is a configuration or a list of mistakes."""
+    import yaml  # noqa: PLC0415 (only here)
+
+    path = tmp_path_factory.getbasetemp() / "any-web.yml"
+    path.write_bytes(yaml.safe_dump(tree, allow_unicode=True).encode("utf-8", "surrogatepass"))
+    reading = read_web(path)
+    assert (reading.config is None) is bool(reading.mistakes)
+    assert all(str(mistake).startswith(f"{path}:") for mistake in reading.mistakes)
+    assert str(ConfigError(list(reading.mistakes))).count("\n") == max(0, len(reading.mistakes) - 1)

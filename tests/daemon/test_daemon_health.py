@@ -1,0 +1,74 @@
+"""That a daemon which does not do its work is noticed from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from exporter.model.outcome import Outcome, Target
+from exporter.monitor import schedule
+from tests.conftest import StartScripted
+from tests.servers.dialogues import Imap
+from tests.servers.exporter import Exporter, daemon_here
+
+
+def test_a_blocked_loop_is_noticed(tmp_path: Path) -> None:
+    """While it lasts there is no answer; afterwards it is told, and seen in the histogram; and it goes on."""
+    with Exporter(tmp_path / "log") as exporter:
+        exporter.wait_for(lambda: exporter.get("/-/ready").status_code == 200)
+        assert exporter.get("/-/healthy").text == "Healthy.\n"
+        exporter.send(signal.SIGSTOP)
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.get(f"{exporter.url}/-/healthy", timeout=0.3)
+        time.sleep(5.2)
+        exporter.send(signal.SIGCONT)
+        exporter.wait_for(lambda: exporter.samples()[_BUCKET, _LE_INF] > exporter.samples()[_BUCKET, _LE_5])
+        answer = exporter.get("/-/healthy")
+        assert answer.status_code == 503
+        assert re.search(r"^the event loop has been held up for [5-9] s$", answer.text, re.MULTILINE)
+        assert exporter.stop()[0] == 0
+
+
+_BUCKET = "gmail_exporter_event_loop_lag_seconds_bucket"
+_LE_5, _LE_INF = frozenset({("le", "5.0")}), frozenset({("le", "+Inf")})
+
+
+async def test_a_stalled_probe_is_noticed(
+    tmp_path: Path, scripted: StartScripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One endpoint's checks break without a result: it is named, the other goes on; whole again, all is well."""
+    monkeypatch.setattr(schedule, "OVERDUE", 0.5)
+    server = await scripted(Imap())
+    endpoint = {"protocol": "imap", "host": "127.0.0.1", "port": server.port, "security": "none", "ip_family": "ipv4"}
+    defaults = {"interval": "1s", "timeout": "500ms"}
+    config = tmp_path / "gmail.yml"
+    config.write_text(json.dumps({"defaults": defaults, "endpoints": {"good": endpoint, "bad": endpoint}}), "utf-8")
+    async with daemon_here(config) as (daemon, url), httpx.AsyncClient() as client:
+
+        async def healthy() -> httpx.Response:
+            return await client.get(f"{url}/-/healthy")
+
+        assert (await healthy()).status_code == 200
+        check = daemon._checker.check
+
+        async def break_for_bad(target: Target, *, force: bool = False) -> Outcome:
+            if target.endpoint.name == "bad":
+                raise RuntimeError("on purpose")
+            return await check(target, force=force)
+
+        with monkeypatch.context() as broken:
+            broken.setattr(daemon._checker, "check", break_for_bad)
+            async with asyncio.timeout(10):
+                while (answer := await healthy()).status_code == 200:
+                    await asyncio.sleep(0.05)
+        assert (answer.status_code, answer.text) == (503, "overdue probes: 1 (bad)\n")
+        async with asyncio.timeout(10):
+            while (await healthy()).status_code != 200:
+                await asyncio.sleep(0.05)

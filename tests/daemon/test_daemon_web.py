@@ -1,0 +1,186 @@
+"""The daemon as a process, as its operators and its clients deal with it over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import select
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import httpx
+import pytest
+
+from exporter.web.lifecycle import OFF
+from exporter.web.server import passwords
+from tests.servers.authority import Authority
+from tests.servers.dovecot import Dovecot
+from tests.servers.exporter import Exporter
+
+SUCCESSFUL = "gmail_exporter_config_last_reload_successful", frozenset[tuple[str, str]]()
+
+
+class Files:
+    """A configuration of one endpoint after another on the real Dovecot."""
+
+    def __init__(self, directory: Path, authority: Authority, dovecot: Dovecot) -> None:
+        self.config = directory / "gmail.yml"
+        self.log = directory / "log"
+        self._endpoint = {
+            "protocol": "imap",
+            "host": "localhost",
+            "port": dovecot.imap_port,
+            "security": "starttls",
+            "tls": {"ca_file": str(authority.ca_file)},
+            "ip_family": "ipv4",
+        }
+        self.write("imap")
+
+    def write(self, *names: str, interval: str = "1s") -> None:
+        """Write a configuration with these endpoints."""
+        document: dict[str, Any] = {
+            "defaults": {"interval": interval, "timeout": "900ms"},
+            "endpoints": dict.fromkeys(names, self._endpoint),
+        }
+        self.config.write_text(json.dumps(document), "utf-8")
+
+    def exporter(self, *flags: str) -> Exporter:
+        """A daemon with this configuration."""
+        return Exporter(self.log, self.config, *flags)
+
+
+@pytest.fixture
+def files(tmp_path: Path, authority: Authority, dovecot: Dovecot) -> Files:
+    """A configuration with an endpoint."""
+    return Files(tmp_path, authority, dovecot)
+
+
+def test_a_reload_over_http(files: Files) -> None:
+    """It answers once the new configuration is in force, or with every mistake, and nothing has changed."""
+    with files.exporter("--web.enable-lifecycle") as exporter:
+        files.write("imap", "added")
+        answer = exporter.post("/-/reload")
+        assert (answer.status_code, answer.text) == (200, "Reloaded.\n")
+        assert set(exporter.values("gmail_probe_interval_seconds")) == {"imap", "added"}
+        files.config.write_text("endpoints:\n  imap: {protocol: imp}\n  pop3: {}\n", "utf-8")
+        answer = exporter.post("/-/reload")
+        assert answer.status_code == 400
+        assert answer.text.splitlines() == [
+            f"{files.config}:2:3: endpoints.imap.host: is missing",
+            f'{files.config}:2:20: endpoints.imap.protocol: must be imap, pop3 or smtp, not "imp"',
+            f"{files.config}:3:3: endpoints.pop3.host: is missing",
+            f"{files.config}:3:3: endpoints.pop3.protocol: is missing",
+        ]
+        assert exporter.samples()[SUCCESSFUL] == 0
+        assert set(exporter.values("gmail_probe_interval_seconds")) == {"imap", "added"}
+        assert exporter.post("/-/reload", origin="http://evil.example").status_code == 403
+
+        files.write("imap")
+        assert exporter.post("/-/reload").status_code == 200
+        assert exporter.samples()[SUCCESSFUL] == 1
+        assert 'endpoint="added"' not in exporter.get("/metrics").text
+        printed = subprocess.run(
+            [sys.executable, "-m", "exporter", "config", f"--config.file={files.config}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert exporter.get("/config").text == printed.stdout
+        assert exporter.stop()[0] == 0
+
+
+def test_a_probe_on_request(files: Files) -> None:
+    """The button of an endpoint's page probes it now and leads back to it; nobody may where that was not asked for."""
+    files.write("imap", interval="1h")
+    with files.exporter("--web.enable-lifecycle") as exporter:
+        exporter.wait_for(lambda: exporter.values("gmail_probes_total", result="success") == {"imap": 1})
+        answer = exporter.post("/endpoints/imap/probe")
+        assert (answer.status_code, answer.headers["location"]) == (303, "../imap")
+        assert exporter.values("gmail_probes_total", result="success") == {"imap": 2}
+        assert exporter.post("/endpoints/imap/probe").status_code == 429
+        assert exporter.get("/endpoints/imap").status_code == 200
+    with files.exporter() as exporter:
+        assert exporter.post("/endpoints/imap/probe").status_code == 403
+
+
+def test_it_ends_while_passwords_are_being_guessed(files: Files) -> None:
+    """Within 5 seconds, however many guesses wait for their turn of a second each."""
+    web = files.config.with_name("web.yml")
+    web.write_text(f"basic_auth_users: {{alice: '{bcrypt.hashpw(b'x', bcrypt.gensalt(14)).decode()}'}}", "utf-8")
+    with files.exporter(f"--web.config.file={web}") as exporter, ExitStack() as stack:
+        address, clients = httpx.URL(exporter.url), []
+        for number in range(passwords.QUEUE + 1):
+            guess = base64.b64encode(f"alice:{number}".encode()).decode()
+            clients.append(stack.enter_context(socket.create_connection((address.host, address.port or 0), 5)))
+            clients[-1].sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {guess}\r\n\r\n".encode())
+        (first,), _, _ = select.select(clients, [], [], 5)
+        assert first.recv(12) == b"HTTP/1.1 503"  # one too many: all others wait
+        code, seconds = exporter.stop()
+    assert code == 0
+    assert seconds < 5
+
+
+def test_a_reload_by_itself(files: Files) -> None:
+    """Where the content has changed; over HTTP nobody may, unless that was asked for."""
+    with files.exporter("--config.auto-reload-interval=1s") as exporter:
+        files.write("imap", "added")
+        exporter.wait_for(lambda: set(exporter.values("gmail_probe_interval_seconds")) == {"imap", "added"})
+        answer = exporter.post("/-/reload")
+        assert (answer.status_code, answer.text) == (403, OFF)
+        assert exporter.stop()[0] == 0
+    assert exporter.log_text().count("event=reloaded") == 1
+
+
+async def test_200_clients_that_send_a_byte_a_second_disturb_nothing(files: Files) -> None:
+    """Probes go on, none fails, none is missed; and whoever asks for the metrics gets them."""
+    files.write(*(f"e{number}" for number in range(10)))
+    with files.exporter() as exporter:
+        exporter.wait_for(lambda: len(exporter.values("gmail_up")) == 10)
+        before = exporter.values("gmail_probes_total", result="success")
+        address = httpx.URL(exporter.url)
+        opened = [await asyncio.open_connection(address.host, address.port) for _ in range(200)]
+
+        now: dict[str, float] = {}
+
+        def answered() -> dict[str, float]:
+            assert exporter.values("gmail_probe_failures_total", "reason") == {}
+            return exporter.values("gmail_probes_total", result="success")
+
+        for byte in b"GE":
+            for _, writer in opened:
+                writer.write(bytes([byte]))
+            await asyncio.sleep(1)
+            now = await asyncio.to_thread(answered)
+        assert all(now[endpoint] >= before[endpoint] + 1 for endpoint in before)
+        assert exporter.samples()["gmail_exporter_probes_missed_total", frozenset()] == 0
+        for _, writer in opened:
+            writer.close()
+        assert exporter.stop()[0] == 0
+    assert "level=error" not in exporter.log_text()
+
+
+@pytest.mark.parametrize("command", [[], ["config"]], ids=["run", "config"])
+def test_a_broken_web_configuration_file_is_told_with_the_rest(
+    command: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The mistakes of both files, exit 2, and nothing is started."""
+    (tmp_path / "gmail.yml").write_text("endpoints: {imap: {protocol: imap}}\n", "utf-8")
+    (tmp_path / "web.yml").write_text("tls_server_config: {cert_file: none.pem}\nbasic_auth_users: {a: b}\n", "utf-8")
+    arguments = [*command, "--config.file=gmail.yml", "--web.config.file=web.yml"]
+    ran = subprocess.run([sys.executable, "-m", "exporter", *arguments], cwd=tmp_path, check=False)
+    assert ran.returncode == 2
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == [
+        "gmail.yml:1:13: endpoints.imap.host: is missing",
+        "web.yml:1:1: tls_server_config.key_file: is missing",
+        "web.yml:1:32: tls_server_config.cert_file: the file does not exist",
+        "web.yml:2:23: basic_auth_users.a: must be a bcrypt hash, as htpasswd -nBC 10 prints it: a password is never "
+        "written here",
+    ]

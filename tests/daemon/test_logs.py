@@ -1,0 +1,91 @@
+"""Log lines."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from exporter.cli import LOG_FORMATS
+from exporter.daemon import logs
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    """Logging as the other tests expect it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What was logged."""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err.splitlines()
+
+
+def test_logfmt(capsys: pytest.CaptureFixture[str]) -> None:
+    """Time, level, logger and event first; a value with spaces is quoted."""
+    logs.configure("info", "logfmt")
+    structlog.get_logger("check").warning("failing", endpoint="imap", detail="said no", up=True)
+    (line,) = lines(capsys)
+    assert line.startswith("ts=2")
+    assert line.endswith('level=warning logger=check event=failing endpoint=imap detail="said no" up=true')
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """One object a line."""
+    logs.configure("info", "json")
+    structlog.get_logger("check").error("down", detail='with "quotes"\nand lines')
+    (line,) = lines(capsys)
+    entry = json.loads(line)
+    assert (entry["level"], entry["event"], entry["detail"]) == ("error", "down", 'with "quotes"\nand lines')
+
+
+@pytest.mark.parametrize("style", LOG_FORMATS)
+def test_one_event_is_one_line(style: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever a server says, it cannot forge a line of its own."""
+    logs.configure("info", style)
+    structlog.get_logger("check").error("down", detail="first\nts=now level=info event=forged", said=["a\nb", "c"])
+    assert len(lines(capsys)) == 1
+
+
+@pytest.mark.parametrize("style", LOG_FORMATS)
+def test_a_traceback_is_part_of_its_line(style: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A fault is one line, too."""
+    logs.configure("info", style)
+    try:
+        raise ValueError("a bug")
+    except ValueError:
+        structlog.get_logger("check").exception("fault")
+    (line,) = lines(capsys)
+    assert "ValueError: a bug" in line
+    assert "test_logs.py" in line
+
+
+def test_libraries_write_the_same_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """Uvicorn and APScheduler log by the standard library; their chatter stays out."""
+    logs.configure("info", "logfmt")
+    logging.getLogger("uvicorn.error").info("chatter")
+    logging.getLogger("uvicorn.error").warning("a client's fault")
+    logging.getLogger("uvicorn.error").error("trouble %d", 1)
+    (line,) = lines(capsys)
+    assert 'level=error logger=uvicorn.error event="trouble 1"' in line
+
+
+def test_the_level_is_the_least_that_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    """Debug lines only where they are asked for."""
+    logs.configure("warn", "logfmt")
+    structlog.get_logger("check").info("up")
+    assert lines(capsys) == []
+    logs.configure("debug", "logfmt")
+    structlog.get_logger("check").debug("probed", dialogue=["S: hello", "C: bye"])
+    (line,) = lines(capsys)
+    assert 'dialogue="S: hello | C: bye"' in line

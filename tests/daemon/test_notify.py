@@ -1,0 +1,152 @@
+"""What a service manager is told, over real sockets, and by the daemon as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from exporter.daemon.notify import Notifier
+from tests.servers.exporter import Exporter
+
+
+class Manager:
+    """The end of the socket that a service manager reads."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.settimeout(15)
+        self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
+
+    def read(self) -> dict[str, str]:
+        """The next message's assignments."""
+        return dict(line.split("=", 1) for line in self.socket.recv(4096).decode().split("\n"))
+
+    def read_until(self, key: str) -> dict[str, str]:
+        """The next message that has this assignment; those before are dropped."""
+        while key not in (message := self.read()):
+            pass
+        return message
+
+    def waiting(self) -> list[dict[str, str]]:
+        """Every message that is there already."""
+        found = []
+        self.socket.setblocking(False)
+        try:
+            while True:
+                found.append(self.read())
+        except BlockingIOError:
+            return found
+        finally:
+            self.socket.settimeout(15)
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
+    """A service manager, at either kind of address."""
+    manager = Manager(str(tmp_path / "notify") if request.param == "path" else f"@gmail-exporter-test/{os.getpid()}")
+    with manager.socket:
+        yield manager
+
+
+def test_assignments_go_in_one_message(manager: Manager) -> None:
+    """One a line, as sd_notify(3) wants them."""
+    Notifier({"NOTIFY_SOCKET": manager.address}).send("READY=1", "STATUS=all is well")
+    assert manager.waiting() == [{"READY": "1", "STATUS": "all is well"}]
+
+
+def test_without_a_manager_nothing_happens() -> None:
+    """No socket, no watchdog, nothing logged."""
+    notifier = Notifier({})
+    with capture_logs() as logs:
+        notifier.send("READY=1")
+    assert notifier.watchdog is None
+    assert logs == []
+
+
+def test_a_manager_that_has_gone_is_logged(tmp_path: Path) -> None:
+    """And is nothing to die of."""
+    with capture_logs() as logs:
+        Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).send("READY=1")
+    assert [(line["what"], line["error"]) for line in logs] == [("READY=1", "No such file or directory")]
+
+
+def test_a_manager_that_does_not_read_holds_up_nothing(tmp_path: Path) -> None:
+    """The socket's queue is full: the message is dropped, and that is logged."""
+    manager = Manager(str(tmp_path / "notify"))
+    with manager.socket, capture_logs() as logs:
+        notifier = Notifier({"NOTIFY_SOCKET": manager.address})
+        for _ in range(10_000):
+            notifier.send("WATCHDOG=1")
+            if logs:
+                break
+    assert [line["error"] for line in logs] == ["Resource temporarily unavailable"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "seconds"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "30000000"}, 30.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}, 30.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": ""}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+    ],
+)
+def test_the_watchdog_is_asked_for_in_the_environment(environ: dict[str, str], seconds: float | None) -> None:
+    """In microseconds, and for this process alone."""
+    assert Notifier(environ).watchdog == seconds
+
+
+async def test_signs_of_life_stop_while_there_are_problems(tmp_path: Path) -> None:
+    """The manager is told which, and the signs come back when they are gone."""
+    manager = Manager(str(tmp_path / "notify"))
+    problems: list[str] = []
+    with manager.socket:
+        watching = asyncio.create_task(Notifier({"NOTIFY_SOCKET": manager.address}).watch(0.02, lambda: problems))
+        assert "WATCHDOG" in await asyncio.to_thread(manager.read)
+        problems = ["imap is overdue", "pop3 is overdue"]
+        assert await asyncio.to_thread(manager.read_until, "STATUS") == {"STATUS": "imap is overdue; pop3 is overdue"}
+        await asyncio.sleep(0.1)
+        assert manager.waiting() == []
+        problems = []
+        assert await asyncio.to_thread(manager.read) == {"STATUS": ""}
+        assert await asyncio.to_thread(manager.read) == {"WATCHDOG": "1"}
+        watching.cancel()
+
+
+def test_a_reload_is_over_however_it_went(tmp_path: Path) -> None:
+    """With the clock that Type=notify-reload compares."""
+    manager = Manager(str(tmp_path / "notify"))
+    with manager.socket:
+        with pytest.raises(ZeroDivisionError), Notifier({"NOTIFY_SOCKET": manager.address}).reloading():
+            1 / 0  # noqa: B018 (a fault on purpose)
+        begun = manager.read()
+        assert begun["RELOADING"] == "1"
+        assert int(begun["MONOTONIC_USEC"]) > 0
+        assert manager.waiting() == [{"READY": "1"}]
+
+
+def test_the_daemon_tells_of_its_life(tmp_path: Path) -> None:
+    """Ready once it listens, alive while probes are made, reloading, stopping; in that order."""
+    manager = Manager(str(tmp_path / "notify"))
+    environ = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "200000"}
+    with manager.socket, Exporter(tmp_path / "log", environ=environ) as exporter:
+        assert manager.read() == {"READY": "1"}
+        assert exporter.get("/-/healthy").status_code == 200
+        assert [manager.read() for _ in range(3)] == [{"WATCHDOG": "1"}] * 3
+        exporter.send(signal.SIGHUP)
+        assert "MONOTONIC_USEC" in manager.read_until("RELOADING")
+        manager.read_until("READY")
+        assert exporter.stop()[0] == 0
+        assert manager.read_until("STOPPING") == {"STOPPING": "1"}
+        assert manager.waiting() == []

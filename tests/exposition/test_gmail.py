@@ -1,0 +1,198 @@
+"""The metrics: names, labels and values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from exporter.accounts.access import Access
+from exporter.accounts.budget import Denial, Standing
+from exporter.accounts.oauth import AccessToken
+from exporter.exposition.gmail import BASE_LABELS, base_labels, samples
+from exporter.exposition.text import Exposition
+from exporter.model.outcome import Folder, Observed, Outcome, Phase, Target
+from exporter.model.reason import Reason
+from exporter.model.settings import Account, Config, IpFamily, OAuth2, Role, SecretRef
+from exporter.monitor.instruments import ExporterMetrics
+from exporter.monitor.store import Series, Store
+from tests.examples import ACCOUNT, FACTS, SENTINEL, failure, success, target
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+
+def exposed(
+    *outcomes: Outcome, of: Target | None = None, standing: Standing | None = None
+) -> dict[str, dict[str, float]]:
+    """The values of a target by sample name, then by its labels beside the base labels."""
+    series = Series(of or (outcomes[0].target if outcomes else target()))
+    for outcome in outcomes:
+        series.add(outcome, standing)
+    values: dict[str, dict[str, float]] = {}
+    for sample in samples(series):
+        labels = ",".join(f"{name}={value}" for name, value in sample.labels.items())
+        values.setdefault(sample.family.metric.name + sample.suffix, {})[labels] = float(sample.value)
+    return values
+
+
+def test_before_the_first_probe_only_what_is_configured_is_known() -> None:
+    """Counters start from 0, and nothing claims that the endpoint is up or down."""
+    values = exposed()
+    assert values["gmail_probes_total"] == {"result=success": 0, "result=failure": 0}
+    assert values["gmail_probe_interval_seconds"] == {"": 30}
+    assert values["gmail_endpoint_info"] == {"security=tls,account=": 1}
+    for absent in ("gmail_up", "gmail_check_success", "gmail_failure_info", "gmail_logins_total"):
+        assert absent not in values
+
+
+def test_a_good_probe() -> None:
+    """Everything that a probe sees is exposed."""
+    observed = Observed(
+        address="192.0.2.1", ip_version=4, ip_fallback=False, tcp_rtt=0.012, tls=FACTS, capabilities=("IMAP4REV1",)
+    )
+    values = exposed(success(observed=observed))
+    assert values["gmail_up"] == {"": 1}
+    assert values["gmail_check_success"] == {"check=reachability": 1, "check=tls": 1, "check=protocol": 1}
+    assert values["gmail_phase_duration_seconds"]["phase=greeting"] == 0.03
+    assert values["gmail_tcp_rtt_seconds"] == {"": 0.012}
+    assert values["gmail_probe_ip_protocol"] == {"": 4}
+    assert values["gmail_probe_ip_fallback"] == {"": 0}
+    assert values["gmail_tls_certificate_expiry_timestamp_seconds"] == {"": 1_800_000_000}
+    assert values["gmail_tls_chain_expiry_timestamp_seconds"] == {"": 1_790_000_000}
+    assert list(values["gmail_tls_info"].values()) == [1]
+    assert "issuer=CN=WR2,O=Google Trust Services,C=US" in next(iter(values["gmail_tls_info"]))
+    assert values["gmail_probes_total"]["result=success"] == 1
+    assert values["gmail_probe_last_run_timestamp_seconds"] == {"": 1_700_000_000.25}
+    assert values["gmail_probe_last_success_timestamp_seconds"] == {"": 1_700_000_000.25}
+    assert values["gmail_probe_duration_seconds_count"] == {"": 1}
+    assert values["gmail_probe_duration_seconds_sum"][""] == pytest.approx(0.081)
+    assert values["gmail_probe_duration_seconds_bucket"]["le=0.05"] == 0
+    assert values["gmail_probe_duration_seconds_bucket"]["le=0.1"] == 1
+    assert values["gmail_probe_duration_seconds_bucket"]["le=+Inf"] == 1
+    assert "gmail_failure_info" not in values
+
+
+def test_an_endpoint_that_is_down() -> None:
+    """The reason, the phase and the blame are told; checks that were not reached are absent, not 0."""
+    values = exposed(success(), failure())
+    assert values["gmail_up"] == {"": 0}
+    assert values["gmail_check_success"] == {"check=reachability": 0}
+    assert values["gmail_failure_info"] == {"phase=connect,reason=refused,blame=network": 1}
+    assert values["gmail_probe_failures_total"] == {"phase=connect,reason=refused": 1}
+    assert values["gmail_probe_last_success_timestamp_seconds"] == {"": 1_700_000_000.25}
+    assert "gmail_tcp_rtt_seconds" not in values
+
+
+def test_a_refused_login_keeps_the_endpoint_up() -> None:
+    """And it stands while later probes do not log in."""
+    of = target(account=ACCOUNT)
+    values = exposed(
+        failure(of, Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS),
+        success(of),
+        of=of,
+        standing=Standing(Denial.HOLD, math.inf),
+    )
+    assert values["gmail_up"] == {"": 1}
+    assert values["gmail_check_success"]["check=login"] == 0
+    assert "check=folders" not in values["gmail_check_success"]
+    assert values["gmail_failure_info"] == {"phase=login,reason=auth_invalid_credentials,blame=account": 1}
+    assert values["gmail_logins_total"] == {"result=success": 0, "result=failure": 1}
+    assert values["gmail_login_suspended"] == {"": 1}
+
+
+def test_folders_are_told_by_role() -> None:
+    """A hidden folder is visible 0, and has no count."""
+    of = target(account=ACCOUNT)
+    folders = (Folder(Role.INBOX, visible=True, messages=65), Folder(Role.TRASH, visible=False))
+    seen = replace(success(of, login=True), observed=Observed(login_attempted=True, folders=folders))
+    values = exposed(seen)
+    assert values["gmail_folder_visible"] == {"folder=inbox": 1, "folder=trash": 0}
+    assert values["gmail_folder_messages"] == {"folder=inbox": 65}
+    assert values["gmail_check_success"]["check=folders"] == 1
+    assert values["gmail_login_suspended"] == {"": 0}
+
+
+def test_the_endpoint_s_own_labels_are_on_its_info() -> None:
+    """Labels of the configuration come beside ours, and only there."""
+    of = target(account=ACCOUNT, labels={"tenant": "acme"})
+    values = exposed(success(of))
+    assert values["gmail_endpoint_info"] == {"tenant=acme,security=tls,account=ops": 1}
+    assert all(
+        "tenant" not in labels
+        for name, of_name in values.items()
+        if name != "gmail_endpoint_info"
+        for labels in of_name
+    )
+
+
+def test_an_account_s_tokens() -> None:
+    """Of an account with OAuth 2.0: expiry, what the token endpoint took and said; of one with a password, nothing."""
+    reference = SecretRef(env="X")
+    oauth2 = OAuth2(client_id="1.apps", client_secret=reference, refresh_token=reference)
+    access = Access(Account(name="workspace", username="probe@example.com", oauth2=oauth2), {})
+    exposing = Exposition(Store(), ExporterMetrics(), lambda: [access, Access(ACCOUNT, {})])
+    text = exposing.render("")[0].decode()
+    assert 'gmail_oauth_token_refreshes_total{account="workspace",result="success"} 0.0\n' in text
+    assert "gmail_oauth_token_expiry" not in text
+
+    access.token = AccessToken(SENTINEL, 1_800_000_000.0)
+    access.refresh_seconds = 0.25
+    access.refreshes.update([Reason.OK, Reason.OK, Reason.OAUTH_GRANT_REVOKED])
+    for accept, parse in (("", parse_text), (OPENMETRICS, parse_openmetrics)):
+        text = exposing.render(accept)[0].decode()
+        values = {(s.name, *s.labels.values()): s.value for family in parse(text) for s in family.samples}
+        assert values["gmail_oauth_token_expiry_timestamp_seconds", "workspace"] == 1_800_000_000
+        assert values["gmail_oauth_token_refresh_duration_seconds", "workspace"] == 0.25
+        assert values["gmail_oauth_token_refreshes_total", "workspace", "success"] == 2
+        assert values["gmail_oauth_token_refreshes_total", "workspace", "failure"] == 1
+        assert values["gmail_oauth_token_refresh_failures_total", "workspace", "oauth_grant_revoked"] == 1
+        assert SENTINEL not in text
+        assert "ops" not in text
+
+
+def test_what_the_login_budget_says() -> None:
+    """Why a probe did not log in is counted; what holds logins back, and until when, stands beside it."""
+    of = target(account=ACCOUNT)
+    series = Series(of)
+    series.add(success(of), Standing(None, 1_700_000_900.0), Denial.INTERVAL)
+    series.add(success(of), Standing(Denial.HOLD, math.inf), Denial.HOLD)
+    values = {(s.family.metric.name, *s.labels.values()): s.value for s in samples(series)}
+    assert values["gmail_login_denials", "interval"] == 1
+    assert values["gmail_login_denials", "hold"] == 1
+    assert values["gmail_login_denials", "ceiling"] == 0
+    assert values["gmail_login_held_info", "hold"] == 1
+    assert ("gmail_login_next_timestamp_seconds",) not in values
+    series.add(success(of), Standing(None, 1_700_000_900.0), Denial.BUSY)
+    values = {(s.family.metric.name, *s.labels.values()): s.value for s in samples(series)}
+    assert values["gmail_login_next_timestamp_seconds",] == 1_700_000_900
+    assert ("gmail_login_held_info", "hold") not in values
+
+
+def test_every_sample_has_the_base_labels() -> None:
+    """In the contract's order, as configured."""
+    labels = base_labels(Series(target(ip_family=IpFamily.IPV6)))
+    assert tuple(labels) == BASE_LABELS
+    assert labels == {
+        "endpoint": "imap",
+        "protocol": "imap",
+        "host": "imap.gmail.com",
+        "port": "993",
+        "ip_family": "ipv6",
+    }
+
+
+def test_the_exporter_tells_of_its_configuration() -> None:
+    """Loaded, then a reload that was refused: the time and the hash of what runs stay."""
+    metrics = ExporterMetrics()
+    config = Config(accounts={}, endpoints={}, source="x.yml", digest="ff" * 32)
+    metrics.loaded(config, at=1_700_000_000.0)
+    value = metrics.registry.get_sample_value
+    assert value("gmail_exporter_config_last_reload_successful") == 1
+    assert value("gmail_exporter_config_hash") == 0xFFFFFFFFFFFF
+    metrics.load_failed()
+    assert value("gmail_exporter_config_last_reload_successful") == 0
+    assert value("gmail_exporter_config_last_reload_success_timestamp_seconds") == 1_700_000_000
+    assert value("gmail_exporter_probes_missed_total") == 0

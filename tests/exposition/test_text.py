@@ -1,0 +1,299 @@
+"""The exposition: both formats say the same as prometheus_client, and a scrape only joins what is rendered."""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+from prometheus_client.utils import floatToGoString
+
+from exporter.accounts.budget import Denial, Standing
+from exporter.exposition.gmail import BASE_LABELS, FAMILIES, PROBE_DURATION, Sample, base_labels, samples
+from exporter.exposition.text import Exposition, _render, render
+from exporter.model.outcome import Folder, Observed, Outcome, Phase, Quota, TlsFacts
+from exporter.model.reason import Reason
+from exporter.model.settings import IpFamily, Role
+from exporter.monitor.instruments import ExporterMetrics
+from exporter.monitor.store import Series, Store
+from tests.examples import ACCOUNT, FACTS, SENTINEL, failure, success, target
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+
+def test_a_piece_can_be_rendered_ahead_of_the_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the scrape renders nothing."""
+    series = Series(target())
+    exposing = exposition(series)
+    series.add(success(series.target))
+    exposing.refresh(series)
+    monkeypatch.setattr("exporter.exposition.text.render", None)
+    assert b'gmail_up{endpoint="imap"' in exposing.render("")[0]
+
+
+def exposition(*all_series: Series) -> Exposition:
+    """An exposition of a store that holds these series."""
+    store = Store()
+    store._series = {series.target.key: series for series in all_series}
+    return Exposition(store, ExporterMetrics())
+
+
+def test_a_piece_is_rendered_once_per_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scrape joins; only what was probed since the last one is rendered."""
+    quiet, busy = Series(target("quiet")), Series(target("busy"))
+    exposing = exposition(quiet, busy)
+    exposing.render("")
+    rendered = []
+
+    def counting(series: Series) -> Mapping[str, bytes]:
+        rendered.append(series.target.endpoint.name)
+        return render(series)
+
+    monkeypatch.setattr("exporter.exposition.text.render", counting)
+    busy.add(success(busy.target))
+    body, _ = exposing.render("")
+    assert rendered == ["busy"]
+    assert b'gmail_probes_total{endpoint="busy"' in body
+    exposing.render("")
+    assert rendered == ["busy"]
+
+
+def test_a_removed_target_takes_its_series_with_it() -> None:
+    """Not one sample of it survives."""
+    series = Series(target("going"))
+    exposing = exposition(series)
+    assert b"going" in exposing.render("")[0]
+    exposing.store.configure([])
+    body, _ = exposing.render("")
+    assert b"going" not in body
+    assert b"gmail_probes" not in body
+
+
+def test_a_target_that_was_replaced_is_rendered_anew() -> None:
+    """Same name, same count of outcomes, another configuration."""
+    exposing = exposition(Series(target(interval=30)))
+    exposing.render("")
+    exposing.store.configure([target(interval=60)])
+    assert b"gmail_probe_interval_seconds{" in exposing.render("")[0]
+    assert b"} 60.0" in exposing.render("")[0]
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("", "text/plain; version=0.0.4; charset=utf-8"),
+        ("text/plain", "text/plain; version=0.0.4; charset=utf-8"),
+        ("*/*", "text/plain; version=0.0.4; charset=utf-8"),
+        (f"{OPENMETRICS},text/plain;version=0.0.4;q=0.3", "application/openmetrics-text; version=1.0.0"),
+        (f"{OPENMETRICS};q=0.6,text/plain;version=0.0.4;q=0.6", "application/openmetrics-text; version=1.0.0"),
+        # Prometheus 3 with scrape_protocols: [PrometheusText0.0.4, OpenMetricsText1.0.0].
+        (f"text/plain;version=0.0.4;q=0.6,{OPENMETRICS};q=0.5,*/*;q=0.2", "text/plain; version=0.0.4; charset=utf-8"),
+        (f"{OPENMETRICS};q=0.1,*/*;q=0.5", "text/plain; version=0.0.4; charset=utf-8"),
+        (f"{OPENMETRICS};q=0.1,*/*;q=0.5,text/plain;q=0", "application/openmetrics-text; version=1.0.0"),
+    ],
+)
+def test_the_format_follows_the_accept_header(accept: str, content_type: str) -> None:
+    """Text 0.0.4 unless OpenMetrics is asked for, and no less than text; only OpenMetrics ends with its mark."""
+    body, chosen = exposition(Series(target())).render(accept)
+    assert chosen.startswith(content_type)
+    assert body.endswith(b"# EOF\n") is content_type.startswith("application")
+
+
+def test_no_secret_is_exposed() -> None:
+    """What the server said stays out of the metrics altogether: labels are closed sets."""
+    of = target(account=ACCOUNT)
+    echoed = replace(failure(of, Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS), detail=SENTINEL)
+    series = Series(of)
+    series.add(echoed, Standing(Denial.HOLD, math.inf))
+    assert SENTINEL.encode() not in exposition(series).render("")[0]
+
+
+def test_promtool_finds_nothing() -> None:
+    """Prometheus' own linter, on the exposition of endpoints in many states."""
+    of = target("login", account=ACCOUNT, labels={"tenant": "acme"})
+    good, bad, login = Series(target("good")), Series(target("bad")), Series(of)
+    good.add(
+        success(good.target, observed=Observed(tls=FACTS, ip_version=6, ip_fallback=False, tcp_rtt=0.01)),
+    )
+    bad.add(failure(bad.target))
+    folders = (Folder(Role.INBOX, visible=True, messages=1),)
+    login.add(success(of, login=True, observed=Observed(login_attempted=True, folders=folders)))
+    body, _ = exposition(good, bad, login).render("")
+    promtool = shutil.which("promtool")
+    assert promtool, "promtool is missing: run tests/servers/install"
+    found = subprocess.run([promtool, "check", "metrics"], input=body, capture_output=True, check=False)
+    assert (found.returncode, found.stdout, found.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.metric.name)
+def test_help_needs_no_escaping(family: Any) -> None:
+    """The two formats escape help texts differently; ours have nothing to escape."""
+    assert not set('\\\n"') & set(family.metric.documentation)
+
+
+texts = st.text(st.characters(codec="utf-8"), max_size=30)
+
+
+seconds = st.floats(0, 1e6)
+
+
+@st.composite
+def any_series(draw: st.DrawFn) -> Series:
+    """A series with arbitrary labels, phases, reasons and facts."""
+    label_names = st.from_regex(r"x_[a-z0-9_]{1,10}", fullmatch=True)
+    of = target(
+        draw(st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True)),
+        draw(st.sampled_from([IpFamily.ANY, IpFamily.IPV4, IpFamily.IPV6])),
+        account=draw(st.sampled_from([None, ACCOUNT])),
+        labels=draw(st.dictionaries(label_names, texts, max_size=3)),
+    )
+    series = Series(of)
+    for _ in range(draw(st.integers(0, 5))):
+        facts = TlsFacts("TLSv1.3", draw(texts), draw(texts), draw(texts), draw(seconds), draw(seconds))
+        folders = st.builds(
+            Folder, st.sampled_from(Role), visible=st.booleans(), messages=st.none() | st.integers(0, 10**9)
+        )
+        observed = Observed(
+            ip_version=draw(st.sampled_from([None, 4, 6])),
+            ip_fallback=draw(st.sampled_from([None, True, False])),
+            tcp_rtt=draw(st.none() | seconds),
+            tls=draw(st.sampled_from([None, facts])),
+            quota=draw(st.none() | st.builds(Quota, st.integers(0, 2**50), st.integers(0, 2**50))),
+            folders=tuple({folder.role: folder for folder in draw(st.lists(folders, max_size=4))}.values()),
+            login_attempted=draw(st.booleans()),
+        )
+        outcome = Outcome(
+            target=of,
+            started_at=draw(seconds),
+            ended_at=draw(seconds),
+            phases=MappingProxyType(draw(st.dictionaries(st.sampled_from(Phase), seconds))),
+            phase=draw(st.sampled_from(Phase)),
+            reason=draw(st.sampled_from(Reason)),
+            observed=observed,
+        )
+        standing = st.builds(Standing, st.none() | st.sampled_from(Denial), seconds | st.just(math.inf))
+        series.add(outcome, draw(st.none() | standing), draw(st.none() | st.sampled_from(Denial)))
+    return series
+
+
+class Reference:
+    """A collector that gives the same samples to prometheus_client."""
+
+    def __init__(self, all_series: Iterable[Series]) -> None:
+        self._all_series = list(all_series)
+
+    def collect(self) -> Iterable[Metric]:
+        """Everything, as the library wants it."""
+        for family in FAMILIES:
+            metric = Metric(family.metric.name, family.metric.documentation, family.metric.type)
+            for series in self._all_series:
+                for sample in samples(series):
+                    if sample.family is family:
+                        labels = {**base_labels(series), **sample.labels}
+                        metric.add_sample(family.metric.name + sample.suffix, labels, sample.value)
+            if metric.samples:
+                yield metric
+
+
+def parsed(text: str, parse: Any) -> dict[str, tuple[str, str, dict[Any, float]]]:
+    """Type, help and samples of every family that is not the exporter's own."""
+    return {
+        family.name: (
+            family.type,
+            family.documentation,
+            {(s.name, frozenset(s.labels.items())): s.value for s in family.samples},
+        )
+        for family in parse(text)
+        if not family.name.startswith(("gmail_exporter_", "process_"))
+    }
+
+
+@given(st.lists(any_series(), max_size=3, unique_by=lambda series: series.target.key))
+def test_both_formats_equal_the_library_s(all_series: list[Series]) -> None:
+    """Sample for sample, over arbitrary labels, values and histograms."""
+    registry = CollectorRegistry()
+    registry.register(Reference(all_series))
+    ours = exposition(*all_series)
+    for accept, parse, generate in (
+        ("", parse_text, generate_latest),
+        (OPENMETRICS, parse_openmetrics, generate_openmetrics),
+    ):
+        text = ours.render(accept)[0].decode()
+        expected = generate(registry)
+        assert parsed(text, parse) == parsed(expected.decode(), parse)
+        assert not any(math.isnan(v) for _, _, values in parsed(text, parse).values() for v in values.values())
+
+
+values = st.floats() | st.integers(-(2**70), 2**70) | st.booleans() | st.sampled_from([math.inf, 1e6, 1e-9, 999999.5])
+bounds = st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=5, unique=True)
+
+
+@st.composite
+def any_samples(draw: st.DrawFn) -> list[Sample]:
+    """Samples of any family with any further labels, and histograms with any buckets."""
+    found = []
+    for family in draw(st.lists(st.sampled_from(FAMILIES), max_size=6, unique_by=lambda family: family.metric.name)):
+        if family is PROBE_DURATION:
+            counts = draw(st.lists(st.integers(0, 2**60), min_size=6, max_size=6))
+            for bound, count in zip([*sorted(draw(bounds)), math.inf], counts, strict=False):
+                found.append(Sample(family, "_bucket", {"le": floatToGoString(bound)}, count))  # type: ignore[no-untyped-call]
+            found.append(Sample(family, "_count", {}, found[-1].value))
+            found.append(Sample(family, "_sum", {}, draw(values)))
+            continue
+        suffix = "_total" if family.metric.type == "counter" else ""
+        of_family = st.lists(st.tuples(*(texts for _ in family.labels)), min_size=1, max_size=3, unique=True)
+        found += [
+            Sample(family, suffix, dict(zip(family.labels, labels, strict=True)), draw(values))
+            for labels in draw(of_family)
+        ]
+    return found
+
+
+@given(any_samples(), st.tuples(texts, texts, texts, texts, texts))
+def test_any_sample_is_rendered_as_the_library_does(all_samples: list[Sample], base: tuple[str, ...]) -> None:
+    """Values from the smallest to the largest, no numbers, any text in any label: line for line."""
+    labels = dict(zip(BASE_LABELS, base, strict=True))
+    ours = _render(labels, all_samples)
+    for name in {sample.family.metric.name for sample in all_samples}:
+        of_family = [sample for sample in all_samples if sample.family.metric.name == name]
+        declared = of_family[0].family.metric
+        # Without timestamps and exemplars both formats write a sample the same; the library sorts its labels.
+        metric = Metric(declared.name, declared.documentation, declared.type)
+        for sample in of_family:
+            metric.add_sample(name + sample.suffix, {**labels, **sample.labels}, float(sample.value))
+        for generate in (generate_latest, generate_openmetrics):
+            registry = CollectorRegistry()
+            registry.register(Given(metric))
+            expected = [line for line in generate(registry).decode().split("\n") if line and not line.startswith("#")]
+            assert list(map(in_order, ours[name].decode().split("\n")[:-1])) == list(map(in_order, expected))
+
+
+class Given:
+    """A collector of one metric."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+
+    def collect(self) -> Iterable[Metric]:
+        """The metric."""
+        yield self._metric
+
+
+def in_order(line: str) -> tuple[str, list[str], str]:
+    """A line's name, its labels in one order, and its value."""
+    name, _, rest = line.partition("{")
+    labels, _, value = rest.rpartition("} ")
+    return name, sorted(re.findall(r'\w+="(?:[^"\\]|\\.)*"', labels)), value

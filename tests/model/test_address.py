@@ -1,0 +1,91 @@
+"""Addresses and the patterns that allow them."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from exporter.model.address import Address, HostPattern, parse_address
+from exporter.model.text import Unacceptable
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "shown"),
+    [
+        ("imap.gmail.com", Address("imap.gmail.com", None), "imap.gmail.com"),
+        ("IMAP.Gmail.COM.:993", Address("imap.gmail.com", 993), "imap.gmail.com:993"),
+        ("10.0.0.1:143", Address("10.0.0.1", 143), "10.0.0.1:143"),
+        ("::1", Address("::1", None), "::1"),
+        ("[::1]", Address("::1", None), "::1"),
+        ("[0:0:0:0:0:0:0:1]:993", Address("::1", 993), "[::1]:993"),
+        ("[::FFFF:10.0.0.1]:993", Address("::ffff:a00:1", 993), "[::ffff:a00:1]:993"),
+        ("localhost:00993", Address("localhost", 993), "localhost:993"),
+        ("xn--mnchen-3ya.example", Address("xn--mnchen-3ya.example", None), "xn--mnchen-3ya.example"),
+    ],
+)
+def test_one_address_has_one_spelling(text: str, address: Address, shown: str) -> None:
+    """Case, a final dot and the ways to write IPv6 make no other address."""
+    assert parse_address(text) == address
+    assert str(address) == shown
+    assert parse_address(shown) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", ".", ":", ":993", "a b", "a\tb", "a\n", "a\0b", "file:///etc/passwd", "//a", "a/b", "u@h", "a:0", "a:65536",
+        "a:+1", "a:-1", "a:1e3", "a:٣", "a:", "a:1:2", "[::1", "::1]", "[::1]993", "[::1]:", "[a]:1", "[[::1]]", "[]",
+        "[::1%lo]", "fe80::1%eth0", "127.1", "0177.0.0.1", "2130706433", "0x7f000001", "0x7f.0.0.0x1", "1.2.3.4.5",
+        "256.1.1.1", "-a", "a..b", "münchen.example", "\uff45xample", "a" * 64, "a." * 150, "*", "*.a", "a,b", "a%2eb",
+        "a#b", "a?b", "a\\b",
+    ],
+)  # fmt: skip
+def test_what_is_no_address_is_refused(text: str) -> None:
+    """In words that do not repeat it."""
+    with pytest.raises(Unacceptable) as caught:
+        parse_address(text)
+    assert str(caught.value).startswith("must ")
+    assert len(text) < 5 or text not in str(caught.value)
+
+
+@given(st.text(max_size=40))
+@example("[" * 40)
+def test_any_text_is_an_address_or_refused(text: str) -> None:
+    """Nothing else is raised, and what is accepted is ASCII on one line."""
+    try:
+        address = parse_address(text)
+    except Unacceptable:
+        return
+    assert address == parse_address(str(address))
+    assert str(address).isascii()
+    assert str(address).isprintable()
+    assert not set(address.host) & set("/@*[] ")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "allowed", "refused"),
+    [
+        ("imap.gmail.com", ["imap.gmail.com", "imap.gmail.com:993"], ["imap.gmail.com:143", "a.imap.gmail.com"]),
+        ("IMAP.gmail.com.:143", ["imap.gmail.com:143"], ["imap.gmail.com", "imap.gmail.com:993"]),
+        ("*.gmail.com", ["imap.gmail.com", "a.b.gmail.com:993"], ["gmail.com", "evilgmail.com", "gmail.com.evil"]),
+        ("*.gmail.com:*", ["imap.gmail.com:1"], ["gmail.com:1"]),
+        ("*", ["a", "10.0.0.1", "::1"], ["a:1"]),
+        ("*:*", ["a:1", "[::1]:65535"], []),
+        ("10.0.0.1", ["10.0.0.1"], ["::ffff:10.0.0.1", "10.0.0.10"]),
+        ("[::1]:143", ["[0::1]:143"], ["::1"]),
+    ],
+)  # fmt: skip
+def test_patterns(pattern: str, allowed: list[str], refused: list[str]) -> None:
+    """A host, all names below a domain or everything; the module's port, one port or all."""
+    parsed = HostPattern.parse(pattern)
+    assert [each for each in allowed if not parsed.matches(parse_address(each), 993)] == []
+    assert [each for each in refused if parsed.matches(parse_address(each), 993)] == []
+    assert HostPattern.parse(str(parsed)) == parsed
+
+
+@pytest.mark.parametrize(
+    "pattern", ["*.", "*gmail.com", "imap.*", "a.*.b", "**", "*.*.a", "*.10", "*:0", "[*]:1", "*.a b"]
+)
+def test_what_is_no_pattern_is_refused(pattern: str) -> None:
+    """A * stands for whole names, and only at the beginning."""
+    with pytest.raises(Unacceptable):
+        HostPattern.parse(pattern)

@@ -1,0 +1,270 @@
+"""Tables and explanations, at fixed widths."""
+
+from __future__ import annotations
+
+import io
+import math
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console, RenderableType
+
+from exporter.accounts.budget import Denial, Standing
+from exporter.model.outcome import Folder, Line, Observed, Outcome, Phase, Quota, Target, TlsFacts
+from exporter.model.reason import Blame, Reason
+from exporter.model.settings import IpFamily, Role, Security
+from exporter.monitor.store import Series
+from exporter.views import terminal
+from tests.examples import ACCOUNT, failure, success, target
+
+DAY = 86400.0
+LEDGER = Path("/var/lib/gmail-exporter/ledger.db")
+
+
+def shown(*what: RenderableType, width: int = 200) -> list[str]:
+    """The lines on a screen of so many columns."""
+    text = io.StringIO()
+    console = Console(file=text, width=width, highlight=False, emoji=False)
+    for each in what:
+        console.print(each)
+    return [line.rstrip() for line in text.getvalue().splitlines()]
+
+
+NOW = time.time()
+"""When this file was read; the tests of a long run come minutes later."""
+
+
+@pytest.fixture(autouse=True)
+def at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that stands still."""
+    monkeypatch.setattr("exporter.views.terminal.time.time", lambda: NOW)
+
+
+def tls(days: float) -> TlsFacts:
+    """A certificate that expires in so many days."""
+    return TlsFacts("TLSv1.3", "TLS_AES_128_GCM_SHA256", "CN=WR2", "ab" * 32, NOW + days * DAY, NOW + days * DAY)
+
+
+def series(outcome: Outcome, held_by: Denial | None = None, after: float = 0.0, denied: Denial | None = None) -> Series:
+    """What is known of a target after this one outcome."""
+    made = Series(outcome.target)
+    made.add(outcome, Standing(held_by, NOW + after), denied)
+    return made
+
+
+def well(name: str = "imap", *, login: bool = False, days: float = 63.1) -> Outcome:
+    """A probe that went well, with a certificate."""
+    observed = Observed(tls=tls(days), login_attempted=login)
+    return success(target(name, account=ACCOUNT if login else None), login=login, observed=observed)
+
+
+def test_a_wide_screen_has_one_table_with_every_phase() -> None:
+    """Times in ms, the version of TLS, the days of the certificate, the login."""
+    refused = failure(target("mx", port=25, security=Security.STARTTLS))
+    assert shown(terminal.overview([series(well(login=True)), series(refused)], 200)) == [
+        "endpoint          resolve  connect   tls  greeting  capability  login  folders  logout     total  security"
+        "  expires  login",
+        "imap      ✔ up        1.0     10.0  20.0      30.0        10.0  100.0     50.0    10.0  231.0 ms  TLSv1.3"
+        "   in 63 d  ok",
+        "mx        ✘ down     10.0     10.0     -         -           -      -        -       -   20.0 ms  -"
+        "         -        -",
+    ]
+
+
+def test_80_columns_have_two() -> None:
+    """What is so, and how long it took."""
+    starttls = failure(target("submission"), Phase.STARTTLS, Reason.STARTTLS_UNAVAILABLE)
+    assert shown(terminal.overview([series(well(login=True)), series(starttls)], 80), width=80) == [
+        "endpoint               total  security  expires  login",
+        "imap        ✔ up    231.0 ms  TLSv1.3   in 63 d  ok",
+        "submission  ✘ down   60.0 ms  -         -        -",
+        "",
+        "times in ms resolve connect  tls greet capab starttls login folders logout",
+        "imap            1.0    10.0 20.0  30.0  10.0        - 100.0    50.0   10.0",
+        "submission     10.0    10.0 10.0  10.0  10.0     10.0     -       -      -",
+    ]
+
+
+def test_without_an_account_there_is_no_column_for_the_login() -> None:
+    """An empty one would only take room."""
+    head, row = shown(terminal.overview([series(well())], 120))
+    assert "login" not in head
+    assert row.endswith("TLSv1.3   in 63 d")
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 160, 200])
+def test_no_line_is_longer_than_the_screen(width: int) -> None:
+    """However long the names are: they are shortened, and no cell wraps or loses a digit."""
+    long = "an-endpoint-whose-name-is-as-long-as-a-name-may-be-which-is-a63"
+    slow = replace(well(long, login=True), phases=dict.fromkeys(Phase, 9.9999))
+    everything = [series(slow), series(well("imap", login=True)), series(well(long + "x"), Denial.BACKOFF, 1200)]
+    lines = shown(terminal.overview(everything, width), width=10_000)
+    assert max(map(len, lines)) <= width
+    assert sum(line.count("9999.9") for line in lines) == len(Phase)
+    assert len(lines) == (4 if width == 200 else 9)
+
+
+def test_on_a_very_narrow_screen_only_the_facts_stay() -> None:
+    """Rather than a table that cannot be read."""
+    lines = shown(terminal.overview([series(well(login=True))], 58), width=58)
+    assert lines == [
+        "endpoint           total  security  expires  login",
+        "imap      ✔ up  231.0 ms  TLSv1.3   in 63 d  ok",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("days", "text"),
+    [
+        (63.1, "in 63 d"),
+        (2.01, "in 2 d"),
+        (1.99, "in 48 h"),
+        (0.06, "in 86 min"),
+        (0.001, "in 86 s"),
+        (-3.2, "3 d ago"),
+    ],
+)
+def test_the_certificate_s_end_is_in_one_unit(days: float, text: str) -> None:
+    """Days, and what is shorter near the end."""
+    assert shown(terminal.overview([series(well(days=days))], 200))[1].endswith(text)
+
+
+def test_each_family_of_an_endpoint_is_named() -> None:
+    """Of `ip_family: both`."""
+    endpoint = target().endpoint.model_copy(update={"ip_family": IpFamily.BOTH})
+    both = [series(success(Target(endpoint, family))) for family in (IpFamily.IPV4, IpFamily.IPV6)]
+    assert [line[:11] for line in shown(terminal.overview(both, 200))[1:]] == ["imap (ipv4)", "imap (ipv6)"]
+
+
+WITH_LOGIN = target(account=ACCOUNT)
+
+
+@pytest.mark.parametrize(
+    ("of", "text"),
+    [
+        (series(success()), "-"),
+        (Series(WITH_LOGIN), "-"),
+        (series(success(WITH_LOGIN, login=True)), "[green]ok[/]"),
+        (series(failure(WITH_LOGIN, Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS), Denial.HOLD), "[red]failed[/]"),
+        (series(failure(WITH_LOGIN, Phase.FOLDERS, Reason.FOLDER_HIDDEN)), "[green]ok[/], [red]folders failed[/]"),
+        (series(success(WITH_LOGIN), Denial.HOLD, math.inf), "[red]held[/]"),
+        (series(success(WITH_LOGIN), Denial.BACKOFF, 1790), "[red]backoff[/], due in 30 min"),
+        (series(success(WITH_LOGIN), Denial.CEILING, 3 * 3600), "[red]ceiling[/], due in 3 h"),
+        (series(success(WITH_LOGIN), None, 890, Denial.INTERVAL), "due in 15 min"),
+        (series(success(WITH_LOGIN), None, -5, Denial.BUSY), "due in 0 s"),
+        (series(failure(WITH_LOGIN)), "not reached"),
+    ],
+)
+def test_what_came_of_the_login(of: Series, text: str) -> None:
+    """Or why there was none."""
+    assert terminal.login(of) == text
+
+
+def test_a_failure_is_explained() -> None:
+    """Reason and phase, whose fault, the server's words, the remedy, within the width; where it was."""
+    failed = failure(target("imap", account=ACCOUNT), Phase.LOGIN, Reason.AUTH_APP_PASSWORD_REQUIRED)
+    assert shown(*terminal.explanations([series(well()), series(failed)]), width=80) == [
+        "",
+        "! imap  imap.gmail.com:993",
+        "  reason  auth_app_password_required in login",
+        "  fault   account: the mailbox, its owner or its administrator",
+        "  detail  what the server said",
+        *textwrap.wrap(failed.reason.remedy, 80, initial_indent="  remedy  ", subsequent_indent=" " * 10),
+    ]
+
+
+def test_the_same_failure_is_explained_once() -> None:
+    """With the network gone, every endpoint says the same; another detail is another failure."""
+    down = [series(failure(target(name, host=f"{name}.gmail.com"))) for name in ("imap", "pop", "smtp")]
+    other = series(replace(failure(target("other", host="::1")), detail="something else"))
+    lines = shown(*terminal.explanations([*down, other]))
+    assert [line for line in lines if line.startswith("✘")] == ["✘ imap, pop, smtp", "✘ other  [::1]:993"]
+
+
+def test_a_server_s_words_are_shown_as_they_are() -> None:
+    """What looks like markup or an emoji is none."""
+    said = "NO [ALERT] [bold]:warning: [/nothing] [link=https://example.com]"
+    assert f"  detail  {said}" in shown(*terminal.explanations([series(replace(failure(), detail=said))]))
+
+
+@pytest.mark.parametrize("blame", Blame)
+def test_every_fault_has_a_name(blame: Blame) -> None:
+    """In words."""
+    assert shown(terminal.explain(Reason.TIMEOUT, blame, ""))[1].startswith(f"  fault   {blame}: ")
+
+
+@pytest.mark.parametrize(
+    ("held_by", "reason", "remedy"),
+    [
+        (Denial.HOLD, "a server refused it", "Mend what was refused"),
+        (Denial.BACKOFF, "a server asked for fewer logins: the next login is due in 10 min", "Wait"),
+        (Denial.WAIT24, "which ends within 24 hours: the next login is due in 10 min", "Wait"),
+        (Denial.CEILING, "max_logins_per_day is reached: the next login is due in 10 min", "Wait"),
+    ],
+)
+def test_a_held_account_is_told_of_once(held_by: Denial, reason: str, remedy: str) -> None:
+    """With its endpoints, why, and what to do; released is what waits for an operator only."""
+    after = math.inf if held_by is Denial.HOLD else 605
+    names = ("imap", "pop3")
+    held = [series(success(target(name, account=ACCOUNT)), held_by, after) for name in names]
+    blank, head, *rest = shown(*terminal.held_accounts([*held, series(success())], LEDGER))
+    assert (blank, head) == ("", "! account ops  logins are held back at imap, pop3")
+    assert reason in rest[0]
+    assert rest[1].startswith(f"  remedy  {remedy}")
+    command = f"          gmail-exporter accounts release ops --storage.path={LEDGER}"
+    assert rest[2:] == ([command] if held_by is Denial.HOLD else [])
+
+
+def test_a_hold_that_ends_with_this_process_is_told_only_where_it_kept_a_login_back() -> None:
+    """The refusal itself is explained already."""
+    refused = failure(WITH_LOGIN, Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS)
+    sibling = series(success(target("pop3", account=ACCOUNT)), Denial.HOLD, math.inf)
+    assert shown(*terminal.held_accounts([series(refused, Denial.HOLD, math.inf)], None)) == []
+    lines = shown(*terminal.held_accounts([series(refused, Denial.HOLD, math.inf), sibling], None))
+    assert lines[1] == "! account ops  logins are held back at imap, pop3"
+    assert not any("release" in line for line in lines)
+
+
+def test_folders_and_quota() -> None:
+    """What was seen; what was not asked is a dash."""
+    imap = Observed(
+        folders=(Folder(Role.INBOX, True, 12, 3), Folder(Role.TRASH, False), Folder(Role.SENT, True)),
+        quota=Quota(3_000_000_000, 15_000_000_000),
+    )
+    pop3 = Observed(folders=(Folder(Role.INBOX, True, 2, octets=4096),), quota=Quota(0, 0))
+    outcomes = [success(observed=imap), success(target("pop3"), observed=pop3), success(target("smtps"))]
+    assert shown(*terminal.folders(outcomes), width=80) == [
+        "",
+        "endpoint  folder                            messages  unseen    size",
+        "imap      inbox   visible                         12       3       -",
+        "imap      trash   hidden from mail clients         -       -       -",
+        "imap      sent    visible                          -       -       -",
+        "pop3      inbox   visible                          2       -  4.1 kB",
+        "",
+        "imap: 3.0 GB of 15.0 GB used (20%)",
+        "pop3: 0 bytes of 0 bytes used",
+    ]
+    assert shown(*terminal.folders([success()])) == []
+
+
+def test_a_dialogue_is_in_columns() -> None:
+    """The time, who speaks, and what is said, which wraps within its column."""
+    lines = (
+        Line(0.005, "S", "* OK ready"),
+        Line(0.012, "C", "a1 CAPABILITY"),
+        Line(1.5, "S", "* CAPABILITY IMAP4rev1 [x] " + "AUTH=PLAIN " * 5),
+    )
+    of = success(observed=Observed(address="192.0.2.1"), dialogue=lines)
+    assert shown(*terminal.dialogue(of), width=60) == [
+        "imap  imap.gmail.com:993 [192.0.2.1]",
+        "     5 ms  S  * OK ready",
+        "    12 ms  C  a1 CAPABILITY",
+        "  1500 ms  S  * CAPABILITY IMAP4rev1 [x] AUTH=PLAIN",
+        "              AUTH=PLAIN AUTH=PLAIN AUTH=PLAIN AUTH=PLAIN",
+        "",
+    ]
+    nothing = shown(*terminal.dialogue(failure()))
+    assert nothing == ["imap  imap.gmail.com:993", "  (nothing was said: it ended in connect)", ""]

@@ -1,0 +1,158 @@
+"""Handshakes that do not come, come in pieces, or come too early, on both event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import struct
+from collections.abc import Callable
+from typing import TypeVar
+
+import httpx
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from exporter.web.server import acceptor
+from tests.servers.authority import Authority
+from tests.web.conftest import GET, Client, Connect, Serve, WebFile, hello, until
+
+T = TypeVar("T")
+
+
+async def test_a_handshake_that_does_not_come_is_not_waited_for(
+    connect: Connect, serve: Serve, web_file: WebFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts among the connections, and ends in time."""
+    monkeypatch.setattr(acceptor, "HANDSHAKE_SECONDS", 0.2)
+    served = await serve(live=web_file.live(web_file.tls()))
+    client = await connect(served)
+    await until(lambda: len(served.server.connections) == 1)
+    assert await client.hear_all() == b""
+    await until(lambda: len(served.server.connections) == 0)
+
+
+async def test_a_handshake_has_to_go_for_one_that_is_made(
+    connect: Connect, serve: Serve, web_file: WebFile, authority: Authority
+) -> None:
+    """As a request does; and a server that is stopped waits for none."""
+    served = await serve(live=web_file.live(web_file.tls()))
+    served.server.connections.most = 3
+    silent = [await connect(served) for _ in range(3)]
+    await until(lambda: len(served.server.connections) == 3)
+    context = ssl.create_default_context(cafile=str(authority.ca_file))
+    async with httpx.AsyncClient(verify=context) as client:
+        assert (await client.get(f"https://localhost:{served.port}/")).text == "hello"
+    assert await silent[0].hear_all() == b""
+    assert len(served.server.connections) <= 3
+    await served.server.stop()
+    for one in silent[1:]:
+        assert await one.hear_all() == b""
+
+
+async def test_a_client_that_leaves_in_the_middle_leaves_nothing(
+    connect: Connect, serve: Serve, web_file: WebFile
+) -> None:
+    """Before its first octet, after it, and with what is no TLS."""
+    served = await serve(live=web_file.live(web_file.tls()))
+    for words in (b"", b"\x16", b"\x16\x03\x01\x02\x00", GET):
+        client = await connect(served)
+        client.say(words)
+        await client.writer.drain()
+        client.writer.close()
+    await until(lambda: not served.server.connections and not served.server._handshakes)
+
+
+class TlsClient:
+    """A client whose every octet goes through the test."""
+
+    def __init__(self, authority: Authority) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = authority.client_context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
+
+    def hello(self) -> bytes:
+        """The first octets."""
+        with pytest.raises(ssl.SSLWantReadError):
+            self.tls.do_handshake()
+        return self._outgoing.read()
+
+    async def talk(self, client: Client, size: int = 65536) -> None:
+        """Finish the handshake and ask, in pieces of a size, until the answer has come."""
+
+        async def exchange() -> None:
+            said = self._outgoing.read()
+            for start in range(0, len(said), size):
+                client.say(said[start : start + size])
+                await client.writer.drain()
+                await asyncio.sleep(0)
+            heard = await asyncio.wait_for(client.reader.read(65536), 5)
+            assert heard
+            self._incoming.write(heard)
+
+        async def done(step: Callable[[], T]) -> T:
+            while True:
+                try:
+                    return step()
+                except ssl.SSLWantReadError:
+                    await exchange()
+
+        await done(self.tls.do_handshake)
+        self.tls.write(GET)
+        answer = b""
+        while b"hello" not in answer:
+            answer += await done(self.tls.read)
+
+
+@pytest.mark.parametrize("size", [1, 100, 100_000])
+async def test_a_handshake_in_pieces_is_made(
+    connect: Connect, serve: Serve, web_file: WebFile, authority: Authority, size: int
+) -> None:
+    """However small they are, and with the request behind its last octet."""
+    client = await connect(await serve(live=web_file.live(web_file.tls())))
+    await TlsClient(authority).talk(client, size)
+
+
+async def test_a_handshake_that_is_there_already_is_made(serve: Serve, web_file: WebFile, authority: Authority) -> None:
+    """Its first octets have come before the connection is looked at: from another process they often have."""
+    served = await serve(live=web_file.live(web_file.tls()))
+    for _ in range(5):
+        tls = TlsClient(authority)
+        early = socket.create_connection(("127.0.0.1", served.port), 5)
+        early.sendall(tls.hello())
+        client = Client(*await asyncio.open_connection(sock=early))
+        await tls.talk(client)
+        client.writer.close()
+        await client.writer.wait_closed()
+
+
+async def test_a_client_that_has_gone_already_leaves_nothing(serve: Serve, web_file: WebFile) -> None:
+    """With a reset, before the connection is looked at; with words or without."""
+    served = await serve(live=web_file.live(web_file.tls()))
+    for words in (b"", b"\x16\x03\x01"):
+        for _ in range(5):
+            early = socket.create_connection(("127.0.0.1", served.port), 5)
+            early.sendall(words)
+            early.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            early.close()
+            await asyncio.sleep(0.01)
+    await until(lambda: not served.server.connections and not served.server._handshakes)
+
+
+async def test_where_all_are_being_served_no_handshake_is_made(
+    connect: Connect, serve: Serve, web_file: WebFile, authority: Authority
+) -> None:
+    """The connection ends at once."""
+    gate, asked = asyncio.Event(), asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.set()
+        await gate.wait()
+        await hello(scope, receive, send)
+
+    served = await serve(slow, web_file.live(web_file.tls()))
+    served.server.connections.most = 1
+    talking = asyncio.create_task(TlsClient(authority).talk(await connect(served)))
+    await asked.wait()
+    assert await (await connect(served)).hear_all() == b""
+    gate.set()
+    await talking
