@@ -21,7 +21,7 @@ DOCS = Path(__file__).parent
 NOTICE = "<!-- Written by `make docs` from the code: change it there. -->"
 
 BLAMES = {
-    Blame.GOOGLE: "The mail server.",
+    Blame.PROVIDER: "The mail server.",
     Blame.NETWORK: "The way to it: this host's resolver and network, a firewall, a proxy, the provider.",
     Blame.ACCOUNT: "The mailbox, its owner, its quota, or its Workspace administrator.",
     Blame.TOKEN: "The OAuth client or its grant.",

@@ -16,7 +16,7 @@ from exporter.model.reason import Blame
 GOOD, DOUBTFUL, BAD, UNKNOWN = "green", "orange", "red", "#808080"
 
 BLAMES: Mapping[str, tuple[str, str]] = {
-    Blame.GOOGLE: ("Google (the mail server)", "#CC79A7"),
+    Blame.PROVIDER: ("Google (the mail server)", "#CC79A7"),
     Blame.NETWORK: ("The network", "#0072B2"),
     Blame.ACCOUNT: ("The account", "#E69F00"),
     Blame.TOKEN: ("The OAuth grant", "#F0E442"),
@@ -39,7 +39,7 @@ PHASES: Mapping[str, str] = {
 }
 """The phases of a probe in the order of a session; network in blues, server in warm colours."""
 
-SERVER_COLOUR = BLAMES[Blame.GOOGLE][1]
+SERVER_COLOUR = BLAMES[Blame.PROVIDER][1]
 RTT_COLOUR = "#E15759"
 
 Steps = tuple[tuple[float | None, str], ...]

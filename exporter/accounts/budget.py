@@ -302,6 +302,6 @@ def _name(target: Target) -> str:
 
 def _scope(outcome: Outcome) -> str:
     """The protocol for which a refusal counts, or the whole account."""
-    if outcome.reason in _OF_ONE_PROTOCOL or outcome.blame is Blame.GOOGLE:
+    if outcome.reason in _OF_ONE_PROTOCOL or outcome.blame is Blame.PROVIDER:
         return outcome.target.endpoint.protocol.value
     return _WHOLE_ACCOUNT

@@ -219,7 +219,7 @@ class Outcome:
         before that point is the network's fault.
         """
         if self.reason in _SERVER_ONCE_CONNECTED and self.phase in _AFTER_CONNECTION:
-            return Blame.GOOGLE
+            return Blame.PROVIDER
         return self.reason.blame
 
     @property

@@ -9,7 +9,7 @@ from typing import Self
 class Blame(StrEnum):
     """Whose fault a failure is."""
 
-    GOOGLE = "google"
+    PROVIDER = "provider"
     NETWORK = "network"
     ACCOUNT = "account"
     TOKEN = "token"  # noqa: S105 (the name of a party, not a secret)
@@ -91,15 +91,15 @@ class Reason(StrEnum):
         "The answer is not of this protocol: check protocol and port, and look for a proxy or captive portal."
     RESPONSE_TOO_LARGE = "response_too_large", Blame.NETWORK, Retry.SAFE, \
         "The answer passed a size limit: check the port; something in between may be flooding."
-    SERVER_BUSY = "server_busy", Blame.GOOGLE, Retry.BACKOFF, \
+    SERVER_BUSY = "server_busy", Blame.PROVIDER, Retry.BACKOFF, \
         "The server refused for now: see Google's status dashboard, and wait."
-    SERVER_REFUSED = "server_refused", Blame.GOOGLE, Retry.BACKOFF, \
+    SERVER_REFUSED = "server_refused", Blame.PROVIDER, Retry.BACKOFF, \
         "The server refused for good, in words that no rule knows: read them in detail."
-    TEMPORARY_SYSTEM_ERROR = "temporary_system_error", Blame.GOOGLE, Retry.BACKOFF, \
+    TEMPORARY_SYSTEM_ERROR = "temporary_system_error", Blame.PROVIDER, Retry.BACKOFF, \
         "Google's server reports a fault of its own: see its status dashboard; nothing to do here."
-    SYSTEM_ERROR = "system_error", Blame.GOOGLE, Retry.BACKOFF, \
+    SYSTEM_ERROR = "system_error", Blame.PROVIDER, Retry.BACKOFF, \
         "Google's server ended the session with an error of its own: see its status dashboard."
-    SESSION_EXPIRED = "session_expired", Blame.GOOGLE, Retry.SAFE, \
+    SESSION_EXPIRED = "session_expired", Blame.PROVIDER, Retry.SAFE, \
         "The server ended a session that it considers old: expected, the next probe starts a new one."
     IDLE_TIMEOUT = "idle_timeout", Blame.CLIENT, Retry.SAFE, \
         "The server waited too long for this exporter: check this host's load."
@@ -107,7 +107,7 @@ class Reason(StrEnum):
         "The server did not understand a command of this exporter: report it, with detail."
     PROTOCOL_ERROR = "protocol_error", Blame.CLIENT, Retry.BACKOFF, \
         "The server objects to the order of this exporter's commands: report it, with detail."
-    PARTIAL_FETCH = "partial_fetch", Blame.GOOGLE, Retry.BACKOFF, \
+    PARTIAL_FETCH = "partial_fetch", Blame.PROVIDER, Retry.BACKOFF, \
         "The server could answer only in part: see Google's status dashboard."
     MAILBOX_MISSING = "mailbox_missing", Blame.ACCOUNT, Retry.SAFE, \
         "The folder is missing or hidden: Gmail → Settings → See all settings → Labels → Show in IMAP."
@@ -167,7 +167,7 @@ class Reason(StrEnum):
         "The OAuth client is disabled: Google Cloud console → APIs & Services → Credentials."
     OAUTH_ACCESS_DENIED = "oauth_access_denied", Blame.ACCOUNT, Retry.HOLD, \
         "The administrator does not admit this client: Admin console → Security → API controls → App access control."
-    OAUTH_ENDPOINT_ERROR = "oauth_endpoint_error", Blame.GOOGLE, Retry.BACKOFF, \
+    OAUTH_ENDPOINT_ERROR = "oauth_endpoint_error", Blame.PROVIDER, Retry.BACKOFF, \
         "No token came from the token endpoint: see detail; check that this host reaches oauth2.googleapis.com."
 
     # Login: access switched off
@@ -195,7 +195,7 @@ class Reason(StrEnum):
         "The account passed its daily sending limit: it ends within 24 hours; send less."
     MESSAGE_LIMIT = "message_limit", Blame.CLIENT, Retry.SAFE, \
         "The message has too many recipients or is too large."
-    AUTH_TEMPORARY = "auth_temporary", Blame.GOOGLE, Retry.BACKOFF, \
+    AUTH_TEMPORARY = "auth_temporary", Blame.PROVIDER, Retry.BACKOFF, \
         "The server cannot check credentials at the moment: see Google's status dashboard."
 
     # Login: how this exporter asks

@@ -35,7 +35,7 @@ STATES: Mapping[State, str] = {
 }
 
 WHOSE: Mapping[Blame, str] = {
-    Blame.GOOGLE: "mail server",
+    Blame.PROVIDER: "mail server",
     Blame.NETWORK: "network",
     Blame.ACCOUNT: "account",
     Blame.TOKEN: "OAuth grant",

@@ -9,7 +9,7 @@ from exporter.model.outcome import Outcome, Phase
 from exporter.model.reason import Blame, Reason, Retry
 
 WHO: Mapping[Blame, str] = {
-    Blame.GOOGLE: "the mail server",
+    Blame.PROVIDER: "the mail server",
     Blame.NETWORK: "the way to the server",
     Blame.ACCOUNT: "the mailbox, its owner or its administrator",
     Blame.TOKEN: "the OAuth client or its grant",

@@ -104,7 +104,7 @@ class Row(NamedTuple):
     retry: Retry = Retry.HOLD
 
 
-TOKEN, ACCOUNT, CLIENT, GOOGLE = (Blame.TOKEN,), (Blame.ACCOUNT,), (Blame.CLIENT,), (Blame.GOOGLE,)
+TOKEN, ACCOUNT, CLIENT, GOOGLE = (Blame.TOKEN,), (Blame.ACCOUNT,), (Blame.CLIENT,), (Blame.PROVIDER,)
 # fmt: off
 CATALOGUE = [
     Row("invalid_grant", "Token has been expired or revoked.", 400, Reason.OAUTH_GRANT_REVOKED, TOKEN + ACCOUNT),
@@ -160,7 +160,7 @@ def test_a_failure_of_googles_own(trusted: TokenServer, secrets: Secrets) -> Non
     trusted.script(error("internal_failure", "Backend Error", 503), times=None)
     refused = failed(secrets.service(USER))
     assert (refused.reason, refused.reason.blame, refused.reason.retry) == (
-        Reason.OAUTH_ENDPOINT_ERROR, Blame.GOOGLE, Retry.BACKOFF
+        Reason.OAUTH_ENDPOINT_ERROR, Blame.PROVIDER, Retry.BACKOFF
     )  # fmt: skip
     assert str(refused) == "internal_failure: Backend Error"
     assert 1 < len(trusted.requests) <= 3
@@ -246,7 +246,7 @@ def test_no_usable_answer(either: Account, trusted: TokenServer, script: Script,
     trusted.script(script)
     unusable = failed(either)
     assert unusable.reason is Reason.OAUTH_ENDPOINT_ERROR
-    assert unusable.reason.blame is Blame.GOOGLE
+    assert unusable.reason.blame is Blame.PROVIDER
     assert unusable.reason.retry is Retry.BACKOFF
     assert str(unusable) == words
     assert len(trusted.requests) == 1

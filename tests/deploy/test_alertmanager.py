@@ -42,12 +42,12 @@ def test_amtool_likes_it() -> None:
         ("alertname=GmailEndpointDown severity=critical", "page"),
         ("alertname=GmailDownEverywhere severity=critical", "page"),
         ("alertname=GmailExporterDown severity=critical blame=client", "page"),
-        ("alertname=GmailLoginFailing severity=critical blame=google", "page"),
+        ("alertname=GmailLoginFailing severity=critical blame=provider", "page"),
         ("alertname=GmailLoginFailing severity=warning blame=account", "accounts"),
         ("alertname=GmailTokenRefreshFailing severity=warning blame=token", "accounts"),
         ("alertname=GmailLoginFailing severity=warning blame=client", "exporter"),
         ("alertname=GmailProbeStalled severity=warning blame=client", "exporter"),
-        ("alertname=GmailTokenRefreshFailing severity=warning blame=google", "tickets"),
+        ("alertname=GmailTokenRefreshFailing severity=warning blame=provider", "tickets"),
         ("alertname=GmailUnreachableFromOneSite severity=warning", "tickets"),
     ],
 )
@@ -103,7 +103,7 @@ def test_an_outage_of_gmail_is_one_page(running: tuple[Alertmanager, Webhook]) -
     endpoints = ("imap", "pop3", "smtps", "submission")
     everywhere = [without(alert("GmailDownEverywhere", each), "job", "instance") for each in endpoints]
     sites = [alert("GmailEndpointDown", each, site) for each in endpoints for site in ("a:9993", "b:9993", "c:9993")]
-    login = alert("GmailLoginFailing", blame="google", reason="timeout")
+    login = alert("GmailLoginFailing", blame="provider", reason="timeout")
     burning = without(alert("GmailErrorBudgetBurningFast", window="1h"), "job", "instance")
     elsewhere = alert("GmailLoginFailing", "other", blame="account", reason="auth_invalid_credentials")
     alertmanager.post([*everywhere, *sites, login, burning, elsewhere])

@@ -197,7 +197,7 @@ def test_what_is_down(past: Past) -> None:
     """At the end of that life: submission from both, POP3 from London, and one family to the MX from each."""
     assert answer(past, asked("Down")) == [{"value": 5}]
     blames = {series["blame"]: series["value"] for series in answer(past, asked("Whose fault"))}
-    assert blames == {"google": 2, "account": 4, "token": 2, "client": 1, "network": 2}
+    assert blames == {"provider": 2, "account": 4, "token": 2, "client": 1, "network": 2}
     assert answer(past, asked("Up")) == [{"value": 11}]
     states = values(past, "Every endpoint")
     assert states["submission any london:9993"] == 0
@@ -277,7 +277,7 @@ def test_what_failed(past: Past) -> None:
         for series in answer(past, asked("What failed in this range"))
     }
     assert rows["connect", "refused", "network"] == pytest.approx(240, abs=31)
-    assert rows["capability", "timeout", "google"] == pytest.approx(240, abs=31)
+    assert rows["capability", "timeout", "provider"] == pytest.approx(240, abs=31)
 
 
 def test_logins(past: Past) -> None:

@@ -19,8 +19,8 @@ from tests.examples import failure, success, target
         (Phase.RESOLVE, Blame.NETWORK),
         (Phase.CONNECT, Blame.NETWORK),
         (Phase.TLS, Blame.NETWORK),
-        (Phase.GREETING, Blame.GOOGLE),
-        (Phase.LOGIN, Blame.GOOGLE),
+        (Phase.GREETING, Blame.PROVIDER),
+        (Phase.LOGIN, Blame.PROVIDER),
     ],
 )
 def test_a_server_that_accepted_and_falls_silent_is_to_blame(reason: Reason, phase: Phase, blame: Blame) -> None:

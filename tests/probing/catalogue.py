@@ -15,7 +15,7 @@ from exporter.model.settings import Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ACCOUNT, CLIENT, GOOGLE, NETWORK = Blame.ACCOUNT, Blame.CLIENT, Blame.GOOGLE, Blame.NETWORK
+ACCOUNT, CLIENT, GOOGLE, NETWORK = Blame.ACCOUNT, Blame.CLIENT, Blame.PROVIDER, Blame.NETWORK
 BACKOFF, HOLD, SAFE, WAIT24 = Retry.BACKOFF, Retry.HOLD, Retry.SAFE, Retry.WAIT24
 ANY = None  # the catalogue leaves it open
 

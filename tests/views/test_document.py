@@ -113,7 +113,7 @@ def test_a_failure_says_why() -> None:
     """With blame and remedy; the blame of a phase, not of the reason alone."""
     told = outcome_to_json(failure(phase=Phase.GREETING, reason=Reason.TIMEOUT))
     assert (told["ok"], told["up"], told["phase"], told["reason"]) == (False, False, "greeting", "timeout")
-    assert (told["blame"], told["remedy"]) == ("google", Reason.TIMEOUT.remedy)
+    assert (told["blame"], told["remedy"]) == ("provider", Reason.TIMEOUT.remedy)
     assert told["checks"] == {"reachability": True, "tls": True, "protocol": False}
     assert outcome_to_json(replace(success(), phases={}))["phases"] == {}
 
