@@ -10,23 +10,15 @@ from prometheus_client.metrics_core import Metric
 
 from exporter.exposition import blackbox
 from exporter.exposition.gmail import ACCOUNT_FAMILIES, BASE_LABELS, FAMILIES
+from exporter.model.login import Denial
 from exporter.model.outcome import CHECK_OF_PHASE, Phase
-from exporter.model.reason import Blame, Reason, Retry
+from exporter.model.reason import Blame, Reason, Retry, fill
 from exporter.monitor.instruments import ExporterMetrics
-from exporter.views.words import RETRIES
 from grafana.page import page
 
 DOCS = Path(__file__).parent
 
 NOTICE = "<!-- Written by `make docs` from the code: change it there. -->"
-
-BLAMES = {
-    Blame.PROVIDER: "The mail server.",
-    Blame.NETWORK: "The way to it: this host's resolver and network, a firewall, a proxy, the provider.",
-    Blame.ACCOUNT: "The mailbox, its owner, its quota, or its Workspace administrator.",
-    Blame.TOKEN: "The OAuth client or its grant.",
-    Blame.CLIENT: "This exporter: its configuration, its host, or a fault of its own.",
-}
 
 PHASES = {
     Phase.RESOLVE: "The host's name is looked up.",
@@ -70,8 +62,9 @@ endpoint's own `labels`; join it to have them elsewhere:
 
 {{families}}
 
-Values of `denial`: `interval` (the next login is not due), `busy` (another login of the account is under way),
-`backoff`, `wait24` and `hold` (see [reasons and remedies](reasons.md)), `ceiling` (`max_logins_per_day` is reached).
+Values of `denial` (more on the last four in [reasons and remedies](reasons.md)):
+
+{{denials}}
 
 Values of `phase`:
 
@@ -151,11 +144,12 @@ def metrics() -> str:
     own = [
         (f"`{_exposed(m)}`", m.type, code(_labels(m)), m.documentation) for m in ExporterMetrics().registry.collect()
     ]
-    probe = [(f"`{f.name}`", "gauge", code(f.labels), f.documentation) for f in blackbox.FAMILIES]
+    probe = [(f"`{f.metric.name}`", "gauge", code(f.labels), f.metric.documentation) for f in blackbox.FAMILIES]
     return METRICS.format(
         probe=table(("metric", "type", "labels", "meaning"), probe),
         families=table(("metric", "type", "further labels", "meaning"), families),
         accounts=table(("metric", "type", "further labels", "meaning"), accounts),
+        denials=table(("denial", "meaning"), ((f"`{denial}`", denial.meaning) for denial in Denial)),
         phases=table(("phase", "check", "what is timed"), phases),
         own=table(("metric", "type", "labels", "meaning"), sorted(own)),
     )
@@ -172,13 +166,13 @@ def _labels(metric: Metric) -> Iterable[str]:
 def reasons() -> str:
     """docs/reasons.md."""
     sections = [
-        f"### {reason}\n\n{reason.remedy}\n\nBlame: `{reason.blame}` · Retry: `{reason.retry}`"
+        f"### {reason}\n\n{fill(reason.remedy)}\n\nBlame: `{reason.blame}` · Retry: `{reason.retry}`"
         for reason in Reason
         if reason is not Reason.OK
     ]
     return REASONS.format(
-        blames=table(("blame", "who"), ((f"`{blame}`", BLAMES[blame]) for blame in Blame)),
-        retries=table(("retry", "what happens"), ((f"`{retry}`", RETRIES[retry]) for retry in Retry)),
+        blames=table(("blame", "who"), ((f"`{blame}`", f"{fill(blame.label)}: {blame.party}") for blame in Blame)),
+        retries=table(("retry", "what happens"), ((f"`{retry}`", retry.meaning) for retry in Retry)),
         reasons="\n\n".join(sections),
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from exporter.model.login import Denial, LoginStatus
 from exporter.model.outcome import Observed, Outcome, Phase, Target, TlsFacts
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, Endpoint, IpFamily, Protocol, SecretRef
@@ -80,7 +82,7 @@ def failure(of: Target | None = None, phase: Phase = Phase.CONNECT, reason: Reas
 
 
 class Clock:
-    """A clock that moves when it is told to."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -89,5 +91,12 @@ class Clock:
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Move it forward."""
         self.now += seconds
+
+
+def budgeted(
+    outcome: Outcome, held_by: Denial | None = None, next_login_at: float = math.inf, denied: Denial | None = None
+) -> Outcome:
+    """The Outcome with what the login budget of its account allowed."""
+    return replace(outcome, login=LoginStatus(held_by, next_login_at, denied=denied))

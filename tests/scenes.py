@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from exporter.accounts.budget import Denial, Standing
+from exporter.model.login import Denial, LoginStatus
 from exporter.model.outcome import Certificate, Folder, Line, Observed, Outcome, Phase, Quota, Target, TlsFacts
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, IpFamily, Protocol, Role, SecretRef, Security
@@ -87,8 +87,8 @@ class Scene:
     """A store, and outcomes put into it as probes would have."""
 
     def __init__(self, seed: int = 7) -> None:
-        self.store = Store()
-        self.now = time.time()
+        self.now = self._at = time.time()
+        self.store = Store(lambda: self._at)
         self.random = random.Random(seed)
 
     def configure(self, *targets: Target) -> None:
@@ -147,11 +147,13 @@ class Scene:
         )
 
     def add(self, outcome: Outcome, held: Denial | None = None, next_login: float = 540.0) -> None:
-        """Let it be the last one."""
-        standing = None
+        """Add it as the last one."""
         if outcome.target.endpoint.account:
-            standing = Standing(held, math.inf if held is Denial.HOLD else self.now + next_login, 34)
-        self.store.add(outcome, standing)
+            next_at = math.inf if held is Denial.HOLD else self.now + next_login
+            outcome = replace(outcome, login=LoginStatus(held, next_at, 34))
+        self._at = outcome.ended_at
+        self.store[outcome.target.key].add(outcome)
+        self._at = self.now
 
     def past(self, of: Target, count: int = 99, bad: tuple[int, ...] = (), until: float = 31.0) -> None:
         """Probes that went well, a login now and then, but for those that are numbered."""

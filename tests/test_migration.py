@@ -131,7 +131,7 @@ def test_a_job_moves_by_changing_its_address(site: Site, server: Prometheus) -> 
     names = server.get("/api/v1/label/__name__/values", **{"match[]": '{job="before"}'})
     ours = server.get("/api/v1/label/__name__/values", **{"match[]": '{job="mail"}'})
     assert {name for name in names if name.startswith("probe_")} <= set(ours)
-    assert {name for name in ours if name.startswith("probe_")} <= {family.name for family in blackbox.FAMILIES}
+    assert {name for name in ours if name.startswith("probe_")} <= {family.metric.name for family in blackbox.FAMILIES}
     assert {"probe_failure_info", "probe_phase_duration_seconds"} <= set(ours)
 
 

@@ -26,11 +26,11 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 
 from pydantic import TypeAdapter, ValidationError
 
 from exporter.accounts.ledger import Ledger
+from exporter.model.login import Denial, LoginStatus
 from exporter.model.outcome import Check, Outcome, Target
 from exporter.model.reason import Blame, Reason, Retry
 from exporter.model.settings import Account, Endpoint
@@ -45,34 +45,6 @@ DAY = 86400.0
 
 _OF_ONE_PROTOCOL = frozenset({Reason.DISABLED_FOR_ACCOUNT, Reason.DISABLED_FOR_DOMAIN})
 _WHOLE_ACCOUNT = ""
-
-
-class Denial(StrEnum):
-    """Why a login is not made now."""
-
-    INTERVAL = "interval"
-    BUSY = "busy"
-    BACKOFF = "backoff"
-    WAIT24 = "wait24"
-    HOLD = "hold"
-    CEILING = "ceiling"
-
-    @property
-    def protects(self) -> bool:
-        """Whether this keeps a login back to protect the account, rather than as the ordinary rhythm."""
-        return self not in (Denial.INTERVAL, Denial.BUSY)
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a target stands with its account's budget."""
-
-    held_by: Denial | None
-    """What keeps logins back to protect the account."""
-    next_login_at: float
-    """When it may log in next, in Unix seconds; infinity while it is held."""
-    logins_of_day: int = 0
-    """Logins of its account in the last 24 hours, on all endpoints."""
 
 
 @dataclass(slots=True)
@@ -204,11 +176,11 @@ class Budget:
                 self._state.blocks.pop(slot.target.endpoint.protocol.value, None)
         self._save()
 
-    def standing(self, target: Target) -> Standing:
-        """Return where `target` stands now."""
+    def status(self, target: Target, denied: Denial | None = None) -> LoginStatus:
+        """Return what the budget allows `target` now; `denied` is why the login of this probe was not allowed."""
         denial = self.denial(target)
         held_by = denial if denial and denial.protects else None
-        return Standing(held_by, self.next_login_at(target), len(self._of_last_day(self._clock())))
+        return LoginStatus(held_by, self.next_login_at(target), len(self._of_last_day(self._clock())), denied)
 
     def _blocks_of(self, target: Target) -> Iterable[_Block]:
         if self._state.unsettled and self._slot is None:

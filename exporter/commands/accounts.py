@@ -92,7 +92,7 @@ async def _try_credential(account: Account, options: Options, shown: console.Scr
             minutes = (access.token.expires_at - time.time()) / 60
             shown.show(f"[green]✔[/] token   good for {minutes:.0f} min")
     except CredentialUnavailable as error:
-        shown.show(f"[red]✘[/] [bold]{step}[/]", terminal.explain(error.reason, error.reason.blame, str(error)))
+        shown.show(f"[red]✘[/] [bold]{step}[/]", terminal.explain_credential(error.reason, str(error), account.name))
         return False
     return True
 

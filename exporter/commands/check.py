@@ -128,7 +128,7 @@ def run(config: Config, names: Sequence[str], options: Options) -> int:
 
 
 def _json(seen: Seen, options: Options) -> dict[str, object]:
-    return outcome_to_json(seen.outcome, seen.series.standing, dialogue=options.verbose)
+    return outcome_to_json(seen.outcome, dialogue=options.verbose)
 
 
 def _show(everything: Sequence[Seen], options: Options) -> None:

@@ -24,7 +24,7 @@ from exporter.config.mistake import ConfigError
 from exporter.config.web import Reading
 from exporter.daemon.notify import Notifier
 from exporter.daemon.reload import Candidate, Reloader
-from exporter.exposition.text import Exposition
+from exporter.exposition.cache import Exposition
 from exporter.model.address import Address
 from exporter.model.outcome import Target
 from exporter.model.settings import Config
@@ -101,8 +101,9 @@ class Daemon:
         self._checker = Checker(self._store, self._resolver, options.ledger, options.environ)
         self._schedule = Schedule(self._check, self._metrics)
         self._exposition = Exposition(self._store, self._metrics, lambda: self._checker.accesses)
-        self._health = Health(self._schedule.stalled, self._schedule.silence)
-        self._probe = Probe(self._checker.look, self._metrics, options.timeout_offset)
+        self._health = Health(self._store, self._schedule.silence)
+        self._metrics.probes_overdue.set_function(lambda: len(self._health.overdue()))
+        self._probe = Probe(self._checker, self._metrics, options.timeout_offset)
         self._reload = Reloader(config, self._load, self._metrics.load_failed, self._notifier.reloading)
         self._live = Live(options.web_config_file, options.web)
         self._server = Server(self._application(), self._live)

@@ -1,7 +1,6 @@
-"""Outcomes → samples; owns every metric name that begins with `gmail_`.
+"""Outcomes → samples of the `gmail_` metrics: every name is declared here, but for those of the exporter itself.
 
-The samples of a target are a pure function of its `Series`. Families are declared with prometheus_client, which also
-holds the exporter's own metrics.
+The samples of a target are a pure function of its `Series`. monitor/instruments.py has the `gmail_exporter_` metrics.
 """
 
 from __future__ import annotations
@@ -9,102 +8,91 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
-from typing import NamedTuple
 
-from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
 from exporter.accounts.access import Access
-from exporter.accounts.budget import Denial
+from exporter.exposition.text import Family, Sample
+from exporter.model.login import Denial
 from exporter.model.outcome import Check, Outcome
 from exporter.model.reason import Reason
-from exporter.monitor.store import BUCKETS, Series
+from exporter.monitor.store import DURATION_BUCKETS, Series
 
 BASE_LABELS = ("endpoint", "protocol", "host", "port", "ip_family")
 
 
-class Family(NamedTuple):
-    """A metric family: its declaration, and the labels it has beside the base labels."""
-
-    metric: Metric
-    labels: tuple[str, ...] = ()
-
-
-def _family(name: str, kind: str, text: str, *labels: str) -> Family:
-    return Family(Metric(name, text, kind), labels)
-
-
 # fmt: off
-UP = _family("gmail_up", "gauge",
-    "Whether the last probe connected, secured the connection, was greeted and got its capabilities. "
+UP = Family.of("gmail_up", "gauge",
+    "Whether the last probe connected, secured the connection, was greeted and got the capabilities. "
     "Login does not count here: a wrong password is not an outage.")
-CHECK_SUCCESS = _family("gmail_check_success", "gauge",
+CHECK_SUCCESS = Family.of("gmail_check_success", "gauge",
     "Result of each check that the last probe reached; login and folders keep theirs between logins.", "check")
-PROBE_DURATION = _family("gmail_probe_duration_seconds", "histogram",
+PROBE_DURATION = Family.of("gmail_probe_duration_seconds", "histogram",
     "Whole duration of successful probes: the sum of their phases.")
-PHASE_DURATION = _family("gmail_phase_duration_seconds", "gauge",
+PHASE_DURATION = Family.of("gmail_phase_duration_seconds", "gauge",
     "Duration of each phase of the last probe.", "phase")
-TCP_RTT = _family("gmail_tcp_rtt_seconds", "gauge",
+TCP_RTT = Family.of("gmail_tcp_rtt_seconds", "gauge",
     "The kernel's estimate of the round-trip time after connect: network time apart from server time.")
-PROBES = _family("gmail_probes", "counter",
+PROBES = Family.of("gmail_probes", "counter",
     "Probes by result.", "result")
-PROBE_FAILURES = _family("gmail_probe_failures", "counter",
+PROBE_FAILURES = Family.of("gmail_probe_failures", "counter",
     "Failed probes by the phase in which they ended, and why.", "phase", "reason")
-LOGINS = _family("gmail_logins", "counter",
+LOGINS = Family.of("gmail_logins", "counter",
     "Logins attempted, by result.", "result")
-FAILURE_INFO = _family("gmail_failure_info", "gauge",
-    "1 while the last probe, or the last login, failed: where, why, and whose fault it is.", "phase", "reason", "blame")
-LOGIN_SUSPENDED = _family("gmail_login_suspended", "gauge",
+FAILURE_INFO = Family.of("gmail_failure_info", "gauge",
+    "1 while the last probe, or the last login, failed: where, why, and the party at fault.",
+    "phase", "reason", "blame")
+LOGIN_SUSPENDED = Family.of("gmail_login_suspended", "gauge",
     "Whether logins are held back to protect the account.")
-LOGIN_HELD_INFO = _family("gmail_login_held_info", "gauge",
+LOGIN_HELD_INFO = Family.of("gmail_login_held_info", "gauge",
     "1 while logins are held back to protect the account, and why.", "denial")
-LOGIN_DENIALS = _family("gmail_login_denials", "counter",
+LOGIN_DENIALS = Family.of("gmail_login_denials", "counter",
     "Probes that did not log in because the account's budget did not allow it, by why.", "denial")
-LOGIN_NEXT = _family("gmail_login_next_timestamp_seconds", "gauge",
+LOGIN_NEXT = Family.of("gmail_login_next_timestamp_seconds", "gauge",
     "When the budget allows the next login; absent while it is held until something changes.")
-CERTIFICATE_EXPIRY = _family("gmail_tls_certificate_expiry_timestamp_seconds", "gauge",
+CERTIFICATE_EXPIRY = Family.of("gmail_tls_certificate_expiry_timestamp_seconds", "gauge",
     "notAfter of the server's certificate, also where its verification failed.")
-CHAIN_EXPIRY = _family("gmail_tls_chain_expiry_timestamp_seconds", "gauge",
+CHAIN_EXPIRY = Family.of("gmail_tls_chain_expiry_timestamp_seconds", "gauge",
     "Earliest notAfter in the chain that the server presented.")
-TLS_INFO = _family("gmail_tls_info", "gauge",
+TLS_INFO = Family.of("gmail_tls_info", "gauge",
     "Always 1: the TLS version and cipher agreed on, and the server's certificate.",
     "version", "cipher", "issuer", "fingerprint_sha256")
-IP_PROTOCOL = _family("gmail_probe_ip_protocol", "gauge",
+IP_PROTOCOL = Family.of("gmail_probe_ip_protocol", "gauge",
     "IP version that the last probe used: 4 or 6.")
-IP_FALLBACK = _family("gmail_probe_ip_fallback", "gauge",
+IP_FALLBACK = Family.of("gmail_probe_ip_fallback", "gauge",
     "Whether, with ip_family any, IPv6 failed to connect and IPv4 served.")
-FOLDER_VISIBLE = _family("gmail_folder_visible", "gauge",
+FOLDER_VISIBLE = Family.of("gmail_folder_visible", "gauge",
     "Whether mail clients see the folder of that role.", "folder")
-FOLDER_MESSAGES = _family("gmail_folder_messages", "gauge",
+FOLDER_MESSAGES = Family.of("gmail_folder_messages", "gauge",
     "Messages in the folder of that role.", "folder")
-FOLDER_UNSEEN = _family("gmail_folder_unseen_messages", "gauge",
+FOLDER_UNSEEN = Family.of("gmail_folder_unseen_messages", "gauge",
     "Messages in the folder of that role that were not read.", "folder")
-FOLDER_BYTES = _family("gmail_folder_bytes", "gauge",
+FOLDER_BYTES = Family.of("gmail_folder_bytes", "gauge",
     "Size of the messages in the folder of that role, where the server tells it (POP3).", "folder")
-MAILBOX_QUOTA = _family("gmail_mailbox_quota_bytes", "gauge",
+MAILBOX_QUOTA = Family.of("gmail_mailbox_quota_bytes", "gauge",
     "Storage that the account may use, where the server tells it (IMAP).")
-MAILBOX_USED = _family("gmail_mailbox_used_bytes", "gauge",
+MAILBOX_USED = Family.of("gmail_mailbox_used_bytes", "gauge",
     "Storage that the account uses, where the server tells it (IMAP).")
-LAST_RUN = _family("gmail_probe_last_run_timestamp_seconds", "gauge",
+LAST_RUN = Family.of("gmail_probe_last_run_timestamp_seconds", "gauge",
     "When the last probe ended.")
-LAST_SUCCESS = _family("gmail_probe_last_success_timestamp_seconds", "gauge",
+LAST_SUCCESS = Family.of("gmail_probe_last_success_timestamp_seconds", "gauge",
     "When the last successful probe ended.")
-INTERVAL = _family("gmail_probe_interval_seconds", "gauge",
+INTERVAL = Family.of("gmail_probe_interval_seconds", "gauge",
     "Seconds between two probes, as configured.")
-ENDPOINT_INFO = _family("gmail_endpoint_info", "gauge",
+ENDPOINT_INFO = Family.of("gmail_endpoint_info", "gauge",
     "Always 1: how the endpoint is configured, with its own labels.", "security", "account")
-OAUTH_EXPIRY = _family("gmail_oauth_token_expiry_timestamp_seconds", "gauge",
+OAUTH_EXPIRY = Family.of("gmail_oauth_token_expiry_timestamp_seconds", "gauge",
     "When the access token in hand expires.")
-OAUTH_REFRESH_DURATION = _family("gmail_oauth_token_refresh_duration_seconds", "gauge",
+OAUTH_REFRESH_DURATION = Family.of("gmail_oauth_token_refresh_duration_seconds", "gauge",
     "How long the token endpoint took to answer the last time.")
-OAUTH_REFRESHES = _family("gmail_oauth_token_refreshes", "counter",
+OAUTH_REFRESHES = Family.of("gmail_oauth_token_refreshes", "counter",
     "Access tokens asked for, by result.", "result")
-OAUTH_REFRESH_FAILURES = _family("gmail_oauth_token_refresh_failures", "counter",
+OAUTH_REFRESH_FAILURES = Family.of("gmail_oauth_token_refresh_failures", "counter",
     "Access tokens that were not given, and why.", "reason")
 # fmt: on
 
 ACCOUNT_FAMILIES = (OAUTH_EXPIRY, OAUTH_REFRESH_DURATION, OAUTH_REFRESHES, OAUTH_REFRESH_FAILURES)
-"""Of an account with OAuth 2.0. Their one base label is `account`."""
+"""Families of an account with OAuth 2.0. Their one base label is `account`."""
 
 FAMILIES = (
     UP, CHECK_SUCCESS, PROBE_DURATION, PHASE_DURATION, TCP_RTT, PROBES, PROBE_FAILURES, LOGINS, FAILURE_INFO,
@@ -115,19 +103,10 @@ FAMILIES = (
 )  # fmt: skip
 
 
-class Sample(NamedTuple):
-    """One sample: its family, what is appended to the family's name, its labels beside the base labels, its value."""
-
-    family: Family
-    suffix: str
-    labels: Mapping[str, str]
-    value: float
-
-
 _NO_LABELS: Mapping[str, str] = {}
 
 
-_BOUNDS = [{"le": str(floatToGoString(bound))} for bound in (*BUCKETS, math.inf)]  # type: ignore[no-untyped-call]
+_BOUNDS = [{"le": str(floatToGoString(bound))} for bound in (*DURATION_BUCKETS, math.inf)]  # type: ignore[no-untyped-call]
 
 
 def base_labels(series: Series) -> dict[str, str]:
@@ -138,7 +117,7 @@ def base_labels(series: Series) -> dict[str, str]:
 
 
 def samples(series: Series) -> Iterator[Sample]:
-    """Everything that is known of a target. What is not known has no sample, rather than a 0."""
+    """Every sample of a target. A value that is not known has no sample, rather than a 0."""
     endpoint = series.target.endpoint
     account = endpoint.account.name if endpoint.account else ""
     labels = {**endpoint.labels, "security": endpoint.security.value, "account": account}
@@ -159,11 +138,10 @@ def _budget(series: Series) -> Iterator[Sample]:
         yield Sample(LOGINS, "_total", {"result": result}, series.logins[succeeded])
     for denial in Denial:
         yield Sample(LOGIN_DENIALS, "_total", {"denial": denial.value}, series.denials[denial])
-    if series.standing:
-        if series.standing.held_by:
-            yield Sample(LOGIN_HELD_INFO, "", {"denial": series.standing.held_by.value}, 1)
-        if math.isfinite(series.standing.next_login_at):
-            yield Sample(LOGIN_NEXT, "", _NO_LABELS, series.standing.next_login_at)
+    if series.last and series.last.held_by:
+        yield Sample(LOGIN_HELD_INFO, "", {"denial": series.last.held_by.value}, 1)
+    if series.last and series.last.next_login_at is not None:
+        yield Sample(LOGIN_NEXT, "", _NO_LABELS, series.last.next_login_at)
 
 
 def _totals(series: Series) -> Iterator[Sample]:
@@ -223,7 +201,7 @@ def _last_login(last: Outcome) -> Iterator[Sample]:
 
 
 def account_samples(access: Access) -> Iterator[Sample]:
-    """Everything that is known of an account's access tokens; nothing where it has a password."""
+    """Every sample of an account's access tokens; none where it has a password."""
     if access.account.app_password:
         return
     if access.token:

@@ -137,7 +137,7 @@ def check_host(host: str) -> str:  # noqa: C901 - a list of cases, each with its
     if host.count(":") == 1:
         raise Unacceptable("must be a host name without a port: there is a key for that")
     if ":" in host:
-        if "%" in host or not _is_address(host):
+        if "%" in host or not is_address(host):
             raise Unacceptable("must be a host name or an IP address; this is not an IPv6 address")
         return host
     labels = host.removesuffix(".").split(".")
@@ -145,16 +145,17 @@ def check_host(host: str) -> str:  # noqa: C901 - a list of cases, each with its
         raise Unacceptable(f"must be a host name of at most {_MAX_HOST} characters")
     if labels[-1].isdecimal():
         # All digits at the end is an IPv4 address or nothing: resolvers read 127.1 in ways of their own.
-        if not _is_address(host):
+        if not is_address(host):
             raise Unacceptable("must be a host name or an IP address; this is not an IPv4 address")
     elif not all(map(_HOST_LABEL.fullmatch, labels)):
         raise Unacceptable("must be a host name: letters, digits and hyphens, in parts of 1 to 63 between dots")
     return host
 
 
-def _is_address(host: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address."""
     try:
-        ipaddress.ip_address(host)
+        ipaddress.ip_address(text)
     except ValueError:
         return False
     return True

@@ -1,41 +1,45 @@
-"""What a probe saw: Phase, Reason, Outcome.
+"""The result of a probe: Outcome.
 
-An `Outcome` is the one value that leaves a probe. Metrics, pages, logs and exit codes are pure functions of it.
+An `Outcome` is the one value that leaves a check. Metrics, pages, logs and exit codes are pure functions of it.
 Where a probe stopped (`phase`) and why (`reason`) are orthogonal: a timeout during the TLS handshake is
 `Phase.TLS` and `Reason.TIMEOUT`, never a reason of its own.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
 from exporter.model.address import Address
-from exporter.model.reason import Blame, Reason
+from exporter.model.login import Denial, LoginStatus
+from exporter.model.reason import Blame, Reason, Row, fill, provider_of
 from exporter.model.settings import Endpoint, IpFamily, Role
 
 MAX_DETAIL = 512
 """Characters of `Outcome.detail`, and of a line of `Outcome.dialogue`, at most."""
 
 
-class Phase(StrEnum):
-    """The steps of a session, in the order in which they first may happen."""
+class Phase(Row):
+    """The steps of a session, in the order in which they can first happen. `during` is the phase in a sentence."""
 
-    RESOLVE = "resolve"
-    CONNECT = "connect"
-    TLS = "tls"
-    GREETING = "greeting"
-    CAPABILITY = "capability"
-    STARTTLS = "starttls"
-    LOGIN = "login"
-    FOLDERS = "folders"
-    LOGOUT = "logout"
+    during: str
+
+    RESOLVE = "resolve", "while its name was looked up"
+    CONNECT = "connect", "while connecting"
+    TLS = "tls", "in the TLS handshake"
+    GREETING = "greeting", "when its greeting was due"
+    CAPABILITY = "capability", "when asked for its capabilities"
+    STARTTLS = "starttls", "when asked for TLS"
+    LOGIN = "login", "in the login"
+    FOLDERS = "folders", "when asked for its folders"
+    LOGOUT = "logout", "in the logout"
 
 
 class Check(StrEnum):
-    """The questions that a probe answers, each over one or more phases."""
+    """What a probe checks, each over one or more phases."""
 
     REACHABILITY = "reachability"
     TLS = "tls"
@@ -56,7 +60,7 @@ CHECK_OF_PHASE: Mapping[Phase, Check] = {
 }
 
 LOGIN_PHASES = frozenset({Phase.LOGIN, Phase.FOLDERS})
-"""Where a failure says something of the account's access, and nothing of whether the endpoint is up."""
+"""A failure here is about the access of the account, and not about whether the endpoint is up."""
 
 
 _SERVER_ONCE_CONNECTED = frozenset({Reason.TIMEOUT, Reason.RESET, Reason.CLOSED})
@@ -96,12 +100,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate as it was presented. Its texts say whatever its maker wanted. Times are Unix seconds."""
+    """A certificate as it was presented; its texts are not to be trusted. Times are Unix seconds."""
 
     subject: str
     issuer: str
     names: tuple[str, ...]
-    """Whom it is for: DNS names and addresses (RFC 5280 §4.2.1.6), the first of them."""
+    """The first of its subject alternative names: DNS names and addresses (RFC 5280 §4.2.1.6)."""
     not_before: float
     not_after: float
     fingerprint_sha256: str
@@ -111,7 +115,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class TlsFacts:
-    """What the server presented, whether or not it was trusted. Times are Unix seconds."""
+    """What the server presented, trusted or not. Times are Unix seconds."""
 
     version: str
     cipher: str
@@ -121,13 +125,13 @@ class TlsFacts:
     chain_not_after: float
     no_sni: bool = False
     chain: tuple[Certificate, ...] = ()
-    """As sent, the server's own first. One that only OpenSSL can read is left out."""
+    """As sent, the server's own first. A certificate that only OpenSSL can read is left out."""
     verified_not_after: float | None = None
-    """Earliest notAfter in the chain by which it was trusted, up to the root; None where it was not."""
+    """Earliest notAfter in the chain that was verified, up to the root; None where none was."""
 
     @property
     def expires_at(self) -> float:
-        """When it can be trusted no longer: what else was sent along matters only where it was not trusted."""
+        """Earliest notAfter in the verified chain; where none was verified, in the presented one."""
         if self.verified_not_after is not None:
             return self.verified_not_after
         return min(self.not_after, self.chain_not_after)
@@ -142,7 +146,7 @@ class Folder:
     messages: int | None = None
     unseen: int | None = None
     octets: int | None = None
-    """Size of its messages, which POP3 tells."""
+    """Size of its messages, which only POP3 tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +159,7 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Facts gathered on the way. What was not seen is None or empty."""
+    """Facts gathered during the probe. What is not known is None or empty."""
 
     address: str | None = None
     ip_version: int | None = None
@@ -164,7 +168,7 @@ class Observed:
     tls: TlsFacts | None = None
     capabilities: tuple[str, ...] = ()
     login_capabilities: tuple[str, ...] = ()
-    """What the server offers after login, where it says so."""
+    """Capabilities after login, where the server sends them."""
     folders: tuple[Folder, ...] = ()
     quota: Quota | None = None
     login_attempted: bool = False
@@ -173,7 +177,7 @@ class Observed:
 
 
 class Line(NamedTuple):
-    """A line of a dialogue, without secrets: seconds since the probe began, `C` or `S` for who said it, and what."""
+    """A line of a dialogue, without secrets: seconds since the probe began, `C` (client) or `S` (server), the text."""
 
     at: float
     speaker: str
@@ -185,10 +189,11 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One look at one target.
+    """One probe of one target.
 
-    `started_at` and `ended_at` are Unix seconds; `phases` holds the seconds that each step took, in order. `phase` is
-    the last phase entered on success, and the one that failed otherwise. `dialogue` is what was said, without secrets.
+    `started_at` and `ended_at` are Unix seconds; `phases` holds the seconds that each phase took, in order. `phase` is
+    the last phase entered on success, and the one that failed otherwise. `dialogue` is without secrets. `login` is None
+    where the endpoint has no account.
     """
 
     target: Target
@@ -200,6 +205,7 @@ class Outcome:
     detail: str = ""
     observed: Observed = field(default_factory=Observed)
     dialogue: tuple[Line, ...] = ()
+    login: LoginStatus | None = None
 
     @property
     def ok(self) -> bool:
@@ -213,14 +219,45 @@ class Outcome:
 
     @property
     def blame(self) -> Blame:
-        """Whose fault the failure is; without meaning on success.
+        """The party at fault; without meaning on success.
 
-        A server that has accepted the connection and then falls silent or hangs up is to blame itself, where the same
-        before that point is the network's fault.
+        A server that accepted the connection and then stays silent or closes it is at fault itself; the same before
+        that point is the network's fault.
         """
         if self.reason in _SERVER_ONCE_CONNECTED and self.phase in _AFTER_CONNECTION:
             return Blame.PROVIDER
         return self.reason.blame
+
+    @property
+    def held_by(self) -> Denial | None:
+        """Why logins are held back to protect the account; None where they are not."""
+        return self.login.held_by if self.login else None
+
+    @property
+    def next_login_at(self) -> float | None:
+        """When the budget allows the next login, in Unix seconds; None where that is not known, or it is held."""
+        return self.login.next_login_at if self.login and math.isfinite(self.login.next_login_at) else None
+
+    @property
+    def summary(self) -> str:
+        """What is wrong, in half a sentence without a full stop."""
+        protocol = self.target.endpoint.protocol.value.upper()
+        return fill(self.reason.summary, self._provider, protocol=protocol, during=self.phase.during)
+
+    @property
+    def remedy(self) -> str:
+        """What to do about the failure."""
+        account = self.target.endpoint.account
+        return fill(self.reason.remedy, self._provider, account=account.name if account else "NAME")
+
+    @property
+    def blame_label(self) -> str:
+        """The party at fault in a word or two."""
+        return fill(self.blame.label, self._provider)
+
+    @property
+    def _provider(self) -> str:
+        return provider_of(self.target.endpoint.host)
 
     @property
     def duration(self) -> float:

@@ -1,6 +1,6 @@
-"""One check of one target: ask the login budget, probe, remember.
+"""One check of one target: ask the login budget, probe, store the Outcome, log what changed.
 
-The one path from the schedule through probing to the store; everything that happens to an outcome happens here.
+It is the only path from the schedule and from `/probe` through probing to the store.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import os
 import time
 from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
 import structlog
 
 from exporter.accounts.access import Access
-from exporter.accounts.budget import Budget, Denial, Standing
+from exporter.accounts.budget import Budget
 from exporter.accounts.ledger import Ledger
 from exporter.model.outcome import Outcome, Target
 from exporter.model.settings import Config, Endpoint
@@ -29,15 +28,8 @@ from exporter.probing.resolve import Resolver
 log = structlog.get_logger("check")
 
 
-class Look(NamedTuple):
-    """What was seen of a target that is not remembered, and where it stands with the login budget of its account."""
-
-    outcome: Outcome
-    standing: Standing | None
-
-
 class Checker:
-    """Checks targets, and keeps the budget and the way in of every account."""
+    """Checks targets, and keeps the login budget and the access of every account."""
 
     def __init__(
         self, store: Store, resolver: Resolver, ledger: Ledger, environ: Mapping[str, str] = os.environ
@@ -48,15 +40,15 @@ class Checker:
         self._environ = environ
         self._accounts: dict[str, tuple[Budget, Access]] = {}
         self._logins: set[asyncio.Task[Outcome]] = set()
-        """Those of looks, which go on where nobody waits for them any more."""
+        """Logins of requests, which are completed also where the client has disconnected."""
 
     @property
     def accesses(self) -> Iterable[Access]:
-        """How each account gets in."""
+        """The access of each account."""
         return (access for _, access in self._accounts.values())
 
     def configure(self, config: Config) -> None:
-        """Serve exactly these accounts. One that did not change keeps its budget and its token."""
+        """Keep exactly these accounts. An account that did not change keeps its budget and its token."""
         before, self._accounts = self._accounts, {}
         endpoints: dict[str, list[Endpoint]] = {name: [] for name in config.accounts}
         for endpoint in config.login_endpoints:
@@ -70,45 +62,43 @@ class Checker:
             self._accounts[name] = budget, access
 
     async def check(self, target: Target, *, force: bool = False) -> Outcome:
-        """Probe `target` once, with a login where one is due, and remember the outcome.
+        """Probe `target` once, with a login where one is due, and store the Outcome.
 
-        `force` logs in whatever the budget says.
+        `force` logs in whatever the budget allows.
         """
-        way_in = self._way_in(target)
-        if way_in is None:
+        account = self._account_of(target)
+        if account is None:
             outcome = await probe(target, self._resolver)
-            self._remember(outcome)
+            self._add(outcome)
         else:
-            outcome = await self._check_account(target, *way_in, force=force)
+            outcome = await self._check_account(target, *account, force=force)
         _debug(outcome)
         return outcome
 
-    async def look(self, target: Target, *, public_only: bool = False) -> Look:
-        """Probe a target that somebody names over HTTP: as `check`, and nothing of it is stored.
+    async def check_requested(self, target: Target, *, public_only: bool = False) -> Outcome:
+        """Probe a target of a request of `/probe`: as `check`, but its Outcome is not stored.
 
-        It ends within the endpoint's timeout, the wait for a token included. `public_only` keeps it out of this
-        network; no target with an account needs that, for those are configured.
+        It ends within the endpoint's timeout, the wait for a token included. `public_only` excludes addresses that are
+        not public; no target with an account needs that, for those are configured.
 
-        A login that the budget has granted is seen through, also where this is cancelled: what comes of it must be
-        learned, or whoever asks and hangs up could have a refused secret tried again and again.
+        A login that the budget has granted is completed, also where this is cancelled: its result must be known, or a
+        client that disconnects could have a refused secret tried again and again.
         """
-        way_in = self._way_in(target)
-        if way_in is None:
-            resolver = PublicResolver(self._resolver) if public_only else self._resolver
-            outcome, standing = await probe(target, resolver), None
+        account = self._account_of(target)
+        if account is None:
+            outcome = await probe(target, PublicResolver(self._resolver) if public_only else self._resolver)
         else:
-            outcome = await self._check_account(target, *way_in, in_time=True)
-            standing = way_in[0].standing(target)
+            outcome = await self._check_account(target, *account, in_time=True)
         _debug(outcome)
-        return Look(outcome, standing)
+        return outcome
 
     async def close(self) -> None:
-        """End the logins that nobody waits for any more, as a clean stop ends those of checks."""
+        """Cancel the logins of requests that are still running, as a clean stop cancels those of checks."""
         for login in self._logins:
             login.cancel()
         await asyncio.gather(*self._logins, return_exceptions=True)
 
-    def _way_in(self, target: Target) -> tuple[Budget, Access] | None:
+    def _account_of(self, target: Target) -> tuple[Budget, Access] | None:
         """The budget and the access of the target's account, unless a reload has changed the account since."""
         account = target.endpoint.account
         found = self._accounts.get(account.name) if account else None
@@ -121,7 +111,7 @@ class Checker:
         denied = None if force else budget.denial(target)
         login: Login = None
         if denied is None or denied.protects:
-            # Read only where it matters: a file that is being replaced between two logins is no failure.
+            # Read only where it is needed: a file that is being replaced between two logins is no failure.
             try:
                 secret = access.secret()
             except CredentialUnavailable as error:
@@ -130,27 +120,27 @@ class Checker:
                 denied = budget.ask(target, secret, force=force)
                 if denied is None:
                     logging_in = self._log_in(target, budget, access, secret, in_time=in_time)
-                    return await (self._see_through(logging_in) if in_time else logging_in)
-        outcome = await probe(target, self._resolver, login)
-        self._remember(outcome, budget, denied)
+                    return await (self._complete(logging_in) if in_time else logging_in)
+        outcome = replace(await probe(target, self._resolver, login), login=budget.status(target, denied))
+        self._add(outcome)
         return outcome
 
-    async def _see_through(self, logging_in: Coroutine[None, None, Outcome]) -> Outcome:
-        """Return what comes of a login, which goes on where nobody waits for that any more; its timeout bounds it."""
+    async def _complete(self, logging_in: Coroutine[None, None, Outcome]) -> Outcome:
+        """Return the Outcome of a login that goes on when this is cancelled; the timeout of its endpoint bounds it."""
         task = asyncio.create_task(logging_in, name="login")
         self._logins.add(task)
-        task.add_done_callback(self._seen_through)
+        task.add_done_callback(self._completed)
         return await asyncio.shield(task)
 
-    def _seen_through(self, task: asyncio.Task[Outcome]) -> None:
+    def _completed(self, task: asyncio.Task[Outcome]) -> None:
         self._logins.discard(task)
         if not task.cancelled() and (fault := task.exception()):
-            log.error("fault in a login", exc_info=fault)  # perhaps nobody else hears of it
+            log.error("fault in a login", exc_info=fault)  # perhaps nobody waits for it any more
 
     async def _log_in(
         self, target: Target, budget: Budget, access: Access, secret: tuple[str, ...], *, in_time: bool
     ) -> Outcome:
-        """Probe with the login that the budget has granted, and report what came of it."""
+        """Probe with the login that the budget has granted, and report the result to the budget."""
         outcome: Outcome | None = None
         login: Login = None
         began = time.monotonic()
@@ -169,19 +159,20 @@ class Checker:
         finally:
             refused = login.reason if isinstance(login, CredentialUnavailable) else None
             budget.report(outcome, refused, forgiven=outcome is not None and access.learn(outcome))
-        self._remember(outcome, budget)
+        outcome = replace(outcome, login=budget.status(target))
+        self._add(outcome)
         return outcome
 
-    def _remember(self, outcome: Outcome, budget: Budget | None = None, denied: Denial | None = None) -> None:
-        """Store the outcome, and say what changed by it."""
+    def _add(self, outcome: Outcome) -> None:
+        """Store the Outcome where its target is configured, and log what changed."""
         if not self._store.holds(outcome.target):
-            return  # a reload removed or changed the target while it was being probed
+            return  # a target of a request, or one that a reload removed or changed while it was being probed
         series = self._store[outcome.target.key]
         before, was_suspended, since = series.failures_now, series.suspended, series.since
         first = series.last is None
-        self._store.add(outcome, budget.standing(outcome.target) if budget else None, denied)
+        series.add(outcome)
         if first or series.failures_now != before:
-            _announce(series, outcome, since)
+            _log_change(series, outcome, since)
         if series.suspended != was_suspended:
             account = outcome.target.endpoint.account
             say = log.warning if series.suspended else log.info
@@ -190,7 +181,7 @@ class Checker:
 
 
 def _shortened(target: Target, seconds: float) -> Target:
-    """The target, with so much less time."""
+    """The target with its timeout shortened by so many seconds, by three quarters at most."""
     endpoint = target.endpoint
     left = endpoint.model_copy(update={"timeout": max(endpoint.timeout - seconds, endpoint.timeout / 4)})
     return replace(target, endpoint=left)
@@ -201,8 +192,8 @@ def _debug(outcome: Outcome) -> None:
         log.debug("probed", **_facts(outcome), dialogue=list(map(str, outcome.dialogue)))
 
 
-def _announce(series: Series, outcome: Outcome, since: float | None) -> None:
-    """Say what fails now, or that nothing does any more."""
+def _log_change(series: Series, outcome: Outcome, since: float | None) -> None:
+    """Log what fails now, or that nothing does any more."""
     failing = list(series.failing)
     for failed in failing:
         say = log.warning if failed.up else log.error
@@ -214,7 +205,7 @@ def _announce(series: Series, outcome: Outcome, since: float | None) -> None:
 
 
 def _facts(outcome: Outcome) -> dict[str, object]:
-    """The words of a log line."""
+    """The fields of a log line."""
     endpoint = outcome.target.endpoint
     facts: dict[str, object] = {
         "endpoint": endpoint.name,
@@ -229,6 +220,6 @@ def _facts(outcome: Outcome) -> dict[str, object]:
             "reason": outcome.reason.value,
             "blame": outcome.blame.value,
             "detail": outcome.detail,
-            "remedy": outcome.reason.remedy,
+            "remedy": outcome.remedy,
         }
     return facts

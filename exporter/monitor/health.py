@@ -1,30 +1,45 @@
-"""Whether probes are being completed on time: what `/-/healthy` answers, and a watchdog goes by."""
+"""Whether probes are completed on time: `/-/healthy`, the pages, a metric and the watchdog of systemd ask here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-SILENT = 5.0
-"""Seconds without a turn of the event loop's own clock after which it counts as held up."""
+from exporter.monitor.store import Series, Store
 
-SHOWN = 10
-"""Names of overdue endpoints that are told."""
+OVERDUE = 5.0
+"""Seconds past its interval and its timeout after which a probe is overdue."""
+
+BLOCKED = 5.0
+"""Seconds without a tick of the schedule after which the event loop counts as blocked."""
+
+NAMED = 10
+"""Overdue endpoints that are named; more are counted."""
+
+
+def is_overdue(series: Series) -> bool:
+    """Whether the next probe of a target should have been completed by now."""
+    endpoint = series.target.endpoint
+    return series.clock() - series.completed_at > endpoint.interval + endpoint.timeout + OVERDUE
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The judgement on a schedule, from what that says of itself."""
+    """The health of this process. `silence` gives the seconds since the event loop last ran the schedule."""
 
-    stalled: Callable[[], list[str]]
+    store: Store
     silence: Callable[[], float]
 
+    def overdue(self) -> list[str]:
+        """Return the names of the endpoints whose probe is overdue."""
+        return sorted(series.target.endpoint.name for series in self.store if is_overdue(series))
+
     def problems(self) -> list[str]:
-        """Return what is wrong, a sentence each; nothing where all is well."""
+        """Return what is wrong, a sentence each; none where all is well."""
         found = []
-        if stalled := self.stalled():
-            names = ", ".join(stalled[:SHOWN]) + (", …" if len(stalled) > SHOWN else "")
-            found.append(f"overdue probes: {len(stalled)} ({names})")
-        if (silence := self.silence()) > SILENT:
+        if overdue := self.overdue():
+            names = ", ".join(overdue[:NAMED]) + (", …" if len(overdue) > NAMED else "")
+            found.append(f"overdue probes: {len(overdue)} ({names})")
+        if (silence := self.silence()) > BLOCKED:
             found.append(f"the event loop has been held up for {silence:.0f} s")
         return found

@@ -1,4 +1,4 @@
-"""The last probes of a target, each in a few octets: a thousand targets remember a hundred each."""
+"""The last probes of a target, each in a few octets: a thousand targets keep a hundred each."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from exporter.model.outcome import Outcome, Phase
 from exporter.model.reason import Reason
 
 HISTORY = 100
-"""Probes of a target that are remembered."""
+"""Probes of a target that are kept."""
 
 _PHASES = tuple(Phase)
 _REASONS = tuple(Reason)
 _NUMBER_OF_PHASE = {phase: number for number, phase in enumerate(_PHASES)}
 _NUMBER_OF_REASON = {reason: number for number, reason in enumerate(_REASONS)}
 _NOT_REACHED = (math.nan,) * len(_PHASES)
-# When it began; where it ended and why, by number; the seconds of each phase.
+# When it began; the numbers of the phase and the reason with which it ended; the seconds of each phase.
 _RECORD = struct.Struct(f"<dBB{len(_PHASES)}f")
 
 
-class Glimpse(NamedTuple):
-    """A probe in a few words: Unix seconds, seconds by phase (to seven digits), where it ended and why."""
+class HistoryEntry(NamedTuple):
+    """What is kept of every probe: when it began (Unix seconds), seconds by phase (to 7 digits), how it ended."""
 
     started_at: float
     phases: Mapping[Phase, float]
@@ -37,32 +37,32 @@ class Glimpse(NamedTuple):
 
 
 class History:
-    """A ring of the last `HISTORY` probes."""
+    """A ring of the last `HISTORY` probes. An evicted entry is overwritten: nothing of it is kept here."""
 
     __slots__ = ("_oldest", "_records")
 
     def __init__(self) -> None:
         self._records = bytearray()
         self._oldest = 0
-        """Where the next record goes once the ring is full."""
+        """Octet at which the next record is written once the ring is full."""
 
     def __len__(self) -> int:
         return len(self._records) // _RECORD.size
 
-    def __iter__(self) -> Iterator[Glimpse]:
+    def __iter__(self) -> Iterator[HistoryEntry]:
         """From the oldest to the newest."""
         records = self._records[self._oldest :] + self._records[: self._oldest]
         for started_at, phase, reason, *seconds in _RECORD.iter_unpack(records):
             phases = {name: spent for name, spent in zip(_PHASES, seconds, strict=True) if not math.isnan(spent)}
-            yield Glimpse(started_at, phases, _PHASES[phase], _REASONS[reason])
+            yield HistoryEntry(started_at, phases, _PHASES[phase], _REASONS[reason])
 
     def append(self, outcome: Outcome) -> None:
-        """Remember an outcome, and forget the oldest one past `HISTORY`."""
+        """Add an entry for an Outcome. Where there are `HISTORY` already, it evicts the oldest."""
         seconds = list(_NOT_REACHED)
         for phase, spent in outcome.phases.items():
             seconds[_NUMBER_OF_PHASE[phase]] = spent
-        ended, why = _NUMBER_OF_PHASE[outcome.phase], _NUMBER_OF_REASON[outcome.reason]
-        record = _RECORD.pack(outcome.started_at, ended, why, *seconds)
+        ended = _NUMBER_OF_PHASE[outcome.phase], _NUMBER_OF_REASON[outcome.reason]
+        record = _RECORD.pack(outcome.started_at, *ended, *seconds)
         if len(self) < HISTORY:
             self._records += record
         else:

@@ -54,6 +54,7 @@ class ExporterMetrics:
             "Probes that were due and not made: the exporter was stalled, or the probe before was still running.",
             registry=self.registry,
         )
+        self.probes_overdue = self._gauge("probes_overdue", "Probes that should have been completed by now.")
         self.probe_requests = Counter(
             "gmail_exporter_probe_requests",
             "Requests of /probe: answered, refused (a mistake, or not allowed), busy (max_concurrent), abandoned.",
@@ -79,11 +80,11 @@ class ExporterMetrics:
         return Gauge(f"gmail_exporter_{name}", text, registry=self.registry)
 
     def loaded(self, config: Config, at: float) -> None:
-        """Note that `config` is in force since `at`, in Unix seconds."""
+        """Record that `config` is in force since `at`, in Unix seconds."""
         self._reload_successful.set(1)
         self._reload_success_time.set(at)
         self._config_hash.set(int(config.digest[:12], 16))  # 48 bits: a float holds them exactly
 
     def load_failed(self) -> None:
-        """Note that a reload was refused; what ran before still runs."""
+        """Record that a reload was refused."""
         self._reload_successful.set(0)

@@ -1,22 +1,23 @@
-"""What was seen of each target: the latest outcomes, running totals, and a bounded history that keeps failures."""
+"""The latest Outcomes of each target, its totals, and a bounded history that keeps failures."""
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from exporter.accounts.budget import Denial, Standing
+from exporter.model.login import Denial
 from exporter.model.outcome import Check, Outcome, Phase, Target
 from exporter.model.reason import Reason
 from exporter.model.settings import IpFamily
 from exporter.monitor.history import History
 
 FAILURES = 10
-"""Failed outcomes of a target that are kept whole, however long ago they were."""
+"""Failed Outcomes of a target that are kept whole, regardless of their age."""
 
-BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+DURATION_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds, in seconds, of the histogram of probe durations."""
 
 Key = tuple[str, IpFamily]
@@ -24,38 +25,42 @@ Key = tuple[str, IpFamily]
 
 @dataclass(slots=True)
 class Series:
-    """What was seen of one target since it was first configured."""
+    """Everything that is kept of one target since it was configured."""
 
     target: Target
+    clock: Callable[[], float] = time.monotonic
+    completed_at: float = field(init=False)
+    """When the last probe was completed, by `clock`; before the first one, when the target was configured."""
     version: int = 0
-    """How many outcomes were added."""
-    standing: Standing | None = None
-    """Where the target stands with the login budget of its account."""
+    """How many Outcomes were added."""
     denials: Counter[Denial] = field(default_factory=Counter)
     """Logins that the budget did not allow."""
     since: float | None = None
     """When the present failures, or their absence, began, in Unix seconds; None before the first probe."""
     last: Outcome | None = None
     last_login: Outcome | None = None
-    """The last outcome that had a login in it, attempted or impossible."""
+    """The last Outcome with a login, attempted or impossible."""
     last_success: Outcome | None = None
     successes: int = 0
     failures: Counter[tuple[Phase, Reason]] = field(default_factory=Counter)
     logins: Counter[bool] = field(default_factory=Counter)
     """Logins attempted, by whether they succeeded."""
-    buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
-    """Durations of successful probes, each bucket by itself, the last without an upper bound."""
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(DURATION_BUCKETS) + 1))
+    """Successful probes by duration, not cumulative; the last bucket has no upper bound."""
     duration_sum: float = 0.0
     history: History = field(default_factory=History)
     kept_failures: deque[Outcome] = field(default_factory=lambda: deque(maxlen=FAILURES))
 
-    def add(self, outcome: Outcome, standing: Standing | None = None, denied: Denial | None = None) -> None:
-        """Take in one more outcome, and what the login budget said."""
+    def __post_init__(self) -> None:
+        self.completed_at = self.clock()
+
+    def add(self, outcome: Outcome) -> None:
+        """Add one more Outcome."""
         before = self.failures_now
+        self.completed_at = self.clock()
         self.version += 1
-        self.standing = standing
-        if denied:
-            self.denials[denied] += 1
+        if outcome.login and outcome.login.denied:
+            self.denials[outcome.login.denied] += 1
         self.last = outcome
         if outcome.login_reached:
             self.last_login = outcome
@@ -64,7 +69,7 @@ class Series:
         if outcome.ok:
             self.last_success = outcome
             self.successes += 1
-            self.buckets[bisect_left(BUCKETS, outcome.duration)] += 1
+            self.buckets[bisect_left(DURATION_BUCKETS, outcome.duration)] += 1
             self.duration_sum += outcome.duration
         else:
             self.failures[outcome.phase, outcome.reason] += 1
@@ -75,17 +80,17 @@ class Series:
 
     @property
     def failures_now(self) -> frozenset[tuple[Phase, Reason]]:
-        """What fails at the moment, of the last probe and the last login."""
+        """The failures of the last probe and of the last login."""
         return frozenset((outcome.phase, outcome.reason) for outcome in self.failing)
 
     @property
     def suspended(self) -> bool:
         """Whether logins are held back to protect the account."""
-        return self.standing is not None and self.standing.held_by is not None
+        return self.last is not None and self.last.held_by is not None
 
     @property
     def failing(self) -> Iterator[Outcome]:
-        """The last probe and the last login, as far as they failed, each failure once."""
+        """The last probe and the last login where they failed, each failure once."""
         if self.last and not self.last.ok:
             yield self.last
         if self.last_login and not self.last_login.ok:
@@ -95,9 +100,10 @@ class Series:
 
 
 class Store:
-    """The series of every target that is configured."""
+    """The series of every configured target. `clock` gives monotonic seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._series: dict[Key, Series] = {}
 
     def __iter__(self) -> Iterator[Series]:
@@ -109,19 +115,18 @@ class Store:
     def __getitem__(self, key: Key) -> Series:
         return self._series[key]
 
+    def of_endpoint(self, name: str) -> list[Series]:
+        """Return the series of an endpoint: one, or one for each address family; none where it is not configured."""
+        return [series for series in self if series.target.endpoint.name == name]
+
     def configure(self, targets: Iterable[Target]) -> None:
-        """Hold exactly these targets: what did not change keeps everything, what changed begins anew."""
+        """Keep exactly these targets. One that did not change keeps its series; one that changed gets a new series."""
         self._series = {
-            target.key: kept if (kept := self._series.get(target.key)) and kept.target == target else Series(target)
+            target.key: self._series[target.key] if self.holds(target) else Series(target, self._clock)
             for target in targets
         }
 
     def holds(self, target: Target) -> bool:
-        """Whether the target is configured, exactly as it is."""
+        """Whether exactly this target is configured."""
         series = self._series.get(target.key)
         return series is not None and series.target == target
-
-    def add(self, outcome: Outcome, standing: Standing | None = None, denied: Denial | None = None) -> None:
-        """Take in an outcome, unless its target is no longer configured."""
-        if self.holds(outcome.target):
-            self._series[outcome.target.key].add(outcome, standing, denied)

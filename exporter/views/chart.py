@@ -1,4 +1,4 @@
-"""The geometry of what is drawn, as SVG paths: pure numbers, no HTML."""
+"""The geometry of the charts as SVG paths: numbers only, no HTML."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from exporter.model.outcome import LOGIN_PHASES, Outcome, Phase
 from exporter.model.reason import Reason
-from exporter.monitor.history import HISTORY, Glimpse
+from exporter.monitor.history import HISTORY, HistoryEntry
 
 BAR_WIDTH = 1000
 """Units of a stacked bar, over the whole of a probe."""
@@ -17,17 +17,17 @@ STRIP_STEP, STRIP_HEIGHT = 3, 24
 """Units of a strip: from one probe to the next, and its height."""
 
 LATENCY_TOP = STRIP_HEIGHT - 5
-"""Units of a strip that the slowest success has: a failure is told by its height, too, not by its colour alone."""
+"""Height of the slowest success in a strip: a failure is taller, so that it is told by more than its colour."""
 
 CHART_WIDTH, CHART_HEIGHT = 800, 180
 """Units of the plot of a latency chart, without its axes."""
 
-_CAP = 3  # units of the cap that tells a failed login from a success
+_CAP = 3  # height of the cap that marks a failed login
 _LEVELS = "abcdefgh"
 
 
 class Segment(NamedTuple):
-    """One phase of a stacked bar: where it lies in it, and how long it took in seconds."""
+    """One phase of a stacked bar: its position and width, and its seconds."""
 
     phase: Phase
     x: int
@@ -36,15 +36,15 @@ class Segment(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A probe in a strip that can be looked at: where it lies, and when it began in Unix seconds."""
+    """A failed probe with a link: its position, when it began (Unix seconds), and its history entry."""
 
     x: int
     started_at: float
-    glimpse: Glimpse
+    entry: HistoryEntry
 
 
 class Strip(NamedTuple):
-    """The last probes, the newest at the right: one path for each state."""
+    """The last probes, the newest on the right: one path for each state."""
 
     up: str
     login: str
@@ -64,56 +64,56 @@ def bar(phases: Mapping[Phase, float]) -> list[Segment]:
     return segments
 
 
-def strip(glimpses: Iterable[Glimpse], kept: Iterable[Outcome]) -> Strip:
+def strip(entries: Iterable[HistoryEntry], kept: Iterable[Outcome]) -> Strip:
     """Return the last probes as bars: the height is the latency, 2.5 times the median at most; a failure fills it.
 
-    `kept` are the failures that are kept whole: those of them that are in sight get a mark.
+    `kept` are the failures that are kept whole: those that the strip shows get a mark.
     """
-    seen = list(glimpses)
-    full = _full(seen)
+    shown = list(entries)
+    full = _full(shown)
     whole = {outcome.started_at for outcome in kept}
     paths: dict[str, list[str]] = {"up": [], "login": [], "down": []}
     marks = []
-    for number, glimpse in enumerate(seen):
-        x = (HISTORY - len(seen) + number) * STRIP_STEP
-        if glimpse.reason is not Reason.OK:
-            if glimpse.started_at in whole:
-                marks.append(Mark(x, glimpse.started_at, glimpse))
-            if glimpse.phase not in LOGIN_PHASES:
+    for number, entry in enumerate(shown):
+        x = (HISTORY - len(shown) + number) * STRIP_STEP
+        if entry.reason is not Reason.OK:
+            if entry.started_at in whole:
+                marks.append(Mark(x, entry.started_at, entry))
+            if entry.phase not in LOGIN_PHASES:
                 paths["down"].append(_bar(x, STRIP_HEIGHT))
                 continue
             # A bar as of a success with a cap above it.
-            paths["login"].append(f"M{x} 0h2v{_CAP}h-2z{_bar(x, _height(glimpse, full))}")
+            paths["login"].append(f"M{x} 0h2v{_CAP}h-2z{_bar(x, _height(entry, full))}")
             continue
-        paths["up"].append(_bar(x, _height(glimpse, full)))
+        paths["up"].append(_bar(x, _height(entry, full)))
     return Strip("".join(paths["up"]), "".join(paths["login"]), "".join(paths["down"]), marks)
 
 
-def levels(glimpses: Iterable[Glimpse]) -> str:
-    """Return the last probes as a letter each, for a script to draw.
+def levels(entries: Iterable[HistoryEntry]) -> str:
+    """Return the last probes as one letter each, for the script of the page.
 
     From a to h by latency, A to H where only the login failed, x where the probe failed.
     """
-    seen = list(glimpses)
-    full = _full(seen)
+    shown = list(entries)
+    full = _full(shown)
     letters = []
-    for glimpse in seen:
-        if glimpse.reason is not Reason.OK and glimpse.phase not in LOGIN_PHASES:
+    for entry in shown:
+        if entry.reason is not Reason.OK and entry.phase not in LOGIN_PHASES:
             letters.append("x")
             continue
-        letter = _LEVELS[min(len(_LEVELS) - 1, int(glimpse.duration / full * len(_LEVELS)))]
-        letters.append(letter if glimpse.reason is Reason.OK else letter.upper())
+        letter = _LEVELS[min(len(_LEVELS) - 1, int(entry.duration / full * len(_LEVELS)))]
+        letters.append(letter if entry.reason is Reason.OK else letter.upper())
     return "".join(letters)
 
 
-def _full(glimpses: Sequence[Glimpse]) -> float:
+def _full(entries: Sequence[HistoryEntry]) -> float:
     """Seconds that reach the top of a strip."""
-    durations = sorted(glimpse.duration for glimpse in glimpses if glimpse.reason is Reason.OK)
+    durations = sorted(entry.duration for entry in entries if entry.reason is Reason.OK)
     return 2.5 * durations[len(durations) // 2] or 1.0 if durations else 1.0
 
 
-def _height(glimpse: Glimpse, full: float) -> int:
-    return max(2, min(LATENCY_TOP, round(glimpse.duration / full * LATENCY_TOP)))
+def _height(entry: HistoryEntry, full: float) -> int:
+    return max(2, min(LATENCY_TOP, round(entry.duration / full * LATENCY_TOP)))
 
 
 def _bar(x: int, height: int) -> str:
@@ -121,7 +121,7 @@ def _bar(x: int, height: int) -> str:
 
 
 class Tick(NamedTuple):
-    """A mark on an axis: where, and what it stands for (milliseconds, or Unix seconds)."""
+    """A mark on an axis: its position, and its value (milliseconds, or Unix seconds)."""
 
     at: float
     value: float
@@ -131,7 +131,7 @@ class Chart(NamedTuple):
     """Latency by phase over the last probes."""
 
     areas: Mapping[Phase, str]
-    """A path for each phase that was seen."""
+    """A path for each phase that was reached."""
     failures: Sequence[Mark]
     across: Sequence[Tick]
     up: Sequence[Tick]
@@ -139,37 +139,37 @@ class Chart(NamedTuple):
     """Milliseconds at the top."""
 
 
-def latency(glimpses: Sequence[Glimpse]) -> Chart:
+def latency(entries: Sequence[HistoryEntry]) -> Chart:
     """Return the phases of each probe stacked up, as one path for each phase.
 
-    The scale is that of the successes: a time-out of 10 s would flatten what matters.
+    The scale is that of the successes: a timeout of 10 s would flatten all other bars.
     """
-    durations = [1000 * glimpse.duration for glimpse in glimpses if glimpse.reason is Reason.OK]
-    durations = durations or [1000 * glimpse.duration for glimpse in glimpses]
+    durations = [1000 * entry.duration for entry in entries if entry.reason is Reason.OK]
+    durations = durations or [1000 * entry.duration for entry in entries]
     step, longest = _scale(max(durations, default=1.0))
     pieces: dict[Phase, list[str]] = {}
     failures = []
     width = CHART_WIDTH / HISTORY
-    for number, glimpse in enumerate(glimpses):
-        x, floor = (HISTORY - len(glimpses) + number) * width, float(CHART_HEIGHT)
-        for phase, seconds in glimpse.phases.items():
+    for number, entry in enumerate(entries):
+        x, floor = (HISTORY - len(entries) + number) * width, float(CHART_HEIGHT)
+        for phase, seconds in entry.phases.items():
             height = min(1000 * seconds / longest * CHART_HEIGHT, floor)
             floor -= height
             pieces.setdefault(phase, []).append(f"M{x:g} {floor:.1f}h{width - 1:g}v{height:.1f}h-{width - 1:g}z")
-        if glimpse.reason is not Reason.OK:
-            failures.append(Mark(round(x), glimpse.started_at, glimpse))
+        if entry.reason is not Reason.OK:
+            failures.append(Mark(round(x), entry.started_at, entry))
     areas = {phase: "".join(pieces[phase]) for phase in Phase if phase in pieces}
     up = [Tick(CHART_HEIGHT * (1 - value / longest), value) for value in _steps(step, longest)]
-    return Chart(areas, failures, _across(glimpses, width), up, longest)
+    return Chart(areas, failures, _across(entries, width), up, longest)
 
 
-def _across(glimpses: Sequence[Glimpse], width: float) -> list[Tick]:
-    """When the first, the last and some of the probes between began."""
-    if not glimpses:
+def _across(entries: Sequence[HistoryEntry], width: float) -> list[Tick]:
+    """When the last probe began, and every 25th before it."""
+    if not entries:
         return []
-    offset = HISTORY - len(glimpses)
-    chosen = range(len(glimpses) - 1, -1, -25)
-    return [Tick((offset + number + 0.5) * width, glimpses[number].started_at) for number in reversed(chosen)]
+    offset = HISTORY - len(entries)
+    chosen = range(len(entries) - 1, -1, -25)
+    return [Tick((offset + number + 0.5) * width, entries[number].started_at) for number in reversed(chosen)]
 
 
 def _scale(longest: float) -> tuple[float, float]:
@@ -182,3 +182,8 @@ def _scale(longest: float) -> tuple[float, float]:
 
 def _steps(step: float, longest: float) -> list[float]:
     return [step * number for number in range(round(longest / step) + 1)]
+
+
+def packed(outcome: Outcome) -> str:
+    """Return the milliseconds of every phase, in their order, for the script of the page."""
+    return ",".join(f"{1000 * outcome.phases[phase]:.3g}" if phase in outcome.phases else "" for phase in Phase)

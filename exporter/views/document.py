@@ -1,28 +1,24 @@
-"""Outcomes as JSON: stable, documented in docs/json.md. What was not seen is null, or an empty list."""
+"""Outcomes and series as JSON: stable, documented in docs/json.md and docs/api.md. Times are Unix seconds.
+
+Durations are seconds. What is not known is null, or an empty list.
+"""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from exporter.accounts.budget import Standing
-from exporter.model.outcome import Certificate, Folder, Outcome, TlsFacts
+from exporter.model.outcome import Certificate, Folder, Outcome, Target, TlsFacts
+from exporter.monitor.history import HistoryEntry
+from exporter.monitor.store import Series
+from exporter.views.state import overview, state_of
 
 
-def outcome_to_json(outcome: Outcome, standing: Standing | None = None, *, dialogue: bool = False) -> dict[str, Any]:
-    """Return an outcome as JSON values, with where the target stands with its login budget.
-
-    Times are Unix seconds, durations seconds. Without `dialogue`, what was said is left out.
-    """
-    target, observed = outcome.target, outcome.observed
-    endpoint = target.endpoint
+def outcome_to_json(outcome: Outcome, *, dialogue: bool = False) -> dict[str, Any]:
+    """Return an Outcome as JSON values, without its dialogue unless that is asked for."""
+    observed = outcome.observed
     return {
-        "endpoint": endpoint.name,
-        "protocol": endpoint.protocol.value,
-        "host": endpoint.host,
-        "port": endpoint.port,
-        "ip_family": target.ip_family.value,
-        "account": endpoint.account.name if endpoint.account else None,
+        **_target(outcome.target),
         "started_at": outcome.started_at,
         "ended_at": outcome.ended_at,
         "duration_seconds": outcome.duration,
@@ -32,7 +28,7 @@ def outcome_to_json(outcome: Outcome, standing: Standing | None = None, *, dialo
         "reason": outcome.reason.value,
         "blame": None if outcome.ok else outcome.blame.value,
         "retry": outcome.reason.retry.value,
-        "remedy": None if outcome.ok else outcome.reason.remedy,
+        "remedy": None if outcome.ok else outcome.remedy,
         "detail": outcome.detail,
         "phases": {phase.value: seconds for phase, seconds in outcome.phases.items()},
         "checks": {check.value: passed for check, passed in outcome.checks.items()},
@@ -46,11 +42,90 @@ def outcome_to_json(outcome: Outcome, standing: Standing | None = None, *, dialo
         "folders": [_folder(folder) for folder in observed.folders],
         "quota": {"used_bytes": observed.quota.used, "limit_bytes": observed.quota.limit} if observed.quota else None,
         "login_attempted": observed.login_attempted,
-        "login_held_by": standing.held_by.value if standing and standing.held_by else None,
-        "next_login_at": standing.next_login_at if standing and math.isfinite(standing.next_login_at) else None,
+        "login_held_by": outcome.held_by.value if outcome.held_by else None,
+        "next_login_at": outcome.next_login_at,
         "throttled": observed.throttled,
         "logout": None if observed.logout is None else observed.logout.value,
         "dialogue": list(map(str, outcome.dialogue)) if dialogue else None,
+    }
+
+
+def series_to_json(series: Series, *, whole: bool = False) -> dict[str, Any]:
+    """Return the series of a target as JSON values; with dialogues, kept failures and history where it is `whole`."""
+    endpoint = series.target.endpoint
+    return {
+        **_target(series.target),
+        "security": endpoint.security.value,
+        "labels": dict(endpoint.labels),
+        "interval_seconds": endpoint.interval,
+        "timeout_seconds": endpoint.timeout,
+        "state": state_of(series).value,
+        "since": series.since,
+        "failing": [_failure(outcome) for outcome in series.failing],
+        "probes": {"success": series.successes, "failure": series.failures.total()},
+        "login": _login(series) if endpoint.account else None,
+        "last": _outcome(series.last, whole=whole),
+        "last_login": _outcome(series.last_login, whole=whole),
+        "last_success": _outcome(series.last_success, whole=True) if whole else None,
+        "failures": [_outcome(outcome, whole=True) for outcome in series.kept_failures] if whole else None,
+        "history": [_entry(entry) for entry in series.history] if whole else None,
+    }
+
+
+def summary_to_json(all_series: Iterable[Series], now: float) -> Mapping[str, Any]:
+    """Return what is common to all of them as JSON values."""
+    summary = overview(all_series)
+    return {
+        "generated_at": now,
+        "summary": str(summary.sentence),
+        "counts": {state.value: count for state, count in summary.counts.items()},
+    }
+
+
+def _target(target: Target) -> dict[str, Any]:
+    endpoint = target.endpoint
+    return {
+        "endpoint": endpoint.name,
+        "protocol": endpoint.protocol.value,
+        "host": endpoint.host,
+        "port": endpoint.port,
+        "ip_family": target.ip_family.value,
+        "account": endpoint.account.name if endpoint.account else None,
+    }
+
+
+def _failure(outcome: Outcome) -> Mapping[str, Any]:
+    return {
+        "phase": outcome.phase.value,
+        "reason": outcome.reason.value,
+        "blame": outcome.blame.value,
+        "detail": outcome.detail,
+        "remedy": outcome.remedy,
+    }
+
+
+def _login(series: Series) -> Mapping[str, Any]:
+    last, account = series.last, series.target.endpoint.account
+    return {
+        "success": series.logins[True],
+        "failure": series.logins[False],
+        "held_by": last.held_by.value if last and last.held_by else None,
+        "next_at": last.next_login_at if last else None,
+        "account_logins_of_day": last.login.logins_of_day if last and last.login else None,
+        "account_max_logins_per_day": account.max_logins_per_day if account else None,
+    }
+
+
+def _outcome(outcome: Outcome | None, *, whole: bool) -> Mapping[str, Any] | None:
+    return None if outcome is None else outcome_to_json(outcome, dialogue=whole)
+
+
+def _entry(entry: HistoryEntry) -> Mapping[str, Any]:
+    return {
+        "started_at": entry.started_at,
+        "phases": {phase.value: round(seconds, 7) for phase, seconds in entry.phases.items()},
+        "phase": entry.phase.value,
+        "reason": entry.reason.value,
     }
 
 

@@ -1,27 +1,26 @@
-"""Series → what a page shows of them: pure functions, no HTML."""
+"""Series → the content of the pages: pure functions, no HTML."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
-from exporter.accounts.budget import Denial
-from exporter.model.outcome import Check, Outcome, Target
+from exporter.model.login import Denial
+from exporter.model.outcome import Check, Outcome, Target, TlsFacts
 from exporter.model.settings import Protocol, Security
 from exporter.monitor.store import Series
 from exporter.views import chart
-from exporter.views.state import WHOSE, State, state_of, word_of
-from exporter.views.words import HELD, WHO, says, span
+from exporter.views.state import State, label_of, state_of
+from exporter.views.times import span
 
 SOON = 21 * 86400.0
-"""Seconds before its expiry from which a certificate is shown as a matter of concern."""
+"""Seconds before its expiry from which a certificate is shown as a warning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What of all targets is shown, and how it is grouped; as in the query of the page's address."""
+    """Which targets are shown, and how they are grouped, as in the query of the page's URL."""
 
     state: State | None = None
     protocol: Protocol | None = None
@@ -30,7 +29,7 @@ class Filter:
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Self:
-        """Read a query. What it says that means nothing here is as if it were not there."""
+        """Read a query. What is not known in it is ignored."""
         state, protocol, group = query.get("state", ""), query.get("protocol", ""), query.get("group", "")
         return cls(
             State(state) if state in list(State) else None,
@@ -41,26 +40,26 @@ class Filter:
 
     @property
     def narrows(self) -> bool:
-        """Whether it leaves anything out."""
+        """Whether it can leave out a target."""
         return replace(self, group="") != Filter()
 
     def admits(self, series: Series, state: State) -> bool:
-        """Whether the target is shown; each word of the text must stand in what it is called or what ails it."""
+        """Whether the target is shown: each word of the text must be in its names or its failures."""
         if self.state not in (None, state) or self.protocol not in (None, series.target.endpoint.protocol):
             return False
         if not self.text:
             return True
-        haystack = _searched(series)
-        return all(word in haystack for word in self.text.casefold().split())
+        searched = _searched_text(series)
+        return all(word in searched for word in self.text.casefold().split())
 
 
-def _searched(series: Series) -> str:
+def _searched_text(series: Series) -> str:
     endpoint = series.target.endpoint
     words = [series.target.name, endpoint.host, str(endpoint.port), endpoint.protocol, *endpoint.labels.values()]
     if endpoint.account:
         words += [endpoint.account.name, endpoint.account.username]
     for outcome in series.failing:
-        words += [outcome.reason, outcome.phase, outcome.blame, outcome.detail, says(outcome)]
+        words += [outcome.reason, outcome.phase, outcome.blame, outcome.detail, outcome.summary]
     return " ".join(words).casefold()
 
 
@@ -73,9 +72,9 @@ class Group(NamedTuple):
 
 
 def groups(shown: Iterable[tuple[Series, State]], by: str) -> list[Group]:
-    """Return targets by account or by host; by what tells more where nothing is asked for."""
+    """Return targets by account or by host; without `by`, by what groups them better."""
     listed = list(shown)
-    by = by or _telling(listed)
+    by = by or _best_grouping(listed)
     found: dict[str, list[tuple[Series, State]]] = {}
     for series, state in listed:
         endpoint = series.target.endpoint
@@ -92,7 +91,7 @@ def groups(shown: Iterable[tuple[Series, State]], by: str) -> list[Group]:
     return sorted(made, key=lambda group: order[group.members[0][1]])
 
 
-def _telling(listed: Sequence[tuple[Series, State]]) -> str:
+def _best_grouping(listed: Sequence[tuple[Series, State]]) -> str:
     if any(series.target.endpoint.account for series, _ in listed):
         return "account"
     hosts = {series.target.endpoint.host for series, _ in listed}
@@ -109,50 +108,50 @@ def _title(by: str, key: str, first: Series) -> str:
 
 
 class Failure(NamedTuple):
-    """A failure, explained."""
+    """A failure for people."""
 
-    what: str
+    summary: str
     code: str
     phase: str
-    whose: str
-    who: str
+    blame_label: str
+    party: str
     detail: str
     remedy: str
     anchor: str
 
 
 class Expiry(NamedTuple):
-    """When a certificate, or the chain if that is earlier, expires; `alarm` where that is soon or past."""
+    """When a certificate, or the chain if that is earlier, expires; `alarm` where that is soon, or in the past."""
 
     at: float
-    words: str
+    text: str
     alarm: bool
 
 
 class Login(NamedTuple):
-    """What came of the last login, and when the next one is due."""
+    """The result of the last login, and when the next one is due."""
 
-    words: str
+    text: str
     state: State
     next_at: float | None
     held: str
     """Why logins are held back; empty where they are not."""
     result: str
-    """What came of the last one, whatever holds back the next."""
+    """The result of the last login, also where the next one is held back."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One target, as the status page shows it."""
+class StatusRow:
+    """One target as the status page shows it."""
 
     series: Series
     name: str
     href: str
     anchor: str
     address: str
-    how: str
+    connection: str
     state: State
-    word: str
+    label: str
     since: float | None
     failures: Sequence[Failure]
     expiry: Expiry | None
@@ -180,27 +179,27 @@ class Row:
 
     @property
     def past(self) -> str:
-        """The last probes in words."""
+        """The last probes as a text."""
         total = len(self.series.history)
-        failed = sum(glimpse.reason != "ok" for glimpse in self.series.history)
+        failed = sum(entry.reason != "ok" for entry in self.series.history)
         if not total:
             return "probes: none yet"
         return f"{total} probes, {failed or 'none'} failed" if total > 1 else f"probe: {'failed' if failed else 'ok'}"
 
 
-def row(series: Series, now: float, state: State | None = None) -> Row:
+def row(series: Series, now: float, state: State | None = None) -> StatusRow:
     """Return what the status page shows of a target at `now` in Unix seconds."""
-    state = state or state_of(series, now)
+    state = state or state_of(series)
     target = series.target
-    return Row(
+    return StatusRow(
         series=series,
         name=target.name,
         href=target.endpoint.name,
         anchor="-".join(target.key),
         address=target.address,
-        how=how_of(target),
+        connection=connection_of(target),
         state=state,
-        word=word_of(series, state),
+        label=label_of(series, state),
         since=series.last.ended_at if state is State.OVERDUE and series.last else series.since,
         failures=[explain(outcome) for outcome in series.failing],
         expiry=expiry_of(series, now),
@@ -208,64 +207,77 @@ def row(series: Series, now: float, state: State | None = None) -> Row:
     )
 
 
-def how_of(target: Target) -> str:
-    """Return how it is spoken to."""
+def connection_of(target: Target) -> str:
+    """Return the protocol, and how the connection is secured."""
     security = {Security.TLS: "TLS", Security.STARTTLS: "STARTTLS", Security.NONE: "no TLS"}
     return f"{target.endpoint.protocol.upper()}, {security[target.endpoint.security]}"
 
 
 def explain(outcome: Outcome) -> Failure:
-    """Return a failure in words."""
-    what = says(outcome)
-    account = outcome.target.endpoint.account
-    remedy = outcome.reason.remedy
-    if account:  # so that it can be typed as it stands there
-        remedy = remedy.replace("accounts release NAME", f"accounts release {account.name}")
+    """Return a failure for people."""
     return Failure(
-        what[:1].upper() + what[1:],
+        outcome.summary[:1].upper() + outcome.summary[1:],
         outcome.reason.value,
         outcome.phase.value,
-        WHOSE[outcome.blame],
-        WHO[outcome.blame],
+        outcome.blame_label,
+        outcome.blame.party,
         outcome.detail,
-        remedy,
+        outcome.remedy,
         anchor_of(outcome.target, outcome.started_at),
     )
 
 
 def anchor_of(target: Target, started_at: float) -> str:
-    """Return the place of a kept failure on its endpoint's page."""
+    """Return the anchor of a kept failure on the page of its endpoint."""
     return f"failure-{target.ip_family}-{round(started_at * 1000)}"
 
 
 def expiry_of(series: Series, now: float) -> Expiry | None:
-    """Return when the certificate expires that was last seen."""
-    for outcome in (series.last, series.last_success):
-        if outcome and outcome.observed.tls:
-            at = outcome.observed.tls.expires_at
-            # In whole days where there are some, so that it stands for a while.
-            words = f"in {span(at - now)}" if at > now else f"{span(now - at)} ago"
-            return Expiry(at, words, at - now < SOON)
+    """Return when the certificate expires that was presented last."""
+    if facts := last_tls(series):
+        at = facts.expires_at
+        # In whole days where there are some, so that the text is the same for some time.
+        text = f"in {span(at - now)}" if at > now else f"{span(now - at)} ago"
+        return Expiry(at, text, at - now < SOON)
     return None
 
 
+def last_tls(series: Series) -> TlsFacts | None:
+    """Return the facts of TLS that were seen last."""
+    outcomes = (series.last, series.last_success)
+    return next((outcome.observed.tls for outcome in outcomes if outcome and outcome.observed.tls), None)
+
+
+class Capabilities(NamedTuple):
+    """What a server offered last."""
+
+    before_login: Sequence[str]
+    after_login: Sequence[str]
+
+
+def last_capabilities(series: Series) -> Capabilities:
+    """Return the capabilities that were seen last, before login and after it."""
+    seen = [outcome.observed for outcome in (series.last, series.last_success, series.last_login) if outcome]
+    return Capabilities(
+        next((one.capabilities for one in seen if one.capabilities), ()),
+        next((one.login_capabilities for one in reversed(seen) if one.login_capabilities), ()),
+    )
+
+
 def login_of(series: Series) -> Login | None:
-    """Return what came of the last login; None where there is no account."""
+    """Return the result of the last login; None where there is no account."""
     if series.target.endpoint.account is None:
         return None
-    standing = series.standing
-    next_at = standing.next_login_at if standing and math.isfinite(standing.next_login_at) else None
-    held = HELD[standing.held_by] if standing and standing.held_by else ""
-    last = series.last_login
-    words, state = "No login yet", State.PENDING
-    if last is not None:
-        if not last.checks.get(Check.LOGIN, False):
-            words, state = "Login failed", State.LOGIN
-        elif not last.checks.get(Check.FOLDERS, True):
-            words, state = "Login ok, folders failed", State.LOGIN
+    last, login = series.last, series.last_login
+    text, state = "No login yet", State.PENDING
+    if login is not None:
+        if not login.checks.get(Check.LOGIN, False):
+            text, state = "Login failed", State.LOGIN
+        elif not login.checks.get(Check.FOLDERS, True):
+            text, state = "Login ok, folders failed", State.LOGIN
         else:
-            words, state = "Login ok", State.UP
-    result = words
-    if standing and standing.held_by:
-        words, state = ("Held" if standing.held_by is Denial.HOLD else "Held back"), State.LOGIN
-    return Login(words, state, next_at, held, result)
+            text, state = "Login ok", State.UP
+    result, held_by = text, last.held_by if last else None
+    if held_by:
+        text, state = ("Held" if held_by is Denial.HOLD else "Held back"), State.LOGIN
+    return Login(text, state, last.next_login_at if last else None, held_by.meaning if held_by else "", result)

@@ -1,73 +1,54 @@
-"""What state each target is in, and one sentence that sums all of them up."""
+"""The state of each target, and one sentence that sums up all of them."""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import NamedTuple
 
 from exporter.model.outcome import Outcome, Phase
-from exporter.model.reason import Blame, Reason
-from exporter.monitor.schedule import OVERDUE
+from exporter.model.reason import Blame, Reason, Row
+from exporter.monitor.health import is_overdue
 from exporter.monitor.store import Series
-from exporter.views.words import says
 
 
-class State(StrEnum):
-    """The state of a target, the worst first."""
+class State(Row):
+    """The state of a target, the worst first. `label` is the state for people."""
 
-    DOWN = "down"
-    LOGIN = "login"
-    OVERDUE = "overdue"
-    PENDING = "pending"
-    UP = "up"
+    label: str
 
+    DOWN = "down", "Down"
+    LOGIN = "login", "Up, login failing"
+    OVERDUE = "overdue", "Overdue"
+    PENDING = "pending", "Not probed yet"
+    UP = "up", "Up"
 
-STATES: Mapping[State, str] = {
-    State.DOWN: "Down",
-    State.LOGIN: "Up, login failing",
-    State.OVERDUE: "Overdue",
-    State.PENDING: "Not probed yet",
-    State.UP: "Up",
-}
-
-WHOSE: Mapping[Blame, str] = {
-    Blame.PROVIDER: "mail server",
-    Blame.NETWORK: "network",
-    Blame.ACCOUNT: "account",
-    Blame.TOKEN: "OAuth grant",
-    Blame.CLIENT: "this exporter",
-}
-"""Whose fault it is, in a word or two."""
 
 NAMED = 3
 """Endpoints that the sentence names for one problem, and problems that it names; more are counted."""
 
 
-def state_of(series: Series, now: float) -> State:
-    """Return the state of a target at `now` in Unix seconds."""
+def state_of(series: Series) -> State:
+    """Return the state of a target."""
+    if is_overdue(series):
+        return State.OVERDUE  # whatever its state was at the last probe, it is not known now
     if series.last is None:
         return State.PENDING
-    endpoint = series.target.endpoint
-    if now - series.last.ended_at > endpoint.interval + endpoint.timeout + OVERDUE:
-        return State.OVERDUE  # whatever it was then, nobody knows what it is now
     if not series.last.up:
         return State.DOWN
     return State.LOGIN if series.suspended or any(series.failing) else State.UP
 
 
-def word_of(series: Series, state: State) -> str:
-    """Return the state in words."""
+def label_of(series: Series, state: State) -> str:
+    """Return the state for people; for a failing login, what of it fails."""
     if state is State.LOGIN:
         phases = {outcome.phase for outcome in series.failing}
         if not phases:
             return "Up, logins held back"
         if phases == {Phase.FOLDERS}:
             return "Up, folders failing"
-    return STATES[state]
+    return state.label
 
 
 @dataclass(slots=True)
@@ -77,25 +58,31 @@ class Problem:
     phase: Phase
     reason: Reason
     blame: Blame
-    words: str
+    summary: str
+    blame_label: str
     outcomes: list[Outcome] = field(default_factory=list)
 
     @property
     def anchor(self) -> str:
-        """Its place on the page."""
+        """The anchor of the problem on the page."""
         protocol = self.outcomes[0].target.endpoint.protocol
         return f"problem-{self.phase}-{self.reason}-{self.blame}" + (
-            f"-{protocol}" if protocol.upper() in self.words else ""
+            f"-{protocol}" if protocol.upper() in self.summary else ""
         )
 
     @property
+    def remedy(self) -> str:
+        """What to do about it, for the first of the targets."""
+        return self.outcomes[0].remedy
+
+    @property
     def details(self) -> list[tuple[str, int]]:
-        """What the servers said, the most frequent first, with how many said so."""
+        """The texts of the servers with their counts, the most frequent first."""
         return Counter(outcome.detail for outcome in self.outcomes if outcome.detail).most_common(NAMED)
 
 
 class Sentence(NamedTuple):
-    """One sentence in three parts: how many are up, and what else there is to say."""
+    """One sentence in three parts: how many are up, a joint, and the rest."""
 
     lead: str
     joint: str = ""
@@ -115,16 +102,15 @@ class Overview:
     worst: State
 
 
-def overview(all_series: Iterable[Series], now: float | None = None) -> Overview:
-    """Count the targets by state, and what fails by phase, reason and blame; the most frequent problem first."""
+def overview(all_series: Iterable[Series]) -> Overview:
+    """Count the targets by state, and the failures by phase, reason and blame; the most frequent problem first."""
     by_state: dict[State, list[str]] = {state: [] for state in State}
-    problems: dict[tuple[Phase, Reason, Blame, str], Problem] = {}
-    now = time.time() if now is None else now
+    problems: dict[tuple[Phase, Reason, Blame, str, str], Problem] = {}
     for series in all_series:
-        state = state_of(series, now)
+        state = state_of(series)
         by_state[state].append(series.target.name)
         for outcome in series.failing if state in (State.DOWN, State.LOGIN) else ():
-            key = outcome.phase, outcome.reason, outcome.blame, says(outcome)
+            key = outcome.phase, outcome.reason, outcome.blame, outcome.summary, outcome.blame_label
             problems.setdefault(key, Problem(*key)).outcomes.append(outcome)
     ordered = sorted(problems.values(), key=lambda problem: (problem.outcomes[0].up, -len(problem.outcomes)))
     worst = next((state for state in State if by_state[state]), State.PENDING)
@@ -136,20 +122,25 @@ def _sentence(by_state: Mapping[State, Sequence[str]], problems: Sequence[Proble
     names = [name for of_state in by_state.values() for name in of_state]
     down, total = len(by_state[State.DOWN]), len(names)
     if total < 2:
-        return _of_few(names, by_state, problems)
+        return _sentence_of_few(names, by_state, problems)
     if down == total and len(problems) == 1:
-        return Sentence(f"All {total:,} endpoints are down", ": ", _why(problems[0]))
+        return Sentence(f"All {total:,} endpoints are down", ": ", _cause(problems[0]))
     if down > NAMED and len(problems) == 1:
-        rest = "; ".join([_why(problems[0]), *_unknown(by_state, total)])
+        rest = "; ".join([_cause(problems[0]), *_not_known(by_state, total)])
         return Sentence(f"{down:,} of {total:,} endpoints are down", ": ", rest)
-    told = [f"{_named(list(map(_name, problem.outcomes)))}: {_why(problem)}" for problem in problems[:NAMED]]
+    causes = [
+        f"{_names([outcome.target.name for outcome in problem.outcomes])}: {_cause(problem)}"
+        for problem in problems[:NAMED]
+    ]
     if (more := len(problems) - NAMED) > 0:
-        told.append(f"and {more} more {'problem' if more == 1 else 'problems'}")
-    rest = "; ".join([*told, *_unknown(by_state, total)])
+        causes.append(f"and {more} more {'problem' if more == 1 else 'problems'}")
+    rest = "; ".join([*causes, *_not_known(by_state, total)])
     return Sentence(_lead(by_state, total), "; " if rest else "", rest)
 
 
-def _of_few(names: Sequence[str], by_state: Mapping[State, Sequence[str]], problems: Sequence[Problem]) -> Sentence:
+def _sentence_of_few(
+    names: Sequence[str], by_state: Mapping[State, Sequence[str]], problems: Sequence[Problem]
+) -> Sentence:
     """The sentence where there is one endpoint, or none."""
     if not names:
         return Sentence("No endpoint is configured")
@@ -157,10 +148,10 @@ def _of_few(names: Sequence[str], by_state: Mapping[State, Sequence[str]], probl
         return Sentence(f"{names[0]} has not been probed yet")
     if by_state[State.OVERDUE]:
         return Sentence(f"{names[0]} was not probed in time")
-    why = "; ".join(map(_why, problems))
+    cause = "; ".join(map(_cause, problems))
     if by_state[State.DOWN]:
-        return Sentence(f"{names[0]} is down", ": ", why)
-    return Sentence(f"{names[0]} is up", ", but " if why else "", why)
+        return Sentence(f"{names[0]} is down", ": ", cause)
+    return Sentence(f"{names[0]} is up", ", but " if cause else "", cause)
 
 
 def _lead(by_state: Mapping[State, Sequence[str]], total: int) -> str:
@@ -174,28 +165,25 @@ def _lead(by_state: Mapping[State, Sequence[str]], total: int) -> str:
     return f"{up:,} of {total:,} endpoints {'is' if up == 1 else 'are'} up"
 
 
-def _unknown(by_state: Mapping[State, Sequence[str]], total: int) -> list[str]:
-    """Of which nobody knows whether they are up."""
+def _not_known(by_state: Mapping[State, Sequence[str]], total: int) -> list[str]:
+    """The endpoints of which it is not known whether they are up."""
     overdue, pending = by_state[State.OVERDUE], by_state[State.PENDING]
     rest = []
     if overdue:
-        rest.append(f"{_named(overdue)} {'was' if len(overdue) == 1 else 'were'} not probed in time")
+        rest.append(f"{_names(overdue)} {'was' if len(overdue) == 1 else 'were'} not probed in time")
     if pending and len(pending) < total:
-        rest.append(f"{_named(pending)} {'has' if len(pending) == 1 else 'have'} not been probed yet")
+        rest.append(f"{_names(pending)} {'has' if len(pending) == 1 else 'have'} not been probed yet")
     return rest
 
 
-def _named(names: Sequence[str]) -> str:
+def _names(names: Sequence[str]) -> str:
     if len(names) > NAMED:
         return f"{len(names):,} endpoints"
     return f"{', '.join(names[:-1])} and {names[-1]}" if names[1:] else names[0]
 
 
-def _why(problem: Problem) -> str:
-    # Where the words name the party, they need not name it again.
-    whose = WHOSE[problem.blame]
-    return problem.words if whose in problem.words else f"{problem.words} ({whose})"
-
-
-def _name(outcome: Outcome) -> str:
-    return outcome.target.name
+def _cause(problem: Problem) -> str:
+    # Where the summary names the party, it need not be named again.
+    if problem.blame_label in problem.summary:
+        return problem.summary
+    return f"{problem.summary} ({problem.blame_label})"

@@ -1,4 +1,4 @@
-"""Outcomes for people at a terminal. Times are in milliseconds where nothing else is said."""
+"""Outcomes for people at a terminal. Times are in milliseconds unless a unit is given."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from exporter.accounts.budget import Denial
+from exporter.model.login import Denial
 from exporter.model.outcome import Check, Observed, Outcome, Phase
-from exporter.model.reason import Blame, Reason
+from exporter.model.reason import Reason, fill
 from exporter.monitor.store import Series
-from exporter.views.words import HELD, WHO, span
+from exporter.views.times import span
 
 _SHORT: Mapping[Phase, str] = {Phase.GREETING: "greet", Phase.CAPABILITY: "capab"}
 """Headings for a table of every phase in 80 columns."""
 
-_NO_NAME = 8  # columns that a name keeps, however narrow the terminal
+_SHORTEST_NAME = 8  # columns that a name keeps in a narrow terminal
 
 
 def overview(all_series: Sequence[Series], width: int) -> RenderableType:
-    """A row for each target, in `width` columns: with the time of every phase, or those in a table of their own.
+    """A row for each target, in `width` columns, with the time of every phase; a table of its own for those if needed.
 
-    Where not even that one fits, in far less than 80 columns, the times of the phases are left out.
+    Where that one does not fit either, in far less than 80 columns, the times of the phases are left out.
     """
     used = [phase for phase in Phase if any(series.last and phase in series.last.phases for series in all_series)]
     whole = _overview(all_series, used)
@@ -42,9 +42,9 @@ def overview(all_series: Sequence[Series], width: int) -> RenderableType:
 
 
 def explanations(all_series: Iterable[Series]) -> Iterable[RenderableType]:
-    """For each failure: which targets met it, whose fault it is, the server's words, and what to do.
+    """For each failure: its targets, the party at fault, the text of the server, and what to do.
 
-    Targets that failed in the same way share one explanation: with the network gone, all say the same.
+    Targets that failed in the same way share one explanation.
     """
     alike: dict[tuple[object, ...], list[Outcome]] = {}
     for series in all_series:
@@ -55,24 +55,35 @@ def explanations(all_series: Iterable[Series]) -> Iterable[RenderableType]:
         yield Text()
         names = ", ".join(outcome.target.name for outcome in outcomes)
         yield f"{_mark(first)} [bold]{escape(names)}[/]  {escape(_where(outcomes))}"
-        yield explain(first.reason, first.blame, first.detail, first.phase)
+        yield explain(first)
 
 
-def explain(reason: Reason, blame: Blame, detail: str, phase: Phase | None = None) -> Table:
-    """Why something failed, whose fault that is, what was said, and what to do."""
+def explain(outcome: Outcome) -> Table:
+    """The reason of a failure, the party at fault, the text of the server, and what to do."""
+    reason = f"[bold]{outcome.reason}[/] in {outcome.phase}"
     return _facts(
-        ("reason", f"[bold]{reason}[/]" + (f" in {phase}" if phase else "")),
-        ("fault", f"{blame}: {WHO[blame]}"),
+        ("reason", reason),
+        ("fault", f"{outcome.blame_label}: {outcome.blame.party}"),
+        ("detail", escape(outcome.detail)),
+        ("remedy", escape(outcome.remedy)),
+    )
+
+
+def explain_credential(reason: Reason, detail: str, account: str) -> Table:
+    """The same for a credential that could not be had, before any probe."""
+    return _facts(
+        ("reason", f"[bold]{reason}[/]"),
+        ("fault", f"{fill(reason.blame.label)}: {reason.blame.party}"),
         ("detail", escape(detail)),
-        ("remedy", escape(reason.remedy)),
+        ("remedy", escape(fill(reason.remedy, account=account))),
     )
 
 
 def held_accounts(all_series: Iterable[Series], storage: Path | None) -> Iterable[RenderableType]:
     """For each account that its budget holds back: why, until when, and how to release it.
 
-    `storage` is where budgets are kept. Without it they end with this process: what is told then is only why a login
-    was left out.
+    `storage` is the file of the budgets. Without it they end with this process: then only the reason is given why a
+    login was not made.
     """
     by_account: dict[str, list[Series]] = {}
     for series in all_series:
@@ -87,12 +98,13 @@ def held_accounts(all_series: Iterable[Series], storage: Path | None) -> Iterabl
 
 
 def _hold(account: str, series: Series, storage: Path | None) -> Table:
-    standing = series.standing
-    due = span(standing.next_login_at - time.time()) if standing and standing.held_by is not Denial.HOLD else ""
-    why = HELD[standing.held_by] if standing and standing.held_by else ""
-    remedy = "Mend what was refused: a new secret or a changed configuration is tried at once."
+    last = series.last
+    held_by = last.held_by if last else None
+    due = _until(last.next_login_at) if last and held_by is not Denial.HOLD else ""
+    why = held_by.meaning if held_by else ""
+    remedy = "Fix what was refused: a new secret or a changed configuration is tried at once."
     if due:
-        remedy = "Wait: it goes on by itself."
+        remedy = "Wait: logins are resumed without any action."
     elif storage:
         remedy += " To have the same tried again:"
     rows = [("reason", f"{why}: the next login is due in {due}" if due else why), ("remedy", remedy)]
@@ -102,24 +114,28 @@ def _hold(account: str, series: Series, storage: Path | None) -> Table:
 
 
 def login(series: Series) -> str:
-    """What came of the login, or why there was none."""
-    outcome, standing = series.last, series.standing
+    """The result of the login, or why there was none."""
+    outcome = series.last
     if outcome is None or series.target.endpoint.account is None:
         return "-"
     if (passed := outcome.checks.get(Check.LOGIN)) is not None:
         if outcome.checks.get(Check.FOLDERS, True):
             return "[green]ok[/]" if passed else "[red]failed[/]"
         return "[green]ok[/], [red]folders failed[/]"
-    if standing and standing.held_by is Denial.HOLD:
+    if outcome.held_by is Denial.HOLD:
         return "[red]held[/]"
-    if standing and (standing.held_by or series.denials):
-        due = f"due in {span(standing.next_login_at - time.time())}"
-        return f"[red]{standing.held_by}[/], {due}" if standing.held_by else due
+    if outcome.held_by or series.denials:
+        due = f"due in {_until(outcome.next_login_at)}"
+        return f"[red]{outcome.held_by}[/], {due}" if outcome.held_by else due
     return "not reached"
 
 
+def _until(at: float | None) -> str:
+    return span((time.time() if at is None else at) - time.time())
+
+
 def folders(outcomes: Iterable[Outcome]) -> Iterable[RenderableType]:
-    """A table of the folders that were seen, with what they hold where the server told it; and the quotas."""
+    """A table of the folders with their messages and sizes, as far as the server tells them; and the quotas."""
     shown = _table("endpoint", "folder", "", ">messages", ">unseen", ">size")
     quotas = []
     for outcome in outcomes:
@@ -138,7 +154,7 @@ def folders(outcomes: Iterable[Outcome]) -> Iterable[RenderableType]:
 
 
 def dialogue(outcome: Outcome) -> Iterable[RenderableType]:
-    """What the two sides said, with the time since the probe began."""
+    """The dialogue of a probe, with the time since the probe began."""
     address = f" [{outcome.observed.address}]" if outcome.observed.address else ""
     yield f"[bold]{escape(outcome.target.name)}[/]  {escape(outcome.target.address + address)}"
     shown = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
@@ -160,7 +176,7 @@ def _overview(all_series: Iterable[Series], phases: Sequence[Phase]) -> Table:
     for series in all_series:
         if outcome := series.last:
             mark = f"{_mark(outcome, held=series.suspended)} {'up' if outcome.up else 'down'}"
-            cells = [mark, *_of(outcome, phases), f"{_milliseconds(outcome.duration)} ms", *_tls(outcome)]
+            cells = [mark, *_phase_times(outcome, phases), f"{_milliseconds(outcome.duration)} ms", *_tls(outcome)]
             shown.add_row(escape(outcome.target.name), *cells, *([login(series)] if with_login else []))
     return shown
 
@@ -170,7 +186,7 @@ def _times(all_series: Iterable[Series], phases: Sequence[Phase], headings: Mapp
     shown.padding = (0, 1 if headings else 2, 0, 0)
     for series in all_series:
         if outcome := series.last:
-            shown.add_row(escape(outcome.target.name), *_of(outcome, phases))
+            shown.add_row(escape(outcome.target.name), *_phase_times(outcome, phases))
     return shown
 
 
@@ -196,16 +212,16 @@ def _width(shown: Table) -> int:
 
 
 def _fit(shown: Table, width: int) -> Table:
-    """Shorten the names in the first column of a table that is too wide; nothing else may be."""
+    """Shorten the names in the first column of a table that is too wide."""
     names = shown.columns[0]
     longest = max((cell_len(str(cell)) for cell in [names.header, *names.cells]), default=0)
     if (excess := _width(shown) - width) > 0:
-        names.max_width = max(longest - excess, _NO_NAME)
+        names.max_width = max(longest - excess, _SHORTEST_NAME)
     return shown
 
 
 def _where(outcomes: Sequence[Outcome]) -> str:
-    """The address that is meant, where it is one."""
+    """The address of all of them, where it is the same."""
     addresses = {outcome.target.address for outcome in outcomes}
     return addresses.pop() if len(addresses) == 1 else ""
 
@@ -217,7 +233,7 @@ def _mark(outcome: Outcome, *, held: bool = False) -> str:
 
 
 def _tls(outcome: Outcome) -> tuple[str, str]:
-    """The version of TLS, and when the certificate expires."""
+    """The TLS version, and when the certificate expires."""
     facts = outcome.observed.tls
     if facts is None:
         return "-", "-"
@@ -225,7 +241,7 @@ def _tls(outcome: Outcome) -> tuple[str, str]:
     return facts.version, f"in {span(left)}" if left > 0 else f"[red]{span(-left)} ago[/]"
 
 
-def _of(outcome: Outcome, phases: Iterable[Phase]) -> list[str]:
+def _phase_times(outcome: Outcome, phases: Iterable[Phase]) -> list[str]:
     return [_milliseconds(outcome.phases[phase]) if phase in outcome.phases else "-" for phase in phases]
 
 

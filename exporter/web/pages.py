@@ -1,7 +1,7 @@
-"""The pages: all endpoints at `/`, one at `/endpoints/NAME`, and what the reasons mean at `/reasons`.
+"""The pages: all endpoints at `/`, one at `/endpoints/NAME`, and the meaning of the reasons at `/reasons`.
 
-A row is rendered once per outcome where there are many, and in turns with the probes: a page of a thousand endpoints
-must not hold up what it tells of.
+Where there are many endpoints, a row is rendered once per Outcome, and the rendering yields to the event loop, so that
+a page of a thousand endpoints does not delay the probes.
 """
 
 from __future__ import annotations
@@ -10,40 +10,39 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from exporter.model.outcome import Phase, TlsFacts
-from exporter.model.reason import Blame, Reason
+from exporter.model.outcome import Phase
+from exporter.model.reason import Blame, Reason, Retry, fill
 from exporter.model.settings import Protocol
 from exporter.monitor.store import FAILURES, Key, Series, Store
 from exporter.views import chart, page
-from exporter.views.page import Filter, anchor_of, explain, groups, row
-from exporter.views.state import STATES, WHOSE, State, overview, state_of
-from exporter.views.words import RETRIES, WHO
+from exporter.views.page import Filter, anchor_of, explain, groups, last_capabilities, last_tls, row
+from exporter.views.state import State, overview, state_of
 from exporter.web.assets import Assets
 from exporter.web.render import prepare, render
 from exporter.web.server.encoding import answer
 from exporter.web.yielding import in_turns
 
 FULL_ROWS = 40
-"""Endpoints that are shown in full; where there are more, each has one line, and what fails is told once."""
+"""Endpoints that are shown in full; where there are more, each has one line, and each problem is shown once."""
 
 PROBLEMS = 25
-"""Problems that are told where there are many endpoints."""
+"""Problems that are shown where there are many endpoints."""
 
 EVERY, EVERY_LARGE = 5, 15
-"""Seconds after which a page renews itself, and one of many endpoints."""
+"""Seconds after which a page is refreshed, and a page of many endpoints."""
 
 BETWEEN_PROBES = 5.0
-"""Seconds between two probes of an endpoint that somebody asked for."""
+"""Seconds between two requested probes of an endpoint."""
 
 FRESH = 1.0
-"""Seconds for which a page serves everybody who asks for the same."""
+"""Seconds for which a page is served again to equal requests."""
 
 MADE = 8
 """Pages that are kept for that."""
@@ -55,22 +54,22 @@ ProbeNow = Callable[[Key], Awaitable[None]]
 
 @dataclass(slots=True)
 class Pages:
-    """The pages. `probe` probes a target now; without it nobody can ask for that."""
+    """The pages. `probe` probes a target now; without it, a probe cannot be requested."""
 
     store: Store
     probe: ProbeNow | None = None
     _lines: dict[Key, tuple[Series, tuple[object, ...], Markup]] = field(default_factory=dict)
-    """The line of each target, and what it was made of."""
+    """The rendered line of each target, and the values that it was rendered from."""
     _made: dict[Filter, tuple[float, bytes]] = field(default_factory=dict)
-    """The pages of the last second, and when they were made."""
+    """The pages of the last second, and when they were rendered."""
     _asked: dict[str, float] = field(default_factory=dict)
-    """When somebody last asked for a probe of an endpoint."""
+    """When a probe of an endpoint was last requested."""
 
     def __post_init__(self) -> None:
         prepare()
 
     def routes(self) -> list[BaseRoute]:
-        """Return what is answered where."""
+        """Return the routes."""
         return [
             Route("/", self.index),
             Route("/reasons", self.reasons),
@@ -95,10 +94,10 @@ class Pages:
         everything = list(self.store)
         shown: list[tuple[Series, State]] = []
         async for series in in_turns(everything):
-            state = state_of(series, now)
+            state = state_of(series)
             if chosen.admits(series, state):
                 shown.append((series, state))
-        summed = overview(everything, now)
+        summed = overview(everything)
         compact = len(shown) > FULL_ROWS
         grouped = []
         for group in groups(shown, chosen.group):
@@ -116,11 +115,9 @@ class Pages:
             logins=any(series.target.endpoint.account for series in everything),
             full_rows=FULL_ROWS,
             problems_shown=PROBLEMS,
-            states=STATES,
+            states=list(State),
             protocols=list(Protocol),
             phases=list(Phase),
-            who=WHO,
-            whose=WHOSE,
         )
 
     async def _fragments(self, members: Sequence[tuple[Series, State]], now: float, *, compact: bool) -> list[Markup]:
@@ -135,7 +132,7 @@ class Pages:
         return [self._line(series, state, now, logins=logins) async for series, state in in_turns(members)]
 
     def _line(self, series: Series, state: State, now: float, *, logins: bool) -> Markup:
-        hour = int(now // 3600)  # its certificate's time goes on without a probe
+        hour = int(now // 3600)  # the time until its certificate expires changes without a probe
         made_of = series.version, state, hour, logins
         known = self._lines.get(series.target.key)
         if known and known[0] is series and known[1] == made_of:
@@ -145,34 +142,34 @@ class Pages:
         return made
 
     async def endpoint(self, request: Request) -> Response:
-        """Answer with everything that is known of one endpoint."""
+        """Answer with all details of one endpoint."""
         all_series = self._series_of(request)
         if not all_series:
             return _unknown(request)
         now = time.time()
         rows = [row(series, now) for series in all_series]
-        glimpses = [list(series.history) for series in all_series]
+        histories = [list(series.history) for series in all_series]
         body = render(
             "endpoint.html",
             **_frame("../", "endpoint", min((each.state for each in rows), key=list(State).index)),
             every=EVERY,
             endpoint=all_series[0].target.endpoint,
             rows=rows,
-            glimpses=glimpses,
-            charts=[chart.latency(each) for each in glimpses],
+            histories=histories,
+            charts=[chart.latency(each) for each in histories],
             now=now,
             soon=page.SOON,
             can_probe=self.probe is not None,
             kept_most=FAILURES,
             explain=explain,
             anchor_of=anchor_of,
-            tls_of=_tls_of,
-            offered_by=_offered_by,
+            last_tls=last_tls,
+            last_capabilities=last_capabilities,
         )
         return await answer(request, body.encode(), _HTML)
 
     async def probe_now(self, request: Request) -> Response:
-        """Probe an endpoint now, and lead back to its page."""
+        """Probe an endpoint now, and redirect to its page."""
         if self.probe is None:
             return PlainTextResponse("Probing on request is switched off: start with --web.enable-lifecycle.\n", 403)
         all_series = self._series_of(request)
@@ -184,7 +181,7 @@ class Pages:
             wait = max(1, round(BETWEEN_PROBES - (now - self._asked[name])))
             message = f"{name} was probed a moment ago: once in {BETWEEN_PROBES:g} s is the most.\n"
             return PlainTextResponse(message, 429, {"Retry-After": str(wait)})
-        self._asked[name] = now  # before it is made: a second one must not slip in beside it
+        self._asked[name] = now  # before it is made: a second request must not start another one
         for series in all_series:
             with suppress(KeyError):  # a reload has removed it meanwhile
                 await self.probe(series.target.key)
@@ -192,20 +189,19 @@ class Pages:
         return RedirectResponse(f"../{name}", 303)
 
     async def reasons(self, request: Request) -> Response:
-        """Answer with what every reason means."""
+        """Answer with the meaning of every reason."""
         body = render(
             "reasons.html",
             **_frame("", "reasons", State.UP),
             reasons=[reason for reason in Reason if reason is not Reason.OK],
             blames=list(Blame),
-            retries=RETRIES,
-            who=WHO,
+            retries=list(Retry),
+            fill=fill,
         )
         return await answer(request, body.encode(), _HTML)
 
     def _series_of(self, request: Request) -> list[Series]:
-        name = request.path_params["name"]
-        return [series for series in self.store if series.target.endpoint.name == name]
+        return self.store.of_endpoint(request.path_params["name"])
 
 
 def _unknown(request: Request) -> Response:
@@ -213,25 +209,5 @@ def _unknown(request: Request) -> Response:
 
 
 def _frame(root: str, here: str, worst: State) -> dict[str, Any]:
-    """Where a page is, and the icon of the worst that it tells."""
+    """The values of the frame of a page: where it is, and the icon of the worst state on it."""
     return {"root": root, "here": here, "icon": {State.DOWN: "down", State.UP: "up"}.get(worst, "login")}
-
-
-def _tls_of(series: Series) -> TlsFacts | None:
-    """What was last presented."""
-    seen = [outcome.observed.tls for outcome in (series.last, series.last_success) if outcome]
-    return next((facts for facts in seen if facts), None)
-
-
-class _Offered(NamedTuple):
-    capabilities: Sequence[str]
-    login_capabilities: Sequence[str]
-
-
-def _offered_by(series: Series) -> _Offered:
-    """What the server last offered before login, and after it."""
-    seen = [outcome.observed for outcome in (series.last, series.last_success, series.last_login) if outcome]
-    return _Offered(
-        next((one.capabilities for one in seen if one.capabilities), ()),
-        next((one.login_capabilities for one in reversed(seen) if one.login_capabilities), ()),
-    )

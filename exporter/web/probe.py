@@ -1,8 +1,7 @@
 """`/probe`: one probe for one scrape, as blackbox_exporter answers it.
 
-Whoever reaches this port may name a host here, so what they name is judged before anything is done: an account logs in
-to the hosts of its module's `allow_hosts` alone, and what nobody has allowed by name is probed on the module's port and
-at public addresses only.
+Every client can name a host here, so the target is checked first: an account logs in only to the hosts of its module's
+`allow_hosts`; a host that is not allowed by name is probed on the module's port only, and at public addresses only.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import math
 from collections.abc import Coroutine
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -20,11 +19,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from exporter.exposition import blackbox
+from exporter.exposition.text import Format
 from exporter.model.address import Address, HostPattern, parse_address
 from exporter.model.outcome import Target
 from exporter.model.settings import Config, Module, ProbeSettings, Tls
 from exporter.model.text import Unacceptable, show
-from exporter.monitor.checker import Look
+from exporter.monitor.checker import Checker
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.web.server.encoding import negotiated
 from exporter.web.server.limits import FOREIGN, is_foreign
@@ -37,25 +37,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_QUERY = 4096
-"""Octets of a query, at most: ten times what a target, a module and their names can have."""
+"""Octets of a query at most: ten times what a target, a module and their names can have."""
 
 TIMEOUT_HEADER = "x-prometheus-scrape-timeout-seconds"
 
 OFFSET = 0.5
-"""Seconds by which an answer comes before the scrape's time-out, unless `--timeout-offset` says otherwise."""
+"""Seconds by which an answer comes before the scrape's timeout, unless `--timeout-offset` is set."""
 
 _PARAMETERS = ("target", "module", "debug", "hostname")
 
 
-class Looks(Protocol):
-    """`Checker.look`."""
-
-    def __call__(self, target: Target, *, public_only: bool) -> Coroutine[object, object, Look]:
-        """Probe a target, and remember nothing of it."""
-
-
-class Question(NamedTuple):
-    """What is asked: what to probe, and how far it may reach."""
+class Query(NamedTuple):
+    """What is to be probed, and whether at public addresses only."""
 
     target: Target
     public_only: bool
@@ -64,8 +57,8 @@ class Question(NamedTuple):
 class Probe:
     """The answer to a scrape of `/probe`."""
 
-    def __init__(self, look: Looks, metrics: ExporterMetrics, offset: float = OFFSET) -> None:
-        self._look = look
+    def __init__(self, checker: Checker, metrics: ExporterMetrics, offset: float = OFFSET) -> None:
+        self._checker = checker
         self._metrics = metrics
         self._offset = offset
         self._modules: Mapping[str, Module] = {}
@@ -74,48 +67,49 @@ class Probe:
         self._running = 0
 
     def routes(self) -> list[BaseRoute]:
-        """Return what is answered where."""
+        """Return the routes."""
         return [Route("/probe", self.probe, methods=["GET"])]
 
     def configure(self, config: Config, elsewhere: Mapping[str, Shard] = MappingProxyType({})) -> None:
-        """Serve exactly these modules; those `elsewhere` are other shards'."""
+        """Serve exactly these modules; those in `elsewhere` belong to other shards."""
         self._modules, self._settings, self._elsewhere = config.modules, config.probe, elsewhere
 
     async def probe(self, request: Request) -> Response:
-        """Probe the target that is asked for, and answer with its metrics, or with the dialogue."""
+        """Probe the target of the query, and answer with its metrics, or with the dialogue."""
         try:
-            debug, question = self._understand(request)
+            debug, query = self._read(request)
             with self._slot(), self._metrics.probes_in_flight.track_inprogress():
-                seen = await _unless_gone(request, self._look(question.target, public_only=question.public_only))
+                probing = self._checker.check_requested(query.target, public_only=query.public_only)
+                outcome = await _unless_gone(request, probing)
         except ClientDisconnect:
             self._count("abandoned")
-            return Response(status_code=499)  # nobody reads it
+            return Response(status_code=499)  # the client has disconnected
         except HTTPException as refusal:
             self._count("busy" if refusal.status_code == 503 else "refused")
             return PlainTextResponse(f"{refusal.detail}\n", refusal.status_code, refusal.headers)
         self._count("answered")
         if debug:
-            return PlainTextResponse(blackbox.debug(seen))
-        body, content_type = blackbox.exposition(seen, request.headers.get("accept", ""))
-        return await negotiated(request, [body], content_type)
+            return PlainTextResponse(blackbox.debug(outcome))
+        written = Format.of(request.headers.get("accept", ""))
+        return await negotiated(request, [blackbox.exposition(outcome, written)], written.content_type)
 
     def _count(self, result: str) -> None:
         self._metrics.probe_requests.labels(result).inc()
 
-    def _understand(self, request: Request) -> tuple[bool, Question]:
-        if is_foreign(request.headers):  # it is a GET that does something: it may spend a login
+    def _read(self, request: Request) -> tuple[bool, Query]:
+        if is_foreign(request.headers):  # it is a GET with an effect: it may use a login
             raise HTTPException(403, FOREIGN.rstrip())
         if not self._modules and not self._elsewhere:
             raise HTTPException(404, "there is no /probe: the configuration has no modules")
         asked = _parameters(request)
         module = self._module(asked.get("module", ""))
         address = _address("target", asked.get("target", ""))
-        public_only = self._judge(module, address)
+        public_only = self._check_allowed(module, address)
         timeout = min(module.timeout, _time_left(request, self._offset))
         endpoint = module.endpoint(address).model_copy(update={"timeout": timeout})
         if asked.get("hostname"):
             endpoint = endpoint.model_copy(update={"tls": _named(module, asked["hostname"])})
-        return asked.get("debug") == "true", Question(Target(endpoint, endpoint.ip_family), public_only)
+        return asked.get("debug") == "true", Query(Target(endpoint, endpoint.ip_family), public_only)
 
     def _module(self, name: str) -> Module:
         names = [*self._modules, *self._elsewhere]
@@ -130,11 +124,11 @@ class Probe:
             raise HTTPException(400, f"there is no module {show(name)}; {_known(names)}")
         return self._modules[name]
 
-    def _judge(self, module: Module, address: Address) -> bool:
-        """Whether an address is probed only where it is public.
+    def _check_allowed(self, module: Module, address: Address) -> bool:
+        """Return whether the target is probed at public addresses only.
 
         Raises:
-            HTTPException: it is not probed at all.
+            HTTPException: the target is not allowed.
         """
         if module.account is not None or module.allow_hosts is not None:
             if not _allowed(module.allow_hosts or (), module, address):
@@ -169,7 +163,7 @@ def _known(names: Sequence[str]) -> str:
 
 
 def _parameters(request: Request) -> Mapping[str, str]:
-    """The parameters that are known here, each once; what else there is is for others, as blackbox_exporter has it."""
+    """The known parameters of the query, each once; unknown ones are ignored, as blackbox_exporter does."""
     if len(request.scope["query_string"]) > MAX_QUERY:
         raise HTTPException(414, f"the query is longer than {MAX_QUERY} octets")
     asked: dict[str, str] = {}
@@ -191,7 +185,7 @@ def _address(parameter: str, text: str) -> Address:
 
 
 def _named(module: Module, hostname: str) -> Tls:
-    """How the server is verified where the scrape says its name, as blackbox_exporter takes it."""
+    """The TLS settings with the server name of the query, which blackbox_exporter calls hostname."""
     name = _address("hostname", hostname)
     if name.port is not None:
         raise HTTPException(400, f"hostname {show(hostname)} must be a host name without a port")
@@ -207,7 +201,7 @@ def _allowed(patterns: Iterable[HostPattern], module: Module, address: Address) 
 
 
 def _time_left(request: Request, offset: float) -> float:
-    """Seconds until the answer must be on its way; at least half of what the scraper waits."""
+    """Seconds until the answer must be sent; at least half of the scrape's timeout."""
     text = request.headers.get(TIMEOUT_HEADER)
     if text is None:
         return math.inf
@@ -220,13 +214,13 @@ def _time_left(request: Request, offset: float) -> float:
     return max(seconds - offset, seconds / 2)
 
 
-async def _unless_gone(request: Request, looking: Coroutine[object, object, T]) -> T:
-    """Return what comes of it; where the client hangs up before, nobody wants it, and it is ended, but for a login.
+async def _unless_gone(request: Request, probing: Coroutine[object, object, T]) -> T:
+    """Return the result of `probing`. Where the client disconnects before, it is cancelled, but for a login.
 
     Raises:
-        ClientDisconnect: the client has hung up.
+        ClientDisconnect: the client has disconnected.
     """
-    work, gone = asyncio.ensure_future(looking), asyncio.ensure_future(_gone(request))
+    work, gone = asyncio.ensure_future(probing), asyncio.ensure_future(_gone(request))
     try:
         await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from exporter.accounts.budget import Denial
+from exporter.model.login import Denial
 from grafana import links, look
 from grafana.panels import About, Builder, Column, Graph, Query, Size, bars, graph, number, rows
 from grafana.queries import IDENTITY, chosen, endpoint, of_account, over, selector, with_account

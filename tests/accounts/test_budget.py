@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.accounts.budget import DAY, MAX_BACKOFF, WAIT24_INTERVAL, Budget, Denial, Standing
+from exporter.accounts.budget import DAY, MAX_BACKOFF, WAIT24_INTERVAL, Budget
 from exporter.accounts.ledger import Ledger
+from exporter.model.login import Denial, LoginStatus
 from exporter.model.outcome import Observed, Outcome, Phase, Target
 from exporter.model.reason import Reason
 from exporter.model.settings import MechanismChoice, Protocol, Role
@@ -46,7 +47,7 @@ def restarted(ledger: Ledger, clock: Clock) -> Budget:
 
 def suspended(budget: Budget, of: Target) -> bool:
     """Whether logins of this target are held back to protect the account."""
-    return budget.standing(of).held_by is not None
+    return budget.status(of).held_by is not None
 
 
 def log_in(budget: Budget, of: Target, outcome: Outcome, secret: tuple[str, ...] = SECRET) -> Denial | None:
@@ -223,10 +224,10 @@ def test_the_state_survives_a_restart(clock: Clock, tmp_path: Path) -> None:
         budget = restarted(ledger, clock)
         log_in(budget, IMAP, success(IMAP, login=True))
         log_in(budget, POP3, failure(POP3, Phase.FOLDERS, Reason.DISABLED_FOR_ACCOUNT))
-        before = budget.standing(IMAP), budget.standing(POP3)
+        before = budget.status(IMAP), budget.status(POP3)
     with Ledger(path) as ledger:
         budget = restarted(ledger, clock)
-        assert (budget.standing(IMAP), budget.standing(POP3)) == before
+        assert (budget.status(IMAP), budget.status(POP3)) == before
         assert budget.ask(IMAP, SECRET) is Denial.INTERVAL
         assert budget.ask(POP3, SECRET) is Denial.HOLD
         clock.advance(900)
@@ -323,7 +324,7 @@ def test_the_ceiling_is_a_suspension(clock: Clock) -> None:
     clock.advance(1000)
     log_in(budget, imap, success(imap, login=True))
     assert budget.ask(pop3, SECRET) is Denial.CEILING
-    assert budget.standing(pop3) == Standing(Denial.CEILING, clock.now - 1000 + DAY, 2)
+    assert budget.status(pop3) == LoginStatus(Denial.CEILING, clock.now - 1000 + DAY, 2)
     assert budget.ask(pop3, ("rotated",)) is Denial.CEILING
 
 
@@ -378,7 +379,7 @@ def test_when_the_next_login_is(budget: Budget, clock: Clock) -> None:
     clock.advance(WAIT24_INTERVAL)
     assert budget.next_login_at(IMAP) == clock.now
     log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
-    assert budget.standing(POP3) == Standing(Denial.HOLD, math.inf, 3)
+    assert budget.status(POP3) == LoginStatus(Denial.HOLD, math.inf, 3)
 
 
 def test_an_operator_insists(budget: Budget) -> None:
@@ -451,8 +452,8 @@ def test_a_refusal_of_the_token_endpoint(
     """It counts for the whole account, also where the fault is Google's; no login was made."""
     assert budget.ask(IMAP, SECRET) is None
     budget.report(replace(failure(IMAP, Phase.LOGIN, reason), observed=Observed()), reason)
-    assert budget.standing(POP3) == Standing(denial, clock.now + seconds)
-    assert budget.standing(IMAP) == Standing(denial, clock.now + seconds)
+    assert budget.status(POP3) == LoginStatus(denial, clock.now + seconds)
+    assert budget.status(IMAP) == LoginStatus(denial, clock.now + seconds)
 
 
 def test_a_refusal_that_is_forgiven(budget: Budget, clock: Clock) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.accounts.budget import Budget, Denial
+from exporter.accounts.budget import Budget
 from exporter.accounts.ledger import Ledger, LedgerError
+from exporter.model.login import Denial
 from exporter.model.reason import Reason
 from tests.accounts.test_budget import refused
 from tests.examples import ACCOUNT, SENTINEL, Clock, success, target

@@ -250,15 +250,15 @@ async def test_a_look_does_not_wait_for_a_token_beyond_its_time(bench: Bench) ->
     bench.tokens.script(HANG)
     before = bench.dovecot.login_count()
     for _ in range(3):
-        seen = await bench.checker.look(Target(hasty, hasty.ip_family))
-        assert seen.outcome.ok
-        assert not seen.outcome.login_reached
-        assert seen.standing is not None
-        assert seen.standing.held_by is None
+        seen = await bench.checker.check_requested(Target(hasty, hasty.ip_family))
+        assert seen.ok
+        assert not seen.login_reached
+        assert seen.login is not None
+        assert seen.held_by is None
     bench.tokens.release()
-    seen = await bench.checker.look(Target(patient, patient.ip_family))
-    assert seen.outcome.login_reached
-    assert seen.outcome.ok
+    seen = await bench.checker.check_requested(Target(patient, patient.ip_family))
+    assert seen.login_reached
+    assert seen.ok
     assert bench.dovecot.login_count() - before == 1
     assert len(bench.tokens.requests) == 1
 
@@ -269,7 +269,7 @@ async def test_a_look_that_gets_no_token_says_why(bench: Bench) -> None:
     endpoint = bench.endpoint("imaps", account)
     bench.checker.configure(bench.config([endpoint]))
     bench.tokens.script(error("invalid_grant", "Token has been expired or revoked."))
-    seen = await bench.checker.look(Target(endpoint, endpoint.ip_family))
-    assert (seen.outcome.phase, seen.outcome.reason) == (Phase.LOGIN, Reason.OAUTH_GRANT_REVOKED)
-    assert seen.standing is not None
-    assert seen.standing.held_by is not None
+    seen = await bench.checker.check_requested(Target(endpoint, endpoint.ip_family))
+    assert (seen.phase, seen.reason) == (Phase.LOGIN, Reason.OAUTH_GRANT_REVOKED)
+    assert seen.login is not None
+    assert seen.held_by is not None

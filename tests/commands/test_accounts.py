@@ -81,7 +81,7 @@ def test_a_missing_secret(ops: Site, run: Run, dovecot: Dovecot) -> None:
     assert ran.out.splitlines()[2:5] == [
         "✘ secret",
         "  reason  credential_unavailable",
-        "  fault   client: this exporter's configuration or host",
+        "  fault   this exporter: its configuration, its host, or a fault of its own",
     ]
     assert f"  detail  the file {ops.directory / 'ops.secret'} cannot be read: No such file or directory\n" in ran.out
     assert "  remedy  " in ran.out
@@ -146,7 +146,7 @@ def test_a_revoked_grant(site: Site, tokens: TokenServer, dovecot: Dovecot) -> N
     assert lines[3:6] == [
         "✘ token",
         "  reason  oauth_grant_revoked",
-        "  fault   token: the OAuth client or its grant",
+        "  fault   OAuth grant: the OAuth client or its grant",
     ]
     assert "consent again" in lines[-1]
     assert len(tokens.requests) == 1

@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.accounts.budget import Denial, Standing
 from exporter.exposition import blackbox
-from exporter.model.outcome import Certificate, Observed, Phase, TlsFacts
+from exporter.exposition.text import Format
+from exporter.model.login import Denial
+from exporter.model.outcome import Certificate, Observed, Outcome, Phase, TlsFacts
 from exporter.model.reason import Reason
 from exporter.model.settings import IpFamily, Protocol, Security, Tls
-from exporter.monitor.checker import Look
 from exporter.probing.probe import probe
 from exporter.probing.resolve import Resolver
 from tests.conftest import StartScripted
-from tests.examples import failure, success, target
+from tests.examples import budgeted, failure, success, target
 from tests.servers.acts import close, in_order, say, silence
 from tests.servers.authority import Authority
 from tests.servers.blackbox import Blackbox
@@ -59,9 +59,9 @@ class Exposed:
         return self.values[name, frozenset()]
 
 
-def exposed(look: Look) -> Exposed:
-    """What is exposed of a look."""
-    return Exposed.of(blackbox.exposition(look, "")[0].decode())
+def exposed(outcome: Outcome) -> Exposed:
+    """What is exposed of an Outcome."""
+    return Exposed.of(blackbox.exposition(outcome, Format.TEXT).decode())
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ async def both(real: Blackbox, authority: Authority, module: str, host: str, por
     resolver = Resolver()
     outcome = await probe(of, resolver)
     await resolver.close()
-    return Exposed.of(theirs), exposed(Look(outcome, None))
+    return Exposed.of(theirs), exposed(outcome)
 
 
 def assert_alike(theirs: Exposed, ours: Exposed) -> None:
@@ -171,33 +171,33 @@ def test_every_family_is_exposed_and_documented() -> None:
     facts = TlsFacts("TLSv1.2", "C", "CN=b", "f" * 64, 2.0, 2.0, chain=(leaf,), verified_not_after=1.5)
     observed = Observed(address="::1", ip_version=6, tls=facts, login_attempted=True)
     outcome = replace(failure(phase=Phase.FOLDERS, reason=Reason.FOLDER_HIDDEN), observed=observed)
-    seen = exposed(Look(outcome, Standing(Denial.HOLD, float("inf"))))
-    assert list(seen.types) == [family.name for family in blackbox.FAMILIES]
+    seen = exposed(budgeted(outcome, Denial.HOLD))
+    assert list(seen.types) == [family.metric.name for family in blackbox.FAMILIES]
     assert set(seen.types.values()) == {"gauge"}
     for name, labels in seen.values:
-        family = next(family for family in blackbox.FAMILIES if family.name == name)
+        family = next(family for family in blackbox.FAMILIES if family.metric.name == name)
         assert {label for label, _ in labels} == set(family.labels) - {"serialnumber"}
     assert ("subjectalternative", "a,b") in next(labels for name, labels in seen.values if name.endswith("chain_info"))
-    assert 'serialnumber="0a"' in blackbox.exposition(Look(outcome, None), "")[0].decode()
+    assert 'serialnumber="0a"' in blackbox.exposition(outcome, Format.TEXT).decode()
     assert seen.value("probe_login_suspended") == 1
 
 
 @pytest.mark.parametrize(
-    ("look", "up", "login"),
+    ("outcome", "up", "login"),
     [
-        (Look(success(), None), 1, None),
-        (Look(success(login=True), None), 1, 1),
-        (Look(failure(phase=Phase.LOGIN, reason=Reason.AUTH_INVALID_CREDENTIALS), None), 1, 0),
-        (Look(failure(phase=Phase.FOLDERS, reason=Reason.FOLDER_HIDDEN), None), 1, 0),
-        (Look(failure(phase=Phase.TLS, reason=Reason.TLS_FAILED), None), 0, None),
+        (success(), 1, None),
+        (success(login=True), 1, 1),
+        (failure(phase=Phase.LOGIN, reason=Reason.AUTH_INVALID_CREDENTIALS), 1, 0),
+        (failure(phase=Phase.FOLDERS, reason=Reason.FOLDER_HIDDEN), 1, 0),
+        (failure(phase=Phase.TLS, reason=Reason.TLS_FAILED), 0, None),
     ],
 )
-def test_a_login_that_fails_is_no_outage(look: Look, up: float, login: float | None) -> None:
+def test_a_login_that_fails_is_no_outage(outcome: Outcome, up: float, login: float | None) -> None:
     """It has a metric of its own, which is there only where there was a login."""
-    seen = exposed(look)
+    seen = exposed(outcome)
     assert seen.value("probe_success") == up
     assert seen.values.get(("probe_login_success", frozenset())) == login
-    assert ("probe_failure_info" in seen.types) is not look.outcome.ok
+    assert ("probe_failure_info" in seen.types) is not outcome.ok
 
 
 @pytest.mark.parametrize(
@@ -214,28 +214,22 @@ def test_a_login_that_fails_is_no_outage(look: Look, up: float, login: float | N
 )
 def test_what_did_not_match_was_an_answer(phase: Phase, reason: Reason, failed: float) -> None:
     """Whatever it said; and a login is no part of it."""
-    assert exposed(Look(failure(phase=phase, reason=reason), None)).value("probe_failed_due_to_regex") == failed
+    assert exposed(failure(phase=phase, reason=reason)).value("probe_failed_due_to_regex") == failed
 
 
 def test_hostile_words_stay_in_their_label() -> None:
     """A certificate's subject may say anything."""
     leaf = Certificate('CN="}\\\n# EOF', "CN=b", (), 1.0, 2.0, "f", "0a")
     facts = TlsFacts("TLSv1.3", "C", "i", "f", 2.0, 2.0, chain=(leaf,))
-    look = Look(success(observed=Observed(tls=facts)), None)
+    outcome = success(observed=Observed(tls=facts))
     assert ("subject", 'CN="}\\\n# EOF') in next(
-        labels for name, labels in exposed(look).values if "chain_info" in name
+        labels for name, labels in exposed(outcome).values if "chain_info" in name
     )
-    shown = blackbox.debug(replace_detail(look, "a\x1b[2J\u202eb\nc"))
-    assert "detail: a\\x1b[2J\\u202eb\\nc\n" in shown
-
-
-def replace_detail(look: Look, detail: str) -> Look:
-    """The same as a failure in these words."""
-    return look._replace(outcome=replace(look.outcome, phase=Phase.LOGIN, reason=Reason.SERVER_REFUSED, detail=detail))
+    hostile = replace(outcome, phase=Phase.LOGIN, reason=Reason.SERVER_REFUSED, detail="a\x1b[2J\u202eb\nc")
+    assert "detail: a\\x1b[2J\\u202eb\\nc\n" in blackbox.debug(hostile)
 
 
 def test_openmetrics() -> None:
-    """By the Accept header that Prometheus sends."""
-    body, content_type = blackbox.exposition(Look(success(), None), "application/openmetrics-text;version=1.0.0")
-    assert content_type.startswith("application/openmetrics-text; version=1.0.0")
-    assert body.endswith(b"# EOF\n")
+    """The same lines, and the mark at the end."""
+    text = blackbox.exposition(success(), Format.TEXT)
+    assert blackbox.exposition(success(), Format.OPENMETRICS) == text + b"# EOF\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -10,27 +9,24 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.accounts.access import Access
-from exporter.accounts.budget import Denial, Standing
 from exporter.accounts.oauth import AccessToken
+from exporter.exposition.cache import Exposition
 from exporter.exposition.gmail import BASE_LABELS, base_labels, samples
-from exporter.exposition.text import Exposition
+from exporter.exposition.text import Format
+from exporter.model.login import Denial
 from exporter.model.outcome import Folder, Observed, Outcome, Phase, Target
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, Config, IpFamily, OAuth2, Role, SecretRef
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.store import Series, Store
-from tests.examples import ACCOUNT, FACTS, SENTINEL, failure, success, target
-
-OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+from tests.examples import ACCOUNT, FACTS, SENTINEL, budgeted, failure, success, target
 
 
-def exposed(
-    *outcomes: Outcome, of: Target | None = None, standing: Standing | None = None
-) -> dict[str, dict[str, float]]:
+def exposed(*outcomes: Outcome, of: Target | None = None) -> dict[str, dict[str, float]]:
     """The values of a target by sample name, then by its labels beside the base labels."""
     series = Series(of or (outcomes[0].target if outcomes else target()))
     for outcome in outcomes:
-        series.add(outcome, standing)
+        series.add(outcome)
     values: dict[str, dict[str, float]] = {}
     for sample in samples(series):
         labels = ",".join(f"{name}={value}" for name, value in sample.labels.items())
@@ -91,9 +87,8 @@ def test_a_refused_login_keeps_the_endpoint_up() -> None:
     of = target(account=ACCOUNT)
     values = exposed(
         failure(of, Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS),
-        success(of),
+        budgeted(success(of), Denial.HOLD),
         of=of,
-        standing=Standing(Denial.HOLD, math.inf),
     )
     assert values["gmail_up"] == {"": 1}
     assert values["gmail_check_success"]["check=login"] == 0
@@ -134,15 +129,15 @@ def test_an_account_s_tokens() -> None:
     oauth2 = OAuth2(client_id="1.apps", client_secret=reference, refresh_token=reference)
     access = Access(Account(name="workspace", username="probe@example.com", oauth2=oauth2), {})
     exposing = Exposition(Store(), ExporterMetrics(), lambda: [access, Access(ACCOUNT, {})])
-    text = exposing.render("")[0].decode()
+    text = b"".join(exposing.pieces(Format.TEXT)).decode()
     assert 'gmail_oauth_token_refreshes_total{account="workspace",result="success"} 0.0\n' in text
     assert "gmail_oauth_token_expiry" not in text
 
     access.token = AccessToken(SENTINEL, 1_800_000_000.0)
     access.refresh_seconds = 0.25
     access.refreshes.update([Reason.OK, Reason.OK, Reason.OAUTH_GRANT_REVOKED])
-    for accept, parse in (("", parse_text), (OPENMETRICS, parse_openmetrics)):
-        text = exposing.render(accept)[0].decode()
+    for written, parse in ((Format.TEXT, parse_text), (Format.OPENMETRICS, parse_openmetrics)):
+        text = b"".join(exposing.pieces(written)).decode()
         values = {(s.name, *s.labels.values()): s.value for family in parse(text) for s in family.samples}
         assert values["gmail_oauth_token_expiry_timestamp_seconds", "workspace"] == 1_800_000_000
         assert values["gmail_oauth_token_refresh_duration_seconds", "workspace"] == 0.25
@@ -157,15 +152,15 @@ def test_what_the_login_budget_says() -> None:
     """Why a probe did not log in is counted; what holds logins back, and until when, stands beside it."""
     of = target(account=ACCOUNT)
     series = Series(of)
-    series.add(success(of), Standing(None, 1_700_000_900.0), Denial.INTERVAL)
-    series.add(success(of), Standing(Denial.HOLD, math.inf), Denial.HOLD)
+    series.add(budgeted(success(of), None, 1_700_000_900.0, Denial.INTERVAL))
+    series.add(budgeted(success(of), Denial.HOLD, denied=Denial.HOLD))
     values = {(s.family.metric.name, *s.labels.values()): s.value for s in samples(series)}
     assert values["gmail_login_denials", "interval"] == 1
     assert values["gmail_login_denials", "hold"] == 1
     assert values["gmail_login_denials", "ceiling"] == 0
     assert values["gmail_login_held_info", "hold"] == 1
     assert ("gmail_login_next_timestamp_seconds",) not in values
-    series.add(success(of), Standing(None, 1_700_000_900.0), Denial.BUSY)
+    series.add(budgeted(success(of), None, 1_700_000_900.0, Denial.BUSY))
     values = {(s.family.metric.name, *s.labels.values()): s.value for s in samples(series)}
     assert values["gmail_login_next_timestamp_seconds",] == 1_700_000_900
     assert ("gmail_login_held_info", "hold") not in values

@@ -21,15 +21,17 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.utils import floatToGoString
 
-from exporter.accounts.budget import Denial, Standing
-from exporter.exposition.gmail import BASE_LABELS, FAMILIES, PROBE_DURATION, Sample, base_labels, samples
-from exporter.exposition.text import Exposition, _render, render
+from exporter.exposition import cache
+from exporter.exposition.cache import Exposition
+from exporter.exposition.gmail import BASE_LABELS, FAMILIES, PROBE_DURATION, base_labels, samples
+from exporter.exposition.text import Format, Lines, Sample, render
+from exporter.model.login import Denial, LoginStatus
 from exporter.model.outcome import Folder, Observed, Outcome, Phase, Quota, TlsFacts
 from exporter.model.reason import Reason
 from exporter.model.settings import IpFamily, Role
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.store import Series, Store
-from tests.examples import ACCOUNT, FACTS, SENTINEL, failure, success, target
+from tests.examples import ACCOUNT, FACTS, SENTINEL, budgeted, failure, success, target
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
@@ -40,8 +42,8 @@ def test_a_piece_can_be_rendered_ahead_of_the_scrape(monkeypatch: pytest.MonkeyP
     exposing = exposition(series)
     series.add(success(series.target))
     exposing.refresh(series)
-    monkeypatch.setattr("exporter.exposition.text.render", None)
-    assert b'gmail_up{endpoint="imap"' in exposing.render("")[0]
+    monkeypatch.setattr(cache, "render", None)
+    assert b'gmail_up{endpoint="imap"' in scraped(exposing)
 
 
 def exposition(*all_series: Series) -> Exposition:
@@ -51,23 +53,28 @@ def exposition(*all_series: Series) -> Exposition:
     return Exposition(store, ExporterMetrics())
 
 
+def scraped(exposing: Exposition, written: Format = Format.TEXT) -> bytes:
+    """The body of a scrape."""
+    return b"".join(exposing.pieces(written))
+
+
 def test_a_piece_is_rendered_once_per_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
     """A scrape joins; only what was probed since the last one is rendered."""
     quiet, busy = Series(target("quiet")), Series(target("busy"))
     exposing = exposition(quiet, busy)
-    exposing.render("")
+    scraped(exposing)
     rendered = []
 
-    def counting(series: Series) -> Mapping[str, bytes]:
-        rendered.append(series.target.endpoint.name)
-        return render(series)
+    def counting(base: Mapping[str, str], of_one: Iterable[Sample]) -> Lines:
+        rendered.append(base["endpoint"])
+        return render(base, of_one)
 
-    monkeypatch.setattr("exporter.exposition.text.render", counting)
+    monkeypatch.setattr(cache, "render", counting)
     busy.add(success(busy.target))
-    body, _ = exposing.render("")
+    body = scraped(exposing)
     assert rendered == ["busy"]
     assert b'gmail_probes_total{endpoint="busy"' in body
-    exposing.render("")
+    scraped(exposing)
     assert rendered == ["busy"]
 
 
@@ -75,9 +82,9 @@ def test_a_removed_target_takes_its_series_with_it() -> None:
     """Not one sample of it survives."""
     series = Series(target("going"))
     exposing = exposition(series)
-    assert b"going" in exposing.render("")[0]
+    assert b"going" in scraped(exposing)
     exposing.store.configure([])
-    body, _ = exposing.render("")
+    body = scraped(exposing)
     assert b"going" not in body
     assert b"gmail_probes" not in body
 
@@ -85,10 +92,10 @@ def test_a_removed_target_takes_its_series_with_it() -> None:
 def test_a_target_that_was_replaced_is_rendered_anew() -> None:
     """Same name, same count of outcomes, another configuration."""
     exposing = exposition(Series(target(interval=30)))
-    exposing.render("")
+    scraped(exposing)
     exposing.store.configure([target(interval=60)])
-    assert b"gmail_probe_interval_seconds{" in exposing.render("")[0]
-    assert b"} 60.0" in exposing.render("")[0]
+    assert b"gmail_probe_interval_seconds{" in scraped(exposing)
+    assert b"} 60.0" in scraped(exposing)
 
 
 @pytest.mark.parametrize(
@@ -107,8 +114,9 @@ def test_a_target_that_was_replaced_is_rendered_anew() -> None:
 )
 def test_the_format_follows_the_accept_header(accept: str, content_type: str) -> None:
     """Text 0.0.4 unless OpenMetrics is asked for, and no less than text; only OpenMetrics ends with its mark."""
-    body, chosen = exposition(Series(target())).render(accept)
-    assert chosen.startswith(content_type)
+    written = Format.of(accept)
+    body = scraped(exposition(Series(target())), written)
+    assert written.content_type.startswith(content_type)
     assert body.endswith(b"# EOF\n") is content_type.startswith("application")
 
 
@@ -117,8 +125,8 @@ def test_no_secret_is_exposed() -> None:
     of = target(account=ACCOUNT)
     echoed = replace(failure(of, Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS), detail=SENTINEL)
     series = Series(of)
-    series.add(echoed, Standing(Denial.HOLD, math.inf))
-    assert SENTINEL.encode() not in exposition(series).render("")[0]
+    series.add(budgeted(echoed, Denial.HOLD))
+    assert SENTINEL.encode() not in scraped(exposition(series))
 
 
 def test_promtool_finds_nothing() -> None:
@@ -131,7 +139,7 @@ def test_promtool_finds_nothing() -> None:
     bad.add(failure(bad.target))
     folders = (Folder(Role.INBOX, visible=True, messages=1),)
     login.add(success(of, login=True, observed=Observed(login_attempted=True, folders=folders)))
-    body, _ = exposition(good, bad, login).render("")
+    body = scraped(exposition(good, bad, login))
     promtool = shutil.which("promtool")
     assert promtool, "promtool is missing: run tests/servers/install"
     found = subprocess.run([promtool, "check", "metrics"], input=body, capture_output=True, check=False)
@@ -184,8 +192,9 @@ def any_series(draw: st.DrawFn) -> Series:
             reason=draw(st.sampled_from(Reason)),
             observed=observed,
         )
-        standing = st.builds(Standing, st.none() | st.sampled_from(Denial), seconds | st.just(math.inf))
-        series.add(outcome, draw(st.none() | standing), draw(st.none() | st.sampled_from(Denial)))
+        denials = st.none() | st.sampled_from(Denial)
+        status = st.builds(LoginStatus, denials, seconds | st.just(math.inf), denied=denials)
+        series.add(replace(outcome, login=draw(st.none() | status)))
     return series
 
 
@@ -227,11 +236,11 @@ def test_both_formats_equal_the_library_s(all_series: list[Series]) -> None:
     registry = CollectorRegistry()
     registry.register(Reference(all_series))
     ours = exposition(*all_series)
-    for accept, parse, generate in (
-        ("", parse_text, generate_latest),
-        (OPENMETRICS, parse_openmetrics, generate_openmetrics),
+    for written, parse, generate in (
+        (Format.TEXT, parse_text, generate_latest),
+        (Format.OPENMETRICS, parse_openmetrics, generate_openmetrics),
     ):
-        text = ours.render(accept)[0].decode()
+        text = scraped(ours, written).decode()
         expected = generate(registry)
         assert parsed(text, parse) == parsed(expected.decode(), parse)
         assert not any(math.isnan(v) for _, _, values in parsed(text, parse).values() for v in values.values())
@@ -266,7 +275,7 @@ def any_samples(draw: st.DrawFn) -> list[Sample]:
 def test_any_sample_is_rendered_as_the_library_does(all_samples: list[Sample], base: tuple[str, ...]) -> None:
     """Values from the smallest to the largest, no numbers, any text in any label: line for line."""
     labels = dict(zip(BASE_LABELS, base, strict=True))
-    ours = _render(labels, all_samples)
+    ours = render(labels, all_samples)
     for name in {sample.family.metric.name for sample in all_samples}:
         of_family = [sample for sample in all_samples if sample.family.metric.name == name]
         declared = of_family[0].family.metric

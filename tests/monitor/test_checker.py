@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.accounts.budget import Budget, Denial
+from exporter.accounts.budget import Budget
 from exporter.accounts.ledger import Ledger
 from exporter.model.address import HostPattern
+from exporter.model.login import Denial
 from exporter.model.outcome import Check, Phase, Target
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, Config, MechanismChoice, Module, SecretRef, Tls
@@ -320,11 +321,11 @@ async def test_a_look_is_not_stored_and_asks_the_budget(bench: Bench) -> None:
     watched = bench.target(name="watched")
     bench.configure(watched)
     of = bench.target(name="probe/m/localhost:993", login_interval=900)
-    first, second = await bench.checker.look(of), await bench.checker.look(of)
-    assert first.outcome.checks[Check.LOGIN]
-    assert Phase.LOGIN not in second.outcome.phases
-    assert first.standing is not None
-    assert first.standing.held_by is None
+    first, second = await bench.checker.check_requested(of), await bench.checker.check_requested(of)
+    assert first.checks[Check.LOGIN]
+    assert Phase.LOGIN not in second.phases
+    assert first.login is not None
+    assert first.login.held_by is None
     assert bench.logins() == 1
     assert len(bench.store) == 1
     assert bench.store[watched.key].last is None
@@ -338,9 +339,7 @@ async def test_a_login_of_a_look_is_seen_through(bench: Bench) -> None:
     await leave(bench, of)
     await asyncio.gather(*bench.checker._logins)
     assert bench.logins() == 1
-    standing = (await bench.checker.look(of)).standing
-    assert standing is not None
-    assert standing.held_by is Denial.HOLD
+    assert (await bench.checker.check_requested(of)).held_by is Denial.HOLD
 
 
 async def test_a_fault_in_a_login_that_nobody_waits_for_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,14 +368,14 @@ async def test_the_end_ends_the_logins_of_looks(bench: Bench) -> None:
     await bench.checker.close()
     assert not bench.checker._logins
     bench.server.behave = Imap()
-    assert (await bench.checker.look(of)).outcome.checks[Check.LOGIN]
+    assert (await bench.checker.check_requested(of)).checks[Check.LOGIN]
     assert bench.logins() == 1
 
 
 async def leave(bench: Bench, of: Target) -> None:
     """Ask for a look with a login, and go before it is done."""
     connections = bench.server.connections
-    task = asyncio.create_task(bench.checker.look(of))
+    task = asyncio.create_task(bench.checker.check_requested(of))
     while bench.server.connections == connections:
         await asyncio.sleep(0.01)
     task.cancel()
@@ -387,10 +386,10 @@ async def leave(bench: Bench, of: Target) -> None:
 async def test_a_look_keeps_out_of_this_network_where_it_is_told_to(bench: Bench) -> None:
     """And only then."""
     of = bench.target(account=None)
-    assert (await bench.checker.look(of)).outcome.ok
-    seen = await bench.checker.look(of, public_only=True)
-    assert seen.outcome.reason is Reason.ADDRESS_NOT_PUBLIC
-    assert seen.standing is None
+    assert (await bench.checker.check_requested(of)).ok
+    seen = await bench.checker.check_requested(of, public_only=True)
+    assert seen.reason is Reason.ADDRESS_NOT_PUBLIC
+    assert seen.login is None
 
 
 async def test_an_account_that_a_reload_has_changed_does_not_log_in_for_an_old_target(bench: Bench) -> None:
@@ -400,7 +399,7 @@ async def test_an_account_that_a_reload_has_changed_does_not_log_in_for_an_old_t
     bench.account = bench.account.model_copy(update={"username": "other@gmail.com"})
     bench.configure(bench.target())
     assert Phase.LOGIN not in (await bench.checker.check(old)).phases
-    assert Phase.LOGIN not in (await bench.checker.look(old)).outcome.phases
+    assert Phase.LOGIN not in (await bench.checker.check_requested(old)).phases
     assert bench.logins() == 0
 
 
@@ -420,5 +419,5 @@ async def test_a_module_that_logs_in_another_way_ends_the_hold(bench: Bench) -> 
         return Target(endpoint, endpoint.ip_family)
 
     for mechanism, logins in ((MechanismChoice.PLAIN, 1), (MechanismChoice.PLAIN, 1), (MechanismChoice.LOGIN, 2)):
-        await bench.checker.look(apply(mechanism))
+        await bench.checker.check_requested(apply(mechanism))
         assert bench.logins() == logins

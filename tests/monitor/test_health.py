@@ -1,26 +1,46 @@
-"""The judgement on the schedule."""
+"""The health of the process."""
 
 from __future__ import annotations
 
-from exporter.monitor.health import SILENT, Health
+from exporter.monitor.health import BLOCKED, OVERDUE, Health, is_overdue
+from exporter.monitor.store import Series, Store
+from tests.examples import Clock, success, target
 
 
-def judge(*stalled: str, silence: float = 0.0) -> list[str]:
-    """What is wrong with such a schedule."""
-    return Health(lambda: list(stalled), lambda: silence).problems()
+def problems(*overdue: str, silence: float = 0.0) -> list[str]:
+    """What is wrong where the probes of these endpoints are overdue."""
+    clock = Clock()
+    store = Store(clock)
+    store.configure([target(name) for name in overdue])
+    clock.now += 3600
+    return Health(store, lambda: silence).problems()
 
 
 def test_all_is_well() -> None:
-    """Nothing overdue, and a loop that has its turns."""
-    assert judge(silence=SILENT) == []
+    """Nothing is overdue, and the event loop runs."""
+    assert problems(silence=BLOCKED) == []
 
 
 def test_overdue_probes_are_named() -> None:
     """The first of them, where there are many."""
-    assert judge("imap") == ["overdue probes: 1 (imap)"]
-    assert judge(*"abcdefghijkl") == ["overdue probes: 12 (a, b, c, d, e, f, g, h, i, j, …)"]
+    assert problems("imap") == ["overdue probes: 1 (imap)"]
+    assert problems(*"abcdefghijkl") == ["overdue probes: 12 (a, b, c, d, e, f, g, h, i, j, …)"]
 
 
-def test_a_blocked_loop_is_noticed() -> None:
-    """However its probes stand."""
-    assert judge("imap", silence=61.4) == ["overdue probes: 1 (imap)", "the event loop has been held up for 61 s"]
+def test_a_blocked_loop_is_reported() -> None:
+    """Beside the overdue probes."""
+    assert problems("imap", silence=61.4) == ["overdue probes: 1 (imap)", "the event loop has been held up for 61 s"]
+
+
+def test_a_probe_is_overdue_after_its_interval_and_its_timeout() -> None:
+    """Counted from the last completed probe, or from the configuration of the target."""
+    clock = Clock()
+    series = Series(target(interval=30, timeout=10), clock)
+    clock.now += 40 + OVERDUE
+    assert not is_overdue(series)
+    clock.now += 0.1
+    assert is_overdue(series)
+    series.add(success(series.target))
+    assert not is_overdue(series)
+    clock.now += 40 + OVERDUE + 0.1
+    assert is_overdue(series)

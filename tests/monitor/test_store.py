@@ -8,7 +8,7 @@ from types import MappingProxyType
 from exporter.model.outcome import Phase
 from exporter.model.reason import Reason
 from exporter.monitor.history import HISTORY
-from exporter.monitor.store import BUCKETS, FAILURES, Series, Store
+from exporter.monitor.store import DURATION_BUCKETS, FAILURES, Series, Store
 from tests.examples import failure, success, target
 
 
@@ -48,13 +48,13 @@ def test_an_impossible_login_is_no_attempt() -> None:
 
 def test_only_successful_probes_are_in_the_histogram() -> None:
     """Each falls into the first bucket whose bound is not below its duration."""
-    exactly = replace(success(), phases=MappingProxyType({Phase.RESOLVE: BUCKETS[3]}))
-    beyond = replace(success(), phases=MappingProxyType({Phase.RESOLVE: BUCKETS[-1] + 1}))
+    exactly = replace(success(), phases=MappingProxyType({Phase.RESOLVE: DURATION_BUCKETS[3]}))
+    beyond = replace(success(), phases=MappingProxyType({Phase.RESOLVE: DURATION_BUCKETS[-1] + 1}))
     series = added(exactly, beyond, failure())
     assert series.buckets[3] == 1
     assert series.buckets[-1] == 1
     assert sum(series.buckets) == 2
-    assert series.duration_sum == BUCKETS[3] + BUCKETS[-1] + 1
+    assert series.duration_sum == DURATION_BUCKETS[3] + DURATION_BUCKETS[-1] + 1
 
 
 def test_a_failed_login_stands_until_the_next_login() -> None:
@@ -76,11 +76,11 @@ def test_the_same_failure_is_told_once() -> None:
 
 
 def test_history_is_bounded_and_keeps_failures() -> None:
-    """A failure of long ago is still there in full when its glimpse has gone."""
+    """A failure of long ago is still there in full when its entry has gone."""
     old = failure(phase=Phase.TLS, reason=Reason.CERTIFICATE_EXPIRED)
     series = added(old, *[success()] * (HISTORY + 50))
     assert len(series.history) == HISTORY
-    assert all(glimpse.reason is Reason.OK for glimpse in series.history)
+    assert all(entry.reason is Reason.OK for entry in series.history)
     assert list(series.kept_failures) == [old]
     series = added(*[failure()] * (FAILURES + 5))
     assert len(series.kept_failures) == FAILURES
@@ -92,7 +92,7 @@ def test_what_did_not_change_keeps_everything() -> None:
     same, changed, removed = target("same"), target("changed"), target("removed")
     store.configure([same, changed, removed])
     for of in (same, changed, removed):
-        store.add(success(of))
+        store[of.key].add(success(of))
     new = target("changed", interval=60)
     store.configure([target("same"), new, target("added")])
     assert [series.target.endpoint.name for series in store] == ["same", "changed", "added"]
@@ -102,14 +102,13 @@ def test_what_did_not_change_keeps_everything() -> None:
     assert len(store) == 3
 
 
-def test_an_outcome_of_a_removed_target_is_dropped() -> None:
-    """A probe that a reload overtook brings no series back to life."""
+def test_only_what_is_configured_is_held() -> None:
+    """Exactly as it is; tests/monitor/test_checker.py has what becomes of a probe that a reload overtook."""
     store = Store()
     old, new = target(), target(interval=60)
     store.configure([old])
     store.configure([new])
-    store.add(success(old))
-    assert store[new.key].last is None
+    assert store.holds(new)
+    assert not store.holds(old)
     store.configure([])
-    store.add(success(new))
-    assert len(store) == 0
+    assert not store.holds(new)

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import yaml
 
 from exporter.accounts.access import Access
-from exporter.accounts.budget import Denial, Standing
 from exporter.accounts.oauth import AccessToken
-from exporter.exposition.text import Exposition
+from exporter.exposition.cache import Exposition
+from exporter.exposition.text import Format
+from exporter.model.login import Denial, LoginStatus
 from exporter.model.outcome import Folder, Observed, Outcome, Phase, Quota, Target, TlsFacts
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, Config, IpFamily, OAuth2, Protocol, Role, SecretRef, Security
@@ -160,7 +161,7 @@ class Instance:
 
     def lines(self) -> list[str]:
         """What a scrape returns, without comments."""
-        body = self._exposition.render("application/openmetrics-text")[0].decode()
+        body = b"".join(self._exposition.pieces(Format.OPENMETRICS)).decode()
         return [line for line in body.splitlines() if not line.startswith("#")]
 
     def _refresh(self, result: Reason) -> None:
@@ -174,14 +175,14 @@ class Instance:
         act = next((act for act in ACTS if act.hits(of, self.name, minute)), None)
         held = act is not None and act.phase is Phase.LOGIN and minute > math.ceil(act.since / 2) * 2
         login = due and not held
-        denied, standing = None, None
+        status = None
         if of.endpoint.account:
             blocked = Denial.HOLD if held else None
             next_login = math.inf if held else START + (minute // LOGIN_EVERY + 1) * LOGIN_EVERY * 60
-            standing, denied = Standing(blocked, next_login), None if login else blocked or Denial.INTERVAL
+            status = LoginStatus(blocked, next_login, denied=None if login else blocked or Denial.INTERVAL)
         if act is not None and act.phase in _LOGIN_PHASES and not login:
             act = None
-        self.store.add(self._outcome(of, minute, act, login=login), standing, denied)
+        self.store[of.key].add(replace(self._outcome(of, minute, act, login=login), login=status))
 
     def _outcome(self, of: Target, minute: float, act: Act | None, *, login: bool) -> Outcome:
         outcome = failure(of, act.phase, act.reason) if act else success(of, login=login)

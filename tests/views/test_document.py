@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from exporter.accounts.budget import Denial, Standing
+from exporter.model.login import Denial, LoginStatus
 from exporter.model.outcome import Certificate, Check, Folder, Line, Observed, Outcome, Phase, Quota, TlsFacts
 from exporter.model.reason import Blame, Reason, Retry
 from exporter.model.settings import IpFamily, Protocol, Role
 from exporter.views.document import outcome_to_json
-from tests.examples import ACCOUNT, failure, success, target
+from tests.examples import ACCOUNT, budgeted, failure, success, target
 
 DOCS = Path(__file__).parents[2] / "docs"
 SCHEMA: dict[str, Any] = json.loads((DOCS / "outcome.schema.json").read_text("utf-8"))
@@ -46,7 +46,7 @@ SEEN = Observed(
     throttled=True,
     logout=Reason.TIMEOUT,
 )
-STANDINGS = [None, Standing(None, 1.7e9), *(Standing(denial, math.inf) for denial in Denial if denial.protects)]
+LOGINS = [None, LoginStatus(None, 1.7e9), *(LoginStatus(denial, math.inf) for denial in Denial if denial.protects)]
 FAILURES = [failure(phase=phase, reason=reason) for phase in Phase for reason in Reason if reason is not Reason.OK]
 
 
@@ -72,12 +72,12 @@ def test_the_schema_is_one() -> None:
     assert not VALIDATOR.is_valid({**whole, "more": 1})
 
 
-@pytest.mark.parametrize("standing", STANDINGS)
+@pytest.mark.parametrize("login", LOGINS)
 @pytest.mark.parametrize("outcome", [success(), success(target(account=ACCOUNT), login=True, observed=SEEN)])
-def test_an_outcome_is_valid(outcome: Outcome, standing: Standing | None) -> None:
+def test_an_outcome_is_valid(outcome: Outcome, login: LoginStatus | None) -> None:
     """With and without everything that may be seen; as JSON, without infinity."""
     for dialogue in (False, True):
-        text = json.dumps(outcome_to_json(outcome, standing, dialogue=dialogue), allow_nan=False)
+        text = json.dumps(outcome_to_json(replace(outcome, login=login), dialogue=dialogue), allow_nan=False)
         VALIDATOR.validate(json.loads(text))
 
 
@@ -90,7 +90,7 @@ def test_every_failure_is_valid() -> None:
 def test_what_is_seen_is_what_is_told() -> None:
     """Each under its name, in its unit."""
     outcome = success(target(account=ACCOUNT), observed=SEEN, dialogue=(Line(0.1, "S", "hello"),))
-    told = outcome_to_json(outcome, Standing(None, 1.7e9), dialogue=True)
+    told = outcome_to_json(budgeted(outcome, None, 1.7e9), dialogue=True)
     assert outcome_to_json(outcome)["dialogue"] is None
     assert told["account"] == "ops"
     assert told["duration_seconds"] == pytest.approx(0.081)
@@ -105,7 +105,7 @@ def test_what_is_seen_is_what_is_told() -> None:
 
 def test_a_held_login_has_no_time() -> None:
     """Infinity is no JSON."""
-    told = outcome_to_json(success(target(account=ACCOUNT)), Standing(Denial.HOLD, math.inf))
+    told = outcome_to_json(budgeted(success(target(account=ACCOUNT)), Denial.HOLD))
     assert (told["login_held_by"], told["next_login_at"]) == ("hold", None)
 
 

@@ -7,20 +7,20 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.accounts.budget import Denial, Standing
+from exporter.model.login import Denial
 from exporter.model.outcome import Phase
 from exporter.model.reason import Reason
 from exporter.model.settings import Protocol
 from exporter.monitor.store import Series, Store
-from exporter.views.page import Filter, Row, expiry_of, groups, login_of, row
+from exporter.views.page import Filter, StatusRow, expiry_of, groups, login_of, row
 from exporter.views.state import State
-from tests.examples import ACCOUNT, failure, success, target
+from tests.examples import ACCOUNT, budgeted, failure, success, target
 from tests.scenes import Scene, certificates, every_state
 
 NOW = 1_700_000_001.0
 
 
-def rows() -> dict[str, Row]:
+def rows() -> dict[str, StatusRow]:
     """A row in every state, by name."""
     scene = every_state()
     return {made.name: made for made in (row(series, scene.now) for series in scene.store)}
@@ -38,19 +38,19 @@ def test_a_row_in_every_state() -> None:
         "smtps": State.PENDING,
     }
     assert made["imap"].expiry is not None
-    assert (made["imap"].expiry.words, made["imap"].expiry.alarm) == ("in 57 d", False)
+    assert (made["imap"].expiry.text, made["imap"].expiry.alarm) == ("in 57 d", False)
     assert made["imap"].past == "100 probes, 2 failed"
     assert made["smtps"].past == "probes: none yet"
     assert (made["smtps"].expiry, made["smtps"].login, made["smtps"].bar) == (None, None, ())
     assert made["submission"].address == "smtp.gmail.com:587"
-    assert made["submission"].how == "SMTP, STARTTLS"
+    assert made["submission"].connection == "SMTP, STARTTLS"
 
 
 def test_a_failure_says_what_to_do() -> None:
     """What, whose fault, the server's words, and a remedy that can be typed as it stands."""
     (failed,) = rows()["imap-legacy"].failures
-    assert failed.what == "The account has IMAP switched off"
-    assert (failed.code, failed.phase, failed.whose) == ("disabled_for_account", "login", "account")
+    assert failed.summary == "The account has IMAP switched off"
+    assert (failed.code, failed.phase, failed.blame_label) == ("disabled_for_account", "login", "account")
     assert failed.remedy.endswith("gmail-exporter accounts release legacy.")
     assert failed.detail.startswith("[ALERT] Your account is not enabled")
 
@@ -65,7 +65,7 @@ def test_a_certificate_that_ends_soon_is_an_alarm() -> None:
         scene.add(scene.outcome(of, scene.now, tls=certificates(scene.now, days, trusted=trusted)))
         expiry = expiry_of(series, scene.now)
         assert expiry is not None
-        assert (expiry.words, expiry.alarm) == (words, True)
+        assert (expiry.text, expiry.alarm) == (words, True)
     scene.add(scene.outcome(of, scene.now, failed=(Phase.CONNECT, Reason.REFUSED)))
     assert expiry_of(series, scene.now) is not None
 
@@ -80,7 +80,7 @@ def test_what_is_sent_along_with_a_trusted_chain_does_not_matter() -> None:
         scene.add(scene.outcome(of, scene.now, tls=tls))
         expiry = expiry_of(scene.store[of.key], scene.now)
         assert expiry is not None
-        assert expiry.words == words
+        assert expiry.text == words
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,12 @@ def test_what_is_sent_along_with_a_trusted_chain_does_not_matter() -> None:
 )
 def test_a_login_s_state(outcome: object, held: Denial | None, words: str, result: str) -> None:
     """What came of it, and whether the next one is held back; infinity is no time."""
-    series = Series(target(account=ACCOUNT), last_login=outcome)  # type: ignore[arg-type]
-    series.standing = Standing(held, math.inf if held is Denial.HOLD else 5.0)
+    of = target(account=ACCOUNT)
+    last = budgeted(success(of), held, math.inf if held is Denial.HOLD else 5.0)
+    series = Series(of, last=last, last_login=outcome)  # type: ignore[arg-type]
     login = login_of(series)
     assert login is not None
-    assert (login.words, login.result) == (words, result)
+    assert (login.text, login.result) == (words, result)
     assert login.next_at == (None if held is Denial.HOLD else 5.0)
     assert bool(login.held) is bool(held)
 

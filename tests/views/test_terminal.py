@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
-from exporter.accounts.budget import Denial, Standing
+from exporter.model.login import Denial
 from exporter.model.outcome import Folder, Line, Observed, Outcome, Phase, Quota, Target, TlsFacts
-from exporter.model.reason import Blame, Reason
+from exporter.model.reason import Reason
 from exporter.model.settings import IpFamily, Role, Security
 from exporter.monitor.store import Series
 from exporter.views import terminal
-from tests.examples import ACCOUNT, failure, success, target
+from tests.examples import ACCOUNT, budgeted, failure, success, target
 
 DAY = 86400.0
 LEDGER = Path("/var/lib/gmail-exporter/ledger.db")
@@ -51,7 +51,7 @@ def tls(days: float) -> TlsFacts:
 def series(outcome: Outcome, held_by: Denial | None = None, after: float = 0.0, denied: Denial | None = None) -> Series:
     """What is known of a target after this one outcome."""
     made = Series(outcome.target)
-    made.add(outcome, Standing(held_by, NOW + after), denied)
+    made.add(budgeted(outcome, held_by, NOW + after, denied))
     return made
 
 
@@ -170,7 +170,7 @@ def test_a_failure_is_explained() -> None:
         "",
         "! imap  imap.gmail.com:993",
         "  reason  auth_app_password_required in login",
-        "  fault   account: the mailbox, its owner or its administrator",
+        "  fault   account: the mailbox, its owner, its quota or its administrator",
         "  detail  what the server said",
         *textwrap.wrap(failed.reason.remedy, 80, initial_indent="  remedy  ", subsequent_indent=" " * 10),
     ]
@@ -190,16 +190,24 @@ def test_a_server_s_words_are_shown_as_they_are() -> None:
     assert f"  detail  {said}" in shown(*terminal.explanations([series(replace(failure(), detail=said))]))
 
 
-@pytest.mark.parametrize("blame", Blame)
-def test_every_fault_has_a_name(blame: Blame) -> None:
-    """In words."""
-    assert shown(terminal.explain(Reason.TIMEOUT, blame, ""))[1].startswith(f"  fault   {blame}: ")
+@pytest.mark.parametrize(("host", "party"), [("imap.gmail.com", "Google"), ("mail.example.com", "the mail provider")])
+def test_the_party_at_fault_is_named(host: str, party: str) -> None:
+    """Google where the host is Google's."""
+    down = failure(target(host=host), Phase.GREETING, Reason.TIMEOUT)
+    assert shown(terminal.explain(down))[1] == f"  fault   {party}: the operator of the mail server"
+
+
+def test_a_credential_that_cannot_be_had_is_explained() -> None:
+    """With the name of the account in the command to type."""
+    lines = shown(terminal.explain_credential(Reason.DISABLED_FOR_ACCOUNT, "the text", "ops"))
+    assert lines[0] == "  reason  disabled_for_account"
+    assert lines[-1].endswith("accounts release ops.")
 
 
 @pytest.mark.parametrize(
     ("held_by", "reason", "remedy"),
     [
-        (Denial.HOLD, "a server refused it", "Mend what was refused"),
+        (Denial.HOLD, "a server refused it", "Fix what was refused"),
         (Denial.BACKOFF, "a server asked for fewer logins: the next login is due in 10 min", "Wait"),
         (Denial.WAIT24, "which ends within 24 hours: the next login is due in 10 min", "Wait"),
         (Denial.CEILING, "max_logins_per_day is reached: the next login is due in 10 min", "Wait"),

@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.config.load import load
-from exporter.exposition.text import Exposition
+from exporter.exposition.cache import Exposition
 from exporter.monitor.health import Health
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.store import Key, Store
@@ -27,19 +27,20 @@ from exporter.web.pages import Pages
 from exporter.web.server.application import application
 from exporter.web.server.live import Live
 from exporter.web.server.server import Server, listen
+from tests.examples import Clock
 
 
 class Site:
     """The pages over a store of the test's own."""
 
     def __init__(self) -> None:
-        self.store = Store()
-        self.overdue: list[str] = []
+        self.clock = Clock()
+        self.store = Store(self.clock)
         self.mistakes: list[str] = []
         self.reloads = 0
         self.live = Live()
         scrape = Scrape(Exposition(self.store, ExporterMetrics()))
-        self.health = Health(lambda: self.overdue, lambda: 0.0)
+        self.health = Health(self.store, lambda: 0.0)
         lifecycle = Lifecycle(self.store, self.health, self._reload)
         self.probed: list[Key] = []
         self.pages, self.api = Pages(self.store, self.probe), Api(self.store)

@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from exporter.accounts.budget import Denial
+from exporter.model.login import Denial
 from exporter.model.outcome import Phase
 from exporter.model.reason import Blame
 from exporter.model.settings import Protocol, Security

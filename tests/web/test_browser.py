@@ -258,7 +258,7 @@ def test_filters_are_instant_and_in_the_address(states: Shown) -> None:
     assert again.locator("li.row").count() == 1
     assert again.get_by_label("Search").input_value() == "gmail smtp"
     page.get_by_label("Search").fill("nothing like it")
-    expect(page.get_by_text("No endpoint is like that")).to_be_visible()
+    expect(page.get_by_text("No endpoint matches")).to_be_visible()
 
 
 def test_it_renews_itself(living: Shown) -> None:

@@ -191,7 +191,7 @@ def test_every_flag_of_the_server_is_there(capsys: pytest.CaptureFixture[str]) -
 
 def test_every_path_is_there() -> None:
     """Of those that are routed."""
-    paths = {route.path for route in Lifecycle(Store(), Health(list, float)).routes() if isinstance(route, Route)}
+    paths = {route.path for route in Lifecycle(Store(), Health(Store(), float)).routes() if isinstance(route, Route)}
     for path in (*paths, "/metrics", "/config", "/probe", "/"):
         assert f"| `{path}` |" in DOCS
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from exporter.model.outcome import Phase
-from exporter.model.reason import Reason
+from exporter.model.reason import Reason, fill
 from exporter.web.pages import FULL_ROWS
 from tests.examples import ACCOUNT, failure, target
 from tests.scenes import HOSTILE, Scene, certificates, every_failure, every_state, many
@@ -125,7 +125,7 @@ async def test_filters(site: Site) -> None:
     assert 'value="down" checked' in page
     assert 'selected value="smtp"' in page
     assert 'value="&#34;&gt;&lt;script&gt;"' in page
-    assert "No endpoint is like that" in page
+    assert "No endpoint matches" in page
 
 
 async def test_the_row_of_a_failure_tells_all_of_it(site: Site) -> None:
@@ -136,14 +136,14 @@ async def test_the_row_of_a_failure_tells_all_of_it(site: Site) -> None:
         "Up, login failing",
         "The account has IMAP switched off",
         "disabled_for_account in login",
-        "the mailbox, its owner or its administrator",
+        "the mailbox, its owner, its quota or its administrator",
         "[ALERT] Your account is not enabled for IMAP use.",
         "accounts release legacy",
         'href="reasons#disabled_for_account"',
         "what was refused is not tried again",
     ):
         assert words in page, words
-    (anchor,) = set(re.findall(r'href="endpoints/imap-legacy#(failure-[^"]+)">What was said', page))
+    (anchor,) = set(re.findall(r'href="endpoints/imap-legacy#(failure-[^"]+)">Dialogue', page))
     assert f'id="{anchor}"' in (await site.request("/endpoints/imap-legacy")).text
 
 
@@ -165,7 +165,7 @@ async def test_an_endpoint_tells_all_of_it(site: Site) -> None:
     ):
         assert words in page, words
     assert page.count('<details class="failure"') == 2
-    assert "Nothing was said" in page
+    assert "No line was exchanged" in page
 
 
 async def test_the_last_login_is_told_where_later_probes_had_none(site: Site) -> None:
@@ -288,4 +288,4 @@ async def test_the_reasons_are_explained(site: Site) -> None:
     page = (await site.request("/reasons")).text
     for reason in Reason:
         assert (f'id="{reason}"' in page) is (reason is not Reason.OK)
-        assert reason is Reason.OK or html.escape(reason.remedy, quote=False).split("'")[0] in page
+        assert reason is Reason.OK or html.escape(fill(reason.remedy), quote=False).split("'")[0] in page

@@ -1,0 +1,39 @@
+"""The login of a target as its account's budget sees it: LoginStatus, and Denial where a login is not allowed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exporter.model.reason import Row
+
+
+class Denial(Row):
+    """Why a login is not allowed now. `meaning` is the same for people."""
+
+    meaning: str
+
+    INTERVAL = "interval", "the next login is not due yet"
+    BUSY = "busy", "another login of the account is running"
+    BACKOFF = "backoff", "a server asked for fewer logins"
+    WAIT24 = "wait24", "a limit of the server, which ends within 24 hours"
+    HOLD = "hold", "a server refused it, and what was refused is not tried again"
+    CEILING = "ceiling", "max_logins_per_day is reached"
+
+    @property
+    def protects(self) -> bool:
+        """Whether this protects the account, rather than being the ordinary interval between logins."""
+        return self not in (Denial.INTERVAL, Denial.BUSY)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginStatus:
+    """What the login budget of an account allows a target."""
+
+    held_by: Denial | None
+    """Why logins are held back to protect the account; None where they are not."""
+    next_login_at: float
+    """When the target may log in next, in Unix seconds; infinity while it is held."""
+    logins_of_day: int = 0
+    """Logins of the account in the last 24 hours, on all endpoints."""
+    denied: Denial | None = None
+    """Why this probe made no login; None where it made one, or could not."""
