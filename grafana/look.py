@@ -16,7 +16,7 @@ from exporter.model.reason import Blame
 GOOD, DOUBTFUL, BAD, UNKNOWN = "green", "orange", "red", "#808080"
 
 BLAMES: Mapping[str, tuple[str, str]] = {
-    Blame.PROVIDER: ("Google (the mail server)", "#CC79A7"),
+    Blame.PROVIDER: ("The mail provider", "#CC79A7"),
     Blame.NETWORK: ("The network", "#0072B2"),
     Blame.ACCOUNT: ("The account", "#E69F00"),
     Blame.TOKEN: ("The OAuth grant", "#F0E442"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from grafana_foundation_sdk.builders import dashboard as build
@@ -10,7 +11,7 @@ from grafana_foundation_sdk.models import dashboard as model
 
 from grafana.links import DOCS
 from grafana.panels import DATASOURCE
-from grafana.queries import ENDPOINT, EXPORTER, alerts, of_exporter
+from grafana.queries import ENDPOINT, EXPORTER, alerts, of_exporter, one_provider
 
 _ALL = model.VariableOption(text="All", value="$__all", selected=True)
 _BUILD = "gmail_exporter_build_info"
@@ -103,7 +104,14 @@ class Mark(NamedTuple):
 
 
 MARKS = (
-    Mark("Alerts", alerts("firing"), "red", "{{alertname}}", "{{endpoint}}, seen by {{instance}}", "severity,blame"),
+    Mark(
+        "Alerts",
+        one_provider(partial(alerts, "firing")),
+        "red",
+        "{{alertname}}",
+        "{{endpoint}}, seen by {{instance}}",
+        "severity,blame",
+    ),
     Mark(
         "Reloads",
         f"changes({of_exporter('gmail_exporter_config_last_reload_success_timestamp_seconds')}[2m]) > 0",

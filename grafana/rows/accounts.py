@@ -152,7 +152,7 @@ def _attempts() -> Builder:
             "How many logins succeed and fail?",
             "All that are chosen. Few is right: an endpoint logs in every 15 minutes by default, and no more often "
             "after a failure.",
-            "many failures at once: one account on many endpoints, or Google's sign-in itself.",
+            "many failures at once: one account on many endpoints, or the provider's sign-in itself.",
         ),
         Size(8, 8),
         Query(

@@ -108,7 +108,8 @@ def _timeline() -> Builder:
             f"The {SHOWN} endpoints that were down longest in this range; each step shows the worst within it. Down is "
             "red, up with a failing login orange, up green; a gap is unknown: the exporter did not run, or was not "
             "scraped.",
-            "red in all rows at once: a common cause (this host's network, or Google). In one row: that endpoint.",
+            "red in all rows at once: a common cause (this host's network, or the mail provider). In one row: that "
+            "endpoint.",
         ),
         Size(24, 14),
         Query(
@@ -128,7 +129,7 @@ def _over_time() -> Builder:
             "Availability by protocol",
             "Is it all of Gmail, or one protocol?",
             "The share of endpoints that were up in each step. IMAP and POP3 are read by mail clients, SMTP sends.",
-            "if one protocol alone dips, it is not the network: see the failures, and Google's status.",
+            "if one protocol alone dips, it is not the network: see the failures, and the mail provider's status page.",
         ),
         Size(8, 9),
         Query(

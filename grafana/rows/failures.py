@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from grafana import links, look
 from grafana.panels import About, Builder, Column, Graph, Query, Size, graph, rows
-from grafana.queries import endpoint, over, selector
+from grafana.queries import FAILURES, chosen, endpoint, one_provider, over, selector
 
 TITLE = "Failures: which, and whose fault?"
 
@@ -12,7 +14,7 @@ STEP = "30s"
 BARS = "5m"
 """Each bar counts its own step, which must hold several scrapes."""
 
-_FAILING = endpoint("gmail_failure_info")
+_FAILING = chosen(FAILURES)
 _PHASES = {phase: (phase, colour) for phase, colour in look.PHASES.items()}
 
 
@@ -28,8 +30,8 @@ def _by_blame() -> Builder:
             "Whose fault were the failures, and when?",
             "How many endpoints fail at each time, logins among them, by the party at fault. The colours of parties "
             "are the same all over this page.",
-            "Google alone: an outage of theirs. The network at one instance: that site. The account or the grant: ask "
-            "their administrator.",
+            "the mail provider alone: an outage of theirs. The network at one instance: that site. The account or the "
+            "grant: ask their administrator.",
         ),
         Size(12, 8),
         Query(f"count by (blame) ({_FAILING})", "{{blame}}", STEP),
@@ -48,7 +50,7 @@ def _by_reason() -> Builder:
             "the table below links each reason to its remedy.",
         ),
         Size(12, 8),
-        Query(f"count by (reason) ({_FAILING}) and on (reason) {longest}", "{{reason}}", STEP),
+        Query(f"count by (reason) ({endpoint('gmail_failure_info')}) and on (reason) {longest}", "{{reason}}", STEP),
         unit="none",
         drawn=Graph(stacked=True),
     )
@@ -103,6 +105,7 @@ def _ratio() -> Builder:
 
 def _table() -> Builder:
     kind = "phase, reason, blame"
+    failed = one_provider(partial(over, "count_over_time", "gmail_failure_info", "$__range"))
     return rows(
         About(
             "What failed in this range",
@@ -124,7 +127,7 @@ def _table() -> Builder:
         ),
         Column(
             "Endpoints",
-            expression=f"count by ({kind}) ({over('count_over_time', 'gmail_failure_info', '$__range')})",
+            expression=f"count by ({kind}) ({failed})",
             decimals=0,
             width=110,
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from grafana import links, look
 from grafana.panels import About, Builder, Column, Query, Size, number, rows
 from grafana.queries import (
+    FAILURES,
     IDENTITY,
     INFO,
     STATE,
@@ -19,7 +20,6 @@ from grafana.queries import (
 TITLE = "Now: is everything up, and if not, whose fault is it?"
 
 _UP = endpoint("gmail_up")
-_FAILING = endpoint("gmail_failure_info")
 _LOGIN = 'check=~"login|folders"'
 _STALLED = chosen(
     # As old as the sample was when it was scraped: a slow scrape is no stalled probe.
@@ -28,8 +28,7 @@ _STALLED = chosen(
     f" > bool 3 * {selector('gmail_probe_interval_seconds')}"
 )
 _SINCE = (
-    f"({selector('gmail_failure_info')} * on ({IDENTITY}) group_left ()"
-    f" (time() - {selector('gmail_probe_last_success_timestamp_seconds')}))"
+    f"({FAILURES} * on ({IDENTITY}) group_left () (time() - {selector('gmail_probe_last_success_timestamp_seconds')}))"
 )
 
 
@@ -59,16 +58,17 @@ def _numbers() -> list[Builder]:
             About(
                 "Whose fault",
                 "Whose fault is what fails right now?",
-                "Failures of now by the party at fault, logins among them. Google: the mail server answered, and "
-                "badly. The network: the server was not reached, which may be your own network. The account, the "
-                "OAuth grant, this exporter: the mail server is well.",
-                "Google: see its status dashboard, tell users, wait. The network: compare instances in the table "
+                "Failures of now by the party at fault, logins among them. The mail provider: its server "
+                "answered, and badly. The network: the server was not reached, which may be your own network. The "
+                "account, the OAuth grant, this exporter: the mail server is well.",
+                "the mail provider: see its status page, tell users, wait. The network: compare instances in the table "
                 "below; if one alone fails, it is that site's. The others: the remedy of the reason.",
             ),
             Size(6, 4),
             Query(
-                f"count by (blame) ({_FAILING})"
-                f' or label_replace(0 * count({_UP}) unless on () {_FAILING}, "blame", "nobody", "", "")',
+                f"count by (blame) ({chosen(FAILURES)})"
+                f" or label_replace(0 * count({_UP}) unless on () {endpoint('gmail_failure_info')},"
+                ' "blame", "nobody", "", "")',
                 "{{blame}}",
             ),
             unit="none",
@@ -161,7 +161,7 @@ def _failing() -> Builder:
         Column("Seen by", "instance", links=[links.status_page()]),
         Column(
             "Last good probe",
-            expression=f"{with_account(_SINCE)} or -1 * {with_account(selector('gmail_failure_info'))}",
+            expression=f"{with_account(_SINCE)} or -1 * {with_account(FAILURES)}",
             unit="dtdurations",
             steps=look.STALENESS,
             words=look.NEVER,

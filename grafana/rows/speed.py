@@ -106,7 +106,8 @@ def _network_or_server() -> Builder:
             "The mean probe without its goodbye, split by who takes the time. Network: the handshake of TCP, and in "
             "each step of the dialogue one round trip, as the kernel measures it. Server: what is left of those steps. "
             "TLS is a round trip or two and the server's cryptography.",
-            "if the network grows, compare instances and ask the provider; if the server does, see Google's status.",
+            "if the network grows, compare instances, and ask your Internet provider; if the server does, see the mail "
+            "provider's status page.",
         ),
         Size(12, 9),
         Query(_mean(resolve), "Name resolution", STEP),

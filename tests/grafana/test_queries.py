@@ -208,6 +208,22 @@ def test_what_is_down(past: Past) -> None:
     assert answer(past, asked("Probes stalled")) == [{"value": 1}]
 
 
+def test_old_series_show_as_new_ones(past: Past) -> None:
+    """Exporters older than 0.1.0 expose `google` for `provider`: the two are one on every panel and every mark."""
+    assert past.query('gmail_failure_info{blame="google"}', at=END)
+    assert past.query('gmail_failure_info{blame="provider"}', at=END)
+    shown = [query for query in TARGETS if "gmail_failure_info" in query.expression]
+    blames = [{series.get("blame") for series in answer(past, query)} for query in shown]
+    assert sum("provider" in found for found in blames) == 5
+    assert not any("google" in found for found in blames)
+    # The failure that London saw before and after its update is that of one endpoint.
+    endpoints = {
+        (series["phase"], series["reason"], series["blame"]): series["value"]
+        for series in answer(past, asked("What failed in this range", "B"))
+    }
+    assert endpoints["capability", "timeout", "provider"] == 2
+
+
 def test_nobody_is_to_blame_where_nothing_fails(past: Past) -> None:
     """It says so, rather than nothing: no data would mean that nobody looks."""
     view = replace(VIEW, chosen={**VIEW.chosen, "endpoint": "smtps"})
