@@ -14,7 +14,7 @@ from exporter.model.login import Denial
 from exporter.model.outcome import CHECK_OF_PHASE, Phase
 from exporter.model.reason import Blame, Reason, Retry, fill
 from exporter.monitor.instruments import ExporterMetrics
-from grafana.page import page
+from grafana.guide import guide
 
 DOCS = Path(__file__).parent
 
@@ -190,7 +190,7 @@ def main() -> int:
     """Write the files, or with --check name those that are not current."""
     stale = []
     files = {
-        "dashboard.md": DASHBOARD + page(),
+        "dashboard.md": DASHBOARD + guide(),
         "metrics.md": metrics(),
         "performance.md": performance(),
         "reasons.md": reasons(),

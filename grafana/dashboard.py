@@ -13,7 +13,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.common import TimeZoneBrowser
 
 from grafana.links import dashboard_links
-from grafana.rows import accounts, availability, exporter, failures, now, speed, tls
+from grafana.rows import availability, certificates, exporters, failures, logins, now, speed
 from grafana.variables import PROMETHEUS_MARKS, marks, variables
 
 FILE = Path(__file__).parent / "gmail-exporter.json"
@@ -21,7 +21,7 @@ FILE = Path(__file__).parent / "gmail-exporter.json"
 UID = "gmail-exporter"
 """In the dashboard's address, and so in the alerts' `dashboard_url`."""
 
-ROWS = (now, speed, availability, failures, tls, accounts, exporter)
+ROWS = (now, speed, availability, failures, certificates, logins, exporters)
 """From top to bottom."""
 
 SCHEMA = 41

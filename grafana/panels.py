@@ -14,12 +14,12 @@ from typing import NamedTuple, TypeAlias, TypeVar
 from grafana_foundation_sdk.builders import bargauge, common, heatmap, stat, statetimeline, table, timeseries
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.builders import prometheus as promql
-from grafana_foundation_sdk.models import common as look_model
+from grafana_foundation_sdk.models import common as common_model
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from grafana.look import NEUTRAL, Steps, Words, mapping
+from grafana.style import NEUTRAL, Steps, Words, mapping
 
 DATASOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
@@ -125,11 +125,11 @@ def number(
         .mappings(mapping(words or {}))
         .no_value(no_value)
         .reduce_options(_last())
-        .graph_mode(look_model.BigValueGraphMode.NONE)
-        .color_mode(look_model.BigValueColorMode.VALUE)
-        .justify_mode(look_model.BigValueJustifyMode.AUTO)
-        .text_mode(look_model.BigValueTextMode.VALUE_AND_NAME if named else look_model.BigValueTextMode.VALUE)
-        .orientation(look_model.VizOrientation.AUTO)
+        .graph_mode(common_model.BigValueGraphMode.NONE)
+        .color_mode(common_model.BigValueColorMode.VALUE)
+        .justify_mode(common_model.BigValueJustifyMode.AUTO)
+        .text_mode(common_model.BigValueTextMode.VALUE_AND_NAME if named else common_model.BigValueTextMode.VALUE)
+        .orientation(common_model.VizOrientation.AUTO)
     )
     if decimals is not None:
         panel = panel.decimals(decimals)
@@ -148,8 +148,8 @@ def bars(
         .min(0)
         .no_value("Nothing to show")
         .reduce_options(_last())
-        .display_mode(look_model.BarGaugeDisplayMode.BASIC)
-        .orientation(look_model.VizOrientation.HORIZONTAL)
+        .display_mode(common_model.BarGaugeDisplayMode.BASIC)
+        .orientation(common_model.VizOrientation.HORIZONTAL)
         .show_unfilled(True)
         .with_target(_query(query, 0).instant().format(PromQueryFormat.TIME_SERIES))
     )
@@ -183,28 +183,30 @@ def graph(about: About, size: Size, *queries: Query, unit: str, drawn: Graph | N
         .no_value("No data")
         .legend(
             common.VizLegendOptions()
-            .display_mode(look_model.LegendDisplayMode.TABLE)
-            .placement(look_model.LegendPlacement.BOTTOM)
+            .display_mode(common_model.LegendDisplayMode.TABLE)
+            .placement(common_model.LegendPlacement.BOTTOM)
             .show_legend(True)
             .calcs(list(drawn.calcs))
         )
         .tooltip(
-            common.VizTooltipOptions().mode(look_model.TooltipDisplayMode.MULTI).sort(look_model.SortOrder.DESCENDING)
+            common.VizTooltipOptions()
+            .mode(common_model.TooltipDisplayMode.MULTI)
+            .sort(common_model.SortOrder.DESCENDING)
         )
-        .draw_style(look_model.GraphDrawStyle.BARS if drawn.bars else look_model.GraphDrawStyle.LINE)
+        .draw_style(common_model.GraphDrawStyle.BARS if drawn.bars else common_model.GraphDrawStyle.LINE)
         .line_width(1)
         .fill_opacity(60 if drawn.stacked else 5)
-        .show_points(look_model.VisibilityMode.NEVER if drawn.bars else look_model.VisibilityMode.AUTO)
+        .show_points(common_model.VisibilityMode.NEVER if drawn.bars else common_model.VisibilityMode.AUTO)
         .stacking(
             common.StackingConfig()
-            .mode(look_model.StackingMode.NORMAL if drawn.stacked else look_model.StackingMode.NONE)
+            .mode(common_model.StackingMode.NORMAL if drawn.stacked else common_model.StackingMode.NONE)
             .group("A")
         )
         .thresholds_style(
             common.GraphThresholdsStyleConfig().mode(
-                look_model.GraphTresholdsStyleMode.DASHED
+                common_model.GraphTresholdsStyleMode.DASHED
                 if len(drawn.steps) > 1
-                else look_model.GraphTresholdsStyleMode.OFF
+                else common_model.GraphTresholdsStyleMode.OFF
             )
         )
     )
@@ -245,10 +247,10 @@ def heat(about: About, size: Size, query: Query) -> heatmap.Panel:
             .exponent(0.5)
             .steps(64)
         )
-        .y_axis(heatmap.YAxisConfig().unit("s").axis_placement(look_model.AxisPlacement.LEFT))
+        .y_axis(heatmap.YAxisConfig().unit("s").axis_placement(common_model.AxisPlacement.LEFT))
         .cell_values(heatmap.CellValues().unit("short").decimals(0))
         .cell_gap(1)
-        .scale_distribution(common.ScaleDistributionConfig().type(look_model.ScaleDistribution.LINEAR))
+        .scale_distribution(common.ScaleDistributionConfig().type(common_model.ScaleDistribution.LINEAR))
         .show_tooltip()
         .show_legend()
         .max_data_points(POINTS)
@@ -267,16 +269,16 @@ def timeline(
         .no_value("No data")
         .data_links([*links])
         .merge_values(True)
-        .show_value(look_model.VisibilityMode.AUTO)
+        .show_value(common_model.VisibilityMode.AUTO)
         .row_height(0.85)
         .fill_opacity(80)
         .legend(
             common.VizLegendOptions()
-            .display_mode(look_model.LegendDisplayMode.LIST)
-            .placement(look_model.LegendPlacement.BOTTOM)
+            .display_mode(common_model.LegendDisplayMode.LIST)
+            .placement(common_model.LegendPlacement.BOTTOM)
             .show_legend(True)
         )
-        .tooltip(common.VizTooltipOptions().mode(look_model.TooltipDisplayMode.SINGLE))
+        .tooltip(common.VizTooltipOptions().mode(common_model.TooltipDisplayMode.SINGLE))
         .with_target(_query(query, 0).range().format(PromQueryFormat.TIME_SERIES))
     )
 
@@ -307,7 +309,7 @@ def rows(
         _common(table.Panel(), about, size, "none", NEUTRAL)
         .no_value(no_value)
         .show_header(True)
-        .cell_height(look_model.TableCellHeight.SM)
+        .cell_height(common_model.TableCellHeight.SM)
         .sort_by([common.TableSortByFieldState().display_name(sort).desc(descending)])
     )
     measured = [column for column in columns if column.expression]

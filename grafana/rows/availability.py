@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grafana import links, look
+from grafana import links, style
 from grafana.panels import About, Builder, Column, Graph, Query, Size, graph, number, rows, timeline
 from grafana.queries import (
     BUDGET_30D,
@@ -49,7 +49,7 @@ def _numbers() -> list[Builder]:
             Size(6, 4),
             Query(_AVAILABILITY),
             unit="percentunit",
-            steps=look.AVAILABILITY,
+            steps=style.AVAILABILITY,
             decimals=3,
         ),
         number(
@@ -62,7 +62,7 @@ def _numbers() -> list[Builder]:
             Size(6, 4),
             Query(budget_left(_AVAILABILITY)),
             unit="percentunit",
-            steps=look.BUDGET,
+            steps=style.BUDGET,
             decimals=1,
         ),
         number(
@@ -77,7 +77,7 @@ def _numbers() -> list[Builder]:
             Size(6, 4),
             Query(f"min({BUDGET_30D})"),
             unit="percentunit",
-            steps=look.BUDGET,
+            steps=style.BUDGET,
             decimals=1,
             no_value="No data: are the recording rules loaded?",
         ),
@@ -91,7 +91,7 @@ def _numbers() -> list[Builder]:
             Size(6, 4),
             Query(burn_rate(f"avg({over('avg_over_time', 'gmail_up', '1h')})")),
             unit="suffix:x",
-            steps=look.BURN,
+            steps=style.BURN,
             decimals=1,
         ),
     ]
@@ -117,8 +117,8 @@ def _timeline() -> Builder:
             "{{endpoint}} {{ip_family}}, by {{instance}}",
             STEP,
         ),
-        {state: words for state, words in look.STATE.items() if state < 3},
-        ((None, look.BAD), (1, look.DOUBTFUL), (2, look.GOOD)),
+        {state: words for state, words in style.STATE.items() if state < 3},
+        ((None, style.BAD), (1, style.DOUBTFUL), (2, style.GOOD)),
         links.of_series(),
     )
 
@@ -139,7 +139,7 @@ def _over_time() -> Builder:
         ),
         unit="percentunit",
         drawn=Graph(
-            steps=look.AVAILABILITY,
+            steps=style.AVAILABILITY,
             series={"imap": ("IMAP", "#0072B2"), "pop3": ("POP3", "#E69F00"), "smtp": ("SMTP", "#009E73")},
             least=None,
             most=1,
@@ -163,7 +163,7 @@ def _burn() -> Builder:
         Query(burn_rate(f"avg({over('avg_over_time', 'gmail_up', '6h')})"), "Last 6 hours", "5m"),
         unit="suffix:x",
         drawn=Graph(
-            steps=look.BURN,
+            steps=style.BURN,
             series={"Last hour": ("Last hour", "#D55E00"), "Last 6 hours": ("Last 6 hours", "#0072B2")},
         ),
     )
@@ -187,7 +187,7 @@ def _worst() -> Builder:
             "Up",
             expression=with_account(availability),
             unit="percentunit",
-            steps=look.AVAILABILITY,
+            steps=style.AVAILABILITY,
             decimals=2,
             width=80,
         ),
@@ -196,7 +196,7 @@ def _worst() -> Builder:
             "Budget left",
             expression=with_account(budget_left(availability)),
             unit="percentunit",
-            steps=look.BUDGET,
+            steps=style.BUDGET,
             decimals=0,
             width=90,
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from grafana import links, look
+from grafana import links, style
 from grafana.panels import About, Builder, Column, Graph, Query, Size, graph, rows
 from grafana.queries import FAILURES, chosen, endpoint, one_provider, over, selector
 
@@ -15,7 +15,7 @@ BARS = "5m"
 """Each bar counts its own step, which must hold several scrapes."""
 
 _FAILING = chosen(FAILURES)
-_PHASES = {phase: (phase, colour) for phase, colour in look.PHASES.items()}
+_PHASES = {phase: (phase, colour) for phase, colour in style.PHASES.items()}
 
 
 def panels() -> list[Builder]:
@@ -36,7 +36,7 @@ def _by_blame() -> Builder:
         Size(12, 8),
         Query(f"count by (blame) ({_FAILING})", "{{blame}}", STEP),
         unit="none",
-        drawn=Graph(stacked=True, series=look.BLAMES),
+        drawn=Graph(stacked=True, series=style.BLAMES),
     )
 
 
@@ -96,7 +96,7 @@ def _ratio() -> Builder:
         Query(f"{failed} / {made}", "{{protocol}}", STEP),
         unit="percentunit",
         drawn=Graph(
-            steps=((None, look.GOOD), (0.01, look.DOUBTFUL), (0.1, look.BAD)),
+            steps=((None, style.GOOD), (0.01, style.DOUBTFUL), (0.1, style.BAD)),
             series={"imap": ("IMAP", "#0072B2"), "pop3": ("POP3", "#E69F00"), "smtp": ("SMTP", "#009E73")},
             calcs=("lastNotNull", "mean", "max"),
         ),
@@ -115,14 +115,14 @@ def _table() -> Builder:
             "work from the top: that is what users felt most. The reason links to its remedy.",
         ),
         Size(24, 8),
-        Column("Whose fault", "blame", texts=look.BLAME_WORDS, width=210),
+        Column("Whose fault", "blame", texts=style.BLAME_WORDS, width=210),
         Column("Reason", "reason", links=[links.remedy()]),
         Column("In", "phase", width=120),
         Column(
             "Failing for",
             expression=f"sum by ({kind}) (count_over_time({_FAILING}[$__range:$__interval])) * $__interval_ms / 1000",
             unit="dtdurations",
-            steps=((None, "text"), (60, look.DOUBTFUL), (600, look.BAD)),
+            steps=((None, "text"), (60, style.DOUBTFUL), (600, style.BAD)),
             width=160,
         ),
         Column(

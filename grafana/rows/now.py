@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grafana import links, look
+from grafana import links, style
 from grafana.panels import About, Builder, Column, Query, Size, number, rows
 from grafana.queries import (
     FAILURES,
@@ -50,8 +50,8 @@ def _numbers() -> list[Builder]:
             Size(4, 4),
             Query(f"sum(1 - {_UP})"),
             unit="none",
-            steps=look.ANY_IS_BAD,
-            words=look.NONE_DOWN,
+            steps=style.ANY_IS_BAD,
+            words=style.NONE_DOWN,
             decimals=0,
         ),
         number(
@@ -72,8 +72,8 @@ def _numbers() -> list[Builder]:
                 "{{blame}}",
             ),
             unit="none",
-            words=look.NO_FAILURES,
-            series={**look.BLAMES, "nobody": look.NOBODY},
+            words=style.NO_FAILURES,
+            series={**style.BLAMES, "nobody": style.NOBODY},
             decimals=0,
         ),
         number(
@@ -88,7 +88,7 @@ def _numbers() -> list[Builder]:
             Query(f"sum({_UP})", "Up"),
             Query(f"count({INFO})", "Configured"),
             unit="none",
-            series={"Up": ("Up", look.GOOD), "Configured": ("Configured", "text")},
+            series={"Up": ("Up", style.GOOD), "Configured": ("Configured", "text")},
             decimals=0,
         ),
         number(
@@ -102,8 +102,8 @@ def _numbers() -> list[Builder]:
             Size(3, 4),
             Query(f"sum(1 - min without (check) ({endpoint('gmail_check_success', _LOGIN)}))"),
             unit="none",
-            steps=look.ANY_IS_DOUBTFUL,
-            words=look.NONE,
+            steps=style.ANY_IS_DOUBTFUL,
+            words=style.NONE,
             decimals=0,
             no_value="No logins",
         ),
@@ -117,8 +117,8 @@ def _numbers() -> list[Builder]:
             Size(3, 4),
             Query(f"sum({_STALLED})"),
             unit="none",
-            steps=look.ANY_IS_BAD,
-            words=look.NONE,
+            steps=style.ANY_IS_BAD,
+            words=style.NONE,
             decimals=0,
         ),
         number(
@@ -132,8 +132,8 @@ def _numbers() -> list[Builder]:
             Size(4, 4),
             Query(f"sum(1 - {of_exporter('up')})"),
             unit="none",
-            steps=look.ANY_IS_BAD,
-            words=look.ALL_ANSWER,
+            steps=style.ANY_IS_BAD,
+            words=style.ALL_ANSWER,
             decimals=0,
         ),
     ]
@@ -150,7 +150,7 @@ def _failing() -> Builder:
             "endpoint from many instances: it is down. Many endpoints from one instance: that site is cut off.",
         ),
         Size(24, 8),
-        Column("Whose fault", "blame", texts=look.BLAME_WORDS, width=190),
+        Column("Whose fault", "blame", texts=style.BLAME_WORDS, width=190),
         Column("Reason", "reason", links=[links.remedy()], width=230),
         Column("In", "phase", width=100),
         Column("Endpoint", "endpoint", links=links.of_endpoint()),
@@ -163,8 +163,8 @@ def _failing() -> Builder:
             "Last good probe",
             expression=f"{with_account(_SINCE)} or -1 * {with_account(FAILURES)}",
             unit="dtdurations",
-            steps=look.STALENESS,
-            words=look.NEVER,
+            steps=style.STALENESS,
+            words=style.NEVER,
             width=150,
         ),
         sort="Last good probe",
@@ -183,7 +183,7 @@ def _endpoints() -> Builder:
             "follow the link of an endpoint to its history, its certificate and its last dialogue.",
         ),
         Size(15, 10),
-        Column("State", expression=with_account(STATE), words=look.STATE, width=130),
+        Column("State", expression=with_account(STATE), words=style.STATE, width=130),
         Column("Endpoint", "endpoint", links=links.of_endpoint()),
         Column("Account", "account"),
         Column("Protocol", "protocol", width=80),
@@ -193,7 +193,7 @@ def _endpoints() -> Builder:
             "Probe",
             expression=with_account(f"sum without (phase) ({selector('gmail_phase_duration_seconds')})"),
             unit="s",
-            steps=look.SECONDS,
+            steps=style.SECONDS,
             width=90,
         ),
         Column(
@@ -206,7 +206,7 @@ def _endpoints() -> Builder:
             "Probed",
             expression=with_account(f"time() - {selector('gmail_probe_last_run_timestamp_seconds')}"),
             unit="dtdurations",
-            steps=look.STALENESS,
+            steps=style.STALENESS,
             width=100,
         ),
         sort="State",
@@ -228,8 +228,8 @@ def _alerts() -> Builder:
         ),
         Size(9, 10),
         Column("Alert", "alertname", links=[links.runbook()]),
-        Column("State", expression=f"{firing} or {pending}", words=look.ALERT, width=80),
-        Column("Severity", "severity", texts=look.SEVERITY_WORDS, width=80),
+        Column("State", expression=f"{firing} or {pending}", words=style.ALERT, width=80),
+        Column("Severity", "severity", texts=style.SEVERITY_WORDS, width=80),
         Column("Endpoint", "endpoint"),
         Column("Instance", "instance"),
         sort="State",

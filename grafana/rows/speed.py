@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.model.outcome import Phase
-from grafana import links, look
+from grafana import links, style
 from grafana.panels import About, Builder, Graph, Query, Size, graph, heat
 from grafana.queries import IDENTITY, chosen, endpoint, over, selector
 
@@ -20,7 +20,7 @@ _BEYOND_RTT = chosen(
     # A greeting that comes with the end of the handshake takes less than a round trip.
     f"clamp_min({_PHASE} - on ({IDENTITY}) group_left () {selector('gmail_tcp_rtt_seconds')}, 0)"
 )
-_PHASES = {phase: (phase, colour) for phase, colour in look.PHASES.items()}
+_PHASES = {phase: (phase, colour) for phase, colour in style.PHASES.items()}
 
 
 def _mean(expression: str) -> str:
@@ -49,7 +49,7 @@ def _quantiles() -> Builder:
         ),
         unit="s",
         drawn=Graph(
-            steps=look.SECONDS,
+            steps=style.SECONDS,
             series={
                 "Median": ("Median", "#009E73"),
                 "95th centile": ("95th centile", "#E69F00"),
@@ -118,10 +118,10 @@ def _network_or_server() -> Builder:
         drawn=Graph(
             stacked=True,
             series={
-                "Name resolution": ("Name resolution", look.PHASES[Phase.RESOLVE]),
-                "Network": ("Network", look.PHASES[Phase.CONNECT]),
-                "TLS": ("TLS", look.PHASES[Phase.TLS]),
-                "Server": ("Server", look.SERVER_COLOUR),
+                "Name resolution": ("Name resolution", style.PHASES[Phase.RESOLVE]),
+                "Network": ("Network", style.PHASES[Phase.CONNECT]),
+                "TLS": ("TLS", style.PHASES[Phase.TLS]),
+                "Server": ("Server", style.SERVER_COLOUR),
             },
             calcs=("lastNotNull", "mean", "max"),
         ),
@@ -142,8 +142,8 @@ def _slow_phases() -> Builder:
         Query(f"quantile(0.95, {endpoint('gmail_tcp_rtt_seconds')})", "Round trip", STEP),
         unit="s",
         drawn=Graph(
-            steps=look.SECONDS,
-            series={**_PHASES, "Round trip": ("Round trip", look.RTT_COLOUR)},
+            steps=style.SECONDS,
+            series={**_PHASES, "Round trip": ("Round trip", style.RTT_COLOUR)},
             dashed=("Round trip",),
         ),
     )
@@ -169,5 +169,5 @@ def _slowest() -> Builder:
             STEP,
         ),
         unit="s",
-        drawn=Graph(steps=look.SECONDS, calcs=("lastNotNull", "mean", "max"), links=links.of_series()),
+        drawn=Graph(steps=style.SECONDS, calcs=("lastNotNull", "mean", "max"), links=links.of_series()),
     )

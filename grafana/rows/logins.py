@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from exporter.model.login import Denial
-from grafana import links, look
+from grafana import links, style
 from grafana.panels import About, Builder, Column, Graph, Query, Size, bars, graph, number, rows
 from grafana.queries import IDENTITY, chosen, endpoint, of_account, over, selector, with_account
 
@@ -14,7 +14,7 @@ TITLE = "Accounts: do logins, folders and tokens work?"
 STEP = "5m"
 """Logins are rare on purpose, every 15 minutes by default; each bar counts its own step."""
 
-_RESULTS = {"success": ("OK", look.NOBODY[1]), "failure": ("Failed", "#D55E00")}
+_RESULTS = {"success": ("OK", style.NOBODY[1]), "failure": ("Failed", "#D55E00")}
 _HELD: Mapping[str, tuple[str, str]] = {
     Denial.BACKOFF: ("Backing off", "#E69F00"),
     Denial.WAIT24: ("Waiting up to 24 h", "#0072B2"),
@@ -43,8 +43,8 @@ def _numbers() -> list[Builder]:
             Size(6, 4),
             Query(f"sum(1 - {endpoint('gmail_check_success', _LOGIN)})"),
             unit="none",
-            steps=look.ANY_IS_DOUBTFUL,
-            words=look.NONE,
+            steps=style.ANY_IS_DOUBTFUL,
+            words=style.NONE,
             decimals=0,
             no_value="No logins yet",
         ),
@@ -59,8 +59,8 @@ def _numbers() -> list[Builder]:
             Size(6, 4),
             Query(f"sum({endpoint('gmail_login_suspended')})"),
             unit="none",
-            steps=look.ANY_IS_DOUBTFUL,
-            words=look.NONE,
+            steps=style.ANY_IS_DOUBTFUL,
+            words=style.NONE,
             decimals=0,
             no_value="No accounts",
         ),
@@ -74,8 +74,8 @@ def _numbers() -> list[Builder]:
             Size(6, 4),
             Query(f"sum(1 - {endpoint('gmail_folder_visible')})"),
             unit="none",
-            steps=look.ANY_IS_BAD,
-            words=look.NONE,
+            steps=style.ANY_IS_BAD,
+            words=style.NONE,
             decimals=0,
             no_value="No folders are watched",
         ),
@@ -90,7 +90,7 @@ def _numbers() -> list[Builder]:
             Size(6, 4),
             Query(f"min({of_account('gmail_oauth_token_expiry_timestamp_seconds')} - time())"),
             unit="dtdurations",
-            steps=look.TOKEN_EXPIRY,
+            steps=style.TOKEN_EXPIRY,
             no_value="No tokens",
         ),
     ]
@@ -111,7 +111,7 @@ def _logins() -> Builder:
             "themselves.",
         ),
         Size(24, 8),
-        Column("Held", expression=with_account(selector("gmail_login_suspended")), words=look.HELD, width=100),
+        Column("Held", expression=with_account(selector("gmail_login_suspended")), words=style.HELD, width=100),
         Column("Account", "account"),
         Column("Endpoint", "endpoint", links=links.of_endpoint()),
         Column("Protocol", "protocol", width=80),
@@ -120,16 +120,16 @@ def _logins() -> Builder:
         Column(
             "Login",
             expression=with_account(f"max without (check) ({selector('gmail_check_success', _LOGIN)})"),
-            words=look.SUCCESS,
+            words=style.SUCCESS,
             width=80,
         ),
         Column(
             "Folders",
             expression=with_account(f"max without (check) ({selector('gmail_check_success', _FOLDERS)})"),
-            words=look.SUCCESS,
+            words=style.SUCCESS,
             width=80,
         ),
-        Column("Held back by", "denial", texts=look.text_mapping(_HELD), width=160),
+        Column("Held back by", "denial", texts=style.text_mapping(_HELD), width=160),
         Column(
             "Next login in",
             expression=with_account(f"{selector('gmail_login_next_timestamp_seconds')} - time()"),
@@ -137,7 +137,7 @@ def _logins() -> Builder:
             width=140,
         ),
         Column("OK", expression=succeeded, decimals=0, width=70),
-        Column("Failed", expression=failed, decimals=0, steps=look.ANY_IS_DOUBTFUL, width=70),
+        Column("Failed", expression=failed, decimals=0, steps=style.ANY_IS_DOUBTFUL, width=70),
         Column("Why", expression=with_account(selector("gmail_login_held_info")), hidden=True),
         sort="Held",
         descending=True,
@@ -218,7 +218,7 @@ def _tokens() -> Builder:
             "screen which was not published.",
         ),
         Size(12, 8),
-        Column("Refused", expression=refused, decimals=0, steps=look.ANY_IS_BAD, width=80),
+        Column("Refused", expression=refused, decimals=0, steps=style.ANY_IS_BAD, width=80),
         Column("Account", "account"),
         Column("Seen by", "instance", links=[links.status_page()]),
         Column("Asked", expression=asked, decimals=0, width=70),
@@ -226,14 +226,14 @@ def _tokens() -> Builder:
             "Expires in",
             expression=f"{of_account('gmail_oauth_token_expiry_timestamp_seconds')} - time()",
             unit="dtdurations",
-            steps=look.TOKEN_EXPIRY,
+            steps=style.TOKEN_EXPIRY,
             width=130,
         ),
         Column(
             "Answer took",
             expression=f"max without () ({of_account('gmail_oauth_token_refresh_duration_seconds')})",
             unit="s",
-            steps=look.SECONDS,
+            steps=style.SECONDS,
             width=100,
         ),
         Column("Reason", "reason", links=[links.remedy()]),
@@ -253,7 +253,7 @@ def _folders() -> Builder:
             "hidden: Gmail → Settings → See all settings → Labels → Show in IMAP.",
         ),
         Size(12, 8),
-        Column("Visible", expression=with_account(selector("gmail_folder_visible")), words=look.VISIBLE, width=80),
+        Column("Visible", expression=with_account(selector("gmail_folder_visible")), words=style.VISIBLE, width=80),
         Column("Account", "account"),
         Column("Endpoint", "endpoint", links=links.of_endpoint()),
         Column("Seen by", "instance", links=[links.status_page()]),
@@ -293,7 +293,7 @@ def _quota() -> Builder:
         Size(12, 8),
         Query(f"topk(10, {with_account(f'{used} / {quota}')})", "{{account}}, {{endpoint}}, by {{instance}}"),
         unit="percentunit",
-        steps=look.FULLNESS,
+        steps=style.FULLNESS,
         most=1,
     )
 

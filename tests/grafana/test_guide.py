@@ -6,19 +6,19 @@ import re
 from pathlib import Path
 from typing import Any
 
-from grafana.page import page
+from grafana.guide import guide
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_page_is_current() -> None:
     """As `make check` checks, too."""
-    assert (ROOT / "docs/dashboard.md").read_text("utf-8").endswith(page())
+    assert (ROOT / "docs/dashboard.md").read_text("utf-8").endswith(guide())
 
 
 def test_every_panel_has_an_entry(board: dict[str, Any]) -> None:
     """Its title as a heading, its question, how to read it and what to do; and its place in a picture."""
-    text = page()
+    text = guide()
     pictures = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
     assert len(pictures) == sum(panel["type"] == "row" for panel in board["panels"])
     words = " ".join(re.sub(r"[|+-]", " ", picture) for picture in pictures)
@@ -32,13 +32,13 @@ def test_every_panel_has_an_entry(board: dict[str, Any]) -> None:
 
 def test_pictures_are_rectangles() -> None:
     """All lines of a picture are as long as the grid is wide."""
-    for picture in re.findall(r"```text\n(.*?)```", page(), re.DOTALL):
+    for picture in re.findall(r"```text\n(.*?)```", guide(), re.DOTALL):
         assert len({len(line) for line in picture.splitlines()}) == 1
 
 
 def test_variables_have_an_entry(board: dict[str, Any]) -> None:
     """Those that a person sees; the hidden ones are explained where they matter."""
-    text = page()
+    text = guide()
     for variable in board["templating"]["list"]:
         shown = variable["hide"] == 0
         assert (f"| {variable.get('label')} |" in text) == shown

@@ -39,7 +39,7 @@ To change a panel, change `grafana/rows/` and run `make dashboard docs`.
 """
 
 
-def page() -> str:
+def guide() -> str:
     """What follows the title and the notice in docs/dashboard.md."""
     board = as_dict()
     return "\n".join([INTRODUCTION, _variables(board), *_rows(board)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grafana import links, look
+from grafana import links, style
 from grafana.panels import About, Builder, Column, Graph, Query, Size, graph, rows
 from grafana.queries import of_exporter, over
 
@@ -29,7 +29,7 @@ def _instances() -> Builder:
             "silent: see Prometheus' page of targets. Reload refused: the exporter's log names file, line and column.",
         ),
         Size(24, 7),
-        Column("State", expression=of_exporter("up"), words=look.ANSWERS, width=140),
+        Column("State", expression=of_exporter("up"), words=style.ANSWERS, width=140),
         Column("Instance", "instance", links=[links.status_page()]),
         Column("Job", "job"),
         Column("Version", "version", width=90),
@@ -37,7 +37,7 @@ def _instances() -> Builder:
         Column(
             "Last reload",
             expression=f"max without () ({of_exporter('gmail_exporter_config_last_reload_successful')})",
-            words=look.RELOAD,
+            words=style.RELOAD,
             width=210,
         ),
         Column(
@@ -82,7 +82,7 @@ def _probes() -> Builder:
         Query(f"sum by (result) ({over('rate', 'gmail_probes_total', '$__rate_interval')})", "{{result}}", STEP),
         unit="ops",
         drawn=Graph(
-            stacked=True, series={"success": ("OK", look.NOBODY[1]), "failure": ("Failed", "#D55E00")}, calcs=("mean",)
+            stacked=True, series={"success": ("OK", style.NOBODY[1]), "failure": ("Failed", "#D55E00")}, calcs=("mean",)
         ),
     )
 
@@ -104,7 +104,7 @@ def _missed() -> Builder:
             BARS,
         ),
         unit="short",
-        drawn=Graph(bars=True, steps=look.ANY_IS_DOUBTFUL, calcs=("sum",)),
+        drawn=Graph(bars=True, steps=style.ANY_IS_DOUBTFUL, calcs=("sum",)),
     )
 
 
@@ -122,7 +122,7 @@ def _lag() -> Builder:
         Query(lag % of_exporter("gmail_exporter_schedule_lag_seconds_bucket"), "Schedule, {{instance}}", STEP),
         Query(lag % of_exporter("gmail_exporter_event_loop_lag_seconds_bucket"), "Event loop, {{instance}}", STEP),
         unit="s",
-        drawn=Graph(steps=look.LAG),
+        drawn=Graph(steps=style.LAG),
     )
 
 
@@ -137,7 +137,7 @@ def _cpu() -> Builder:
         Size(6, 8),
         Query(f"rate({of_exporter('process_cpu_seconds_total')}[$__rate_interval])", "{{instance}}", STEP),
         unit="percentunit",
-        drawn=Graph(steps=((None, look.GOOD), (0.7, look.DOUBTFUL), (0.9, look.BAD))),
+        drawn=Graph(steps=((None, style.GOOD), (0.7, style.DOUBTFUL), (0.9, style.BAD))),
     )
 
 
@@ -167,7 +167,7 @@ def _files() -> Builder:
         Size(6, 8),
         Query(f"{of_exporter('process_open_fds')} / {of_exporter('process_max_fds')}", "{{instance}}", STEP),
         unit="percentunit",
-        drawn=Graph(steps=look.FULLNESS),
+        drawn=Graph(steps=style.FULLNESS),
     )
 
 
@@ -182,7 +182,7 @@ def _scrapes() -> Builder:
         Size(6, 8),
         Query(of_exporter("scrape_duration_seconds"), "{{instance}}", STEP),
         unit="s",
-        drawn=Graph(steps=((None, look.GOOD), (2, look.DOUBTFUL), (8, look.BAD))),
+        drawn=Graph(steps=((None, style.GOOD), (2, style.DOUBTFUL), (8, style.BAD))),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grafana import links, look
+from grafana import links, style
 from grafana.panels import About, Builder, Column, Query, Size, bars, number, rows
 from grafana.queries import IDENTITY, endpoint, selector, with_account
 
@@ -32,7 +32,7 @@ def _numbers() -> list[Builder]:
             Size(5, 5),
             Query(f"min({endpoint(_LEAF)} - time())"),
             unit="dtdurations",
-            steps=look.EXPIRY,
+            steps=style.EXPIRY,
             decimals=1,
             no_value="No TLS was seen",
         ),
@@ -47,8 +47,8 @@ def _numbers() -> list[Builder]:
             Size(4, 5),
             Query(f"sum(1 - {endpoint('gmail_check_success', _TLS)})"),
             unit="none",
-            steps=look.ANY_IS_BAD,
-            words=look.NONE,
+            steps=style.ANY_IS_BAD,
+            words=style.NONE,
             decimals=0,
             no_value="No TLS was tried",
         ),
@@ -63,8 +63,8 @@ def _numbers() -> list[Builder]:
             Size(5, 5),
             Query(f"sum({endpoint('gmail_probe_ip_fallback')})"),
             unit="none",
-            steps=look.ANY_IS_DOUBTFUL,
-            words=look.NONE,
+            steps=style.ANY_IS_DOUBTFUL,
+            words=style.NONE,
             decimals=0,
             no_value="No endpoint may choose",
         ),
@@ -110,11 +110,11 @@ def _certificates() -> Builder:
             "Expires in",
             expression=with_account(issued),
             unit="dtdurations",
-            steps=look.EXPIRY,
+            steps=style.EXPIRY,
             decimals=1,
             width=150,
         ),
-        Column("Chain", expression=with_account(chain), unit="dtdurations", steps=look.EXPIRY, decimals=1, width=150),
+        Column("Chain", expression=with_account(chain), unit="dtdurations", steps=style.EXPIRY, decimals=1, width=150),
         Column("Endpoint", "endpoint", links=links.of_endpoint()),
         Column("Host", "host"),
         Column("Port", "port", width=70),
