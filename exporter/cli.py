@@ -77,19 +77,12 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def _load(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Config, Reading]:
     """Return what the files say; a ConfigError has the mistakes of all of them."""
-    from exporter.config.load import load  # noqa: PLC0415
-    from exporter.config.mistake import ConfigError  # noqa: PLC0415
+    from exporter.config.load import load_with_web  # noqa: PLC0415
     from exporter.config.web import read_web  # noqa: PLC0415
 
     # Of the commands, only the one that validates has a use for it.
     web = read_web(options.web_config_file if options.command in (None, "config") else None)
-    try:
-        config = load(options.config_file, environ)
-    except ConfigError as error:
-        raise ConfigError([*error.mistakes, *web.mistakes]) from None
-    if web.mistakes:
-        raise ConfigError(list(web.mistakes))
-    return config, web
+    return load_with_web(options.config_file, environ, web), web
 
 
 def _elsewhere(options: argparse.Namespace, whole: Config, config: Config) -> str | None:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from exporter import healthcheck
-from exporter.web.server.live import Live
+from exporter.config.web import read_web
+from exporter.web.server.websettings import WebSettings
 from tests.servers.authority import Authority
 from tests.servers.exporter import Exporter
 from tests.web.conftest import hello, serving
@@ -87,7 +88,7 @@ async def test_a_daemon_that_has_no_room_is_alive(tmp_path: Path, authority: Aut
     web, good = tmp_path / "web.yml", authority.issue()
     files = f"{{cert_file: {good.chain_file}, key_file: {good.key_file}}}"
     web.write_text(f"tls_server_config: {files}" if security == "tls" else "", "utf-8")
-    async with serving(hello, Live(web)) as served:
+    async with serving(hello, WebSettings(read_web(web).usable())) as served:
         served.server.connections.most = 0
         arguments = [f"--web.config.file={web}", f"--web.listen-address=127.0.0.1:{served.port}"]
         assert await asyncio.to_thread(healthcheck.check, arguments) is None

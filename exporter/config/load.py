@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exporter.config.accounts import read_accounts
 from exporter.config.authorities import Authorities
@@ -19,6 +20,9 @@ from exporter.config.section import Report, Section
 from exporter.config.source import Unreadable, decode, read_file
 from exporter.config.timing import Defaults
 from exporter.model.settings import Config
+
+if TYPE_CHECKING:
+    from exporter.config.web import Reading
 
 BUILT_IN = "default.yml"
 """What is read where no file is given; it is part of the package."""
@@ -48,6 +52,20 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         raise ConfigError(report.mistakes) from None
     with _uncollected():
         return _config(_read(text, report, path.absolute().parent), str(path))
+
+
+def load_with_web(path: Path | None, environ: Mapping[str, str], web: "Reading") -> Config:
+    """Return the configuration, as `load` does, where the web configuration can be used, too.
+
+    Raises:
+        ConfigError: One of them cannot be used; it has the mistakes of both.
+    """
+    try:
+        config = load(path, environ)
+    except ConfigError as error:
+        raise ConfigError([*error.mistakes, *web.mistakes]) from None
+    web.usable()
+    return config
 
 
 def _load_built_in(environ: Mapping[str, str]) -> Config:

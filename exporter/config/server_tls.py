@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
@@ -19,7 +19,7 @@ from exporter.config.authorities import Authorities
 from exporter.config.document import Node, Scalar, Sequence, describe
 from exporter.config.keys import ANY, SECRET, SHOWN, Kind
 from exporter.config.section import Section
-from exporter.config.source import Unreadable, read_file
+from exporter.config.source import Unreadable, fingerprint, read_file
 from exporter.config.value import read_choice, read_switch, read_text
 from exporter.model.text import Unacceptable
 
@@ -93,27 +93,8 @@ CIPHERS: Final[Mapping[str, str]] = MappingProxyType(
 _ALWAYS = frozenset({"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"})
 
 
-class Stamp(NamedTuple):
-    """What tells a file that was replaced or written to; all zeros where there is none."""
-
-    device: int = 0
-    inode: int = 0
-    size: int = 0
-    modified: int = 0
-    changed: int = 0
-
-    @classmethod
-    def of(cls, path: Path) -> Self:
-        """Look at a file, through every symbolic link."""
-        try:
-            found = path.stat()
-        except (OSError, ValueError):
-            return cls()
-        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-
-
 class Files:
-    """Files that a configuration is read from, each looked at before it is read.
+    """Files that a configuration is read from, and a fingerprint of each, taken before it is read.
 
     Args:
         directory: What relative paths are relative to.
@@ -121,12 +102,12 @@ class Files:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.stamps: dict[Path, Stamp] = {}
+        self.fingerprints: dict[Path, bytes] = {}
 
     def note(self, path: Path | str) -> Path:
         """Return the absolute path of a file that is going to be read."""
         absolute = self.directory / Path(path).absolute() if isinstance(path, Path) else self.directory / path
-        self.stamps[absolute] = Stamp.of(absolute)
+        self.fingerprints[absolute] = fingerprint(absolute)
         return absolute
 
 

@@ -1,5 +1,6 @@
 """A configuration file → its text, or one line saying why not. Never blocks, never reads without bound."""
 
+import hashlib
 import os
 import re
 import stat
@@ -11,6 +12,7 @@ from exporter.model.text import Unacceptable
 MAX_BYTES = 4 * 1024 * 1024
 """Largest configuration file: room for some 20,000 endpoints."""
 
+_MAX_FINGERPRINTED = 16 * 1024 * 1024  # that of the largest file which is read: one of certificate authorities
 _CHUNK = 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
@@ -57,6 +59,17 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
     if len(content) > limit:
         raise Unreadable(f"is larger than {limit} bytes")
     return bytes(content)
+
+
+def fingerprint(path: Path) -> bytes:
+    """Return a digest of a file's content; where it cannot be read, of the reason for that.
+
+    The content, not the file: Kubernetes swaps a symbolic link, other tools rewrite what has not changed.
+    """
+    try:
+        return hashlib.sha256(read_file(path, _MAX_FINGERPRINTED)).digest()
+    except Unreadable as error:
+        return str(error).encode()
 
 
 def decode(content: bytes) -> str:

@@ -18,7 +18,7 @@ from exporter.config.keys import ANY, SECRET, SHOWN, Kind
 from exporter.config.mistake import ConfigError, Mistake, Position
 from exporter.config.section import Report, Section
 from exporter.config.server_tls import KEYS as TLS_KEYS
-from exporter.config.server_tls import Files, Stamp, Tls, read_tls
+from exporter.config.server_tls import Files, Tls, read_tls
 from exporter.config.source import Unreadable, decode, read_file
 from exporter.config.value import read_switch, read_text
 from exporter.model.text import Unacceptable, check_text
@@ -61,25 +61,31 @@ class WebConfig:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What came of reading the file: a configuration or mistakes, and what every file looked like at that time."""
+    """The result of reading the file: a configuration or mistakes, and a fingerprint of every file that was read."""
 
-    config: WebConfig | None
-    mistakes: tuple[Mistake, ...]
-    stamps: Mapping[Path, Stamp]
+    config: WebConfig | None = field(default_factory=WebConfig)
+    mistakes: tuple[Mistake, ...] = ()
+    files: Mapping[Path, bytes] = field(default_factory=dict)
 
-    def is_stale(self) -> bool:
-        """Whether one of the files is another by now."""
-        return any(Stamp.of(path) != stamp for path, stamp in self.stamps.items())
+    def usable(self) -> WebConfig:
+        """Return the configuration.
+
+        Raises:
+            ConfigError: It cannot be used; it has all mistakes.
+        """
+        if self.config is None:
+            raise ConfigError(list(self.mistakes))
+        return self.config
 
 
 def read_web(path: Path | None) -> Reading:
     """Read the file, and the files of certificates and keys that it names; without a file there is nothing to read."""
     if path is None:
-        return Reading(WebConfig(), (), {})
+        return Reading()
     report, files = Report(str(path), KEYS), Files(path.absolute().parent)
     config = _read(files.note(path), report, files)
     mistakes = ConfigError(report.mistakes).mistakes
-    return Reading(None if mistakes else config, mistakes, files.stamps)
+    return Reading(None if mistakes else config, mistakes, files.fingerprints)
 
 
 def _read(path: Path, report: Report, files: Files) -> WebConfig | None:

@@ -19,11 +19,9 @@ from starlette.types import ASGIApp
 
 from exporter import __version__
 from exporter.accounts.ledger import Ledger
-from exporter.config.load import load
-from exporter.config.mistake import ConfigError
 from exporter.config.web import Reading
 from exporter.daemon.notify import Notifier
-from exporter.daemon.reload import Candidate, Reloader
+from exporter.daemon.reload import Reloader, Sources
 from exporter.exposition.cache import Exposition
 from exporter.model.address import Address
 from exporter.model.outcome import Target
@@ -40,8 +38,8 @@ from exporter.web.lifecycle import Effective, Lifecycle
 from exporter.web.pages import Pages
 from exporter.web.probe import OFFSET, Probe
 from exporter.web.server.application import application
-from exporter.web.server.live import Live
 from exporter.web.server.server import Server
+from exporter.web.server.websettings import WebSettings
 
 PAUSE = 1.0
 """Seconds after a fault of what goes on for ever, before it begins anew."""
@@ -63,7 +61,7 @@ class Options:
     timeout_offset: float = OFFSET
     """Seconds by which /probe answers before the scrape's time-out."""
     web_config_file: Path | None = None
-    web: Reading | None = None
+    web: Reading = field(default_factory=Reading)
     """What was read from that file at the start."""
     enable_lifecycle: bool = False
     auto_reload_interval: float | None = None
@@ -104,9 +102,16 @@ class Daemon:
         self._health = Health(self._store, self._schedule.silence)
         self._metrics.probes_overdue.set_function(lambda: len(self._health.overdue()))
         self._probe = Probe(self._checker, self._metrics, options.timeout_offset)
-        self._reload = Reloader(config, self._load, self._metrics.load_failed, self._notifier.reloading)
-        self._live = Live(options.web_config_file, options.web)
-        self._server = Server(self._application(), self._live)
+        self._web = WebSettings(options.web.usable())
+        self._reload = Reloader(
+            Sources(options.config_file, options.web_config_file, options.environ),
+            config,
+            (self._web, options.web),
+            self._apply,
+            self._metrics.load_failed,
+            self._notifier.reloading,
+        )
+        self._server = Server(self._application(), self._web)
         self._apply(config)
 
     def _application(self) -> ASGIApp:
@@ -117,7 +122,7 @@ class Daemon:
             Pages(self._store, self._schedule.probe if self._options.enable_lifecycle else None),
             Api(self._store),
             self._probe,
-            live=self._live,
+            settings=self._web,
         )
 
     async def serve(self) -> None:
@@ -146,7 +151,7 @@ class Daemon:
         await self._schedule.stop()
         await self._server.stop()
         await serving
-        self._live.close()
+        self._web.close()
         await self._checker.close()
         await self._resolver.close()
         log.info("stopped")
@@ -154,36 +159,6 @@ class Daemon:
     def stop(self) -> None:
         """Let `serve` come to its end."""
         self._stopped.set()
-
-    async def _load(self) -> Candidate:
-        """Return what the files say now, the web configuration file included: all of it is used, or nothing.
-
-        Raises:
-            ConfigError: They cannot be used; all of their mistakes are told.
-        """
-        # In threads: a file with thousands of endpoints takes a good part of a second.
-        config, web = await asyncio.gather(
-            asyncio.to_thread(load, self._options.config_file, self._options.environ),
-            self._live.read(),
-            return_exceptions=True,
-        )
-        mistakes = [mistake for one in (config, web) if isinstance(one, ConfigError) for mistake in one.mistakes]
-        if mistakes:
-            raise ConfigError(mistakes)
-        if isinstance(config, BaseException):
-            raise config
-        if isinstance(web, BaseException):
-            raise web
-
-        def apply() -> None:
-            try:
-                self._apply(config)
-            except Exception:
-                self._apply(self._reload.running)  # all of it, or nothing
-                raise
-            self._live.adopt(web)
-
-        return Candidate(config, apply)
 
     def _apply(self, whole: Config) -> None:
         """Put a configuration into force; what did not change goes on undisturbed."""
@@ -199,11 +174,7 @@ class Daemon:
         """What goes on for as long as this runs."""
         if self._notifier.watchdog is not None:
             yield partial(self._notifier.watch, self._notifier.watchdog, self._health.problems)
-        if self._options.web_config_file is not None:
-            yield self._live.watch
-        interval, path = self._options.auto_reload_interval, self._options.config_file
-        if interval is not None and path is not None:
-            yield partial(self._reload.watch, path, interval)
+        yield from self._reload.watches(self._options.auto_reload_interval)
 
     async def _check(self, target: Target) -> None:
         await self._checker.check(target)

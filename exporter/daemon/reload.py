@@ -1,57 +1,76 @@
-"""Loading the configuration anew while running: all of it or nothing, one at a time."""
+"""Reloading while running: all of it or nothing, one at a time; when it is asked for, or when a file has changed."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import structlog
 
-from exporter.config.mistake import ConfigError
-from exporter.config.source import Unreadable, read_file
+from exporter.config.load import load_with_web
+from exporter.config.mistake import ConfigError, Mistake
+from exporter.config.source import fingerprint
+from exporter.config.web import Reading, read_web
 from exporter.model.settings import Config
+from exporter.web.server.websettings import WebSettings
 
 SETTLED = 0.5
 """Seconds in which a file that has changed must not change again before it is read: it may still be being written."""
 
+WEB_INTERVAL = 5.0
+"""Seconds between two checks of the web configuration file, and of the files that it names."""
+
 FAULT = "a fault of this program, told in its log"
 
 log = structlog.get_logger("reload")
+web_log = structlog.get_logger("web")
+
+Files = Mapping[Path, bytes]
+"""Files, and the fingerprint of each when it was last read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A configuration that can be used, and what puts it into force."""
+class Sources:
+    """What is read: the configuration file, or the built-in one, and the web configuration file, if there is one."""
 
-    config: Config
-    apply: Callable[[], None]
+    config_file: Path | None
+    web_config_file: Path | None
+    environ: Mapping[str, str]
 
 
 class Reloader:
-    """Reloads when it is asked to, and tells what came of it.
+    """Reloads the configuration and the web configuration.
 
     Args:
+        sources: Where both come from.
         running: The configuration in force.
-        load: Returns what the files say now; raises a ConfigError where they cannot be used.
-        refused: Called where they cannot.
+        web: The web configuration in force, and what was read for it.
+        apply: Puts a configuration into force.
+        refused: Called where a reload is refused.
         under_way: Entered for as long as a reload takes.
     """
 
     def __init__(
         self,
+        sources: Sources,
         running: Config,
-        load: Callable[[], Awaitable[Candidate]],
+        web: tuple[WebSettings, Reading],
+        apply: Callable[[Config], None],
         refused: Callable[[], None],
         under_way: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.running = running
-        self._load = load
+        self._sources = sources
+        self._web, self._web_reading = web
+        self._apply = apply
         self._refused = refused
         self._under_way = under_way
+        # No fingerprint yet: the first check reads the file, which may have changed while this program started.
+        self._files: Files = {sources.config_file: b""} if sources.config_file else {}
         self._is_broken = False
         self._one_at_a_time = asyncio.Lock()
         self._next: asyncio.Task[list[str]] | None = None
@@ -72,56 +91,110 @@ class Reloader:
             self._next.add_done_callback(self._tasks.discard)
         return self._next
 
-    async def watch(self, path: Path, interval: float) -> None:
-        """Reload whenever the file's content is another, for ever; looked at every `interval` seconds.
-
-        The content, not the file: Kubernetes swaps a symbolic link, other tools rewrite what has not changed. A broken
-        content is told once.
-        """
-        seen = b""
-        while True:
-            await asyncio.sleep(interval)
-            content = await asyncio.to_thread(_fingerprint, path)
-            if content == seen:
-                continue
-            await asyncio.sleep(SETTLED)
-            if await asyncio.to_thread(_fingerprint, path) == content:
-                async with self._one_at_a_time:
-                    with self._under_way():
-                        await self._reload(only_changed=True)
-                seen = content
+    def watches(self, interval: float | None) -> Iterator[Callable[[], Awaitable[None]]]:
+        """Return what notices changed files; the configuration file is checked every `interval` seconds, or never."""
+        if interval is not None:
+            yield partial(watch, lambda: self._files, interval, partial(self._reload, only_changed=True))
+        if self._sources.web_config_file is not None:
+            yield partial(watch, lambda: self._web_reading.files, WEB_INTERVAL, self._renew_web)
 
     async def _reload_next(self) -> list[str]:
-        async with self._one_at_a_time:
-            self._next = None  # it begins: who asks from now on wants a later one
-            with self._under_way():
-                return await self._reload(only_changed=False)
+        return await self._reload(only_changed=False)
 
     async def _reload(self, *, only_changed: bool) -> list[str]:
+        async with self._one_at_a_time:
+            if not only_changed:
+                self._next = None  # it begins: who asks from now on wants a later one
+            with self._under_way():
+                mistakes = await self._load_and_apply(only_changed=only_changed)
+        self._is_broken = bool(mistakes)
+        if mistakes:
+            self._refused()
+        return mistakes
+
+    async def _load_and_apply(self, *, only_changed: bool) -> list[str]:
         try:
-            candidate = await self._load()
+            config, web = await self._load()
             # A comment is no change; what is whole again after a broken file is told.
-            if not only_changed or self._is_broken or candidate.config.digest != self.running.digest:
-                candidate.apply()
-                self.running = candidate.config
-                log.info("reloaded", endpoints=len(candidate.config.endpoints))
+            is_due = not only_changed or self._is_broken or config.digest != self.running.digest
+            if is_due:
+                self._put_into_force(config)
+            self._renew(web)
+            if is_due:
+                log.info("reloaded", endpoints=len(config.endpoints))
         except ConfigError as error:
-            lines = [str(mistake) for mistake in error.mistakes]
-            for line in lines:
-                log.error("reload refused; the old configuration stays", mistake=line)  # noqa: TRY400
+            for mistake in error.mistakes:
+                log.error("reload refused; the old configuration stays", mistake=str(mistake))  # noqa: TRY400
+            return [str(mistake) for mistake in error.mistakes]
         except Exception:  # the daemon outlives any fault of a reload
-            lines = [FAULT]
             log.exception("fault in a reload; the old configuration stays")
-        else:
-            self._is_broken = False
-            return []
-        self._is_broken = True
-        self._refused()
-        return lines
+            return [FAULT]
+        return []
+
+    async def _load(self) -> tuple[Config, Reading]:
+        """Return what all files hold now.
+
+        Raises:
+            ConfigError: They cannot be used; it has the mistakes of all of them.
+        """
+        self._files = await asyncio.to_thread(_fingerprints, self._files)
+        web = await self._read_web()
+        # In a thread: a file with thousands of endpoints takes a good part of a second.
+        return await asyncio.to_thread(load_with_web, self._sources.config_file, self._sources.environ, web), web
+
+    def _put_into_force(self, config: Config) -> None:
+        try:
+            self._apply(config)
+        except Exception:
+            self._apply(self.running)  # all of it, or nothing
+            raise
+        self.running = config
+
+    async def _renew_web(self) -> None:
+        """Put the web configuration alone into force, where its files have changed."""
+        async with self._one_at_a_time:
+            web = await self._read_web()
+            for mistake in web.mistakes:
+                web_log.error("web configuration not renewed; the old one stays", mistake=str(mistake))
+            if web.config is not None:
+                self._renew(web)
+
+    async def _read_web(self) -> Reading:
+        """Return what the web configuration's files hold now; mistakes are reported again only after a change."""
+        path = self._sources.web_config_file
+        web = await asyncio.to_thread(read_web, path)
+        if web.config is not None and (web.config.tls is None) is not (self._web.config.tls is None):
+            text = "cannot be added or removed while running: restart for that"
+            web = replace(web, config=None, mistakes=(Mistake(str(path), 0, 0, "tls_server_config", text),))
+        if web.config is None:
+            self._web_reading = web
+        return web
+
+    def _renew(self, web: Reading) -> None:
+        """Put a web configuration into force, for every request and handshake from now on."""
+        if web.files != self._web_reading.files:
+            self._web_reading, self._web.config = web, web.usable()
+            web_log.info("web configuration renewed", users=len(self._web.config.users))
 
 
-def _fingerprint(path: Path) -> bytes:
-    try:
-        return hashlib.sha256(read_file(path)).digest()
-    except Unreadable as error:
-        return str(error).encode()
+async def watch(files: Callable[[], Files], interval: float, changed: Callable[[], Awaitable[object]]) -> None:
+    """Call `changed` whenever the content of one of the files is another, for ever; checked every `interval` seconds.
+
+    Args:
+        files: Returns the files as they were last read, which `changed` does again.
+        interval: Seconds.
+        changed: Reads them.
+    """
+    while True:
+        await asyncio.sleep(interval)
+        # In a thread: a file system over the network may take its time.
+        found = await asyncio.to_thread(_fingerprints, files())
+        if found == files():
+            continue
+        await asyncio.sleep(SETTLED)
+        if await asyncio.to_thread(_fingerprints, files()) == found:
+            await changed()
+
+
+def _fingerprints(files: Files) -> Files:
+    return {path: fingerprint(path) for path in files}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.source import MAX_BYTES, Unreadable, decode, read_file
+from exporter.config.source import MAX_BYTES, Unreadable, decode, fingerprint, read_file
 
 
 def refusal(path: Path) -> str:
@@ -72,6 +72,18 @@ def test_limit(tmp_path: Path) -> None:
     assert refusal(file) == "is larger than 4194304 bytes"
     file.write_bytes(b"#" * 10_000_000)
     assert refusal(file) == "is larger than 4194304 bytes"
+
+
+def test_a_fingerprint_is_of_the_content(tmp_path: Path) -> None:
+    """However the file came to have it; what cannot be read has one, too, of the reason."""
+    file = tmp_path / "a.yml"
+    assert fingerprint(file) == fingerprint(tmp_path / "b.yml") != fingerprint(tmp_path)
+    file.write_bytes(b"a: 1\n")
+    was = fingerprint(file)
+    (tmp_path / "link").symlink_to(file)
+    assert fingerprint(tmp_path / "link") == was != fingerprint(file / "below")
+    file.write_bytes(b"a: 2\n")
+    assert fingerprint(file) != was
 
 
 def test_byte_order_mark() -> None:

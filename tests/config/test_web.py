@@ -79,8 +79,7 @@ def test_everything_is_read(directory: Path) -> None:
     assert reading.config.headers == {"X-Frame-Options": "sameorigin", "X-XSS-Protection": ""}
     assert reading.config.users == {"alice": HASH.encode(), "bob smith": HASH.encode()}
     assert HASH not in repr(reading)
-    assert set(reading.stamps) == {directory / name for name in ("web.yml", "cert.pem", "key.pem", "ca.pem")}
-    assert not reading.is_stale()
+    assert set(reading.files) == {directory / name for name in ("web.yml", "cert.pem", "key.pem", "ca.pem")}
 
 
 BAD = [
@@ -279,18 +278,26 @@ def test_a_file_that_is_none_is_one_line(directory: Path) -> None:
     assert said(directory, b"\xff") == ["1:1: is not UTF-8: the byte at offset 0 cannot stand there"]
 
 
-def test_a_change_of_any_file_is_seen(directory: Path) -> None:
-    """Also of one that was not there."""
+def test_every_file_that_was_read_has_its_fingerprint(directory: Path) -> None:
+    """Also one that was not there; a renewed one has another, and one that was written again with the same has not."""
     assert said(directory, tls().replace("key.pem", "later.pem")) != []
-    reading = read_web(directory / "web.yml")
-    assert not reading.is_stale()
+    before = read_web(directory / "web.yml").files
+    assert read_web(directory / "web.yml").files == before
     (directory / "later.pem").write_bytes((directory / "key.pem").read_bytes())
-    assert reading.is_stale()
     reading = read_web(directory / "web.yml")
+    assert [path.name for path in before if reading.files[path] != before[path]] == ["later.pem"]
     assert reading.config is not None
-    (directory / "renewed.pem").write_bytes((directory / "cert.pem").read_bytes())
-    (directory / "renewed.pem").rename(directory / "cert.pem")
-    assert reading.is_stale()
+    (directory / "cert.pem").write_bytes((directory / "cert.pem").read_bytes())
+    assert read_web(directory / "web.yml").files == reading.files
+
+
+def test_mistakes_are_no_configuration(directory: Path) -> None:
+    """Whoever needs one gets all of them instead."""
+    assert said(directory, "basic_auth_users: {alice: secret}\n") != []
+    reading = read_web(directory / "web.yml")
+    with pytest.raises(ConfigError) as caught:
+        reading.usable()
+    assert caught.value.mistakes == reading.mistakes
 
 
 WORDS = st.sampled_from(

@@ -81,7 +81,7 @@ async def test_ten_of_a_thousand_change_and_nothing_disturbs_the_others(
             apply(config_now)
             after.update(Before.all(daemon))
 
-        monkeypatch.setattr(daemon, "_apply", observed)
+        monkeypatch.setattr(daemon._reload, "_apply", observed)
         assert (await client.post(f"{url}/-/reload")).status_code == 200
 
         kept = {key: was for key, was in before.items() if key[0] not in (*CHANGED, *REMOVED)}

@@ -3,45 +3,70 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import ssl
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+import bcrypt
 import pytest
+from cryptography import x509
 from structlog.testing import capture_logs
 
-from exporter.config.load import load
+from exporter.config.load import load, load_with_web
+from exporter.config.web import Reading, read_web
 from exporter.daemon import reload as reload_module
-from exporter.daemon.reload import FAULT, Candidate, Reloader
+from exporter.daemon.reload import FAULT, Reloader, Sources
 from exporter.model.settings import Config
+from exporter.web.server.websettings import WebSettings
+from tests.servers.authority import Authority, Certificate
+from tests.web.conftest import hello, serving
 
 GOOD = "endpoints: {imap: {protocol: imap, host: imap.gmail.com}}\n"
 OTHER = "endpoints: {pop3: {protocol: pop3, host: pop.gmail.com}}\n"
 BROKEN = "endpoints:\n  imap: {protocol: imap}\n  pop3: {protocol: pop}\n"
 
+HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+ALICE, BOB = (f"basic_auth_users: {{{name}: '{HASH}'}}\n" for name in ("alice", "bob"))
+TLS = "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n"
+
 
 class Files:
-    """A configuration file, and what was done with it."""
+    """A configuration file and a web configuration file, and what was done with them."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch, web: str | None = None) -> None:
+        self.path, self.web_path = directory / "gmail.yml", directory / "web.yml"
         self.write(GOOD)
+        if web is not None:
+            self.write_web(web)
         self.applied: list[str] = []
         self.refusals = 0
         self.loads = 0
-        self.gate = asyncio.Event()
+        self.gate = threading.Event()
         self.gate.set()
-        self.reloader = Reloader(load(path, {}), self.load, self.refuse)
+        reading = read_web(self.web_path if web is not None else None)
+        self.web = WebSettings(reading.usable())
+        sources = Sources(self.path, self.web_path if web is not None else None, {})
+        self.reloader = Reloader(sources, load(self.path, {}), (self.web, reading), self.apply, self.refuse)
+        monkeypatch.setattr(reload_module, "load_with_web", self.load)
 
     def write(self, text: str) -> None:
-        """Replace the file."""
+        """Replace the configuration file."""
         self.path.write_text(text, "utf-8")
 
-    async def load(self) -> Candidate:
-        """Load it, once the gate is open."""
-        config = load(self.path, {})
+    def write_web(self, text: str) -> None:
+        """Replace the web configuration file, as careful tools do."""
+        new = self.web_path.with_suffix(".new")
+        new.write_text(text, "utf-8")
+        new.rename(self.web_path)
+
+    def load(self, path: Path, environ: Mapping[str, str], web: Reading) -> Config:
+        """Load them, once the gate is open."""
+        config = load_with_web(path, environ, web)
         self.loads += 1
-        await self.gate.wait()
-        return Candidate(config, lambda: self.apply(config))
+        self.gate.wait(5)
+        return config
 
     def apply(self, config: Config) -> None:
         """Note what is in force now."""
@@ -51,20 +76,34 @@ class Files:
         """Note a refusal."""
         self.refusals += 1
 
+    @contextmanager
+    def watched(self, interval: float | None = 0.01) -> Iterator[None]:
+        """Check the files very often."""
+        tasks = [asyncio.ensure_future(watch()) for watch in self.reloader.watches(interval)]
+        yield
+        for task in tasks:
+            assert not task.done()
+            task.cancel()
 
-@pytest.fixture
-def files(tmp_path: Path) -> Files:
-    """A good file."""
-    return Files(tmp_path / "gmail.yml")
 
-
-@pytest.fixture
-async def watched(files: Files, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Files]:
-    """A good file that is looked at very often."""
+@pytest.fixture(autouse=True)
+def very_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for seconds."""
     monkeypatch.setattr(reload_module, "SETTLED", 0.03)
-    watching = asyncio.create_task(files.reloader.watch(files.path, 0.01))
-    yield files
-    watching.cancel()
+    monkeypatch.setattr(reload_module, "WEB_INTERVAL", 0.01)
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
+    """A good file, and no web configuration file."""
+    return Files(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+async def watched(files: Files) -> AsyncIterator[Files]:
+    """A good file that is checked very often."""
+    with files.watched():
+        yield files
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -84,7 +123,7 @@ async def test_what_is_good_is_put_into_force(files: Files) -> None:
 
 
 async def test_what_is_broken_changes_nothing(files: Files) -> None:
-    """Every mistake is told, to who asked and in the log."""
+    """Every mistake is reported, to who asked and in the log."""
     files.write(BROKEN)
     with capture_logs() as logs:
         mistakes = await files.reloader()
@@ -126,9 +165,9 @@ async def test_who_goes_away_ends_nothing(files: Files) -> None:
 
 
 async def test_a_fault_of_ours_is_survived(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told in the log, with its traceback; and the next reload is as good as any."""
+    """It is in the log, with its traceback; and the next reload is as good as any."""
     with monkeypatch.context() as broken, capture_logs() as logs:
-        broken.setattr(files, "apply", lambda _: 1 / 0)
+        broken.setattr(files.reloader, "_apply", lambda _: 1 / 0)
         assert await files.reloader() == [FAULT]
     assert logs[-1]["exc_info"] is True
     assert files.refusals == 1
@@ -136,7 +175,7 @@ async def test_a_fault_of_ours_is_survived(files: Files, monkeypatch: pytest.Mon
 
 
 async def test_a_changed_content_is_loaded(watched: Files) -> None:
-    """What is the same as what runs is not, nor is a comment; and a broken one is told once."""
+    """What is the same as what runs is not, nor is a comment; and a broken one is reported once."""
     await until(lambda: watched.loads == 1)
     watched.write(f"# a comment\n{GOOD}")
     await until(lambda: watched.loads == 2)
@@ -152,22 +191,34 @@ async def test_a_changed_content_is_loaded(watched: Files) -> None:
     await until(lambda: watched.applied == ["imap", "pop3"])
 
 
-async def test_a_swapped_link_is_a_changed_content(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_was_reloaded_on_request_is_not_reloaded_again(watched: Files) -> None:
+    """Nor is a broken content reported a second time."""
+    await until(lambda: watched.loads == 1)
+    watched.write(BROKEN)
+    with capture_logs() as logs:
+        assert len(await watched.reloader()) == 3
+        await asyncio.sleep(0.1)
+    assert (watched.refusals, len(logs)) == (1, 3)
+
+
+async def test_a_swapped_link_is_a_changed_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As Kubernetes mounts a ConfigMap: the file is a link into a directory that is itself a link, which is swapped."""
-    monkeypatch.setattr(reload_module, "SETTLED", 0.03)
-    mount = files.path.parent / "mount"
-    for version, text in (("..1", GOOD), ("..2", OTHER)):
+    mount = tmp_path / "mount"
+    for version, text, web in (("..1", GOOD, ALICE), ("..2", OTHER, BOB)):
         (mount / version).mkdir(parents=True)
         (mount / version / "gmail.yml").write_text(text, "utf-8")
+        (mount / version / "web.yml").write_text(web, "utf-8")
     (mount / "..data").symlink_to("..1")
-    (mount / "gmail.yml").symlink_to("..data/gmail.yml")
-    files.path = mount / "gmail.yml"
-    watching = asyncio.create_task(files.reloader.watch(files.path, 0.01))
-    await until(lambda: files.loads == 1)
-    (mount / "..data_tmp").symlink_to("..2")
-    (mount / "..data_tmp").rename(mount / "..data")
-    await until(lambda: files.applied == ["pop3"])
-    watching.cancel()
+    for name in ("gmail.yml", "web.yml"):
+        (tmp_path / name).symlink_to(f"mount/..data/{name}")
+    monkeypatch.setattr(Files, "write", lambda *_: None)
+    monkeypatch.setattr(Files, "write_web", lambda *_: None)
+    files = Files(tmp_path, monkeypatch, ALICE)
+    with files.watched():
+        await until(lambda: files.loads == 1)
+        (mount / "..data_tmp").symlink_to("..2")
+        (mount / "..data_tmp").rename(mount / "..data")
+        await until(lambda: files.applied == ["pop3"] and set(files.web.config.users) == {"bob"})
 
 
 async def test_a_file_that_is_still_being_written_is_waited_for(
@@ -184,7 +235,7 @@ async def test_a_file_that_is_still_being_written_is_waited_for(
     assert (watched.refusals, watched.loads) == (0, 2)
 
 
-async def test_a_file_that_vanishes_is_told_once(watched: Files) -> None:
+async def test_a_file_that_vanishes_is_reported_once(watched: Files) -> None:
     """And what runs goes on until it is there again."""
     await until(lambda: watched.loads == 1)
     with capture_logs() as logs:
@@ -194,3 +245,103 @@ async def test_a_file_that_vanishes_is_told_once(watched: Files) -> None:
         assert [line["mistake"] for line in logs] == [f"{watched.path}: does not exist"]
     watched.write(OTHER)
     await until(lambda: watched.applied == ["pop3"])
+
+
+async def test_both_files_are_put_into_force_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mistakes of both are reported together; a good file is used only together with the other."""
+    files = Files(tmp_path, monkeypatch, ALICE)
+    files.write(OTHER)
+    files.write_web("basic_auth_users: {alice: secret}\n")
+    (mistake,) = await files.reloader()
+    assert mistake.startswith(f"{files.web_path}:1:27: basic_auth_users.alice: must be a bcrypt hash")
+    files.write(BROKEN)
+    assert len(await files.reloader()) == 4
+    files.write_web(BOB)
+    assert len(await files.reloader()) == 3
+    assert (files.applied, set(files.web.config.users)) == ([], {"alice"})
+    files.write(OTHER)
+    with capture_logs() as logs:
+        assert await files.reloader() == []
+    assert (files.applied, set(files.web.config.users)) == (["pop3"], {"bob"})
+    assert [line["event"] for line in logs] == ["web configuration renewed", "reloaded"]
+
+
+async def test_the_same_web_files_are_no_news(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload that finds them as they were says nothing of them."""
+    files = Files(tmp_path, monkeypatch, ALICE)
+    before = files.web.config
+    with capture_logs() as logs:
+        assert await files.reloader() == []
+    assert files.web.config is before
+    assert [line["event"] for line in logs] == ["reloaded"]
+
+
+async def test_tls_is_not_switched_while_running(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scrapers in the clear would fail without a word, and what was private would be no more."""
+    files = Files(directory, monkeypatch, TLS)
+    files.write_web(ALICE)
+    assert await files.reloader() == [
+        f"{files.web_path}: tls_server_config: cannot be added or removed while running: restart for that"
+    ]
+    assert files.web.config.tls is not None
+    assert not files.web.config.users
+
+
+async def test_users_change_in_passing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a broken file never count, not even the whole ones; and the main configuration is not loaded for it."""
+    files = Files(tmp_path, monkeypatch, ALICE)
+    with files.watched(None), capture_logs() as logs:
+        files.write_web(f"basic_auth_users: {{bob: '{HASH}', eve: secret}}\n")
+        await until(lambda: logs)
+        await asyncio.sleep(0.1)
+        assert [line["event"] for line in logs] == ["web configuration not renewed; the old one stays"]
+        assert set(files.web.config.users) == {"alice"}
+        assert "secret" not in str(logs)
+        files.write_web(BOB)
+        await until(lambda: set(files.web.config.users) == {"bob"})
+    assert (files.loads, files.refusals) == (0, 0)
+
+
+async def serial(port: int) -> int:
+    """The number of the certificate that a server presents."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.transport.abort()
+    return x509.load_der_x509_certificate(der).serial_number
+
+
+def replace(directory: Path, certificate: Certificate) -> None:
+    """Renew certificate and key."""
+    for name, content in (("cert.pem", certificate.chain_file), ("key.pem", certificate.key_file)):
+        (directory / "new").write_bytes(content.read_bytes())
+        (directory / "new").rename(directory / name)
+
+
+async def test_a_certificate_is_renewed_in_passing(
+    directory: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that vanishes, or does not fit its key, changes nothing and is reported once; the new one is served."""
+    files = Files(directory, monkeypatch, TLS)
+    old = x509.load_pem_x509_certificates((directory / "cert.pem").read_bytes())[0].serial_number
+    new = authority.issue("localhost", "renewed.example.net")
+    async with serving(hello, files.web) as served:
+        with files.watched(None), capture_logs() as logs:
+            assert await serial(served.port) == old
+
+            (directory / "cert.pem").unlink()
+            await until(lambda: len(logs) == 1)
+            await asyncio.sleep(0.1)
+            assert [line["mistake"] for line in logs] == [
+                f"{files.web_path}:2:14: tls_server_config.cert_file: the file does not exist"
+            ]
+            assert await serial(served.port) == old
+
+            (directory / "cert.pem").write_bytes(new.chain_file.read_bytes())
+            await until(lambda: "is not the key of the certificate" in logs[-1].get("mistake", ""))
+            assert await serial(served.port) == old
+
+            replace(directory, new)
+            await until(lambda: logs[-1]["event"] == "web configuration renewed")
+            assert await serial(served.port) == new.leaf.serial_number

@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.config.load import load
+from exporter.config.web import read_web
 from exporter.exposition.cache import Exposition
 from exporter.monitor.health import Health
 from exporter.monitor.instruments import ExporterMetrics
@@ -25,8 +26,8 @@ from exporter.web.api import Api, Scrape
 from exporter.web.lifecycle import Effective, Lifecycle
 from exporter.web.pages import Pages
 from exporter.web.server.application import application
-from exporter.web.server.live import Live
 from exporter.web.server.server import Server, listen
+from exporter.web.server.websettings import WebSettings
 from tests.examples import Clock
 
 
@@ -38,14 +39,14 @@ class Site:
         self.store = Store(self.clock)
         self.mistakes: list[str] = []
         self.reloads = 0
-        self.live = Live()
+        self.settings = WebSettings()
         scrape = Scrape(Exposition(self.store, ExporterMetrics()))
         self.health = Health(self.store, lambda: 0.0)
         lifecycle = Lifecycle(self.store, self.health, self._reload)
         self.probed: list[Key] = []
         self.pages, self.api = Pages(self.store, self.probe), Api(self.store)
         parts = scrape, lifecycle, self.pages, self.api, Effective(lambda: load(None, {}))
-        self.transport = httpx.ASGITransport(application(*parts, live=self.live))
+        self.transport = httpx.ASGITransport(application(*parts, settings=self.settings))
 
     def show(self, store: Store) -> None:
         """Let pages and API tell of this store."""
@@ -88,14 +89,14 @@ class Served:
 class Serve(Protocol):
     """Starts a server, which ends with the test."""
 
-    async def __call__(self, app: ASGIApp = hello, live: Live | None = None) -> Served:
+    async def __call__(self, app: ASGIApp = hello, settings: WebSettings | None = None) -> Served:
         """As `Server`, on 127.0.0.1."""
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, live: Live | None) -> AsyncIterator[Served]:
+async def serving(app: ASGIApp, settings: WebSettings | None) -> AsyncIterator[Served]:
     """A server, until the end of the block."""
-    server = Server(app, live)
+    server = Server(app, settings)
     (listening,) = listen(["127.0.0.1:0"])
     task = asyncio.create_task(server.serve([listening]))
     while not server.started:
@@ -110,8 +111,8 @@ async def serve() -> AsyncIterator[Serve]:
     """Call it with an application to serve it."""
     async with AsyncExitStack() as stack:
 
-        async def start(app: ASGIApp = hello, live: Live | None = None) -> Served:
-            return await stack.enter_async_context(serving(app, live))
+        async def start(app: ASGIApp = hello, settings: WebSettings | None = None) -> Served:
+            return await stack.enter_async_context(serving(app, settings))
 
         yield start
 
@@ -129,10 +130,10 @@ class WebFile:
         new.write_text(text, "utf-8")
         new.rename(self.path)
 
-    def live(self, text: str) -> Live:
+    def settings(self, text: str) -> WebSettings:
         """Write it, and put it into force."""
         self.write(text)
-        return Live(self.path)
+        return WebSettings(read_web(self.path).usable())
 
     def tls(self, *lines: str) -> str:
         """A `tls_server_config` with the good certificate, and these lines from line 4 on."""

@@ -20,10 +20,11 @@ from starlette.routing import Route
 from exporter.cli import main
 from exporter.config.server_tls import KEYS as TLS_KEYS
 from exporter.config.web import HEADERS, KEYS, MOST_COST, read_web
+from exporter.daemon import reload
 from exporter.monitor.health import Health
 from exporter.monitor.store import Store
 from exporter.web.lifecycle import Lifecycle
-from exporter.web.server import acceptor, connections, limits, live, passwords, protocol
+from exporter.web.server import acceptor, connections, limits, passwords, protocol
 from exporter.web.server.application import application
 from exporter.web.server.headers import ALWAYS
 from exporter.web.server.server import Server
@@ -215,4 +216,4 @@ def test_every_key_every_header_and_every_limit_is_there() -> None:
         f"| passwords being compared | {passwords.QUEUE} | 503",
     ):
         assert row in DOCS
-    assert f"looked at every\n{live.LOOK:.0f} seconds" in DOCS
+    assert f"for another content every {reload.WEB_INTERVAL:.0f} seconds" in DOCS

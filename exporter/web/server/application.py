@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from exporter.web.server.auth import BasicAuth
 from exporter.web.server.headers import SecurityHeaders
 from exporter.web.server.limits import Guard
-from exporter.web.server.live import Live
+from exporter.web.server.websettings import WebSettings
 
 
 class Part(Protocol):
@@ -25,14 +25,14 @@ class Part(Protocol):
         """Return what is answered where."""
 
 
-def application(*parts: Part, live: Live | None = None) -> ASGIApp:
+def application(*parts: Part, settings: WebSettings | None = None) -> ASGIApp:
     """Return the ASGI application that is made of these parts, behind what the web configuration asks for."""
-    live = live or Live()
+    settings = settings or WebSettings()
     routes = [route for part in parts for route in part.routes()]
     answering = Starlette(routes=routes, exception_handlers={HTTPException: refuse})
     # A path with a slash too many is another path; a redirect would go by whatever Host the client has sent.
     answering.router.redirect_slashes = False
-    return SecurityHeaders(Guard(BasicAuth(answering, live)), live)
+    return SecurityHeaders(Guard(BasicAuth(answering, settings)), settings)
 
 
 async def refuse(request: Request, error: Exception) -> Response:

@@ -10,8 +10,8 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from exporter.web.server.live import Live
 from exporter.web.server.passwords import Busy
+from exporter.web.server.websettings import WebSettings
 
 # RFC 7617 §2.1: charset="UTF-8" tells clients how to encode what they send.
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="gmail-exporter", charset="UTF-8"'}
@@ -22,16 +22,16 @@ class BasicAuth:
     """Lets in who knows a password, where there are any."""
 
     app: ASGIApp
-    live: Live
+    settings: WebSettings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or ask for a password."""
-        users = self.live.config.users
+        users = self.settings.config.users
         answer: ASGIApp = self.app
         if users:
             said = credentials(Headers(scope=scope).get("authorization", ""))
             try:
-                if said is None or not await self.live.passwords.admits(users, *said):
+                if said is None or not await self.settings.passwords.admits(users, *said):
                     answer = PlainTextResponse("A user and the password are needed.\n", 401, _CHALLENGE)
             except Busy:
                 text = "Too many passwords are being compared: try again.\n"

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from exporter.web.server.live import Live
+from exporter.web.server.websettings import WebSettings
 
 ALWAYS = MappingProxyType(
     {
@@ -34,7 +34,7 @@ class SecurityHeaders:
     """Adds them, as far as an answer does not have them; the web configuration file has the last word."""
 
     app: ASGIApp
-    live: Live
+    settings: WebSettings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with them."""
@@ -45,7 +45,7 @@ class SecurityHeaders:
                 headers.setdefault("Cache-Control", NOT_KEPT)
                 for name, value in ALWAYS.items():
                     headers.setdefault(name, value)
-                for name, value in self.live.config.headers.items():
+                for name, value in self.settings.config.headers.items():
                     if value:
                         headers[name] = value
                     else:

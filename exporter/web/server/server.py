@@ -16,8 +16,8 @@ from uvicorn.server import ServerState
 from exporter.web.server.acceptor import Door
 from exporter.web.server.connections import Connections
 from exporter.web.server.limits import HEAD
-from exporter.web.server.live import Live
 from exporter.web.server.protocol import Http
+from exporter.web.server.websettings import WebSettings
 
 
 class ListenError(Exception):
@@ -71,10 +71,10 @@ class Server(uvicorn.Server):
 
     Args:
         app: What answers.
-        live: Whether connections are in TLS, and in which.
+        settings: Whether connections are in TLS, and with which certificate.
     """
 
-    def __init__(self, app: ASGIApp, live: Live | None = None) -> None:
+    def __init__(self, app: ASGIApp, settings: WebSettings | None = None) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -89,7 +89,7 @@ class Server(uvicorn.Server):
             )
         )
         self.connections = Connections()
-        self._live = live or Live()
+        self._settings = settings or WebSettings()
         self._handshakes: set[asyncio.Task[None]] = set()
         self.config.load()
         # uvicorn calls this for each connection as it would call a class.
@@ -99,7 +99,7 @@ class Server(uvicorn.Server):
         self, config: uvicorn.Config, server_state: ServerState, app_state: dict[str, Any], _loop: object = None
     ) -> asyncio.Protocol:
         http = Http(config, server_state, app_state, self.connections)
-        tls = self._live.config.tls
+        tls = self._settings.config.tls
         return http if tls is None else Door(http, tls, self.connections, self._handshakes)
 
     @contextlib.contextmanager

@@ -25,7 +25,7 @@ async def test_a_handshake_that_does_not_come_is_not_waited_for(
 ) -> None:
     """It counts among the connections, and ends in time."""
     monkeypatch.setattr(acceptor, "HANDSHAKE_SECONDS", 0.2)
-    served = await serve(live=web_file.live(web_file.tls()))
+    served = await serve(settings=web_file.settings(web_file.tls()))
     client = await connect(served)
     await until(lambda: len(served.server.connections) == 1)
     assert await client.hear_all() == b""
@@ -36,7 +36,7 @@ async def test_a_handshake_has_to_go_for_one_that_is_made(
     connect: Connect, serve: Serve, web_file: WebFile, authority: Authority
 ) -> None:
     """As a request does; and a server that is stopped waits for none."""
-    served = await serve(live=web_file.live(web_file.tls()))
+    served = await serve(settings=web_file.settings(web_file.tls()))
     served.server.connections.most = 3
     silent = [await connect(served) for _ in range(3)]
     await until(lambda: len(served.server.connections) == 3)
@@ -54,7 +54,7 @@ async def test_a_client_that_leaves_in_the_middle_leaves_nothing(
     connect: Connect, serve: Serve, web_file: WebFile
 ) -> None:
     """Before its first octet, after it, and with what is no TLS."""
-    served = await serve(live=web_file.live(web_file.tls()))
+    served = await serve(settings=web_file.settings(web_file.tls()))
     for words in (b"", b"\x16", b"\x16\x03\x01\x02\x00", GET):
         client = await connect(served)
         client.say(words)
@@ -108,13 +108,13 @@ async def test_a_handshake_in_pieces_is_made(
     connect: Connect, serve: Serve, web_file: WebFile, authority: Authority, size: int
 ) -> None:
     """However small they are, and with the request behind its last octet."""
-    client = await connect(await serve(live=web_file.live(web_file.tls())))
+    client = await connect(await serve(settings=web_file.settings(web_file.tls())))
     await TlsClient(authority).talk(client, size)
 
 
 async def test_a_handshake_that_is_there_already_is_made(serve: Serve, web_file: WebFile, authority: Authority) -> None:
     """Its first octets have come before the connection is looked at: from another process they often have."""
-    served = await serve(live=web_file.live(web_file.tls()))
+    served = await serve(settings=web_file.settings(web_file.tls()))
     for _ in range(5):
         tls = TlsClient(authority)
         early = socket.create_connection(("127.0.0.1", served.port), 5)
@@ -127,7 +127,7 @@ async def test_a_handshake_that_is_there_already_is_made(serve: Serve, web_file:
 
 async def test_a_client_that_has_gone_already_leaves_nothing(serve: Serve, web_file: WebFile) -> None:
     """With a reset, before the connection is looked at; with words or without."""
-    served = await serve(live=web_file.live(web_file.tls()))
+    served = await serve(settings=web_file.settings(web_file.tls()))
     for words in (b"", b"\x16\x03\x01"):
         for _ in range(5):
             early = socket.create_connection(("127.0.0.1", served.port), 5)
@@ -149,7 +149,7 @@ async def test_where_all_are_being_served_no_handshake_is_made(
         await gate.wait()
         await hello(scope, receive, send)
 
-    served = await serve(slow, web_file.live(web_file.tls()))
+    served = await serve(slow, web_file.settings(web_file.tls()))
     served.server.connections.most = 1
     talking = asyncio.create_task(TlsClient(authority).talk(await connect(served)))
     await asked.wait()

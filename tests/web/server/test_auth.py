@@ -8,12 +8,12 @@ import bcrypt
 import httpx
 import pytest
 
-from exporter.config.web import Reading, WebConfig
+from exporter.config.web import WebConfig
 from exporter.web.lifecycle import Lifecycle
 from exporter.web.server.application import application
 from exporter.web.server.auth import credentials
-from exporter.web.server.live import Live
 from exporter.web.server.passwords import Busy, Passwords
+from exporter.web.server.websettings import WebSettings
 from tests.examples import SENTINEL
 from tests.web.conftest import Site
 
@@ -28,7 +28,7 @@ def basic(user: str, password: str) -> str:
 @pytest.fixture
 def closed(site: Site) -> Site:
     """A site with a user."""
-    site.live.config = WebConfig(users=USERS)
+    site.settings.config = WebConfig(users=USERS)
     return site
 
 
@@ -56,10 +56,8 @@ async def test_who_would_wait_for_too_long_is_sent_away(site: Site, monkeypatch:
         raise Busy
 
     monkeypatch.setattr(Passwords, "admits", busy)
-    live = Live()
-    live.adopt(Reading(WebConfig(users=USERS), (), {}))
-    live.config = WebConfig(users=USERS)
-    transport = httpx.ASGITransport(application(Lifecycle(site.store, site.health), live=live))
+    settings = WebSettings(WebConfig(users=USERS))
+    transport = httpx.ASGITransport(application(Lifecycle(site.store, site.health), settings=settings))
     async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
         answer = await client.get("/-/healthy", headers={"Authorization": basic("älice", SENTINEL)})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")

@@ -51,7 +51,7 @@ def test_nothing_foreign_and_nothing_inline_runs() -> None:
 
 async def test_the_file_has_the_last_word(site: Site) -> None:
     """An empty value leaves a header out; another one comes instead; from one request to the next."""
-    site.live.config = WebConfig(
+    site.settings.config = WebConfig(
         headers={
             "X-Frame-Options": "sameorigin",
             "Content-Security-Policy": "",
@@ -62,7 +62,7 @@ async def test_the_file_has_the_last_word(site: Site) -> None:
     assert answer.headers["x-frame-options"] == "sameorigin"
     assert "content-security-policy" not in answer.headers
     assert answer.headers["strict-transport-security"] == "max-age=9"
-    site.live.config = WebConfig()
+    site.settings.config = WebConfig()
     assert "strict-transport-security" not in (await site.request("/")).headers
 
 

@@ -7,7 +7,7 @@ import ssl
 import httpx
 import pytest
 
-from exporter.config.server_tls import Stamp, Tls
+from exporter.config.server_tls import Tls
 from tests.servers.authority import Authority, Certificate
 from tests.web.conftest import Serve, WebFile
 
@@ -33,7 +33,7 @@ async def ask(port: int, context: ssl.SSLContext) -> str:
 
 async def test_tls_is_served(serve: Serve, web_file: WebFile, authority: Authority) -> None:
     """1.2 and 1.3, HTTP/1.1 by ALPN; what is no TLS gets no answer."""
-    port = (await serve(live=web_file.live(web_file.tls()))).port
+    port = (await serve(settings=web_file.settings(web_file.tls()))).port
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         context = trusting(authority)
         context.minimum_version = context.maximum_version = version
@@ -45,7 +45,7 @@ async def test_tls_is_served(serve: Serve, web_file: WebFile, authority: Authori
 
 async def test_a_client_s_certificate_is_required(serve: Serve, web_file: WebFile, authority: Authority) -> None:
     """One of the authority is let in; none, and a self-signed one, are not."""
-    port = (await serve(live=web_file.live(web_file.tls(*CLIENTS)))).port
+    port = (await serve(settings=web_file.settings(web_file.tls(*CLIENTS)))).port
     assert await ask(port, trusting(authority, authority.issue("prometheus.example.net"))) == "hello"
     assert await ask(port, trusting(authority)) in {"ReadError", "RemoteProtocolError"}
     assert await ask(port, trusting(authority, authority.self_signed)) in {"ReadError", "RemoteProtocolError"}
@@ -56,8 +56,8 @@ async def test_a_client_s_certificate_is_verified_if_given(
     serve: Serve, web_file: WebFile, authority: Authority
 ) -> None:
     """Whoever has none is let in."""
-    live = web_file.live(web_file.tls("client_auth_type: VerifyClientCertIfGiven", "client_ca_file: ca.pem"))
-    port = (await serve(live=live)).port
+    settings = web_file.settings(web_file.tls("client_auth_type: VerifyClientCertIfGiven", "client_ca_file: ca.pem"))
+    port = (await serve(settings=settings)).port
     assert await ask(port, trusting(authority)) == "hello"
     assert await ask(port, trusting(authority, authority.issue("prometheus.example.net"))) == "hello"
     assert await ask(port, trusting(authority, authority.self_signed)) in {"ReadError", "RemoteProtocolError"}
@@ -66,7 +66,7 @@ async def test_a_client_s_certificate_is_verified_if_given(
 async def test_a_client_s_names_are_checked(serve: Serve, web_file: WebFile, authority: Authority) -> None:
     """One of the names that are allowed is enough; a good certificate of another is cut off without an answer."""
     allowed = "client_allowed_sans: [prometheus.example.net, '::1']"
-    port = (await serve(live=web_file.live(web_file.tls(*CLIENTS, allowed)))).port
+    port = (await serve(settings=web_file.settings(web_file.tls(*CLIENTS, allowed)))).port
     assert await ask(port, trusting(authority, authority.issue("a.example.net", "prometheus.example.net"))) == "hello"
     assert await ask(port, trusting(authority, authority.issue("::1"))) == "hello"
     other = authority.issue("other.example.net")
@@ -90,7 +90,7 @@ async def test_versions_and_ciphers_are_chosen(
     serve: Serve, web_file: WebFile, authority: Authority, lines: tuple[str, ...], version: str, cipher: str | None
 ) -> None:
     """Seen from the client; one that knows nothing else is not served."""
-    port = (await serve(live=web_file.live(web_file.tls(*lines)))).port
+    port = (await serve(settings=web_file.settings(web_file.tls(*lines)))).port
     async with httpx.AsyncClient(verify=trusting(authority)) as client:
         answer = await client.get(f"https://localhost:{port}/")
     tls = answer.extensions["network_stream"].get_extra_info("ssl_object")
@@ -112,10 +112,3 @@ def test_names_are_compared_whole() -> None:
     assert not tls.admits({"subject": ((("commonName", "a.example"),),)})
     assert not tls.admits({})
     assert not tls.admits(None)
-
-
-def test_a_file_that_is_not_there_is_told_from_every_other(web_file: WebFile) -> None:
-    """Whatever keeps it from being looked at."""
-    assert Stamp.of(web_file.path) == Stamp.of(web_file.path / "below") == Stamp()
-    web_file.write("")
-    assert Stamp.of(web_file.path) != Stamp()
