@@ -12,8 +12,6 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from exporter.exposition.qvalues import weights
-
 Lines = Mapping[str, bytes]
 """The lines of one target or account by the name of their family. They are the same in both formats."""
 
@@ -87,11 +85,3 @@ class Format(Enum):
     def encode(self, collector: Collector) -> bytes:
         """Return the exposition of prometheus_client's metrics, with the EOF mark where the format has one."""
         return choose_encoder(self.value)[0](collector)
-
-    @classmethod
-    def of(cls, accept: str) -> Format:
-        """Return the format that an Accept header prefers: OpenMetrics where it names it (RFC 9110 §12.5.1)."""
-        accepted = weights(accept)
-        openmetrics = accepted.get("application/openmetrics-text", 0)
-        text = next((accepted[name] for name in ("text/plain", "text/*", "*/*") if name in accepted), 0)
-        return cls.OPENMETRICS if openmetrics > 0 and openmetrics >= text else cls.TEXT

@@ -11,7 +11,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from exporter.exposition.cache import Exposition
-from exporter.exposition.text import Format
 from exporter.monitor.store import Store
 from exporter.views.document import series_to_json, summary_to_json
 from exporter.views.page import Filter
@@ -34,8 +33,7 @@ class Scrape:
 
     async def metrics(self, request: Request) -> Response:
         """Answer in the format and the encoding that the scraper asks for."""
-        written = Format.of(request.headers.get("accept", ""))
-        return await negotiated(request, self.exposition.pieces(written), written.content_type)
+        return await negotiated(request, self.exposition.pieces)
 
 
 @dataclass(slots=True)

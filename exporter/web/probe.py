@@ -19,7 +19,6 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from exporter.exposition import blackbox
-from exporter.exposition.text import Format
 from exporter.model.address import Address, HostPattern, parse_address
 from exporter.model.outcome import Target
 from exporter.model.settings import Config, Module, ProbeSettings, Tls
@@ -90,8 +89,7 @@ class Probe:
         self._count("answered")
         if debug:
             return PlainTextResponse(blackbox.debug(outcome))
-        written = Format.of(request.headers.get("accept", ""))
-        return await negotiated(request, [blackbox.exposition(outcome, written)], written.content_type)
+        return await negotiated(request, lambda written: [blackbox.exposition(outcome, written)])
 
     def _count(self, result: str) -> None:
         self._metrics.probe_requests.labels(result).inc()

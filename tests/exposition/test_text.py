@@ -98,26 +98,11 @@ def test_a_target_that_was_replaced_is_rendered_anew() -> None:
     assert b"} 60.0" in scraped(exposing)
 
 
-@pytest.mark.parametrize(
-    ("accept", "content_type"),
-    [
-        ("", "text/plain; version=0.0.4; charset=utf-8"),
-        ("text/plain", "text/plain; version=0.0.4; charset=utf-8"),
-        ("*/*", "text/plain; version=0.0.4; charset=utf-8"),
-        (f"{OPENMETRICS},text/plain;version=0.0.4;q=0.3", "application/openmetrics-text; version=1.0.0"),
-        (f"{OPENMETRICS};q=0.6,text/plain;version=0.0.4;q=0.6", "application/openmetrics-text; version=1.0.0"),
-        # Prometheus 3 with scrape_protocols: [PrometheusText0.0.4, OpenMetricsText1.0.0].
-        (f"text/plain;version=0.0.4;q=0.6,{OPENMETRICS};q=0.5,*/*;q=0.2", "text/plain; version=0.0.4; charset=utf-8"),
-        (f"{OPENMETRICS};q=0.1,*/*;q=0.5", "text/plain; version=0.0.4; charset=utf-8"),
-        (f"{OPENMETRICS};q=0.1,*/*;q=0.5,text/plain;q=0", "application/openmetrics-text; version=1.0.0"),
-    ],
-)
-def test_the_format_follows_the_accept_header(accept: str, content_type: str) -> None:
-    """Text 0.0.4 unless OpenMetrics is asked for, and no less than text; only OpenMetrics ends with its mark."""
-    written = Format.of(accept)
+@pytest.mark.parametrize("written", Format)
+def test_only_openmetrics_ends_with_its_mark(written: Format) -> None:
+    """As its content type says."""
     body = scraped(exposition(Series(target())), written)
-    assert written.content_type.startswith(content_type)
-    assert body.endswith(b"# EOF\n") is content_type.startswith("application")
+    assert body.endswith(b"# EOF\n") is written.content_type.startswith("application/openmetrics-text; version=1.0.0")
 
 
 def test_no_secret_is_exposed() -> None:

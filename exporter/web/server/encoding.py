@@ -11,7 +11,8 @@ from typing import ParamSpec, TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
-from exporter.exposition.qvalues import weights
+from exporter.exposition.text import Format
+from exporter.web.server.negotiation import accepts_gzip, exposition_format
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,12 +42,13 @@ async def answer_once(request: Request, body: bytes, content_type: str, status: 
     return Response(encoded, status, headers={"Vary": "Accept-Encoding", **headers, "Content-Type": content_type})
 
 
-async def negotiated(request: Request, pieces: Sequence[bytes], content_type: str) -> Response:
-    """Answer with an exposition in the encoding that the scraper asks for."""
-    body, headers = await encode(request, pieces)
+async def negotiated(request: Request, render: Callable[[Format], Sequence[bytes]]) -> Response:
+    """Answer with an exposition in the format and the encoding that the scraper prefers."""
+    chosen = exposition_format(request.headers.get("accept", ""))
+    body, headers = await encode(request, render(chosen))
     headers["Vary"] = "Accept, Accept-Encoding"
     # In headers, not as media_type: the negotiated type is complete, its charset included.
-    headers["Content-Type"] = content_type
+    headers["Content-Type"] = chosen.content_type
     return Response(body, headers=headers)
 
 
@@ -76,10 +78,3 @@ def compress(pieces: Sequence[bytes]) -> bytes:
     stream = zlib.compressobj(1, zlib.DEFLATED, _GZIP)
     packed = [stream.compress(b"".join(pieces[at : at + _AT_ONCE])) for at in range(0, len(pieces), _AT_ONCE)]
     return b"".join([*packed, stream.flush()])
-
-
-def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether gzip is named, and not unwanted or wanted less than no coding at all (RFC 9110 §12.5.3)."""
-    wanted = weights(accept_encoding)
-    gzip = wanted.get("gzip", 0)
-    return gzip > 0 and gzip >= wanted.get("identity", 0)

@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from exporter.web.server import encoding
-from exporter.web.server.encoding import accepts_gzip
 from tests.scenes import many
 from tests.web.conftest import Site
 
@@ -65,24 +64,3 @@ async def test_much_is_hashed_in_a_thread(site: Site, monkeypatch: pytest.Monkey
     answer = await site.request("/")
     assert (len(answer.content) > encoding.SMALL) is (count > 1)
     assert [thread == threading.get_ident() for thread in threads] == [count == 1]
-
-
-@pytest.mark.parametrize(
-    ("accept_encoding", "accepted"),
-    [
-        ("", False),
-        ("identity", False),
-        ("gzip", True),
-        ("GZIP", True),
-        ("deflate, gzip;q=0.5", True),
-        ("gzip;q=0", False),
-        ("gzip; q=0.0", False),
-        ("x-gzipped", False),
-        ("gzip;q = 0", False),
-        ("identity, gzip;q=0.5", False),
-        ("gzip, identity;q=0.5, *;q=0", True),
-    ],
-)
-def test_gzip_is_negotiated(accept_encoding: str, accepted: bool) -> None:
-    """Named, not with a weight of 0, and not with less than that of no coding."""
-    assert accepts_gzip(accept_encoding) is accepted
