@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from exporter.model.address import split_address
+
 SECONDS = 4.0
 """For how long an answer is waited for."""
 
@@ -72,9 +74,8 @@ def _values(flag: str, arguments: Sequence[str]) -> list[str]:
 
 def _address(listened: Sequence[str]) -> tuple[str, int]:
     """Where to connect to: the first address that is listened on; this host, where that is every interface."""
-    host, _, port = (listened[0] if listened else ":9993").rpartition(":")
-    host = host.strip("[]")
-    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), int(port)
+    host, port = split_address(listened[0] if listened else ":9993")
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), int(port or 0)
 
 
 def main() -> int:

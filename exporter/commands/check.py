@@ -16,9 +16,9 @@ from exporter.accounts.access import Access
 from exporter.accounts.ledger import Ledger
 from exporter.commands import console
 from exporter.config.keys import nearest
-from exporter.model.address import check_host
+from exporter.model.address import check_host, split_address
 from exporter.model.outcome import Outcome, Target
-from exporter.model.settings import Config, Endpoint, IpFamily, Protocol, Security
+from exporter.model.settings import PORTS, Config, Endpoint, IpFamily, Security, service_of
 from exporter.model.text import Unacceptable, show
 from exporter.monitor.checker import Checker
 from exporter.monitor.store import Series, Store
@@ -57,18 +57,6 @@ class Seen:
         return self.outcome.ok and not self.series.suspended
 
 
-# What listens where, for an address that no file mentions (RFC 8314 §7, RFC 6409 §3.1).
-_PORTS: Mapping[int, tuple[Protocol, Security]] = {
-    993: (Protocol.IMAP, Security.TLS),
-    143: (Protocol.IMAP, Security.STARTTLS),
-    995: (Protocol.POP3, Security.TLS),
-    110: (Protocol.POP3, Security.STARTTLS),
-    465: (Protocol.SMTP, Security.TLS),
-    587: (Protocol.SMTP, Security.STARTTLS),
-    25: (Protocol.SMTP, Security.STARTTLS),
-}
-
-
 def select(config: Config, names: Sequence[str]) -> list[Endpoint]:
     """Return the endpoints that are named, by their name or as HOST:PORT, each once; all where none is.
 
@@ -90,25 +78,26 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
 
 
 def _of_address(address: str, config: Config) -> Endpoint:
-    host, colon, port = address.rpartition(":")
+    host, port = split_address(address)
+    before, colon, behind = address.rpartition(":")
     if not colon:
         raise UsageError(f"{unknown('endpoint', address, config.endpoints)} (or name an address, HOST:PORT)")
-    number = int(port) if port.isdecimal() and port.isascii() and len(port) <= 5 else 0
-    if number not in _PORTS:
-        ports = ", ".join(map(str, _PORTS))
+    number = int(behind) if behind.isdecimal() and behind.isascii() and len(behind) <= 5 else 0
+    service = service_of(number)
+    if service is None:
+        ports = ", ".join(map(str, dict.fromkeys(PORTS.values())))
         raise UsageError(
             f"{show(address)}: no protocol is known for this port, only for {ports}; "
             "describe an endpoint on another port in a configuration file"
         )
-    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if ":" in bare and bare == host:
-        raise UsageError(f"{show(address)}: an IPv6 address needs brackets: {show(f'[{host}]:{port}')}")
+    if port is None:
+        raise UsageError(f"{show(address)}: an IPv6 address needs brackets: {show(f'[{before}]:{behind}')}")
     try:
-        check_host(bare)
+        check_host(host)
     except Unacceptable as mistake:
         raise UsageError(f"{show(address)}: the host {mistake}") from None
-    protocol, security = _PORTS[number]
-    return Endpoint(name=address, protocol=protocol, host=bare, port=number, security=security)
+    protocol, security = service
+    return Endpoint(name=address, protocol=protocol, host=host, port=number, security=security)
 
 
 def run(config: Config, names: Sequence[str], options: Options) -> int:

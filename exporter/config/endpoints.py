@@ -11,7 +11,7 @@ from exporter.config.keys import nearest
 from exporter.config.section import Section
 from exporter.config.timing import Defaults, read_timing
 from exporter.config.value import read_choice, read_host, read_list, read_min_version, read_port, read_text
-from exporter.model.settings import Endpoint, MechanismChoice, Protocol, Role, Security, Tls, default_port
+from exporter.model.settings import PORTS, Endpoint, MechanismChoice, Protocol, Role, Security, Tls
 from exporter.model.text import Unacceptable, show
 
 RESERVED_LABELS = frozenset(
@@ -73,7 +73,7 @@ def read_session(section: Section, around: Surroundings) -> dict[str, object] | 
     security = section.read("security", _read_security) if section.said("security") else Security.TLS
     port = section.read("port", read_port)
     if protocol is not None and security is not None and not section.said("port"):
-        port = default_port(protocol, security)
+        port = PORTS[protocol, security]
     known = _read_account(section, around.accounts)
     if section.said("account") and security is Security.NONE:
         section.wrong("account", "must not be said with security: none, which would send its secret for all to read")

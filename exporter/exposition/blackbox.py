@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from exporter.exposition.text import Family, Format, Sample, render
-from exporter.model.address import is_address
+from exporter.model.address import is_ip_address
 from exporter.model.outcome import LOGIN_PHASES, Outcome, Phase, TlsFacts
 from exporter.model.reason import Reason
 
@@ -93,7 +93,7 @@ def _tls_samples(facts: TlsFacts) -> Iterator[Sample]:
     if facts.verified_not_after is not None:
         yield _sample(LAST_CHAIN_EXPIRY, facts.verified_not_after)
     for leaf in facts.chain[:1]:
-        names = ",".join(name for name in leaf.names if not is_address(name))
+        names = ",".join(name for name in leaf.names if not is_ip_address(name))
         yield _sample(LAST_CHAIN_INFO, 1, leaf.fingerprint_sha256, leaf.subject, leaf.issuer, names, leaf.serial_number)
     yield _sample(TLS_VERSION, 1, facts.version.replace("TLSv", "TLS "))
     yield _sample(TLS_CIPHER, 1, facts.cipher)

@@ -21,8 +21,7 @@ class Address(NamedTuple):
     port: int | None
 
     def __str__(self) -> str:
-        bracketed = f"[{self.host}]" if ":" in self.host and self.port is not None else self.host
-        return bracketed if self.port is None else f"{bracketed}:{self.port}"
+        return _join(self.host, self.port)
 
 
 def parse_address(text: str) -> Address:
@@ -74,26 +73,49 @@ class HostPattern:
         return self.host in {"*", address.host}
 
     def __str__(self) -> str:
-        bracketed = f"[{self.host}]" if ":" in self.host and self.port is not None else self.host
-        return bracketed if self.port is None else f"{bracketed}:{self.port}"
+        return _join(self.host, self.port)
+
+
+def split_address(text: str) -> tuple[str, str | None]:
+    """Return the host without brackets, and the text behind its colon, None where there is none; neither is judged.
+
+    An IPv6 address without brackets is a host, and so is everything else with several colons.
+    """
+    if text.startswith("["):
+        host, closed, rest = text[1:].partition("]")
+        if closed and rest[:1] in ("", ":"):
+            return host, rest[1:] if rest else None
+    if text.count(":") == 1:
+        host, _, port = text.partition(":")
+        return host, port
+    return text, None
+
+
+def is_ip_address(text: str) -> bool:
+    """Whether it is an IPv4 or IPv6 address, without brackets."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _join(host: str, port: int | str | None) -> str:
+    if port is None:
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _split(text: str) -> tuple[str, str | None]:
-    """The host without brackets, and the text of the port where there is one."""
     check_text(text)
     if "/" in text or "@" in text:
         raise Unacceptable(f"must be {_FORMS}, without a scheme, a user or a path")
     if any(character.isspace() for character in text):
         raise Unacceptable(f"must be {_FORMS}, without spaces")
-    if text.startswith("["):
-        host, closed, rest = text[1:].partition("]")
-        if not closed or ":" not in host or "[" in host or (rest and not rest.startswith(":")):
-            raise Unacceptable(f"must be {_FORMS}; only an IPv6 address stands in brackets")
-        return host, rest[1:] if rest else None
-    if text.count(":") == 1:
-        host, _, port = text.partition(":")
-        return host, port
-    return text, None
+    host, port = split_address(text)
+    if text.startswith("[") and (":" not in host or "[" in host):
+        raise Unacceptable(f"must be {_FORMS}; only an IPv6 address stands in brackets")
+    return host, port
 
 
 def _host(host: str) -> str:
@@ -137,7 +159,7 @@ def check_host(host: str) -> str:  # noqa: C901 - a list of cases, each with its
     if host.count(":") == 1:
         raise Unacceptable("must be a host name without a port: there is a key for that")
     if ":" in host:
-        if "%" in host or not is_address(host):
+        if "%" in host or not is_ip_address(host):
             raise Unacceptable("must be a host name or an IP address; this is not an IPv6 address")
         return host
     labels = host.removesuffix(".").split(".")
@@ -145,17 +167,8 @@ def check_host(host: str) -> str:  # noqa: C901 - a list of cases, each with its
         raise Unacceptable(f"must be a host name of at most {_MAX_HOST} characters")
     if labels[-1].isdecimal():
         # All digits at the end is an IPv4 address or nothing: resolvers read 127.1 in ways of their own.
-        if not is_address(host):
+        if not is_ip_address(host):
             raise Unacceptable("must be a host name or an IP address; this is not an IPv4 address")
     elif not all(map(_HOST_LABEL.fullmatch, labels)):
         raise Unacceptable("must be a host name: letters, digits and hyphens, in parts of 1 to 63 between dots")
     return host
-
-
-def is_address(text: str) -> bool:
-    """Whether a text is an IP address."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

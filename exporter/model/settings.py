@@ -233,13 +233,23 @@ class Config(Model):
             yield from module.endpoints
 
 
-def default_port(protocol: Protocol, security: Security) -> int:
-    """Return the port that IANA registered for the protocol secured that way (RFC 8314 section 7)."""
-    return _PORTS[protocol][security]
-
-
-_PORTS: Mapping[Protocol, Mapping[Security, int]] = {
-    Protocol.IMAP: {Security.TLS: 993, Security.STARTTLS: 143, Security.NONE: 143},
-    Protocol.POP3: {Security.TLS: 995, Security.STARTTLS: 110, Security.NONE: 110},
-    Protocol.SMTP: {Security.TLS: 465, Security.STARTTLS: 587, Security.NONE: 25},
+PORTS: Mapping[tuple[Protocol, Security], int] = {
+    (Protocol.IMAP, Security.TLS): 993,
+    (Protocol.IMAP, Security.STARTTLS): 143,
+    (Protocol.IMAP, Security.NONE): 143,
+    (Protocol.POP3, Security.TLS): 995,
+    (Protocol.POP3, Security.STARTTLS): 110,
+    (Protocol.POP3, Security.NONE): 110,
+    (Protocol.SMTP, Security.TLS): 465,
+    (Protocol.SMTP, Security.STARTTLS): 587,
+    (Protocol.SMTP, Security.NONE): 25,
 }
+"""The port that IANA registered for each protocol, secured that way (RFC 8314 §7, RFC 6409 §3.1)."""
+
+
+def service_of(port: int) -> tuple[Protocol, Security] | None:
+    """Return the protocol of a port, and how it is secured there: never not at all; None where no protocol is known."""
+    for (protocol, security), registered in PORTS.items():
+        if registered == port:
+            return protocol, Security.STARTTLS if security is Security.NONE else security
+    return None

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.model.address import Address, HostPattern, parse_address
+from exporter.model.address import Address, HostPattern, parse_address, split_address
 from exporter.model.text import Unacceptable
 
 
@@ -89,3 +89,16 @@ def test_what_is_no_pattern_is_refused(pattern: str) -> None:
     """A * stands for whole names, and only at the beginning."""
     with pytest.raises(Unacceptable):
         HostPattern.parse(pattern)
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("a", "a", None), ("a:1", "a", "1"), (":1", "", "1"), ("a:", "a", ""), ("::1", "::1", None),
+        ("[::1]", "::1", None), ("[::1]:1", "::1", "1"), ("[a]:x", "a", "x"), ("[]:1", "", "1"), ("", "", None),
+        ("[::1", "[::1", None), ("[::1]1", "[::1]1", None), ("[a:1", "[a", "1"), ("a:1:2", "a:1:2", None),
+    ],
+)  # fmt: skip
+def test_an_address_is_split(text: str, host: str, port: str | None) -> None:
+    """Into its parts, which are not judged."""
+    assert split_address(text) == (host, port)

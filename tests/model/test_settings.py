@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from exporter.model.frozen import FrozenMapping
-from exporter.model.settings import Account, Endpoint, Protocol, SecretRef, Security, default_port
+from exporter.model.settings import PORTS, Account, Endpoint, Protocol, SecretRef, Security, service_of
 from tests.config.conftest import SENTINEL
 
 SECRET = SecretRef(env="X")
@@ -92,7 +92,19 @@ def test_errors_hide_values() -> None:
 )  # fmt: skip
 def test_default_port(protocol: str, security: str, port: int) -> None:
     """Every protocol has its port for every security."""
-    assert default_port(Protocol(protocol), Security(security)) == port
+    assert PORTS[Protocol(protocol), Security(security)] == port
+
+
+@pytest.mark.parametrize(
+    ("port", "service"),
+    [
+        (993, ("imap", "tls")), (143, ("imap", "starttls")), (995, ("pop3", "tls")), (110, ("pop3", "starttls")),
+        (465, ("smtp", "tls")), (587, ("smtp", "starttls")), (25, ("smtp", "starttls")), (994, None),
+    ],
+)  # fmt: skip
+def test_service_of_a_port(port: int, service: tuple[str, str] | None) -> None:
+    """A port alone never means a connection in the clear."""
+    assert service_of(port) == service
 
 
 def test_frozen_mapping() -> None:

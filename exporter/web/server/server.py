@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
+from exporter.model.address import split_address
 from exporter.web.server.acceptor import Door
 from exporter.web.server.connections import Connections
 from exporter.web.server.limits import HEAD
@@ -59,11 +60,10 @@ def _bind(address: str) -> socket.socket:
 
 
 def _parse(address: str) -> tuple[str, int]:
-    host, colon, port = address.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    if not colon or not port.isdecimal() or not port.isascii() or int(port) > 65535 or (":" in host and not bracketed):
+    host, port = split_address(address)
+    if port is None or not port.isdecimal() or not port.isascii() or int(port) > 65535:
         raise ListenError(f'cannot listen on {address}: wanted HOST:PORT or :PORT, such as ":9993" or "[::1]:9993"')
-    return host.strip("[]") if bracketed else host, int(port)
+    return host, int(port)
 
 
 class Server(uvicorn.Server):
