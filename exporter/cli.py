@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import math
 import os
 import signal
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from exporter import __version__
 from exporter.commands.console import CannotWrite, write
+from exporter.daemon import collector
 
 if TYPE_CHECKING:
     from exporter.accounts.ledger import Ledger
@@ -42,8 +42,6 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
         return _fail(f"gmail-exporter: cannot write: {error}", 1) if str(error) else UNREAD
     except KeyboardInterrupt:
         return INTERRUPTED
-    finally:
-        gc.enable()
 
 
 def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -55,7 +53,8 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if options.auto_reload_interval is not None and options.config_file is None:
         return _fail("gmail-exporter: --config.auto-reload-interval needs --config.file: there is no file to look at")
     try:
-        config, web = _load(options, environ)
+        with collector.paused():
+            config, web = _load(options, environ)
     except ConfigError as error:
         return _fail(str(error))
     whole, config = config, options.shard.take(config)
@@ -69,7 +68,8 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     try:
         with Ledger(options.storage_path) as ledger:
             if options.command is None:
-                return _run_daemon(whole, web, options, ledger, environ)
+                with collector.paused():
+                    return _run_daemon(whole, web, options, ledger, environ)
             return _run_once(config, options, ledger, environ)
     except LedgerError as error:
         return _fail(f"gmail-exporter: {error}")
@@ -104,8 +104,6 @@ def _elsewhere(options: argparse.Namespace, whole: Config, config: Config) -> st
 def _run_daemon(
     config: Config, web: Reading, options: argparse.Namespace, ledger: Ledger, environ: Mapping[str, str]
 ) -> int:
-    # Nothing of what is imported and built from here on is garbage; the daemon switches the collector on.
-    gc.disable()
     from exporter.daemon import composition  # noqa: PLC0415
     from exporter.web.server.server import ListenError, listen  # noqa: PLC0415
 

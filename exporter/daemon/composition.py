@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import resource
 import signal
@@ -20,6 +19,7 @@ from starlette.types import ASGIApp
 from exporter import __version__
 from exporter.accounts.ledger import Ledger
 from exporter.config.web import Reading
+from exporter.daemon import collector
 from exporter.daemon.notify import Notifier
 from exporter.daemon.reload import Reloader, Sources
 from exporter.exposition.cache import Exposition
@@ -45,9 +45,6 @@ PAUSE = 1.0
 """Seconds after a fault of what goes on for ever, before it begins anew."""
 
 log = structlog.get_logger("daemon")
-
-COLLECT_AFTER = (10_000, 10, 10)
-"""Thresholds of the garbage collector's three generations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +133,7 @@ class Daemon:
         addresses = [_shown(listening) for listening in self._options.sockets]
         log.info("started", version=__version__, addresses=addresses, pid=os.getpid())
         self._notifier.send("READY=1")
-        # A probe that goes well leaves no cycles. Collections are for those of failures, and are a pause to everything.
-        gc.set_threshold(*COLLECT_AFTER)
-        gc.freeze()  # what was built by now stays: no collection need look at it again
-        gc.enable()
+        collector.resume()
         watching = [asyncio.create_task(_outlive(watch), name="watch") for watch in self._watches()]
         stopping = asyncio.create_task(self._stopped.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)

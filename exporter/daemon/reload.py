@@ -15,6 +15,7 @@ from exporter.config.load import load_with_web
 from exporter.config.mistake import ConfigError, Mistake
 from exporter.config.source import fingerprint
 from exporter.config.web import Reading, read_web
+from exporter.daemon import collector
 from exporter.model.settings import Config
 from exporter.web.server.websettings import WebSettings
 
@@ -140,7 +141,8 @@ class Reloader:
         self._files = await asyncio.to_thread(_fingerprints, self._files)
         web = await self._read_web()
         # In a thread: a file with thousands of endpoints takes a good part of a second.
-        return await asyncio.to_thread(load_with_web, self._sources.config_file, self._sources.environ, web), web
+        with collector.paused():
+            return await asyncio.to_thread(load_with_web, self._sources.config_file, self._sources.environ, web), web
 
     def _put_into_force(self, config: Config) -> None:
         try:

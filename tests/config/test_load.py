@@ -1,6 +1,5 @@
 """Loading as a whole: defaults, references, secrets, and texts that are anything but a configuration."""
 
-import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -182,18 +181,6 @@ def test_templates_by_merge(loaded: Loader) -> None:
     )
     assert config.endpoints["b"].host == "b.example.com"
     assert config.endpoints["b"].interval == 60.0
-
-
-@pytest.mark.parametrize("enabled", [True, False])
-def test_collector_is_left_as_it_was(loaded: Loader, enabled: bool) -> None:
-    """Loading pauses the cyclic collector, and puts it back as it was, after a mistake too."""
-    try:
-        (gc.enable if enabled else gc.disable)()
-        with pytest.raises(ConfigError):
-            loaded("endpoints: {a: {protocol: imap, host: 'a b'}}")
-        assert gc.isenabled() is enabled
-    finally:
-        gc.enable()
 
 
 def test_descriptors_are_closed(loaded: Loader, tmp_path: Path) -> None:

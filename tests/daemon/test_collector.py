@@ -1,0 +1,40 @@
+"""The garbage collector: paused while much is built."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from exporter.daemon import collector
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    """Leave the tests' own collector alone."""
+    thresholds = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
+    gc.enable()
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_it_is_left_as_it_was(enabled: bool) -> None:
+    """After a fault, too."""
+    (gc.enable if enabled else gc.disable)()
+    with suppress(ZeroDivisionError), collector.paused():
+        assert not gc.isenabled()
+        raise ZeroDivisionError
+    assert gc.isenabled() is enabled
+
+
+def test_what_was_built_is_never_visited() -> None:
+    """And a collection is rare."""
+    with collector.paused():
+        collector.resume()
+    assert gc.isenabled()
+    assert gc.get_threshold() == collector.THRESHOLDS
+    assert gc.get_freeze_count() > 0
