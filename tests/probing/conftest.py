@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tests.conftest import StartScripted
     from tests.servers.scripted import Behaviour, ScriptedServer, Session
 
+pytest.register_assert_rewrite("tests.probing.transcript")  # its assertions are those of three test files
+
 HAS_IPV6 = "::1" in loopback_addresses()
 """Without it `::1` is an address that this host has no route for, which is what the tests expect then."""
 

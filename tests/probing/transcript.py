@@ -20,13 +20,18 @@ fails without `logout` saying so, or a server that throttles without `throttled`
 The runner performs the steps of a dialogue as `exporter.probing.probe` does, and is strict: what the client sends must
 be what the transcript has there, a client that waits for a server that has nothing more to say is an error, and so is
 a line that is left over.
+
+`play` plays a transcript once, and asserts all of it there: what the transcript expects, and the rules of
+`exporter.probing.dialogue` that hold in every session.
 """
 
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections import deque
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -69,6 +74,9 @@ PROTOCOLS: Final = {
     ProtocolName.POP3: pop3.PROTOCOL,
     ProtocolName.SMTP: smtp.PROTOCOL,
 }
+
+LINE: Final = re.compile(rb"[^\r\n\0]*\r\n")
+"""A command as it must be sent."""
 
 _EXPECTATIONS = frozenset({"expect", "detail", "capabilities", "folders", "logout", "throttled"})
 _TURN = re.compile(r"(?P<speaker>C|S!?|L):(?: (?P<text>.*))?|(?P<event>TLS|EOF)")
@@ -189,6 +197,75 @@ class Conversation:
 def cases(protocol: ProtocolName) -> list[Path]:
     """The transcripts of a protocol."""
     return sorted((DIRECTORY / protocol).glob("*.txt"))
+
+
+def play(path: Path) -> None:
+    """Play a transcript and assert that it shows what it expects, and that every rule of a session holds in it."""
+    transcript = load(path)
+    seen = replay(transcript)
+    facts = seen.facts()
+    assert {key: facts[key] for key in transcript.expected} == transcript.expected
+    _check_greeting_first(seen)
+    _check_commands_are_lines(seen)
+    _check_phases_in_order(seen)
+    _check_secrets(transcript, seen)
+    _check_login_attempted(transcript, seen)
+
+
+def _check_greeting_first(seen: Seen) -> None:
+    """A session opens with the greeting phase, and reads before it writes."""
+    assert seen.steps[0] == Enter(Phase.GREETING)
+    before = takewhile(lambda step: not isinstance(step, ReadLine), seen.steps)
+    assert not any(isinstance(step, Send) for step in before)
+
+
+def _check_commands_are_lines(seen: Seen) -> None:
+    """Everything sent ends in CRLF, and has no other line end and no NUL in it."""
+    for send in seen.sent:
+        for text in (send.data, send.shown or send.data):
+            assert LINE.fullmatch(text)
+
+
+def _check_phases_in_order(seen: Seen) -> None:
+    """Phases come in the order of a session; only the capabilities are asked for again, after STARTTLS."""
+    order = list(Phase)
+    tls = seen.steps.index(StartTLS()) if StartTLS() in seen.steps else len(seen.steps)
+    for part in (seen.steps[:tls], seen.steps[tls:]):
+        phases = [order.index(step.phase) for step in part if isinstance(step, Enter)]
+        without_starttls = [phase for phase in phases if order[phase] is not Phase.STARTTLS]
+        assert without_starttls == sorted(set(without_starttls))
+
+
+def _check_secrets(transcript: Transcript, seen: Seen) -> None:
+    """A password is in nothing but what is sent: not in what is shown of it, no repr, no detail."""
+    credential = transcript.plan.login
+    shown = [(send.data if send.shown is None else send.shown).decode() for send in seen.sent]
+    visible = "\n".join([*shown, *map(repr, seen.steps), repr(transcript.plan), repr(seen.observed), seen.detail])
+    if isinstance(credential, Credential):
+        for secret in _spellings(credential):
+            assert secret not in visible
+    assert "SENTINEL" not in visible  # the personal part of a link
+
+
+def _check_login_attempted(transcript: Transcript, seen: Seen) -> None:
+    """A login is noted before the first octet of it is sent, and only where one is made."""
+    attempted = False
+    phase = None
+    for step in seen.steps:
+        if isinstance(step, Enter):
+            phase = step.phase
+        elif step == Note("login_attempted", value=True):
+            attempted = True
+        elif isinstance(step, Send) and phase is Phase.LOGIN:
+            assert attempted or step.data in (b"bye LOGOUT\r\n", b"QUIT\r\n")
+    assert not attempted or isinstance(transcript.plan.login, Credential)
+
+
+def _spellings(credential: Credential) -> list[str]:
+    """Every way in which a session writes a password."""
+    plain = f"\0{credential.username}\0{credential.password}"
+    quoted = credential.password.replace("\\", "\\\\").replace('"', '\\"')
+    return [credential.password, quoted, *(b64encode(text.encode()).decode() for text in (plain, credential.password))]
 
 
 def load(path: Path) -> Transcript:
