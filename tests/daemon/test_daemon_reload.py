@@ -16,7 +16,7 @@ from exporter.daemon.composition import Daemon
 from exporter.daemon.reload import FAULT
 from exporter.model.outcome import Target
 from exporter.model.settings import Config
-from exporter.monitor.schedule import Schedule, _Slot
+from exporter.monitor.schedule import Schedule, _Entry
 from exporter.monitor.store import Key, Series
 from tests.conftest import StartScripted
 from tests.servers.dialogues import Imap
@@ -33,7 +33,7 @@ class Before:
 
     series: Series
     version: int
-    slot: _Slot
+    entry: _Entry
     due: float
     probe: asyncio.Task[None] | None
 
@@ -41,8 +41,8 @@ class Before:
     def all(cls, daemon: Daemon) -> dict[Key, Before]:
         """Of every endpoint."""
         return {
-            key: cls(daemon._store[key], daemon._store[key].version, slot, slot.due, slot.task)
-            for key, slot in daemon._schedule._slots.items()
+            key: cls(daemon._store[key], daemon._store[key].version, entry, entry.due, entry.task)
+            for key, entry in daemon._schedule._entries.items()
         }
 
     @property
@@ -86,13 +86,13 @@ async def test_ten_of_a_thousand_change_and_nothing_disturbs_the_others(
 
         kept = {key: was for key, was in before.items() if key[0] not in (*CHANGED, *REMOVED)}
         assert (len(before), len(kept), len(after)) == (1000, 990, 996)
-        planned = {id(slot) for _, _, slot in daemon._schedule._ahead}
+        unarmed = {id(entry) for _, _, entry in daemon._schedule._unarmed}
         for key, was in kept.items():
             now = after[key]
             assert now.series is was.series
-            assert now.slot is was.slot
+            assert now.entry is was.entry
             assert (now.due, now.probe) == (was.due, was.probe)
-            assert now.slot.timer or id(now.slot) in planned
+            assert now.entry.timer or id(now.entry) in unarmed
         for key in [key for key in after if key[0] in CHANGED]:
             assert after[key].series.version == 0
 

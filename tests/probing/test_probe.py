@@ -24,7 +24,7 @@ from exporter.model.reason import Reason
 from exporter.model.settings import Endpoint, IpFamily, MechanismChoice, Protocol, Role, Security, Tls
 from exporter.monitor.checker import Checker
 from exporter.monitor.instruments import ExporterMetrics
-from exporter.monitor.schedule import Rhythm, Schedule
+from exporter.monitor.schedule import DueTimes, Schedule
 from exporter.monitor.store import Store
 from exporter.probing.dialogue import CredentialUnavailable
 from exporter.probing.probe import MAX_WORDS, Login, probe
@@ -995,10 +995,10 @@ async def test_hanging_endpoints_delay_nobody(scripted: StartScripted, look: Pro
     assert running > HANGING / 2
     assert sum(store[target.key].failures[Phase.GREETING, Reason.TIMEOUT] for target in hanging) >= HANGING
     for target in healthy:
-        series, rhythm = store[target.key], Rhythm.of(target)
+        series, times = store[target.key], DueTimes.of(target)
         assert not series.failures
         assert series.successes >= 10
         for glimpse in series.history:
-            due = rhythm.next_after(glimpse.started_at - target.endpoint.interval)
+            due = times.next_after(glimpse.started_at - target.endpoint.interval)
             assert glimpse.started_at - due < LATE
             assert glimpse.duration < LATE
