@@ -11,22 +11,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar, cast
 
-from exporter.accounts import oauth
+from exporter.accounts import tokens
 from exporter.accounts.secrets import read_secret
 from exporter.model.outcome import Check, Outcome
 from exporter.model.reason import Reason
 from exporter.model.settings import Account
-from exporter.probing.dialogue import CredentialUnavailable
-from exporter.probing.sasl import Credential
+from exporter.probing.dialogue import Credential, CredentialUnavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-EARLY = 300.0
+RENEWAL_MARGIN = 300.0
 """Seconds before its expiry at which a token is renewed: none expires in the middle of a session."""
 
 
-PATIENCE = 15.0
+TOKEN_TIMEOUT = 15.0
 """Seconds that a login waits for a token; google-auth itself asks a failing endpoint again and again for longer."""
 
 
@@ -41,7 +40,7 @@ class Access:
     account: Account
     environ: Mapping[str, str] = field(repr=False)  # it may hold the secrets of all accounts
     clock: Callable[[], float] = time.time
-    token: oauth.AccessToken | None = None
+    token: tokens.AccessToken | None = None
     refreshes: Counter[Reason] = field(default_factory=Counter)
     """How often a token was asked for, by what came of it."""
     refresh_seconds: float | None = None
@@ -61,7 +60,7 @@ class Access:
         if self.account.app_password:
             secret: tuple[str, ...] = (read_secret(self.account.app_password, self.environ),)
         else:
-            secret = oauth.material(self.account, self.environ)
+            secret = tokens.token_secrets(self.account, self.environ)
         if secret != self._secret:
             self._secret, self.token, self._replaced = secret, None, False
         return secret
@@ -76,7 +75,7 @@ class Access:
             return Credential(self.account.username, secret[0])
         async with self._refreshing:
             token = self.token
-            if token is None or token.expires_at - self.clock() < EARLY:
+            if token is None or token.expires_at - self.clock() < RENEWAL_MARGIN:
                 token = await self._refresh(secret)
                 if secret == self._secret:  # no new one was read meanwhile
                     self.token = token
@@ -101,15 +100,15 @@ class Access:
         self.token, self._replaced = None, True
         return True
 
-    async def _refresh(self, secret: tuple[str, ...]) -> oauth.AccessToken:
+    async def _refresh(self, secret: tuple[str, ...]) -> tokens.AccessToken:
         begun = time.perf_counter()
         result: Reason | None = None  # a cancellation is none
         try:
-            async with asyncio.timeout(PATIENCE):
-                token = await _in_thread(oauth.fetch_token, self.account, secret)
+            async with asyncio.timeout(TOKEN_TIMEOUT):
+                token = await _in_thread(tokens.fetch_token, self.account, secret)
         except TimeoutError:
             result = Reason.OAUTH_ENDPOINT_ERROR
-            raise CredentialUnavailable(f"no token within {PATIENCE:g} s", result) from None
+            raise CredentialUnavailable(f"no token within {TOKEN_TIMEOUT:g} s", result) from None
         except CredentialUnavailable as error:
             result = error.reason
             raise

@@ -78,7 +78,7 @@ _STATE = TypeAdapter(_State)
 
 
 @dataclass(slots=True)
-class _Slot:
+class _Grant:
     """A login that was granted and has not been reported."""
 
     target: Target
@@ -95,7 +95,7 @@ class Budget:
         self._ledger = ledger
         self._clock = clock
         self._state = _State()
-        self._slot: _Slot | None = None
+        self._grant: _Grant | None = None
         self._configuration = ""
 
     def configure(self, account: Account, endpoints: Iterable[Endpoint]) -> None:
@@ -109,18 +109,18 @@ class Budget:
         self._read()
 
     def ask(self, target: Target, secret: tuple[str, ...], *, force: bool = False) -> Denial | None:
-        """Return why `target` may not log in with `secret` now; None takes the account's one slot, until `report`.
+        """Return why `target` may not log in with `secret` now; None grants the login: no other until `report`.
 
         With `force` only a login that is under way is in the way: an operator insists.
         """
-        if self._slot is not None:
+        if self._grant is not None:
             return Denial.BUSY
         self._read()
         digest = self._ledger.digest(secret)
         self._lift_blocks(digest)
         denial = self.denial(target)
         if denial is None or force:
-            self._grant(target, digest)
+            self._take(target, digest)
             return None
         return denial
 
@@ -130,7 +130,7 @@ class Budget:
         for block in self._blocks_of(target):
             if now < block.until:
                 return block.denial
-        if self._slot is not None:
+        if self._grant is not None:
             return Denial.BUSY
         if len(self._of_last_day(now)) >= self._account.max_logins_per_day:
             return Denial.CEILING
@@ -153,27 +153,27 @@ class Budget:
         return max(times)
 
     def report(self, outcome: Outcome | None, refused: Reason | None = None, *, forgiven: bool = False) -> None:
-        """Give the slot back and learn from the outcome, None where the probe was cancelled.
+        """End the grant and learn from the outcome, None where the probe was cancelled.
 
         `refused` is the token endpoint's reason, where no login could be attempted for it. A refusal is `forgiven`
         where the next login will bring something new.
         """
-        slot, self._slot = self._slot, None
-        if slot is None:
+        grant, self._grant = self._grant, None
+        if grant is None:
             return
         self._read()
         self._state.unsettled = None
         attempted = outcome is None or outcome.observed.login_attempted
         if not attempted:
-            self._take_back(slot)
+            self._take_back(grant)
         if refused is not None:
-            self._learn(slot, refused.retry, _WHOLE_ACCOUNT)
+            self._learn(grant, refused.retry, _WHOLE_ACCOUNT)
         elif outcome is not None and attempted and not forgiven:
             throttled = outcome.ok and outcome.observed.throttled
-            self._learn(slot, Retry.BACKOFF if throttled else outcome.reason.retry, _scope(outcome))
+            self._learn(grant, Retry.BACKOFF if throttled else outcome.reason.retry, _scope(outcome))
             if outcome.checks.get(Check.LOGIN) and not throttled and outcome.reason.retry is Retry.SAFE:
                 self._state.blocks.pop(_WHOLE_ACCOUNT, None)
-                self._state.blocks.pop(slot.target.endpoint.protocol.value, None)
+                self._state.blocks.pop(grant.target.endpoint.protocol.value, None)
         self._save()
 
     def status(self, target: Target, denied: Denial | None = None) -> LoginStatus:
@@ -183,7 +183,7 @@ class Budget:
         return LoginStatus(held_by, self.next_login_at(target), len(self._of_last_day(self._clock())), denied)
 
     def _blocks_of(self, target: Target) -> Iterable[_Block]:
-        if self._state.unsettled and self._slot is None:
+        if self._state.unsettled and self._grant is None:
             yield self._state.unsettled
         for scope in (_WHOLE_ACCOUNT, target.endpoint.protocol.value):
             if scope in self._state.blocks:
@@ -208,32 +208,32 @@ class Budget:
         if void or late:
             self._save()
 
-    def _grant(self, target: Target, digest: str) -> None:
+    def _take(self, target: Target, digest: str) -> None:
         now, name = self._clock(), _name(target)
-        self._slot = _Slot(target, digest, now, self._state.login_at.get(name))
+        self._grant = _Grant(target, digest, now, self._state.login_at.get(name))
         self._state.login_at[name] = now
         self._state.recent = [*self._of_last_day(now), now]
         before = self._state.unsettled or self._state.blocks.get(_WHOLE_ACCOUNT)
-        self._state.unsettled = self._block(self._slot, Retry.BACKOFF, before)
+        self._state.unsettled = self._block(self._grant, Retry.BACKOFF, before)
         self._save()
 
-    def _take_back(self, slot: _Slot) -> None:
+    def _take_back(self, grant: _Grant) -> None:
         """No login was made after all."""
-        name = _name(slot.target)
-        if slot.at in self._state.recent:
-            self._state.recent.remove(slot.at)
-        if slot.before is None:
+        name = _name(grant.target)
+        if grant.at in self._state.recent:
+            self._state.recent.remove(grant.at)
+        if grant.before is None:
             self._state.login_at.pop(name, None)
         else:
-            self._state.login_at[name] = slot.before
+            self._state.login_at[name] = grant.before
 
-    def _learn(self, slot: _Slot, retry: Retry, scope: str) -> None:
+    def _learn(self, grant: _Grant, retry: Retry, scope: str) -> None:
         if retry is not Retry.SAFE:
-            self._state.blocks[scope] = self._block(slot, retry, self._state.blocks.get(scope))
+            self._state.blocks[scope] = self._block(grant, retry, self._state.blocks.get(scope))
 
-    def _block(self, slot: _Slot, retry: Retry, before: _Block | None) -> _Block:
+    def _block(self, grant: _Grant, retry: Retry, before: _Block | None) -> _Block:
         refusals = 1 + (before.refusals if before else 0)
-        now, interval = self._clock(), slot.target.endpoint.login_interval
+        now, interval = self._clock(), grant.target.endpoint.login_interval
         match retry:
             case Retry.HOLD:
                 denial, until = Denial.HOLD, math.inf
@@ -243,7 +243,7 @@ class Budget:
                 # 2 ** 32 intervals are beyond any bound: a longer row of refusals must not overflow.
                 wait = min(interval * 2 ** min(refusals, 32), max(MAX_BACKOFF, interval))
                 denial, until = Denial.BACKOFF, now + wait
-        return _Block(denial, now, until, slot.secret, self._ledger.released_at(self._account.name), refusals)
+        return _Block(denial, now, until, grant.secret, self._ledger.released_at(self._account.name), refusals)
 
     def _read(self) -> None:
         """Take over what was kept: by this program before it was restarted, or by another process meanwhile."""

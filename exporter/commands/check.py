@@ -22,7 +22,7 @@ from exporter.model.settings import PORTS, Config, Endpoint, IpFamily, Security,
 from exporter.model.text import Unacceptable, show
 from exporter.monitor.checker import Checker
 from exporter.monitor.store import Series, Store
-from exporter.probing import tls
+from exporter.probing import client_tls
 from exporter.probing.dialogue import CredentialUnavailable
 from exporter.probing.resolve import Resolver
 from exporter.views import terminal
@@ -165,8 +165,8 @@ async def _prepare(targets: Iterable[Target], resolver: Resolver, options: Optio
         await resolver.resolve("localhost", IpFamily.ANY)  # asks nobody (RFC 6761 §6.3), and leaves c-ares ready
     for target in targets:
         if target.endpoint.security is not Security.NONE:
-            with suppress(tls.AuthoritiesUnreadable):  # the probe says it, with its reason
-                tls.context(target.endpoint.tls)
+            with suppress(client_tls.AuthoritiesUnreadable):  # the probe says it, with its reason
+                client_tls.context(target.endpoint.tls)
         if target.endpoint.account:
             with suppress(CredentialUnavailable):  # as above
                 options.ledger.digest(Access(target.endpoint.account, options.environ).secret())

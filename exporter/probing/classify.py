@@ -18,6 +18,7 @@ from aiodns.error import ARES_ENODATA, ARES_ENOTFOUND, ARES_ETIMEOUT, DNSError
 from exporter.model.outcome import Phase
 from exporter.model.reason import Reason
 from exporter.model.settings import Protocol
+from exporter.probing.client_tls import AuthoritiesUnreadable
 from exporter.probing.connection import ConnectionClosed, PlaintextInjected
 from exporter.probing.dialogue import (
     CredentialUnavailable,
@@ -29,8 +30,7 @@ from exporter.probing.dialogue import (
     StartTLSUnavailable,
 )
 from exporter.probing.public import NotPublic
-from exporter.probing.resolve import AddressFamilyUnavailable, NoAddress
-from exporter.probing.tls import AuthoritiesUnreadable
+from exporter.probing.resolve import OUT_OF_RESOURCES, AddressFamilyUnavailable, NoAddress
 
 
 def classify(error: BaseException, phase: Phase, protocol: Protocol, *, with_token: bool = False) -> Reason:
@@ -105,7 +105,6 @@ _OF_VERIFY_CODE = {
 _UNREACHABLE = frozenset(
     {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EACCES, errno.EPERM}
 )
-_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 def _of_os_error(error: OSError, phase: Phase) -> Reason:
@@ -118,7 +117,7 @@ def _of_os_error(error: OSError, phase: Phase) -> Reason:
             return Reason.TLS_FAILED
         case ConnectionError():
             return Reason.RESET
-    if error.errno in _OUT_OF_RESOURCES:
+    if error.errno in OUT_OF_RESOURCES:
         return Reason.INTERNAL
     if error.errno in _UNREACHABLE or phase is Phase.CONNECT:
         return Reason.UNREACHABLE

@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import cast
 
 from exporter.probing.dialogue import MAX_LINE, ResponseTooLarge
-from exporter.probing.layer import Layer
+from exporter.probing.tls_layer import TlsLayer
 
 _HIGH_WATER = 64 << 10
 """Octets in the buffer above which reading pauses: a server that floods must not fill the memory."""
@@ -52,7 +52,7 @@ class Connection(asyncio.Protocol):
         self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._end: Exception | None = None
         self._paused = False
-        self._layer: Layer | None = None
+        self._layer: TlsLayer | None = None
         self._leaving = False
 
     # asyncio.Protocol
@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
         if not self._lost.done():
             self._lost.set_result(None)
 
-    def _decrypt(self, layer: Layer, data: bytes) -> bytes:
+    def _decrypt(self, layer: TlsLayer, data: bytes) -> bytes:
         """Return what was said in `data`; do what TLS itself wants done."""
         said, ended = b"", False
         try:
@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
                 ended = layer.close(data)
             elif layer.secured:
                 said, ended = layer.decrypt(data)
-            elif layer.shake_hands(data):
+            elif layer.do_handshake(data):
                 self.secured_at = time.perf_counter()
                 self._flush(layer)  # the server waits for it
                 said, ended = layer.decrypt()
@@ -124,7 +124,7 @@ class Connection(asyncio.Protocol):
             self._flush(self._layer)
         self._transport.close()
 
-    def _flush(self, layer: Layer) -> None:
+    def _flush(self, layer: TlsLayer) -> None:
         if (data := layer.take()) and self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
@@ -184,8 +184,8 @@ class Connection(asyncio.Protocol):
             raise PlaintextInjected(f"{len(self._buffer)} octets of plaintext came before the TLS handshake")
         if self._end is not None:
             raise self._end
-        layer = self._layer = Layer(context, server_name)
-        layer.shake_hands()
+        layer = self._layer = TlsLayer(context, server_name)
+        layer.do_handshake()
         self._flush(layer)
         while not layer.secured:
             await self._wait()

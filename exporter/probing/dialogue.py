@@ -31,7 +31,6 @@ from typing import Any, TypeAlias, TypeVar
 from exporter.model.outcome import Phase
 from exporter.model.reason import Reason
 from exporter.model.settings import MechanismChoice, Role
-from exporter.probing.sasl import Credential
 
 MAX_LINE = 8192
 """Octets of a line, its line end included (RFC 7162 §4 asks IMAP clients for as much; SMTP and POP3 need 512)."""
@@ -95,6 +94,15 @@ Dialogue: TypeAlias = Generator[Step, Any, T]
 
 
 @dataclass(frozen=True, slots=True)
+class Credential:
+    """Who logs in, and with what: a password, or an access token. It never shows in a repr."""
+
+    username: str
+    password: str = field(repr=False)
+    is_token: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a session is to do.
 
@@ -110,11 +118,11 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Protocol:
+class ProtocolDialogue:
     """A protocol of the registry: its session, and the goodbye that ends it."""
 
-    converse: Callable[[Plan], Dialogue[None]]
-    goodbye: Callable[[], Dialogue[None]]
+    session: Callable[[Plan], Dialogue[None]]
+    logout: Callable[[], Dialogue[None]]
 
 
 class DialogueError(Exception):

@@ -18,13 +18,14 @@ from exporter.probing import sasl
 from exporter.probing.dialogue import (
     MAX_LINE,
     MAX_LITERAL,
+    Credential,
     Dialogue,
     Enter,
     FolderHidden,
     MechanismUnavailable,
     Note,
     Plan,
-    Protocol,
+    ProtocolDialogue,
     ProtocolViolation,
     ReadBytes,
     Refusal,
@@ -68,7 +69,7 @@ class _Response:
         return self.line.split(b" ", 2)
 
 
-def converse(plan: Plan) -> Dialogue[None]:
+def session(plan: Plan) -> Dialogue[None]:
     """Greeting, capabilities, STARTTLS where the plan says so, login, folders."""
     tags = (b"a%d" % number for number in count(1))  # unique in a session: RFC 3501 §2.2.1
     yield Enter(Phase.GREETING)
@@ -97,7 +98,7 @@ def converse(plan: Plan) -> Dialogue[None]:
             raise FolderHidden(f"not visible: {', '.join(hidden)}")
 
 
-def goodbye() -> Dialogue[None]:
+def logout() -> Dialogue[None]:
     """LOGOUT (RFC 3501 §6.1.3): BYE, then the tagged OK."""
     yield from _command(b"bye", b"LOGOUT", leaving=True)
 
@@ -227,7 +228,7 @@ def _capability(tag: bytes) -> Dialogue[frozenset[bytes]]:
 
 
 def _log_in(
-    tag: bytes, capabilities: frozenset[bytes], choice: MechanismChoice, credential: sasl.Credential
+    tag: bytes, capabilities: frozenset[bytes], choice: MechanismChoice, credential: Credential
 ) -> Dialogue[frozenset[bytes]]:
     """Log in by SASL where the server offers a mechanism, else by LOGIN (RFC 3501 §6.2.2, §6.2.3).
 
@@ -259,16 +260,16 @@ def _authenticate(
     for answer in answers:
         yield from _go_ahead(tag, untagged)
         yield Send(b64encode(answer) + b"\r\n", b"[redacted]\r\n")
-    if mechanism.farewell is not None:
+    if mechanism.error_response is not None:
         response = yield from _read_until_tagged(tag, untagged)
         if not response.line.startswith(b"+"):
             yield from _require_ok(response, untagged)
             return
-        yield Send(b64encode(mechanism.farewell) + b"\r\n")
+        yield Send(b64encode(mechanism.error_response) + b"\r\n")
     yield from _finish(tag, untagged)
 
 
-def _login(tag: bytes, credential: sasl.Credential, untagged: list[_Response]) -> Dialogue[None]:
+def _login(tag: bytes, credential: Credential, untagged: list[_Response]) -> Dialogue[None]:
     """LOGIN, each argument quoted where its text allows it, else a literal that waits for a go-ahead."""
     pieces = [tag + b" LOGIN "]
     for text, end in (credential.username, b" "), (credential.password, b"\r\n"):
@@ -373,4 +374,4 @@ def _parse_list(response: _Response) -> tuple[set[bytes], bytes]:
     return set(parsed["attributes"].upper().split()), name
 
 
-PROTOCOL = Protocol(converse, goodbye)
+DIALOGUE = ProtocolDialogue(session, logout)

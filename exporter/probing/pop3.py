@@ -9,12 +9,13 @@ from exporter.model.outcome import Folder, Phase
 from exporter.model.settings import MechanismChoice, Role
 from exporter.probing import sasl
 from exporter.probing.dialogue import (
+    Credential,
     Dialogue,
     Enter,
     MechanismUnavailable,
     Note,
     Plan,
-    Protocol,
+    ProtocolDialogue,
     ProtocolViolation,
     Refusal,
     Send,
@@ -33,7 +34,7 @@ _STAT = re.compile(rb"\+OK (\d{1,10}) (\d{1,20})(?: |$)", re.IGNORECASE)
 Capabilities = dict[bytes, list[bytes]]
 
 
-def converse(plan: Plan) -> Dialogue[None]:
+def session(plan: Plan) -> Dialogue[None]:
     """Greeting, capabilities, STLS where the plan says so, login, STAT."""
     yield Enter(Phase.GREETING)
     yield from _read_reply()
@@ -53,7 +54,7 @@ def converse(plan: Plan) -> Dialogue[None]:
         yield from _stat()
 
 
-def goodbye() -> Dialogue[None]:
+def logout() -> Dialogue[None]:
     """QUIT (RFC 1939 §5)."""
     yield from _command(b"QUIT")
 
@@ -104,7 +105,7 @@ def _capa() -> Dialogue[Capabilities]:
     return {line[0]: line[1:] for line in words if line}
 
 
-def _log_in(capabilities: Capabilities, choice: MechanismChoice, credential: sasl.Credential) -> Dialogue[None]:
+def _log_in(capabilities: Capabilities, choice: MechanismChoice, credential: Credential) -> Dialogue[None]:
     """Log in by SASL (RFC 5034) where the server offers a mechanism, else by USER and PASS (RFC 1939 §7)."""
     offered = {name.decode("ascii", "backslashreplace") for name in capabilities.get(b"SASL", [])}
     if mechanism := sasl.choose(choice, offered, credential):
@@ -127,9 +128,9 @@ def _authenticate(mechanism: sasl.Mechanism) -> Dialogue[None]:
         if not _is_challenge(line := (yield from _read_reply(challenge=True))):
             raise ProtocolViolation(f"an OK before the login was complete: {excerpt(line)}")
         yield Send(b64encode(answer) + b"\r\n", b"[redacted]\r\n")
-    line = yield from _read_reply(challenge=mechanism.farewell is not None)
-    if mechanism.farewell is not None and _is_challenge(line):
-        yield Send(b64encode(mechanism.farewell) + b"\r\n")
+    line = yield from _read_reply(challenge=mechanism.error_response is not None)
+    if mechanism.error_response is not None and _is_challenge(line):
+        yield Send(b64encode(mechanism.error_response) + b"\r\n")
         yield from _read_reply()
 
 
@@ -146,4 +147,4 @@ def _stat() -> Dialogue[None]:
     yield Note("folders", (Folder(Role.INBOX, visible=True, messages=int(counts[1]), octets=int(counts[2])),))
 
 
-PROTOCOL = Protocol(converse, goodbye)
+DIALOGUE = ProtocolDialogue(session, logout)

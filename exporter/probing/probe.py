@@ -18,34 +18,33 @@ import structlog
 
 from exporter.model.outcome import MAX_DETAIL, Line, Observed, Outcome, Phase, Target, TlsFacts
 from exporter.model.reason import CERTIFICATE_REASONS, Reason
-from exporter.model.settings import IpFamily, Security
-from exporter.model.settings import Protocol as ProtocolName
-from exporter.probing import imap, pop3, smtp, tls
+from exporter.model.settings import IpFamily, Protocol, Security
+from exporter.probing import client_tls, imap, pop3, smtp
 from exporter.probing.classify import classify, describe
 from exporter.probing.connection import Connection, connect
 from exporter.probing.dialogue import (
     MAX_REPLY,
     MAX_SESSION,
+    Credential,
     CredentialUnavailable,
     Dialogue,
     DialogueError,
     Enter,
     Note,
     Plan,
-    Protocol,
+    ProtocolDialogue,
     ReadBytes,
     ReadLine,
     ResponseTooLarge,
     Send,
 )
 from exporter.probing.redact import REDACTED, redact, secrets_of
-from exporter.probing.resolve import Address, Resolves, routed
-from exporter.probing.sasl import Credential
+from exporter.probing.resolve import IpAddress, NameResolver, routed
 
-PROTOCOLS: Mapping[ProtocolName, Protocol] = {
-    ProtocolName.IMAP: imap.PROTOCOL,
-    ProtocolName.POP3: pop3.PROTOCOL,
-    ProtocolName.SMTP: smtp.PROTOCOL,
+PROTOCOLS: Mapping[Protocol, ProtocolDialogue] = {
+    Protocol.IMAP: imap.DIALOGUE,
+    Protocol.POP3: pop3.DIALOGUE,
+    Protocol.SMTP: smtp.DIALOGUE,
 }
 
 Login = Credential | CredentialUnavailable | None
@@ -59,28 +58,28 @@ CLOSING_GRACE = 1.0
 MAX_DIALOGUE = 500
 """Lines of a dialogue that are kept: LIST names every label of an account, and some have thousands."""
 
-MAX_WORDS = 200
+MAX_CAPABILITIES = 200
 """Capabilities that are kept."""
 
-BREATH = 64
+STEPS_BETWEEN_YIELDS = 64
 """Steps of a dialogue after which everything else in this event loop has its turn: a flood of lines must hold up
 neither the other probes nor this one's own deadline."""
 
-_LOOK_AGAIN = CERTIFICATE_REASONS | {Reason.TLS_FAILED}
+_CERTIFICATE_UNVERIFIED = CERTIFICATE_REASONS | {Reason.TLS_FAILED}
 """Failed handshakes in which a server may have presented a certificate."""
 
 log = structlog.get_logger("probe")
 
 
-async def probe(target: Target, resolver: Resolves, login: Login = None) -> Outcome:
+async def probe(target: Target, resolver: NameResolver, login: Login = None) -> Outcome:
     """Look at `target` once, and log in where `login` is given.
 
     Never raises but for its own cancellation. It ends within the endpoint's timeout and `CLOSING` seconds, and leaves
     no socket behind.
     """
-    run = _Run(target, resolver, login)
+    run = _Probe(target, resolver, login)
     try:
-        return await run.look()
+        return await run.run()
     finally:
         run.abort()
 
@@ -106,7 +105,7 @@ class _Clock:
         self.phases.setdefault(phase, 0.0)
         self._running = True
 
-    def enter_anew(self, phase: Phase) -> None:
+    def reenter(self, phase: Phase) -> None:
         """Enter `phase` as if it had not been tried before."""
         self.phases.pop(phase, None)
         self.enter(phase)
@@ -119,10 +118,10 @@ class _Clock:
             self._running = False
 
 
-class _Run:
+class _Probe:
     """The state of one probe. Without `verify` it only collects what the server presents, and then ends."""
 
-    def __init__(self, target: Target, resolver: Resolves, login: Login = None, *, verify: bool = True) -> None:
+    def __init__(self, target: Target, resolver: NameResolver, login: Login = None, *, verify: bool = True) -> None:
         self._target = target
         self._endpoint = target.endpoint
         self._protocol = PROTOCOLS[target.endpoint.protocol]
@@ -141,16 +140,16 @@ class _Run:
         self._note = ""
         """How IPv6 failed, for where IPv4 fails too."""
 
-    async def look(self) -> Outcome:
+    async def run(self) -> Outcome:
         """Run the session, the second look where a certificate was refused, and the goodbye, in one deadline."""
         deadline = asyncio.get_running_loop().time() + self._endpoint.timeout
         try:
             async with asyncio.timeout_at(deadline):
                 error = await self.session()
-                if self._failure and self._failure[1] in _LOOK_AGAIN:
-                    await self._look_again()
+                if self._failure and self._failure[1] in _CERTIFICATE_UNVERIFIED:
+                    await self._inspect_certificate()
                 elif error is None or (isinstance(error, DialogueError) and error.in_step):
-                    await self._say_goodbye()
+                    await self._log_out()
         except TimeoutError:
             self._end_by_deadline()
         await self.close(deadline)
@@ -164,7 +163,7 @@ class _Run:
             if self._endpoint.security is Security.TLS:
                 await self._start_tls(connection)
             if self._verify or self._endpoint.security is Security.STARTTLS:
-                await self._drive(self._protocol.converse(self._plan(connection)), connection)
+                await self._drive(self._protocol.session(self._plan(connection)), connection)
         except Exception as error:  # noqa: BLE001 (classification is total)
             return self._fail(error)
         return None
@@ -207,7 +206,7 @@ class _Run:
                 return await connect(first[1], endpoint.port)
         except OSError as error:
             self._note = f"{first[1]}: {describe(error) if error.errno else 'no answer'}"
-        self._clock.enter_anew(Phase.CONNECT)
+        self._clock.reenter(Phase.CONNECT)
         self._observe_address(others[0], fallback=None)  # until it is known whether IPv4 serves
         connection = await connect(others[0][1], endpoint.port)
         self._observe_address(others[0], fallback=True)
@@ -216,11 +215,11 @@ class _Run:
 
     async def _start_tls(self, connection: Connection) -> None:
         self._clock.enter(Phase.TLS)
-        context = tls.context(self._endpoint.tls) if self._verify else tls.unverified_context()
+        context = client_tls.context(self._endpoint.tls) if self._verify else client_tls.unverified_context()
         self._clock.enter(Phase.TLS)  # what it takes to build a context is not the server's time
         secured = await connection.start_tls(context, self._endpoint.tls.server_name or self._endpoint.host.rstrip("."))
         self._clock.leave(connection.secured_at)
-        self._observed["tls"] = tls.facts(secured)
+        self._observed["tls"] = client_tls.facts(secured)
 
     async def _drive(self, dialogue: Dialogue[None], connection: Connection) -> None:
         """Perform the steps of a dialogue; raise what it raises, and what the connection does."""
@@ -244,14 +243,14 @@ class _Run:
                     self._clock.leave(connection.received_at)
                     self._clock.enter(step.phase)
                 elif isinstance(step, Note):
-                    self._observed[step.field] = self._made_safe(step.value)
+                    self._observed[step.field] = self._sanitized(step.value)
                 else:
                     self._clock.leave(connection.received_at)
                     await self._start_tls(connection)
                     if not self._verify:
                         return
                 _check_limits(connection.received, asked_at)
-                if next(steps) % BREATH == 0:
+                if next(steps) % STEPS_BETWEEN_YIELDS == 0:
                     await asyncio.sleep(0)
         except StopIteration:
             self._clock.leave(connection.received_at)
@@ -263,11 +262,11 @@ class _Run:
         text = redact(line.decode("utf-8", "backslashreplace").rstrip("\r\n"), self._secrets)
         self._dialogue.append(Line(time.time() - self._started_at, speaker, text))
 
-    def _made_safe(self, value: Any) -> Any:
+    def _sanitized(self, value: Any) -> Any:
         """What a server offers is in its own words, too: without secrets, printable, bounded."""
         if not isinstance(value, tuple) or not all(isinstance(word, str) for word in value):
             return value
-        words, whole = value[:MAX_WORDS], "".join(value)
+        words, whole = value[:MAX_CAPABILITIES], "".join(value)
         if not self._secrets and len(whole) <= MAX_DETAIL and whole.isprintable() and "://" not in whole:
             return words  # as they nearly always are: to look at each for itself takes longer
         return tuple(
@@ -276,9 +275,9 @@ class _Run:
             for word in words
         )
 
-    async def _look_again(self) -> None:
+    async def _inspect_certificate(self) -> None:
         """Collect the facts of a certificate that was refused, on a connection that sends no credential."""
-        again = _Run(self._target, self._resolver, verify=False)
+        again = _Probe(self._target, self._resolver, verify=False)
         try:
             await again.session()
             self._observed["tls"] = again.tls
@@ -287,13 +286,13 @@ class _Run:
         if again.tls and again.tls.no_sni and self._failure:
             self._failure = self._failure[0], Reason.TLS_NO_SNI, self._failure[2]
 
-    async def _say_goodbye(self) -> None:
+    async def _log_out(self) -> None:
         """End the session as the protocol wants it; a failure is noted, and fails nothing."""
         if self._connection is None:
             return
         self._clock.enter(Phase.LOGOUT)
         try:
-            await self._drive(self._protocol.goodbye(), self._connection)
+            await self._drive(self._protocol.logout(), self._connection)
         except Exception as error:  # noqa: BLE001 (classification is total)
             self._clock.leave()
             self._note_logout(classify(error, Phase.LOGOUT, self._endpoint.protocol))
@@ -334,7 +333,7 @@ class _Run:
             folders=self._endpoint.folders,
         )
 
-    def _observe_address(self, address: Address, *, fallback: bool | None) -> None:
+    def _observe_address(self, address: IpAddress, *, fallback: bool | None) -> None:
         self._observed["address"] = address[1]
         self._observed["ip_version"] = 6 if address[0] == socket.AF_INET6 else 4
         self._observed["ip_fallback"] = fallback if self._target.ip_family is IpFamily.ANY else None

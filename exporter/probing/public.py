@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 
 from exporter.model.settings import IpFamily
-from exporter.probing.resolve import Address, Resolves
+from exporter.probing.resolve import IpAddress, NameResolver
 
 _UNICAST = ipaddress.IPv6Network("2000::/3")  # RFC 4291 §2.4: all that IANA has given out
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052 §2.1: an IPv4 address in its last 32 bits
@@ -22,10 +22,10 @@ class NotPublic(Exception):
 class PublicResolver:
     """Asks a resolver, and keeps the addresses that are public."""
 
-    def __init__(self, resolver: Resolves) -> None:
+    def __init__(self, resolver: NameResolver) -> None:
         self._resolver = resolver
 
-    async def resolve(self, host: str, family: IpFamily) -> list[Address]:
+    async def resolve(self, host: str, family: IpFamily) -> list[IpAddress]:
         """As `Resolver.resolve`.
 
         Raises:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 from exporter.model.outcome import MAX_DETAIL
-from exporter.probing.sasl import Credential, mechanisms
+from exporter.probing.dialogue import Credential
+from exporter.probing.sasl import mechanisms
 
 REDACTED = "[redacted]"
 

@@ -12,9 +12,9 @@ import errno
 import ipaddress
 import socket
 import time
+import typing
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Protocol
 
 import aiodns
 
@@ -34,9 +34,9 @@ _FAMILIES = {
 
 _NAMES = {IpFamily.ANY: "IPv4 or IPv6", IpFamily.IPV4: "IPv4", IpFamily.IPV6: "IPv6"}
 
-_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
-Address = tuple[socket.AddressFamily, str]
+IpAddress = tuple[socket.AddressFamily, str]
 
 
 class NoAddress(Exception):
@@ -47,25 +47,25 @@ class AddressFamilyUnavailable(Exception):
     """This host has no route of the wanted family."""
 
 
-class Resolves(Protocol):
+class NameResolver(typing.Protocol):
     """What a probe asks for addresses."""
 
-    async def resolve(self, host: str, family: IpFamily) -> list[Address]:
+    async def resolve(self, host: str, family: IpFamily) -> list[IpAddress]:
         """As `Resolver.resolve`."""
 
 
 class Resolver:
-    """Resolves names for all probes; `close` it at the end."""
+    """NameResolver names for all probes; `close` it at the end."""
 
     def __init__(self, nameservers: Sequence[str] | None = None) -> None:
         self._nameservers = nameservers
         self._current: aiodns.DNSResolver | None = None
         self._born = 0.0
         self._lookups: dict[aiodns.DNSResolver, int] = {}
-        self._answers: dict[tuple[str, IpFamily], list[Address]] = {}
+        self._answers: dict[tuple[str, IpFamily], list[IpAddress]] = {}
         """What the current channel has found."""
 
-    async def resolve(self, host: str, family: IpFamily) -> list[Address]:
+    async def resolve(self, host: str, family: IpFamily) -> list[IpAddress]:
         """Return an address of `host` for each family asked for, IPv6 before IPv4.
 
         Raises:
@@ -81,7 +81,7 @@ class Resolver:
             raise NoAddress(f"{host} has no {_NAMES[family]} address")
         return sorted(first.items(), key=lambda item: item[0] != socket.AF_INET6)
 
-    async def _look_up(self, host: str, family: IpFamily) -> list[Address]:
+    async def _look_up(self, host: str, family: IpFamily) -> list[IpAddress]:
         channel = await self._fresh()
         if known := self._answers.get((host, family)):
             return known
@@ -122,7 +122,7 @@ class Resolver:
 
 
 @lru_cache(maxsize=8192)
-def _literal(host: str) -> Sequence[Address]:
+def _literal(host: str) -> Sequence[IpAddress]:
     """An address needs no look-up; c-ares would call one of the other family a misspelt name."""
     try:
         version = ipaddress.ip_address(host).version
@@ -131,7 +131,7 @@ def _literal(host: str) -> Sequence[Address]:
     return ((socket.AF_INET if version == 4 else socket.AF_INET6, host),)
 
 
-def routed(addresses: Sequence[Address], family: IpFamily) -> list[Address]:
+def routed(addresses: Sequence[IpAddress], family: IpFamily) -> list[IpAddress]:
     """Leave out the addresses that this host has no route for.
 
     With `any` the last is kept even so: connecting to it tells what the operating system says.
@@ -151,7 +151,7 @@ def _has_route(kind: socket.AddressFamily, address: str) -> bool:
         with socket.socket(kind, socket.SOCK_DGRAM) as unsent:
             unsent.connect((address, 9))
     except OSError as error:
-        if error.errno in _OUT_OF_RESOURCES:
+        if error.errno in OUT_OF_RESOURCES:
             raise  # which says nothing of the route
         return False
     return True

@@ -10,15 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from exporter.model.settings import MechanismChoice
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """Who logs in, and with what: a password, or an access token. It never shows in a repr."""
-
-    username: str
-    password: str = field(repr=False)
-    is_token: bool = False
+from exporter.probing.dialogue import Credential
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +18,13 @@ class Mechanism:
     """One exchange: what to answer to each challenge, without base64.
 
     Where the mechanism is `client_first`, the first answer may go with the command itself (RFC 4422 §3.3). Where it
-    has a `farewell`, a server that refuses may say so in one more challenge, and waits for it.
+    has a `error_response`, a server that refuses may say so in one more challenge, and waits for it.
     """
 
     name: str
     answers: tuple[bytes, ...] = field(repr=False)
     client_first: bool
-    farewell: bytes | None = None
+    error_response: bytes | None = None
 
     def begin(self, command: bytes, longest: int) -> tuple[bytes, bytes, tuple[bytes, ...]]:
         """Return the command that begins the exchange, what may be shown of it, and the answers that are left.
@@ -66,14 +58,14 @@ def _login(credential: Credential) -> Mechanism:
 def _xoauth2(credential: Credential) -> Mechanism:
     """XOAUTH2 (developers.google.com/gmail/imap/xoauth2-protocol)."""
     answer = f"user={credential.username}\1auth=Bearer {credential.password}\1\1".encode("utf-8", "replace")
-    return Mechanism("XOAUTH2", (answer,), client_first=True, farewell=b"")
+    return Mechanism("XOAUTH2", (answer,), client_first=True, error_response=b"")
 
 
 def _oauthbearer(credential: Credential) -> Mechanism:
     """OAUTHBEARER (RFC 7628 §3.1): a GS2 header with the user name (RFC 5801 §4), then the token."""
     name = credential.username.replace("=", "=3D").replace(",", "=2C")
     answer = f"n,a={name},\1auth=Bearer {credential.password}\1\1".encode("utf-8", "replace")
-    return Mechanism("OAUTHBEARER", (answer,), client_first=True, farewell=b"\1")  # RFC 7628 §3.2.3
+    return Mechanism("OAUTHBEARER", (answer,), client_first=True, error_response=b"\1")  # RFC 7628 §3.2.3
 
 
 # In order of preference: PLAIN is a standard, and saves a round trip; XOAUTH2 is the one that Google documents.

@@ -10,12 +10,13 @@ from exporter.model.outcome import Phase
 from exporter.model.settings import MechanismChoice
 from exporter.probing import sasl
 from exporter.probing.dialogue import (
+    Credential,
     Dialogue,
     Enter,
     MechanismUnavailable,
     Note,
     Plan,
-    Protocol,
+    ProtocolDialogue,
     ProtocolViolation,
     Refusal,
     Send,
@@ -42,7 +43,7 @@ class _Reply:
     lines: tuple[bytes, ...]
 
 
-def converse(plan: Plan) -> Dialogue[None]:
+def session(plan: Plan) -> Dialogue[None]:
     """Greeting, EHLO, STARTTLS where the plan says so, login."""
     yield Enter(Phase.GREETING)
     yield from _expect(220)
@@ -60,7 +61,7 @@ def converse(plan: Plan) -> Dialogue[None]:
         yield from _log_in(extensions, plan.mechanism, credential)
 
 
-def goodbye() -> Dialogue[None]:
+def logout() -> Dialogue[None]:
     """QUIT (RFC 5321 §4.1.1.10)."""
     yield from _command(b"QUIT", 221)
 
@@ -126,7 +127,7 @@ def _ehlo(client_name: str) -> Dialogue[dict[str, list[str]]]:
     return parameters
 
 
-def _log_in(extensions: dict[str, list[str]], choice: MechanismChoice, credential: sasl.Credential) -> Dialogue[None]:
+def _log_in(extensions: dict[str, list[str]], choice: MechanismChoice, credential: Credential) -> Dialogue[None]:
     """AUTH (RFC 4954 §4), with the initial response where it fits into a command."""
     offered = extensions.get("AUTH", [])
     mechanism = sasl.choose(choice, offered, credential)
@@ -138,11 +139,11 @@ def _log_in(extensions: dict[str, list[str]], choice: MechanismChoice, credentia
     for answer in answers:
         yield from _expect(334)
         yield Send(b64encode(answer) + b"\r\n", b"[redacted]\r\n")
-    if mechanism.farewell is None:
+    if mechanism.error_response is None:
         yield from _expect(235)
     elif (yield from _expect(235, 334)).code == 334:
-        yield Send(b64encode(mechanism.farewell) + b"\r\n")
+        yield Send(b64encode(mechanism.error_response) + b"\r\n")
         yield from _expect(235)
 
 
-PROTOCOL = Protocol(converse, goodbye)
+DIALOGUE = ProtocolDialogue(session, logout)

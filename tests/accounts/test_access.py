@@ -8,12 +8,11 @@ import time
 import pytest
 
 from exporter.accounts import access as access_module
-from exporter.accounts.access import EARLY, Access
+from exporter.accounts.access import RENEWAL_MARGIN, Access
 from exporter.model.outcome import Outcome, Phase
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, SecretRef
-from exporter.probing.dialogue import CredentialUnavailable
-from exporter.probing.sasl import Credential
+from exporter.probing.dialogue import Credential, CredentialUnavailable
 from tests.accounts.conftest import Secrets
 from tests.examples import SENTINEL, Clock, failure, success, target
 from tests.servers.tokens import EXPIRES_IN, HANG, TokenServer, Wait, error
@@ -102,7 +101,7 @@ async def test_a_token_is_renewed_early(access: Access, clock: Clock, trusted: T
     first = await credential(access)
     assert access.token is not None
     assert access.token.expires_at == pytest.approx(clock.now + EXPIRES_IN, abs=5)
-    clock.now = access.token.expires_at - EARLY
+    clock.now = access.token.expires_at - RENEWAL_MARGIN
     assert await credential(access) == first
     clock.advance(1)
     assert await credential(access) != first
@@ -214,9 +213,9 @@ async def test_refreshes_are_counted_by_their_result(access: Access, clock: Cloc
     }
 
 
-async def test_patience_ends(access: Access, trusted: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_token_timeout(access: Access, trusted: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """An endpoint that keeps one waiting, whatever google-auth does about it, is a failure with words."""
-    monkeypatch.setattr(access_module, "PATIENCE", 0.2)
+    monkeypatch.setattr(access_module, "TOKEN_TIMEOUT", 0.2)
     trusted.script(HANG)
     with pytest.raises(CredentialUnavailable) as caught:
         await credential(access)

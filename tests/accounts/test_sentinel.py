@@ -15,11 +15,10 @@ from urllib.parse import parse_qs, quote, quote_plus
 import pytest
 import yaml
 
-from exporter.accounts.oauth import fetch_token, material
+from exporter.accounts.tokens import fetch_token, token_secrets
 from exporter.model.settings import Account
-from exporter.probing.dialogue import CredentialUnavailable
+from exporter.probing.dialogue import Credential, CredentialUnavailable
 from exporter.probing.redact import REDACTED, redact, secrets_of
-from exporter.probing.sasl import Credential
 from tests.accounts.conftest import Secrets
 from tests.conftest import StartScripted
 from tests.examples import SENTINEL
@@ -126,7 +125,7 @@ def test_an_endpoint_that_says_it_again(secrets: Secrets, echo: Echo, kind: str)
         USER, **({"token_uri": echo.token_uri} if kind == "service" else {})
     )
     with pytest.raises(CredentialUnavailable) as caught:
-        fetch_token(account, material(account, {}))
+        fetch_token(account, token_secrets(account, {}))
     shown = f"{caught.value} {caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
     assert REDACTED in shown
     assert len(echo.seen) == (2 if kind == "refresh" else 1)

@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.accounts.access import Access
-from exporter.accounts.oauth import AccessToken
+from exporter.accounts.tokens import AccessToken
 from exporter.exposition.cache import Exposition
 from exporter.exposition.gmail import BASE_LABELS, base_labels, samples
 from exporter.exposition.text import Format

@@ -15,6 +15,7 @@ from exporter.model.settings import MechanismChoice, Protocol, Role
 from exporter.probing import dialogue
 from exporter.probing.connection import ConnectionClosed
 from exporter.probing.dialogue import (
+    Credential,
     CredentialUnavailable,
     DialogueError,
     Enter,
@@ -25,7 +26,7 @@ from exporter.probing.dialogue import (
     Refusal,
     Send,
 )
-from exporter.probing.sasl import Credential, Mechanism
+from exporter.probing.sasl import Mechanism
 from tests.probing.transcript import (
     CLIENT_NAME,
     LINE,
@@ -267,7 +268,7 @@ def test_sessions_are_talked_to_their_end(protocol: Protocol) -> None:
 
 def conversation(protocol: Protocol, lines: list[bytes]) -> Dialogue[None]:
     """A dialogue that has read `lines`, or as many of them as it asked for."""
-    talking = PROTOCOLS[protocol].converse(Plan(CLIENT_NAME))
+    talking = PROTOCOLS[protocol].session(Plan(CLIENT_NAME))
     step = next(talking)
     for line in lines:
         while not isinstance(step, (ReadLine, ReadBytes)):

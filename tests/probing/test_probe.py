@@ -26,10 +26,9 @@ from exporter.monitor.checker import Checker
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.schedule import DueTimes, Schedule
 from exporter.monitor.store import Store
-from exporter.probing.dialogue import CredentialUnavailable
-from exporter.probing.probe import MAX_WORDS, Login, probe
-from exporter.probing.resolve import Address, Resolver
-from exporter.probing.sasl import Credential
+from exporter.probing.dialogue import Credential, CredentialUnavailable
+from exporter.probing.probe import MAX_CAPABILITIES, Login, probe
+from exporter.probing.resolve import IpAddress, Resolver
 from tests.examples import SENTINEL
 from tests.probing.conftest import HAS_IPV6, Belongings
 from tests.servers import acts
@@ -690,7 +689,7 @@ async def test_capabilities_are_a_server_s_words(
     words = (await look(look.target(server.port, "imap"), login)).observed.capabilities
     assert words[:2] == ("IMAP4REV1", "X\\x1b[31M")
     assert (words[2:4] == ("[redacted]", "[redacted]")) is (login is not None)
-    assert len(words) == MAX_WORDS
+    assert len(words) == MAX_CAPABILITIES
 
 
 async def test_dialogue(scripted: StartScripted, look: Probing) -> None:
@@ -723,7 +722,7 @@ async def test_dialogue(scripted: StartScripted, look: Probing) -> None:
 class Faulty(Resolver):
     """A resolver with a bug in it."""
 
-    async def resolve(self, host: str, family: IpFamily) -> list[Address]:
+    async def resolve(self, host: str, family: IpFamily) -> list[IpAddress]:
         raise ZeroDivisionError("a bug")
 
 

@@ -14,9 +14,9 @@ import pytest
 from exporter.model.outcome import Folder, Outcome, Phase, Target
 from exporter.model.reason import Reason
 from exporter.model.settings import Endpoint, IpFamily, MechanismChoice, Protocol, Role, Security, Tls
+from exporter.probing.dialogue import Credential
 from exporter.probing.probe import Login, probe
 from exporter.probing.resolve import Resolver
-from exporter.probing.sasl import Credential
 from tests.probing.conftest import HAS_IPV6
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, PROBE_PASSWORD, PROBE_USER, QUOTA
 

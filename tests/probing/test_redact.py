@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model.outcome import MAX_DETAIL
+from exporter.probing.dialogue import Credential
 from exporter.probing.redact import REDACTED, redact, secrets_of
-from exporter.probing.sasl import Credential
 
 PASSWORD = 'p"a\\ss wörd/100%'
 CREDENTIAL = Credential("probe@gmail.com", PASSWORD)

@@ -10,8 +10,8 @@ from exporter.model.outcome import Phase
 from exporter.model.reason import Blame, Reason, Retry
 from exporter.model.settings import MechanismChoice, Protocol
 from exporter.probing.classify import classify
-from exporter.probing.dialogue import Plan, Refusal
-from exporter.probing.sasl import Credential, Mechanism, choose
+from exporter.probing.dialogue import Credential, Plan, Refusal
+from exporter.probing.sasl import Mechanism, choose
 from tests.probing.transcript import CLIENT_NAME, SENTINEL, TOKEN, USERNAME, talk
 
 PASSWORD, ACCESS = Credential(USERNAME, SENTINEL), Credential(USERNAME, TOKEN, is_token=True)
@@ -104,11 +104,11 @@ def test_what_is_said() -> None:
         b"AUTH XOAUTH2 dXNlcj1zb21ldXNlckBleGFtcGxlLmNvbQFhdXRoPUJlYXJlciB5YTI5LnZGOWRmdDRxbVRjMk52YjNSbGNrQmhkSFJo"
         b"ZG1semRHRXVZMjl0Q2cBAQ==\r\n"
     )
-    assert said.farewell == b""
+    assert said.error_response == b""
     login = Credential("user@example.com", "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==", is_token=True)
     said = _mechanism("OAUTHBEARER", login)
     assert said.answers == (b"n,a=user@example.com,\1auth=Bearer vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==\1\1",)
-    assert said.farewell == b"\1"
+    assert said.error_response == b"\1"
 
 
 @given(username=st.text(st.characters(codec="utf-8", exclude_characters="\1")), token=st.text("abc.-_~+/=", min_size=9))

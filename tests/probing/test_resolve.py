@@ -14,7 +14,7 @@ from aiodns.error import ARES_ECANCELLED, ARES_ENODATA, ARES_ENOTFOUND, ARES_ERE
 
 from exporter.model.settings import IpFamily
 from exporter.probing import resolve as resolve_module
-from exporter.probing.resolve import Address, AddressFamilyUnavailable, NoAddress, Resolver, routed
+from exporter.probing.resolve import AddressFamilyUnavailable, IpAddress, NoAddress, Resolver, routed
 from tests.probing.conftest import HAS_IPV6, Belongings
 from tests.servers.dns import NameServer
 
@@ -99,7 +99,7 @@ async def test_hosts_file(resolver: Resolver, server: NameServer, family: IpFami
     ],
 )
 async def test_literals(
-    resolver: Resolver, server: NameServer, literal: str, address: Address, other: IpFamily
+    resolver: Resolver, server: NameServer, literal: str, address: IpAddress, other: IpFamily
 ) -> None:
     """An address is its own answer, but not in the other family; nobody is asked."""
     own = IpFamily.IPV6 if other is IpFamily.IPV4 else IpFamily.IPV4
@@ -165,7 +165,7 @@ async def test_silence(server: NameServer) -> None:
     await assert_threads(threads_before)
 
 
-async def _resolve_once(server: NameServer, host: str) -> list[Address]:
+async def _resolve_once(server: NameServer, host: str) -> list[IpAddress]:
     resolver = Resolver([server.address])
     found = await resolver.resolve(host, IpFamily.ANY)
     await resolver.close()
@@ -241,7 +241,7 @@ async def test_close_with_lookups(resolver: Resolver, server: NameServer) -> Non
         ([ROUTED_V6, ROUTED], IpFamily.ANY, [ROUTED_V6, ROUTED] if HAS_IPV6 else [ROUTED]),
     ],
 )
-def test_routed(addresses: list[Address], family: IpFamily, kept: list[Address]) -> None:
+def test_routed(addresses: list[IpAddress], family: IpFamily, kept: list[IpAddress]) -> None:
     """Addresses without a route are left out; with `any` one is kept, for the operating system to say what is wrong."""
     assert routed(addresses, family) == kept
 
@@ -253,7 +253,7 @@ def test_routed(addresses: list[Address], family: IpFamily, kept: list[Address])
         (UNROUTED_V6, IpFamily.IPV6, "this host has no IPv6 route to fe80::1"),
     ],
 )
-def test_not_routed(address: Address, family: IpFamily, words: str) -> None:
+def test_not_routed(address: IpAddress, family: IpFamily, words: str) -> None:
     """A family that was asked for by name and has no route is a finding of its own."""
     with pytest.raises(AddressFamilyUnavailable, match=words):
         routed([address], family)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model.settings import MechanismChoice
-from exporter.probing.sasl import Credential, choose
+from exporter.probing.dialogue import Credential
+from exporter.probing.sasl import choose
 
 CREDENTIAL = Credential("probe@gmail.com", "sentinelsentinel")
 

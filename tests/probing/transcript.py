@@ -37,12 +37,12 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.model.outcome import Observed, Phase
 from exporter.model.reason import Reason
-from exporter.model.settings import MechanismChoice, Role
-from exporter.model.settings import Protocol as ProtocolName
+from exporter.model.settings import MechanismChoice, Protocol, Role
 from exporter.probing import imap, pop3, smtp
 from exporter.probing.classify import classify, describe
 from exporter.probing.connection import ConnectionClosed, PlaintextInjected
 from exporter.probing.dialogue import (
+    Credential,
     CredentialUnavailable,
     Dialogue,
     DialogueError,
@@ -56,7 +56,6 @@ from exporter.probing.dialogue import (
     Step,
 )
 from exporter.probing.redact import redact, secrets_of
-from exporter.probing.sasl import Credential
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,9 +69,9 @@ TOKEN: Final = f"ya29.{SENTINEL}"
 """The access token of a transcript that says `token`."""
 
 PROTOCOLS: Final = {
-    ProtocolName.IMAP: imap.PROTOCOL,
-    ProtocolName.POP3: pop3.PROTOCOL,
-    ProtocolName.SMTP: smtp.PROTOCOL,
+    Protocol.IMAP: imap.DIALOGUE,
+    Protocol.POP3: pop3.DIALOGUE,
+    Protocol.SMTP: smtp.DIALOGUE,
 }
 
 LINE: Final = re.compile(rb"[^\r\n\0]*\r\n")
@@ -102,7 +101,7 @@ class Turn:
 class Transcript:
     """A session as it must go: what the client is asked to do, the turns, and what is to be seen of it."""
 
-    protocol: ProtocolName
+    protocol: Protocol
     plan: Plan
     turns: tuple[Turn, ...]
     expected: Mapping[str, str]
@@ -194,7 +193,7 @@ class Conversation:
         return str((*self._early, *self._turns, "its end")[0])
 
 
-def cases(protocol: ProtocolName) -> list[Path]:
+def cases(protocol: Protocol) -> list[Path]:
     """The transcripts of a protocol."""
     return sorted((DIRECTORY / protocol).glob("*.txt"))
 
@@ -274,10 +273,10 @@ def load(path: Path) -> Transcript:
     Raises:
         ValueError: a line that is not of the format, with its number.
     """
-    return parse(path.read_text(encoding="utf-8"), ProtocolName(path.parent.name))
+    return parse(path.read_text(encoding="utf-8"), Protocol(path.parent.name))
 
 
-def parse(text: str, protocol: ProtocolName) -> Transcript:
+def parse(text: str, protocol: Protocol) -> Transcript:
     """Read the text of a transcript.
 
     Raises:
@@ -344,7 +343,7 @@ def replay(transcript: Transcript) -> Seen:
     login = transcript.plan.login
     error: Exception | None = None
     try:
-        _drive(protocol.converse(transcript.plan), conversation, seen)
+        _drive(protocol.session(transcript.plan), conversation, seen)
     except Departure:
         raise
     except Exception as failure:  # noqa: BLE001 (classification is total)
@@ -353,12 +352,12 @@ def replay(transcript: Transcript) -> Seen:
         seen.reason = classify(error, seen.phase, transcript.protocol, with_token=with_token)
         seen.detail = redact(describe(error), secrets_of(login) if isinstance(login, Credential) else ())
     if error is None or (isinstance(error, DialogueError) and error.in_step):
-        _say_goodbye(protocol.goodbye(), conversation, seen, transcript.protocol)
+        _say_goodbye(protocol.logout(), conversation, seen, transcript.protocol)
     conversation.finish()
     return seen
 
 
-def _say_goodbye(goodbye: Dialogue[None], conversation: Conversation, seen: Seen, protocol: ProtocolName) -> None:
+def _say_goodbye(goodbye: Dialogue[None], conversation: Conversation, seen: Seen, protocol: Protocol) -> None:
     """Hold the goodbye; where it fails that is noted, and changes neither the phase nor the reason of a failure."""
     if seen.reason is Reason.OK:
         seen.phase = Phase.LOGOUT
@@ -395,7 +394,7 @@ def _drive(dialogue: Dialogue[None], conversation: Conversation, seen: Seen) -> 
                 conversation.start_tls()
 
 
-def talk(protocol: ProtocolName, plan: Plan, lines: Sequence[bytes]) -> tuple[list[Send], Exception | None]:
+def talk(protocol: Protocol, plan: Plan, lines: Sequence[bytes]) -> tuple[list[Send], Exception | None]:
     """Let a dialogue and its goodbye read `lines`, whatever it sends; return that, and what ended it.
 
     Where octets are to be read, the next line is cut or repeated to their number. After the last line the server
@@ -403,7 +402,7 @@ def talk(protocol: ProtocolName, plan: Plan, lines: Sequence[bytes]) -> tuple[li
     """
     rest = iter(lines)
     sent: list[Send] = []
-    for dialogue in (PROTOCOLS[protocol].converse(plan), PROTOCOLS[protocol].goodbye()):
+    for dialogue in (PROTOCOLS[protocol].session(plan), PROTOCOLS[protocol].logout()):
         answer: bytes | None = None
         try:
             while True:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import yaml
 
 from exporter.accounts.access import Access
-from exporter.accounts.oauth import AccessToken
+from exporter.accounts.tokens import AccessToken
 from exporter.exposition.cache import Exposition
 from exporter.exposition.text import Format
 from exporter.model.login import Denial, LoginStatus

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.accounts import oauth
-from exporter.accounts.oauth import SCOPE, AccessToken, fetch_token, material, reason_of
+from exporter.accounts.tokens import SCOPE, AccessToken, fetch_token, reason_of, token_secrets
 from exporter.model.outcome import MAX_DETAIL
 from exporter.model.reason import Blame, Reason, Retry
 from exporter.model.settings import Account, SecretRef
@@ -29,7 +28,7 @@ UNUSABLE = "the token endpoint gave no usable answer"
 
 def fetch(account: Account) -> AccessToken:
     """Read the secrets, and get a token."""
-    return fetch_token(account, material(account, {}))
+    return fetch_token(account, token_secrets(account, {}))
 
 
 def failed(account: Account) -> CredentialUnavailable:
@@ -262,7 +261,7 @@ def test_an_internal_error(account: Account, trusted: TokenServer) -> None:
 
 def test_an_endpoint_that_hangs(account: Account, trusted: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is waited for no longer than it deserves."""
-    monkeypatch.setattr(oauth, "TIMEOUT", 0.2)
+    monkeypatch.setattr("exporter.accounts.tokens.TIMEOUT", 0.2)
     trusted.script(HANG)
     begun = time.monotonic()
     hanging = failed(account)
@@ -394,7 +393,7 @@ def test_the_key_may_be_in_the_environment(secrets: Secrets) -> None:
     """A variable of many lines."""
     account = Account(name="ops", username=USER, service_account=SecretRef(env="KEY"))
     environ = {"KEY": json.dumps(secrets.key, indent=2)}
-    assert secrets.tokens.holder(fetch_token(account, material(account, environ)).value) == USER
+    assert secrets.tokens.holder(fetch_token(account, token_secrets(account, environ)).value) == USER
 
 
 # What it is made of

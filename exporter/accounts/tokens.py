@@ -47,7 +47,7 @@ class AccessToken:
     expires_at: float
 
 
-def material(account: Account, environ: Mapping[str, str]) -> tuple[str, ...]:
+def token_secrets(account: Account, environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return the secrets that the account's tokens are made from, read anew.
 
     Raises:
@@ -60,7 +60,7 @@ def material(account: Account, environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def fetch_token(account: Account, secrets: tuple[str, ...]) -> AccessToken:
-    """Get an access token for the account from its `material`. Blocks for as long as the endpoint takes.
+    """Get an access token for the account from its `token_secrets`. Blocks for as long as the endpoint takes.
 
     Raises:
         CredentialUnavailable: the endpoint refused, with the reason that its answer means; or it cannot be reached;

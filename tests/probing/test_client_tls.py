@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from exporter.model import outcome
 from exporter.model.outcome import TlsFacts
 from exporter.model.settings import Tls
-from exporter.probing import tls
+from exporter.probing import client_tls
 from exporter.probing.connection import connect
 from tests.servers import acts
 
@@ -54,7 +54,7 @@ async def look(scripted: StartScripted, server: ssl.SSLContext, client: ssl.SSLC
     started = await scripted(acts.silence, security="tls", context=server)
     connection = await connect("127.0.0.1", started.port)
     try:
-        return tls.facts(await connection.start_tls(client, "localhost"))
+        return client_tls.facts(await connection.start_tls(client, "localhost"))
     finally:
         connection.abort()
 
@@ -63,7 +63,7 @@ async def look(scripted: StartScripted, server: ssl.SSLContext, client: ssl.SSLC
 async def test_facts(scripted: StartScripted, authority: Authority, kind: str) -> None:
     """Of every kind of certificate, good or bad, the facts are those that cryptography reads from its file."""
     certificate = certificate_of(authority, kind)
-    facts = await look(scripted, certificate.context, tls.unverified_context())
+    facts = await look(scripted, certificate.context, client_tls.unverified_context())
     assert facts == TlsFacts(
         version="TLSv1.3",
         cipher="TLS_AES_256_GCM_SHA384",
@@ -74,14 +74,14 @@ async def test_facts(scripted: StartScripted, authority: Authority, kind: str) -
         no_sni=kind == "no_sni",
         chain=tuple(map(facts_of, certificate.chain)),
     )
-    again = await look(scripted, certificate.context, tls.unverified_context())
+    again = await look(scripted, certificate.context, client_tls.unverified_context())
     assert again is not None
     assert again.chain is facts.chain  # a thousand outcomes remember it once
 
 
 async def test_chain_ends_first(scripted: StartScripted, authority: Authority) -> None:
     """An intermediate that ends before its leaf shows, in a chain that is trusted today."""
-    client = tls.context(Tls(ca_file=authority.ca_file))
+    client = client_tls.context(Tls(ca_file=authority.ca_file))
     facts = await look(scripted, authority.short_intermediate.context, client)
     assert facts is not None
     assert facts.not_after - facts.chain_not_after > timedelta(days=300).total_seconds()
@@ -93,11 +93,11 @@ async def test_the_chain_that_was_trusted_goes_up_to_the_root(scripted: StartScr
     """A leaf that outlives its root is good only as long as that; without verification nothing was trusted."""
     root = x509.load_pem_x509_certificate(authority.ca_file.read_bytes()).not_valid_after_utc
     certificate = authority.issue(not_after=root + timedelta(days=1))
-    facts = await look(scripted, certificate.context, tls.context(Tls(ca_file=authority.ca_file)))
+    facts = await look(scripted, certificate.context, client_tls.context(Tls(ca_file=authority.ca_file)))
     assert facts is not None
     assert facts.verified_not_after == root.timestamp()
     assert facts.chain_not_after == (root + timedelta(days=1)).timestamp()
-    unverified = await look(scripted, certificate.context, tls.unverified_context())
+    unverified = await look(scripted, certificate.context, client_tls.unverified_context())
     assert unverified is not None
     assert unverified.verified_not_after is None
 
@@ -108,10 +108,10 @@ async def test_older_version(scripted: StartScripted, authority: Authority) -> N
     older = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     older.load_cert_chain(authority.issue().chain_file, authority.issue().key_file)
     older.maximum_version = ssl.TLSVersion.TLSv1_2
-    facts = await look(scripted, older, tls.context(Tls(ca_file=authority.ca_file)))
+    facts = await look(scripted, older, client_tls.context(Tls(ca_file=authority.ca_file)))
     assert facts is not None
     assert (facts.version, facts.cipher) == ("TLSv1.2", "ECDHE-ECDSA-AES256-GCM-SHA384")
-    assert (await look(scripted, server, tls.context(Tls(ca_file=authority.ca_file)))) != facts
+    assert (await look(scripted, server, client_tls.context(Tls(ca_file=authority.ca_file)))) != facts
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1], ids=["1.0", "1.1"])
@@ -119,8 +119,8 @@ async def test_ancient_version(scripted: StartScripted, authority: Authority, ve
     """TLS 1.0 and 1.1 are never spoken, but to collect facts."""
     server = authority.issue().old_tls_context(version)
     with pytest.raises(ssl.SSLError):
-        await look(scripted, server, tls.context(Tls(ca_file=authority.ca_file)))
-    facts = await look(scripted, server, tls.unverified_context())
+        await look(scripted, server, client_tls.context(Tls(ca_file=authority.ca_file)))
+    facts = await look(scripted, server, client_tls.unverified_context())
     assert facts is not None
     assert facts.version == ("TLSv1" if version is ssl.TLSVersion.TLSv1 else "TLSv1.1")
 
@@ -128,26 +128,26 @@ async def test_ancient_version(scripted: StartScripted, authority: Authority, ve
 async def test_min_version(scripted: StartScripted, authority: Authority) -> None:
     """A server of TLS 1.2 is refused where 1.3 is demanded."""
     older = authority.issue().old_tls_context(ssl.TLSVersion.TLSv1_2)
-    assert await look(scripted, older, tls.context(Tls(ca_file=authority.ca_file)))
+    assert await look(scripted, older, client_tls.context(Tls(ca_file=authority.ca_file)))
     with pytest.raises(ssl.SSLError):
-        await look(scripted, older, tls.context(Tls(ca_file=authority.ca_file, min_version="1.3")))
+        await look(scripted, older, client_tls.context(Tls(ca_file=authority.ca_file, min_version="1.3")))
 
 
 def test_contexts_are_shared(authority: Authority) -> None:
     """Equal configurations have one context, others another; so has the context that verifies nothing."""
-    one = tls.context(Tls(ca_file=authority.ca_file))
-    assert tls.context(Tls(ca_file=authority.ca_file)) is one
-    assert tls.context(Tls(ca_file=authority.ca_file, min_version="1.3")) is not one
-    assert tls.unverified_context() is tls.unverified_context()
-    assert tls.unverified_context() is not one
+    one = client_tls.context(Tls(ca_file=authority.ca_file))
+    assert client_tls.context(Tls(ca_file=authority.ca_file)) is one
+    assert client_tls.context(Tls(ca_file=authority.ca_file, min_version="1.3")) is not one
+    assert client_tls.unverified_context() is client_tls.unverified_context()
+    assert client_tls.unverified_context() is not one
 
 
 @pytest.mark.parametrize("min_version", ["1.2", "1.3"])
 def test_contexts_verify(authority: Authority, min_version: str) -> None:
     """A context verifies chain and name, against the system's authorities or the file's, which then stand alone."""
     versions = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
-    own = tls.context(Tls.model_validate({"ca_file": authority.ca_file, "min_version": min_version}))
-    for made in (own, tls.context(Tls.model_validate({"min_version": min_version}))):
+    own = client_tls.context(Tls.model_validate({"ca_file": authority.ca_file, "min_version": min_version}))
+    for made in (own, client_tls.context(Tls.model_validate({"min_version": min_version}))):
         assert made.verify_mode is ssl.CERT_REQUIRED
         assert made.check_hostname
         assert made.minimum_version is versions[min_version]
@@ -164,10 +164,10 @@ def test_authorities_unreadable(tmp_path: Path, authority: Authority, content: s
     file = tmp_path / "ca.pem"
     if content is not None:
         file.write_text(content)
-    with pytest.raises(tls.AuthoritiesUnreadable, match=f"^{file}: {words}$"):
-        tls.context(Tls(ca_file=file))
+    with pytest.raises(client_tls.AuthoritiesUnreadable, match=f"^{file}: {words}$"):
+        client_tls.context(Tls(ca_file=file))
     file.write_bytes(authority.ca_file.read_bytes())
-    assert tls.context(Tls(ca_file=file)).verify_mode is ssl.CERT_REQUIRED
+    assert client_tls.context(Tls(ca_file=file)).verify_mode is ssl.CERT_REQUIRED
 
 
 def der(tag: int, content: bytes) -> bytes:
@@ -195,7 +195,7 @@ def of_version_9(authority: Authority, directory: Path, chain: bytes = b"") -> s
 
 async def test_unreadable_leaf(scripted: StartScripted, authority: Authority, tmp_path: Path) -> None:
     """A trusted certificate that only OpenSSL can read has no facts, and fails nothing."""
-    client = tls.context(Tls(ca_file=authority.ca_file))
+    client = client_tls.context(Tls(ca_file=authority.ca_file))
     assert await look(scripted, of_version_9(authority, tmp_path), client) is None
 
 
@@ -203,11 +203,11 @@ async def test_unreadable_link(scripted: StartScripted, authority: Authority, tm
     """A certificate of the chain that only OpenSSL can read is left out of the facts."""
     leaf = authority.issue().leaf
     server = of_version_9(authority, tmp_path, chain=leaf.public_bytes(Encoding.PEM))
-    facts = await look(scripted, server, tls.context(Tls(ca_file=authority.ca_file)))
+    facts = await look(scripted, server, client_tls.context(Tls(ca_file=authority.ca_file)))
     assert facts is not None
     assert facts.not_after == facts.chain_not_after == leaf.not_valid_after_utc.timestamp()
 
 
 def test_a_server_name_makes_no_other_context() -> None:
     """Whoever may name a thousand of them must not make the event loop build a thousand contexts."""
-    assert len({tls.context(Tls(server_name=f"{number}.example")) for number in range(300)}) == 1
+    assert len({client_tls.context(Tls(server_name=f"{number}.example")) for number in range(300)}) == 1

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.probing.layer import Layer
+from exporter.probing.tls_layer import TlsLayer
 from tests.servers.authority import Authority
 
 
@@ -27,7 +27,7 @@ class Peer:
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.side = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
 
-    def shake_hands(self, received: bytes) -> bytes:
+    def do_handshake(self, received: bytes) -> bytes:
         """Go on with the handshake; what is to be sent."""
         self.incoming.write(received)
         with suppress(ssl.SSLWantReadError):
@@ -48,17 +48,17 @@ def trusted(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(Path(tmp_path_factory.mktemp("authority")))
 
 
-def secure(layer: Layer, peer: Peer) -> None:
+def secure(layer: TlsLayer, peer: Peer) -> None:
     """Do the handshake."""
-    layer.shake_hands()
+    layer.do_handshake()
     while not layer.secured:
-        layer.shake_hands(peer.shake_hands(layer.take()))
-    layer.decrypt(peer.shake_hands(layer.take()))
+        layer.do_handshake(peer.do_handshake(layer.take()))
+    layer.decrypt(peer.do_handshake(layer.take()))
 
 
-def pair(authority: Authority, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> tuple[Layer, Peer]:
+def pair(authority: Authority, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> tuple[TlsLayer, Peer]:
     """Both sides, secured."""
-    layer, peer = Layer(authority.client_context, "localhost"), Peer(authority, version)
+    layer, peer = TlsLayer(authority.client_context, "localhost"), Peer(authority, version)
     secure(layer, peer)
     return layer, peer
 
@@ -112,21 +112,21 @@ def test_closing_waits_for_the_server(trusted: Authority) -> None:
 
 def test_a_certificate_that_is_not_trusted(trusted: Authority, tmp_path: Path) -> None:
     """The handshake fails as OpenSSL says, and the server is sent the alert."""
-    layer, peer = Layer(ssl.create_default_context(), "localhost"), Peer(Authority(tmp_path))
-    layer.shake_hands()
+    layer, peer = TlsLayer(ssl.create_default_context(), "localhost"), Peer(Authority(tmp_path))
+    layer.do_handshake()
     with pytest.raises(ssl.SSLCertVerificationError):
-        layer.shake_hands(peer.shake_hands(layer.take()))
+        layer.do_handshake(peer.do_handshake(layer.take()))
     assert not layer.secured
     with pytest.raises(ssl.SSLError, match="UNKNOWN_CA"):
-        peer.shake_hands(layer.take())
+        peer.do_handshake(layer.take())
 
 
 def test_what_is_not_tls(trusted: Authority) -> None:
     """Plaintext in the handshake, and octets that were tampered with after it, are errors."""
-    layer = Layer(trusted.client_context, "localhost")
-    layer.shake_hands()
+    layer = TlsLayer(trusted.client_context, "localhost")
+    layer.do_handshake()
     with pytest.raises(ssl.SSLError):
-        layer.shake_hands(b"220 smtp.example.com ESMTP\r\n")
+        layer.do_handshake(b"220 smtp.example.com ESMTP\r\n")
     layer, peer = pair(trusted)
     peer.side.write(b"* OK\r\n")
     data = bytearray(peer.outgoing.read())

@@ -12,7 +12,7 @@ from contextlib import suppress
 _CHUNK = 64 << 10
 
 
-class Layer:
+class TlsLayer:
     """One side of a TLS connection: the client's. All of its methods raise `ssl.SSLError` as OpenSSL says."""
 
     def __init__(self, context: ssl.SSLContext, server_name: str) -> None:
@@ -21,7 +21,7 @@ class Layer:
         self.secured = False
         """Whether the handshake is done."""
 
-    def shake_hands(self, received: bytes = b"") -> bool:
+    def do_handshake(self, received: bytes = b"") -> bool:
         """Go on with the handshake, and say whether it is done."""
         self._incoming.write(received)
         with suppress(ssl.SSLWantReadError):
