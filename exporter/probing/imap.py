@@ -7,9 +7,9 @@ its tag. Untagged lines that precede it are kept: Gmail puts the reason of a ref
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 
 from exporter.model.outcome import Folder, Phase, Quota
@@ -158,48 +158,37 @@ def _read_until_tagged(tag: bytes, untagged: list[_Response], *, leaving: bool =
         untagged.append(response)
 
 
-def _finish(tag: bytes, untagged: list[_Response], *, leaving: bool = False) -> Dialogue[None]:
-    """Read up to the tagged OK.
+def _read_answer(
+    tag: bytes, untagged: list[_Response], challenge: bool = False, final: bool = True, *, leaving: bool = False
+) -> Dialogue[bool]:
+    """Read up to a continuation request or the tagged OK, as `sasl.ReadAnswer`; add what is read to `untagged`.
 
     Raises:
-        Refusal: it says NO or BAD instead.
-        ProtocolViolation: a continuation request that nothing asked for.
+        Refusal: the tagged line is NO or BAD.
+        ProtocolViolation: the other of the two; an OK before the login is complete proves nothing.
     """
     response = yield from _read_until_tagged(tag, untagged, leaving=leaving)
     if response.line.startswith(b"+"):
-        raise ProtocolViolation(f"a continuation request that nothing asked for: {excerpt(response.line)}")
-    yield from _require_ok(response, untagged)
-
-
-def _go_ahead(tag: bytes, untagged: list[_Response]) -> Dialogue[None]:
-    """Read up to a continuation request.
-
-    Raises:
-        Refusal: the server says NO or BAD instead.
-        ProtocolViolation: it says OK to a login that it has not seen the whole of, which proves nothing.
-    """
-    response = yield from _read_until_tagged(tag, untagged)
-    if not response.line.startswith(b"+"):
-        yield from _require_ok(response, untagged)
-        raise ProtocolViolation(f"an OK before the login was complete: {excerpt(response.line)}")
-
-
-def _require_ok(tagged: _Response, untagged: list[_Response]) -> Dialogue[None]:
-    """Add the tagged line to the others if it says OK, and raise Refusal otherwise."""
+        if not challenge:
+            raise ProtocolViolation(f"a continuation request that nothing asked for: {excerpt(response.line)}")
+        return True
     # Gmail appends [THROTTLED] to a tagged line, an OK too, when it slows the account down.
-    if tagged.line.rstrip().upper().endswith(b"[THROTTLED]"):
+    if response.line.rstrip().upper().endswith(b"[THROTTLED]"):
         yield Note("throttled", value=True)
-    if tagged.words[1].upper() != b"OK":
-        text = _text_of([*untagged, tagged])
+    if response.words[1].upper() != b"OK":
+        text = _text_of([*untagged, response])
         raise Refusal(text, temporary=_temporary(text))
-    untagged.append(tagged)
+    if not final:
+        raise ProtocolViolation(f"an OK before the login was complete: {excerpt(response.line)}")
+    untagged.append(response)
+    return False
 
 
 def _command(tag: bytes, text: bytes, *, leaving: bool = False) -> Dialogue[list[_Response]]:
     """Send a command and return its untagged responses."""
     untagged: list[_Response] = []
     yield Send(tag + b" " + text + b"\r\n")
-    yield from _finish(tag, untagged, leaving=leaving)
+    yield from _read_answer(tag, untagged, leaving=leaving)
     return untagged
 
 
@@ -238,7 +227,8 @@ def _log_in(
     offered = {name[5:].decode("ascii", "backslashreplace") for name in capabilities if name.startswith(b"AUTH=")}
     if mechanism := sasl.choose(choice, offered, credential):
         yield Note("login_attempted", value=True)
-        yield from _authenticate(tag, mechanism, said, initial_response=b"SASL-IR" in capabilities)
+        longest = MAX_LINE if b"SASL-IR" in capabilities else 0  # RFC 4959
+        yield from sasl.authenticate(mechanism, tag + b" AUTHENTICATE", longest, partial(_read_answer, tag, said))
     elif sasl.may_use_password(choice, credential) and b"LOGINDISABLED" not in capabilities:
         yield Note("login_attempted", value=True)
         yield from _login(tag, credential, said)
@@ -249,24 +239,6 @@ def _log_in(
     names = announced[-1] if announced else []
     yield Note("login_capabilities", tuple(name.decode("ascii", "backslashreplace") for name in names))
     return frozenset(names)
-
-
-def _authenticate(
-    tag: bytes, mechanism: sasl.Mechanism, untagged: list[_Response], *, initial_response: bool
-) -> Dialogue[None]:
-    """AUTHENTICATE, with the initial response where the server takes one (RFC 4959)."""
-    command, shown, answers = mechanism.begin(tag + b" AUTHENTICATE", MAX_LINE if initial_response else 0)
-    yield Send(command, shown)
-    for answer in answers:
-        yield from _go_ahead(tag, untagged)
-        yield Send(b64encode(answer) + b"\r\n", b"[redacted]\r\n")
-    if mechanism.error_response is not None:
-        response = yield from _read_until_tagged(tag, untagged)
-        if not response.line.startswith(b"+"):
-            yield from _require_ok(response, untagged)
-            return
-        yield Send(b64encode(mechanism.error_response) + b"\r\n")
-    yield from _finish(tag, untagged)
 
 
 def _login(tag: bytes, credential: Credential, untagged: list[_Response]) -> Dialogue[None]:
@@ -281,9 +253,9 @@ def _login(tag: bytes, credential: Credential, untagged: list[_Response]) -> Dia
             pieces.append(raw + end)
     yield Send(pieces[0], tag + b" LOGIN [redacted]\r\n")
     for piece in pieces[1:]:
-        yield from _go_ahead(tag, untagged)
+        yield from _read_answer(tag, untagged, challenge=True, final=False)
         yield Send(piece, b"[redacted]\r\n")
-    yield from _finish(tag, untagged)
+    yield from _read_answer(tag, untagged)
 
 
 def _quote(raw: bytes) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 
 from exporter.model.outcome import Folder, Phase
 from exporter.model.settings import MechanismChoice, Role
@@ -110,7 +109,7 @@ def _log_in(capabilities: Capabilities, choice: MechanismChoice, credential: Cre
     offered = {name.decode("ascii", "backslashreplace") for name in capabilities.get(b"SASL", [])}
     if mechanism := sasl.choose(choice, offered, credential):
         yield Note("login_attempted", value=True)
-        yield from _authenticate(mechanism)
+        yield from sasl.authenticate(mechanism, b"AUTH", MAX_COMMAND, _read_answer)
     # RFC 2449 §6.3: USER in the list means that USER and PASS work; without CAPA nothing is known, and they may.
     elif sasl.may_use_password(choice, credential) and (b"USER" in capabilities or not capabilities):
         yield Note("login_attempted", value=True)
@@ -120,22 +119,13 @@ def _log_in(capabilities: Capabilities, choice: MechanismChoice, credential: Cre
         raise MechanismUnavailable(f"the server offers {', '.join(sorted(offered)) or 'no mechanism'}")
 
 
-def _authenticate(mechanism: sasl.Mechanism) -> Dialogue[None]:
-    """AUTH (RFC 5034 §4), with the initial response where it fits into a command."""
-    command, shown, answers = mechanism.begin(b"AUTH", MAX_COMMAND)
-    yield Send(command, shown)
-    for answer in answers:
-        if not _is_challenge(line := (yield from _read_reply(challenge=True))):
-            raise ProtocolViolation(f"an OK before the login was complete: {excerpt(line)}")
-        yield Send(b64encode(answer) + b"\r\n", b"[redacted]\r\n")
-    line = yield from _read_reply(challenge=mechanism.error_response is not None)
-    if mechanism.error_response is not None and _is_challenge(line):
-        yield Send(b64encode(mechanism.error_response) + b"\r\n")
-        yield from _read_reply()
-
-
-def _is_challenge(line: bytes) -> bool:
-    return line.split(b" ", 1)[0] == b"+"
+def _read_answer(challenge: bool, final: bool) -> Dialogue[bool]:
+    """Read an answer to AUTH (RFC 5034 §4), as `sasl.ReadAnswer`."""
+    line = yield from _read_reply(challenge=challenge)
+    is_challenge = line.split(b" ", 1)[0] == b"+"
+    if not (is_challenge or final):
+        raise ProtocolViolation(f"an OK before the login was complete: {excerpt(line)}")
+    return is_challenge
 
 
 def _stat() -> Dialogue[None]:

@@ -1,6 +1,6 @@
-"""SASL mechanisms (RFC 4422) of the dialogues, without the framing of any protocol.
+"""SASL (RFC 4422): the mechanisms, the choice of one, and the exchange that all protocols share.
 
-What a client says in any of them is known before the first challenge, so a mechanism is data: its answers, in order.
+What the client sends does not depend on the challenges, so a mechanism is data: its answers, in order.
 """
 
 from __future__ import annotations
@@ -8,35 +8,24 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from exporter.model.settings import MechanismChoice
-from exporter.probing.dialogue import Credential
+from exporter.probing.dialogue import Credential, Dialogue, Send
 
 
 @dataclass(frozen=True, slots=True)
 class Mechanism:
-    """One exchange: what to answer to each challenge, without base64.
+    """The answers to the server's challenges, in order and without base64.
 
-    Where the mechanism is `client_first`, the first answer may go with the command itself (RFC 4422 §3.3). Where it
-    has a `error_response`, a server that refuses may say so in one more challenge, and waits for it.
+    A mechanism that is `client_first` may send the first answer with the command itself (RFC 4422 §3.3). With an
+    `error_response`, the server may refuse in one more challenge, and waits for this answer (RFC 7628 §3.2.3).
     """
 
     name: str
     answers: tuple[bytes, ...] = field(repr=False)
     client_first: bool
     error_response: bytes | None = None
-
-    def begin(self, command: bytes, longest: int) -> tuple[bytes, bytes, tuple[bytes, ...]]:
-        """Return the command that begins the exchange, what may be shown of it, and the answers that are left.
-
-        The first answer goes with it where the whole is at most `longest` octets, its CRLF included.
-        """
-        command += b" " + self.name.encode()
-        # RFC 4959 §3, RFC 5034 §4, RFC 4954 §4: an empty initial response is a single "=".
-        line = command + b" " + (b64encode(self.answers[0]) or b"=") + b"\r\n"
-        if self.client_first and len(line) <= longest:
-            return line, command + b" [redacted]\r\n", self.answers[1:]
-        return command + b"\r\n", command + b"\r\n", self.answers
 
 
 def _plain(credential: Credential) -> Mechanism:
@@ -92,3 +81,32 @@ def choose(choice: MechanismChoice, offered: Collection[str], credential: Creden
         if choice.value in ("auto", mechanism.name.lower()) and mechanism.name in offered:
             return mechanism
     return None
+
+
+ReadAnswer: TypeAlias = Callable[[bool, bool], Dialogue[bool]]
+"""Reads the server's next answer, and returns whether it is a challenge. The arguments: whether it may be a challenge,
+and whether it may be the final success; anything else is raised as a `DialogueError`."""
+
+
+def authenticate(mechanism: Mechanism, command: bytes, longest: int, read: ReadAnswer) -> Dialogue[None]:
+    """Log in with `mechanism`, by the protocol's `command` and its way to `read` an answer.
+
+    The first answer goes with the command where the line is at most `longest` octets, its CRLF included.
+    """
+    command += b" " + mechanism.name.encode()
+    answers = mechanism.answers
+    # RFC 4959 §3, RFC 5034 §4, RFC 4954 §4: an empty initial response is a single "=".
+    line = command + b" " + (b64encode(answers[0]) or b"=") + b"\r\n"
+    if mechanism.client_first and len(line) <= longest:
+        yield Send(line, command + b" [redacted]\r\n")
+        answers = answers[1:]
+    else:
+        yield Send(command + b"\r\n")
+    for answer in answers:
+        yield from read(True, False)
+        yield Send(b64encode(answer) + b"\r\n", b"[redacted]\r\n")
+    if mechanism.error_response is not None:
+        if not (yield from read(True, True)):
+            return
+        yield Send(b64encode(mechanism.error_response) + b"\r\n")
+    yield from read(False, True)

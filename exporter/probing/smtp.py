@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from dataclasses import dataclass
 
 from exporter.model.outcome import Phase
@@ -134,16 +133,13 @@ def _log_in(extensions: dict[str, list[str]], choice: MechanismChoice, credentia
     if mechanism is None:
         raise MechanismUnavailable(f"the server offers {', '.join(offered) or 'no mechanism'}")
     yield Note("login_attempted", value=True)
-    command, shown, answers = mechanism.begin(b"AUTH", MAX_COMMAND)
-    yield Send(command, shown)
-    for answer in answers:
-        yield from _expect(334)
-        yield Send(b64encode(answer) + b"\r\n", b"[redacted]\r\n")
-    if mechanism.error_response is None:
-        yield from _expect(235)
-    elif (yield from _expect(235, 334)).code == 334:
-        yield Send(b64encode(mechanism.error_response) + b"\r\n")
-        yield from _expect(235)
+    yield from sasl.authenticate(mechanism, b"AUTH", MAX_COMMAND, _read_answer)
+
+
+def _read_answer(challenge: bool, final: bool) -> Dialogue[bool]:
+    """Read an answer to AUTH (RFC 4954 §4), as `sasl.ReadAnswer`."""
+    reply = yield from _expect(*[code for code, wanted in ((235, final), (334, challenge)) if wanted])
+    return reply.code == 334
 
 
 DIALOGUE = ProtocolDialogue(session, logout)

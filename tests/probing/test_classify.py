@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 TEXTS = [pytest.param(protocol, row, id=f"{protocol} {row}") for protocol, rows in CATALOGUE.items() for row in rows]
 
 READERS: dict[Protocol, Callable[[], dialogue.Dialogue[object]]] = {
-    Protocol.IMAP: lambda: imap._finish(b"a1", []),
+    Protocol.IMAP: lambda: imap._read_answer(b"a1", []),
     Protocol.POP3: pop3._read_reply,
     Protocol.SMTP: lambda: smtp._expect(250),
 }
