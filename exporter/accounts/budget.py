@@ -26,8 +26,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any
 
 from exporter.accounts.ledger import Ledger
 from exporter.model.login import Denial, LoginStatus
@@ -74,7 +73,24 @@ class _State:
     """What a login leaves behind that the process does not survive, for the whole account."""
 
 
-_STATE = TypeAdapter(_State)
+def _parse_state(stored: Any) -> _State:
+    """Return the state that `asdict` wrote.
+
+    Raises:
+        ArithmeticError, LookupError, TypeError, ValueError: it is not one.
+    """
+
+    def block(stored: Any) -> _Block:
+        since, until, release = (float(stored[name]) for name in ("since", "until", "release"))
+        return _Block(Denial(stored["denial"]), since, until, str(stored["secret"]), release, int(stored["refusals"]))
+
+    stored = {**asdict(_State()), **stored}
+    return _State(
+        login_at={name: float(at) for name, at in dict(stored["login_at"]).items()},
+        recent=[float(at) for at in stored["recent"]],
+        blocks={scope: block(each) for scope, each in dict(stored["blocks"]).items()},
+        unsettled=None if stored["unsettled"] is None else block(stored["unsettled"]),
+    )
 
 
 @dataclass(slots=True)
@@ -251,8 +267,8 @@ class Budget:
         if kept is None:
             return
         try:
-            state = _STATE.validate_python(kept[1])
-        except ValidationError as error:
+            state = _parse_state(kept[1])
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             self._ledger.forget(self._account.name, error)
             return
         if kept[0] != self._configuration:  # what was refused then says nothing of how it would log in now

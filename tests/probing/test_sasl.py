@@ -12,7 +12,6 @@ from exporter.model.settings import MechanismChoice, Protocol
 from exporter.probing.classify import classify
 from exporter.probing.dialogue import Credential, Plan, Refusal
 from exporter.probing.sasl import Mechanism, choose
-from tests.probing.catalogue import CATALOGUE, Row
 from tests.probing.transcript import CLIENT_NAME, SENTINEL, TOKEN, USERNAME, talk
 
 PASSWORD, ACCESS_TOKEN = Credential(USERNAME, SENTINEL), Credential(USERNAME, TOKEN, is_token=True)
@@ -137,19 +136,6 @@ def test_refused_credential(
     assert reason.blame is (Blame.TOKEN if credential.is_token else Blame.ACCOUNT)
     if credential.is_token:
         assert sent[-1].data == (b"\r\n" if choice is MechanismChoice.XOAUTH2 else b"AQ==\r\n")
-
-
-ROWS = [pytest.param(protocol, row, id=str(row)) for protocol in Protocol for row in CATALOGUE[protocol]]
-
-
-@pytest.mark.parametrize(("protocol", "row"), ROWS)
-def test_other_refusals_do_not_depend_on_the_token(protocol: Protocol, row: Row) -> None:
-    """POP switched off, a limit, a fault of the server: the reason is the same with a token as with a password."""
-    refusal = Refusal(" ".join(row.text.splitlines()).encode())
-    with_password = classify(refusal, row.phase, protocol)
-    with_token = classify(refusal, row.phase, protocol, with_token=True)
-    expected = {Reason.AUTH_INVALID_CREDENTIALS: Reason.OAUTH_TOKEN_REJECTED}.get(with_password, with_password)
-    assert with_token is expected
 
 
 def _mechanism(name: str, login: Credential) -> Mechanism:
