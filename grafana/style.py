@@ -11,18 +11,21 @@ from collections.abc import Mapping
 from grafana_foundation_sdk.models import dashboard as model
 
 from exporter.model.outcome import Phase
-from exporter.model.reason import Blame
+from exporter.model.reason import Blame, fill
 
 GOOD, DOUBTFUL, BAD, UNKNOWN = "green", "orange", "red", "#808080"
 
-BLAMES: Mapping[str, tuple[str, str]] = {
-    Blame.PROVIDER: ("The mail provider", "#CC79A7"),
-    Blame.NETWORK: ("The network", "#0072B2"),
-    Blame.ACCOUNT: ("The account", "#E69F00"),
-    Blame.TOKEN: ("The OAuth grant", "#F0E442"),
-    Blame.CLIENT: ("This exporter", "#56B4E9"),
+_BLAME_COLOURS: Mapping[Blame, str] = {
+    Blame.PROVIDER: "#CC79A7",
+    Blame.NETWORK: "#0072B2",
+    Blame.ACCOUNT: "#E69F00",
+    Blame.TOKEN: "#F0E442",
+    Blame.CLIENT: "#56B4E9",
 }
-"""Whose fault: the words, and the colour."""
+BLAMES: Mapping[str, tuple[str, str]] = {
+    blame: (fill(blame.label)[:1].upper() + fill(blame.label)[1:], colour) for blame, colour in _BLAME_COLOURS.items()
+}
+"""The label and the colour of each party."""
 
 NOBODY = ("Nobody", "#009E73")
 

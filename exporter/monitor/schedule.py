@@ -49,9 +49,6 @@ CLOCK_STEP = 1.0
 RECENT = 10.0
 """Seconds for which a blocked event loop is reported after it has run again: before that nobody could ask."""
 
-OVERDUE = 5.0
-"""Seconds past its interval and its deadline after which a probe counts as stalled."""
-
 log = structlog.get_logger("schedule")
 
 
@@ -105,8 +102,6 @@ class _Entry:
     """Unix seconds of the next run."""
     not_before: float
     """Unix seconds before which no due time counts, because the first probe was early."""
-    done_at: float
-    """Monotonic seconds of the last probe's end; of the configuration before the first."""
     task: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
 
@@ -192,15 +187,6 @@ class Schedule:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
-    def stalled(self) -> list[str]:
-        """Return the names of endpoints whose probe is overdue."""
-        now = self.clock.monotonic()
-        return sorted(
-            entry.target.endpoint.name
-            for entry in self._entries.values()
-            if now - entry.done_at > entry.target.endpoint.interval + entry.target.endpoint.timeout + OVERDUE
-        )
-
     def silence(self) -> float:
         """Return the seconds since the event loop last ran a tick of this schedule; usually below `TICK`.
 
@@ -219,7 +205,7 @@ class Schedule:
         if soon and (early := now + SOON * times.offset / times.interval) < due:
             # The next due time is left out where it follows too soon after the early probe.
             due, not_before = early, early + target.endpoint.interval / 2
-        entry = _Entry(target, times, due, not_before, done_at=self.clock.monotonic())
+        entry = _Entry(target, times, due, not_before)
         self._arm(entry)
         return entry
 
@@ -267,7 +253,6 @@ class Schedule:
         with self.metrics.probes_in_flight.track_inprogress():
             try:
                 await self.check(entry.target)
-                entry.done_at = self.clock.monotonic()  # not after a fault: nothing was found out, and that must show
             except Exception:  # the schedule goes on after any fault of a check
                 log.exception("fault in a check", endpoint=entry.target.endpoint.name)
 

@@ -90,10 +90,10 @@ def _probes() -> Builder:
 def _missed() -> Builder:
     return graph(
         About(
-            "Probes missed",
+            "Probes missed and overdue",
             "Does the exporter keep up?",
             "Probes that were due and not made, because the exporter was stalled or the probe before was still "
-            "running.",
+            "running; and probes that should have been completed by now.",
             "see CPU and the event loop's lag beside this; spread the endpoints over more exporters, or raise "
             "interval.",
         ),
@@ -103,6 +103,7 @@ def _missed() -> Builder:
             "{{instance}}",
             BARS,
         ),
+        Query(of_exporter("gmail_exporter_probes_overdue"), "{{instance}}: overdue now"),
         unit="short",
         drawn=Graph(bars=True, steps=style.ANY_IS_DOUBTFUL, calcs=("sum",)),
     )

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from exporter.model.outcome import Outcome, Target
-from exporter.monitor import schedule
+from exporter.monitor import health
 from tests.conftest import StartScripted
 from tests.servers.dialogues import Imap
 from tests.servers.exporter import Exporter, daemon_here
@@ -44,7 +44,7 @@ async def test_a_stalled_probe_is_noticed(
     tmp_path: Path, scripted: StartScripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One endpoint's checks break without a result: it is named, the other goes on; whole again, all is well."""
-    monkeypatch.setattr(schedule, "OVERDUE", 0.5)
+    monkeypatch.setattr(health, "OVERDUE", 0.5)
     server = await scripted(Imap())
     endpoint = {"protocol": "imap", "host": "127.0.0.1", "port": server.port, "security": "none", "ip_family": "ipv4"}
     defaults = {"interval": "1s", "timeout": "500ms"}

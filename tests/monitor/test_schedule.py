@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from exporter.model.outcome import Target
 from exporter.model.settings import IpFamily
 from exporter.monitor.instruments import ExporterMetrics
-from exporter.monitor.schedule import FEW, GRACE, OVERDUE, RECENT, SOON, TICK, Clock, DueTimes, Schedule
+from exporter.monitor.schedule import FEW, GRACE, RECENT, SOON, TICK, Clock, DueTimes, Schedule
 from tests.examples import target
 from tests.monitor.virtual import VirtualLoop
 
@@ -218,18 +218,6 @@ async def test_a_fault_in_a_check_does_not_end_the_schedule(start: Start) -> Non
     assert {entry["event"] for entry in logs} == {"fault in a check"}
 
 
-async def test_a_check_that_only_fails_is_stalled(start: Start) -> None:
-    """A fault in every check finds nothing out: /-/healthy must not call that healthy."""
-
-    async def check(_: Target) -> None:
-        raise ValueError("a bug")
-
-    with capture_logs():
-        schedule = start(check, target("broken", interval=0.2, timeout=0.1))
-        await asyncio.sleep(OVERDUE + 0.4)
-    assert schedule.stalled() == ["broken"]
-
-
 async def test_a_due_time_too_soon_after_an_early_probe_is_left_out(start: Start) -> None:
     """The next one counts only where half an interval has passed since the first probe. None is missed."""
     check = Recorder(takes=0.9)
@@ -299,16 +287,6 @@ async def test_a_reload_leaves_unchanged_targets_alone(start: Start, loop: Virtu
     assert not [at for at in check.of("removed") if at > begun]
     assert check.of("added")
     assert all(late(same, at) < 0.01 for at in check.of("same")[1:])
-
-
-async def test_an_overdue_probe_is_named(start: Start) -> None:
-    """What has not been completed for its interval, its deadline and some grace is stalled."""
-    schedule = start(Recorder(takes=60), target("hanging", interval=0.3, timeout=0.1))
-    assert schedule.stalled() == []
-    await asyncio.sleep(OVERDUE + 0.3)
-    assert schedule.stalled() == []
-    await asyncio.sleep(0.2)
-    assert schedule.stalled() == ["hanging"]
 
 
 async def test_a_clock_that_is_set_back_does_not_stop_the_probes(start: Start, loop: VirtualLoop) -> None:
