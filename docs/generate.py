@@ -171,7 +171,7 @@ def reasons() -> str:
         if reason is not Reason.OK
     ]
     return REASONS.format(
-        blames=table(("blame", "who"), ((f"`{blame}`", f"{fill(blame.label)}: {blame.party}") for blame in Blame)),
+        blames=table(("blame", "who"), ((f"`{blame}`", blame.party) for blame in Blame)),
         retries=table(("retry", "what happens"), ((f"`{retry}`", retry.meaning) for retry in Retry)),
         reasons="\n\n".join(sections),
     )

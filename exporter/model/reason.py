@@ -46,10 +46,10 @@ class Blame(Row):
 
     # fmt: off
     PROVIDER = "provider", "{provider}", "the operator of the mail server"
-    NETWORK = "network", "network", "between this host and the server: resolver, firewall, proxy or internet provider"
+    NETWORK = "network", "network", "between this host and the server: the resolver, a firewall, a proxy, the provider"
     ACCOUNT = "account", "account", "the mailbox, its owner, its quota or its administrator"
     TOKEN = "token", "OAuth grant", "the OAuth client or its grant"
-    CLIENT = "client", "this exporter", "its configuration, its host, or a fault of its own"
+    CLIENT = "client", "this exporter", "the exporter's configuration or host, or a fault of its own"
     # fmt: on
 
 

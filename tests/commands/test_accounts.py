@@ -81,7 +81,7 @@ def test_a_missing_secret(ops: Site, run: Run, dovecot: Dovecot) -> None:
     assert ran.out.splitlines()[2:5] == [
         "✘ secret",
         "  reason  credential_unavailable",
-        "  fault   this exporter: its configuration, its host, or a fault of its own",
+        "  fault   this exporter: the exporter's configuration or host, or a fault of its own",
     ]
     assert f"  detail  the file {ops.directory / 'ops.secret'} cannot be read: No such file or directory\n" in ran.out
     assert "  remedy  " in ran.out

@@ -1,5 +1,5 @@
-// The pages are whole without this. It writes times in the viewer's zone, draws what a thousand lines have no room for,
-// filters without a reload, and renews what has changed without touching the rest.
+// The pages work without this script. It shows times in the zone of the browser, draws the bars of long tables, filters
+// without a reload, and refreshes what has changed.
 "use strict";
 
 (() => {
@@ -50,7 +50,7 @@
     }
   };
 
-  // Lines: their bars and strips come as letters and numbers
+  // Table rows: their bars and strips are sent as letters and numbers
 
   const PHASES = ["resolve", "connect", "tls", "greeting", "capability", "starttls", "login", "folders", "logout"];
   const svg = (name, attributes, parent) => {
@@ -120,7 +120,7 @@
     for (const line of lines) near.observe(line);
   };
 
-  // Renewal: elements are known by their keys; what the server sends anew replaces what it sent before, if it differs
+  // Refresh: elements are identified by their keys, and replaced where the server sends something else than before
 
   const sent = new WeakMap();
   const keyOf = (element) => element.dataset.key ?? element.querySelector("a")?.getAttribute("href") ?? element.tagName;
@@ -139,7 +139,7 @@
     return selection && !selection.isCollapsed && selection.containsNode(element, true);
   };
 
-  // What is open stays open, and what has the focus keeps it.
+  // Open details stay open, and the focused element keeps the focus.
   const replace = (mine, fresh) => {
     if (selected(mine)) return mine;
     const made = document.importNode(fresh, true);
@@ -206,17 +206,17 @@
     if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
   };
 
-  const renewed = document.getElementById("renewed");
+  const updated = document.getElementById("updated");
   const trouble = document.getElementById("trouble");
   const pause = document.getElementById("pause");
   let paused = false, timer = 0, running = null, answered = Date.now();
 
   const schedule = () => {
     clearTimeout(timer);
-    if (!paused && !document.hidden) timer = setTimeout(renew, 1000 * main.dataset.every);
+    if (!paused && !document.hidden) timer = setTimeout(refresh, 1000 * main.dataset.every);
   };
 
-  const renew = async () => {
+  const refresh = async () => {
     running?.abort();
     const mine = (running = new AbortController());
     const late = setTimeout(() => mine.abort("late"), 10_000);
@@ -227,13 +227,13 @@
       if (running !== mine) return;
       apply(new DOMParser().parseFromString(text, "text/html"));
       answered = Date.now();
-      renewed.textContent = `Renewed ${clock.format(answered)}`;
+      updated.textContent = `Updated ${clock.format(answered)}`;
       trouble.hidden = true;
     } catch (error) {
-      if (running !== mine) return; // a newer one took its place
+      if (running !== mine) return; // a newer request has replaced this one
       const what = error instanceof TypeError || mine.signal.aborted ? "The exporter does not answer" : error.message;
-      const told = `${what} since ${clock.format(answered)}. What is shown is of then; it is asked again.`;
-      if (trouble.textContent !== told || trouble.hidden) [trouble.textContent, trouble.hidden] = [told, false];
+      const message = `${what} since ${clock.format(answered)}. The page shows the state of that time, and tries again.`;
+      if (trouble.textContent !== message || trouble.hidden) [trouble.textContent, trouble.hidden] = [message, false];
     } finally {
       clearTimeout(late);
       if (running === mine) {
@@ -244,7 +244,7 @@
     }
   };
 
-  // Filters: the address holds them, so that it can be sent to somebody
+  // Filters are in the URL, so that it can be shared
 
   const form = document.querySelector("form.filters");
   if (form) {
@@ -252,7 +252,7 @@
     const go = () => {
       const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ""));
       history.replaceState(null, "", location.pathname + (query.size ? `?${query}` : ""));
-      renew();
+      refresh();
     };
     form.addEventListener("submit", (event) => { event.preventDefault(); go(); });
     form.addEventListener("change", (event) => { if (event.target.type !== "search") go(); });
@@ -263,12 +263,12 @@
     });
   }
 
-  // A probe takes a while, and a second click would be refused.
+  // A probe takes some time, and a second click would be refused.
   const button = document.querySelector("form[method=post] button");
   button?.form.addEventListener("submit", () => { [button.disabled, button.textContent] = [true, "Probing…"]; });
   addEventListener("pageshow", () => { if (button) [button.disabled, button.textContent] = [false, "Probe now"]; });
 
-  // An address that names a kept failure opens it.
+  // A URL with the anchor of a kept failure opens it.
   const reveal = () => {
     const named = location.hash === "#failures" ? document.querySelector("[id$='-failures']") : document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!named) return;
@@ -277,21 +277,21 @@
   };
 
   for (const list of main.querySelectorAll("[data-list]")) {
-    if (!list.parentElement.closest("[data-list]")) remember(list); // before anything is written into it
+    if (!list.parentElement.closest("[data-list]")) remember(list); // before this script changes it
   }
   finish(document.body);
   if (!main.dataset.every) return;
   reveal();
   addEventListener("hashchange", reveal);
   pause.parentElement.hidden = false;
-  renewed.textContent = `Renewed ${clock.format(answered)}`;
+  updated.textContent = `Updated ${clock.format(answered)}`;
   pause.addEventListener("click", () => {
     paused = !paused;
     pause.setAttribute("aria-pressed", String(paused));
     pause.textContent = paused ? "Paused" : "Pause";
     if (paused) clearTimeout(timer);
-    else renew();
+    else refresh();
   });
-  document.addEventListener("visibilitychange", () => { if (document.hidden || paused) clearTimeout(timer); else renew(); });
+  document.addEventListener("visibilitychange", () => { if (document.hidden || paused) clearTimeout(timer); else refresh(); });
   schedule();
 })();
