@@ -7,6 +7,12 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any
 
+if "structlog" not in sys.modules:
+    # structlog imports rich, for coloured tracebacks that no log line has: it would take a tenth of the start.
+    sys.modules["rich"] = None  # type: ignore[assignment]  # what makes an import of it fail
+    import structlog
+
+    del sys.modules["rich"]
 import structlog
 
 

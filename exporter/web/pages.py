@@ -65,9 +65,6 @@ class Pages:
     _asked: dict[str, float] = field(default_factory=dict)
     """When a probe of an endpoint was last requested."""
 
-    def __post_init__(self) -> None:
-        prepare()
-
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
         return [
@@ -83,6 +80,7 @@ class Pages:
         chosen = Filter.of(request.query_params)
         made_at, body = self._made.get(chosen, (0.0, b""))
         if time.monotonic() - made_at > FRESH:
+            await prepare()
             body = (await self._index(chosen)).encode()
             now = time.monotonic()
             fresh = [(key, made) for key, made in self._made.items() if now - made[0] < FRESH]
@@ -143,6 +141,7 @@ class Pages:
 
     async def endpoint(self, request: Request) -> Response:
         """Answer with all details of one endpoint."""
+        await prepare()
         all_series = self._series_of(request)
         if not all_series:
             return _unknown(request)
@@ -190,6 +189,7 @@ class Pages:
 
     async def reasons(self, request: Request) -> Response:
         """Answer with the meaning of every reason."""
+        await prepare()
         body = render(
             "reasons.html",
             **_frame("", "reasons", State.UP),

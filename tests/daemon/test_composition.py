@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -80,6 +81,13 @@ class Site:
 def site(tmp_path: Path, authority: Authority, dovecot: Dovecot, postfix: Postfix) -> Site:
     """Running servers, and a configuration for them."""
     return Site(tmp_path, authority, dovecot, postfix)
+
+
+def test_what_no_first_scrape_needs_is_not_imported() -> None:
+    """It is imported when it is needed: at the first page, by a command, by an account."""
+    program = "import sys; from exporter.daemon import logs, composition; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"rich", "pygments", "attr", "jinja2", "google"} & set(ran.stdout.split())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

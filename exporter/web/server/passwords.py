@@ -10,8 +10,6 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-import bcrypt
-
 KEPT = 256
 """Right passwords, and as many wrong ones, whose comparison is remembered."""
 
@@ -90,6 +88,8 @@ class Passwords:
 
 
 def _matches(password: bytes, expected: bytes) -> bool:
+    import bcrypt  # noqa: PLC0415 (only where there are passwords)
+
     # bcrypt would refuse to look at these. It looks at what can be looked at: that takes the same time.
     fit = len(password) <= _LONGEST and b"\0" not in password
     return bcrypt.checkpw(password if fit else b"-", expected) and fit

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import bcrypt
 import pytest
 
-from exporter.web.server import passwords as passwords_module
 from exporter.web.server.passwords import KEPT, QUEUE, Busy, Passwords
 from tests.examples import SENTINEL
 
 ALICE = bcrypt.hashpw(SENTINEL.encode(), bcrypt.gensalt(4))
+CHECK = bcrypt.checkpw
 BOB = bcrypt.hashpw(b"bob's", bcrypt.gensalt(5))
 USERS = {"alice": ALICE, "bob": BOB}
 
@@ -33,18 +33,14 @@ class Counted:
         self.gate.wait(10)
         self.against.append(expected)
         self.threads.add(threading.get_ident())
-        return bcrypt.checkpw(password, expected)
+        return CHECK(password, expected)
 
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counted]:
     """Every comparison."""
     counting = Counted()
-
-    class Counting:
-        checkpw = staticmethod(counting)
-
-    monkeypatch.setattr(passwords_module, "bcrypt", Counting)
+    monkeypatch.setattr(bcrypt, "checkpw", counting)
     yield counting
     counting.gate.set()
 
