@@ -1,4 +1,4 @@
-"""TLS contexts and certificate facts."""
+"""The client's TLS contexts, and the facts of the certificates that servers present."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from exporter.model.settings import Tls
 from exporter.probing.redact import redact
 
 NO_SNI_UNIT = "No SNI provided; please fix your client."
-"""What Google's servers present, as the subject of a self-signed certificate, to a client that names no server."""
+"""The subject of the self-signed certificate that Google's servers present to a client without SNI."""
 
 _MIN_VERSION = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
-_MAX_KNOWN = 4096  # certificates whose facts are kept
-_MAX_NAME = 256  # characters; a certificate that was not verified may say anything, and its issuer becomes a label
-_MAX_NAMES = 20  # that a certificate is for; Google's have more than a hundred
+_MAX_KNOWN = 4096  # certificates whose facts are cached
+_MAX_NAME = 256  # characters; an unverified certificate may contain anything, and its issuer becomes a label
+_MAX_NAMES = 20  # of one certificate; Google's have more than a hundred
 
 
 class AuthoritiesUnreadable(Exception):
-    """The file of `tls.ca_file` cannot be read any more: nothing can be verified."""
+    """The file of `tls.ca_file` can no longer be read, so no server can be verified."""
 
 
 def context(tls: Tls) -> ssl.SSLContext:
-    """Return the client context of a TLS configuration; shared, since building one costs 30 ms.
+    """Return the client context of a TLS configuration; it is shared, for building one takes 30 ms.
 
     Raises:
-        AuthoritiesUnreadable: its file was there when the configuration was read, and is no more.
+        AuthoritiesUnreadable: its file was readable when the configuration was loaded, and is not now.
     """
     if tls.server_name is not None:
-        # It is no part of a context, and the hostname of /probe may be any: each would cost 30 ms.
+        # It is not a part of a context, and `hostname` of /probe may be anything: each would take 30 ms.
         tls = tls.model_copy(update={"server_name": None})
     if tls.ca_file is None:
         return _build(tls, None)
@@ -45,40 +45,40 @@ def context(tls: Tls) -> ssl.SSLContext:
         state = os.stat(tls.ca_file)  # noqa: PTH116 (pathlib's takes three times as long)
     except OSError as error:
         raise AuthoritiesUnreadable(f"{tls.ca_file}: {error.strerror}") from None
-    return _build(tls, (state.st_mtime_ns, state.st_size, state.st_ino))  # a renewed file is read anew
+    return _build(tls, (state.st_mtime_ns, state.st_size, state.st_ino))  # a changed file is read again
 
 
 @lru_cache(maxsize=256)
 def _build(tls: Tls, _version: tuple[int, ...] | None) -> ssl.SSLContext:
     try:
-        made = ssl.create_default_context(cafile=None if tls.ca_file is None else str(tls.ca_file))
+        built = ssl.create_default_context(cafile=None if tls.ca_file is None else str(tls.ca_file))
     except OSError as error:
-        words = error.strerror if not isinstance(error, ssl.SSLError) else "it holds no certificate"
-        raise AuthoritiesUnreadable(f"{tls.ca_file}: {words}") from error
-    made.minimum_version = _MIN_VERSION[tls.min_version]
-    return made
+        text = error.strerror if not isinstance(error, ssl.SSLError) else "it holds no certificate"
+        raise AuthoritiesUnreadable(f"{tls.ca_file}: {text}") from error
+    built.minimum_version = _MIN_VERSION[tls.min_version]
+    return built
 
 
 @lru_cache(maxsize=1)
 def unverified_context() -> ssl.SSLContext:
     """Return a client context that accepts any certificate and any protocol version.
 
-    It is there to collect facts, never for a credential.
+    It is only for certificate facts, never for a credential.
     """
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    made.check_hostname = False
-    made.verify_mode = ssl.CERT_NONE
-    made.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    made.set_ciphers("DEFAULT:@SECLEVEL=0")  # OpenSSL 3 has nothing that TLS 1.1 could use at a higher level
-    return made
+    built = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    built.check_hostname = False
+    built.verify_mode = ssl.CERT_NONE
+    built.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    built.set_ciphers("DEFAULT:@SECLEVEL=0")  # at a higher level OpenSSL 3 has no cipher for TLS 1.1
+    return built
 
 
 def facts(connection: ssl.SSLObject) -> TlsFacts | None:
-    """Return what the server presented on a connection whose handshake is complete.
+    """Return what the server presented, after the handshake.
 
-    None where its certificate is one that only OpenSSL can read: that is no failure of the server's.
+    None where only OpenSSL can read its certificate, which is not the server's fault.
     """
-    presented = [_certificate(encoded) for encoded in _presented_chain(connection)]
+    presented = [_certificate(encoded) for encoded in _chain_of(connection, "get_unverified_chain")]
     if presented[0] is None:
         return None
     chain = _chain(*(known.certificate for known in presented if known))
@@ -98,7 +98,7 @@ def facts(connection: ssl.SSLObject) -> TlsFacts | None:
 
 @lru_cache(maxsize=1024)
 def _chain(*certificates: Certificate) -> tuple[Certificate, ...]:
-    """The same chain as the same object: every outcome that is remembered has one."""
+    """Return one object for equal chains: every stored outcome has one."""
     return certificates
 
 
@@ -109,21 +109,17 @@ def _verified_not_after(connection: ssl.SSLObject) -> float | None:
     return min((known.certificate.not_after for known in verified if known), default=None)
 
 
-def _presented_chain(connection: ssl.SSLObject) -> list[bytes]:
-    """The server's certificates as sent, leaf first, in DER."""
-    return _chain_of(connection, "get_unverified_chain")
-
-
 def _chain_of(connection: ssl.SSLObject, method: str) -> list[bytes]:
+    """Return the certificates as sent or as verified, leaf first, in DER."""
     public = getattr(connection, method, None)  # Python 3.13
     if public is not None:
         return list(public())
-    # Up to 3.12 the same method, of the object underneath, is not documented; it is there since 3.10.
+    # Up to 3.12 this method of the underlying object is not documented; it exists since 3.10.
     return [certificate.public_bytes(2) for certificate in getattr(connection._sslobj, method)()]  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 class _Known(NamedTuple):
-    """What is kept of a certificate."""
+    """The cached facts of a certificate."""
 
     certificate: Certificate
     no_sni: bool
@@ -133,7 +129,7 @@ _known: dict[str, _Known | None] = {}
 
 
 def _certificate(encoded: bytes) -> _Known | None:
-    """Parse a certificate once: a thousand endpoints present the same few, probe after probe."""
+    """Parse a certificate once: a thousand endpoints present the same few in every probe."""
     fingerprint = hashlib.sha256(encoded).hexdigest()
     if fingerprint not in _known:
         if len(_known) >= _MAX_KNOWN:
@@ -161,7 +157,7 @@ def _parse(encoded: bytes, fingerprint: str) -> _Known:
 
 
 def _hex(number: int) -> str:
-    """In whole octets, as OpenSSL prints it."""
+    """Return a number in whole octets, as OpenSSL prints it."""
     digits = f"{abs(number):x}"
     return digits.zfill(len(digits) + len(digits) % 2)
 
@@ -169,7 +165,7 @@ def _hex(number: int) -> str:
 def _names(parsed: x509.Certificate) -> list[str]:
     try:
         names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):  # there is none, or none that can be read: that alone is no failure
+    except (x509.ExtensionNotFound, ValueError):  # none, or not readable: no failure
         return []
     return [str(name.value) for name in names if isinstance(name, x509.DNSName | x509.IPAddress)][:_MAX_NAMES]
 

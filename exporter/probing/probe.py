@@ -1,7 +1,7 @@
-"""Drives a dialogue over a connection: one look at one target → Outcome.
+"""Runs the dialogue of a protocol over a connection: one probe of one target → Outcome.
 
-This is where time is. The phase clock runs from the moment a phase is entered until the last octet of it arrived, so
-that this program's own queue is not counted; one deadline bounds everything from the first look-up to the goodbye.
+All times are measured here. A phase lasts from its beginning until its last octet arrived, so that the time this
+program needs to react is not counted. One deadline covers everything from the name look-up to the logout.
 """
 
 from __future__ import annotations
@@ -50,38 +50,38 @@ PROTOCOLS: Mapping[Protocol, ProtocolDialogue] = {
 Login = Credential | CredentialUnavailable | None
 
 CLOSING = 0.05
-"""Seconds past its deadline that a probe may take to close its connection in order."""
+"""Seconds after its deadline in which a probe may still close its connection in order."""
 
 CLOSING_GRACE = 1.0
-"""Seconds for which the server's close_notify is waited for, where the deadline leaves as much."""
+"""Seconds to wait for the server's close_notify, where the deadline allows it."""
 
 MAX_DIALOGUE = 500
-"""Lines of a dialogue that are kept: LIST names every label of an account, and some have thousands."""
+"""Lines of a dialogue that are kept; LIST returns every label of an account, in some cases thousands."""
 
 MAX_CAPABILITIES = 200
-"""Capabilities that are kept."""
+"""Capabilities that are kept, of those before and of those after login."""
 
 STEPS_BETWEEN_YIELDS = 64
-"""Steps of a dialogue after which everything else in this event loop has its turn: a flood of lines must hold up
-neither the other probes nor this one's own deadline."""
+"""Steps of a dialogue after which it yields to the event loop: a flood of lines must not delay other probes, nor this
+probe's own deadline."""
 
-_CERTIFICATE_UNVERIFIED = CERTIFICATE_REASONS | {Reason.TLS_FAILED}
-"""Failed handshakes in which a server may have presented a certificate."""
+_CERTIFICATE_TO_INSPECT = CERTIFICATE_REASONS | {Reason.TLS_FAILED}
+"""Reasons of failed handshakes in which the server may have presented a certificate."""
 
 log = structlog.get_logger("probe")
 
 
 async def probe(target: Target, resolver: NameResolver, login: Login = None) -> Outcome:
-    """Look at `target` once, and log in where `login` is given.
+    """Probe `target` once, with a login where `login` is given.
 
-    Never raises but for its own cancellation. It ends within the endpoint's timeout and `CLOSING` seconds, and leaves
-    no socket behind.
+    It raises nothing but its own cancellation, ends within the endpoint's timeout and `CLOSING` seconds, and leaves no
+    socket open.
     """
-    run = _Probe(target, resolver, login)
+    attempt = _Attempt(target, resolver, login)
     try:
-        return await run.run()
+        return await attempt.probe()
     finally:
-        run.abort()
+        attempt.abort()
 
 
 def _check_limits(received: int, asked_at: int) -> None:
@@ -90,7 +90,7 @@ def _check_limits(received: int, asked_at: int) -> None:
 
 
 class _Clock:
-    """Seconds by phase; a phase that is entered again adds to what it took before."""
+    """Seconds of each phase; those of a phase that is entered twice are added up."""
 
     def __init__(self) -> None:
         self.phase = Phase.RESOLVE
@@ -99,27 +99,27 @@ class _Clock:
         self._entered = self._left = time.perf_counter()
 
     def enter(self, phase: Phase) -> None:
-        # The server speaks first: its time runs from when the connection stood, not from when this task woke.
+        # The server sends first: its time runs from the end of the connect, not from when this task continued.
         self._entered = self._left if phase is Phase.GREETING else time.perf_counter()
         self.phase = phase
         self.phases.setdefault(phase, 0.0)
         self._running = True
 
-    def reenter(self, phase: Phase) -> None:
-        """Enter `phase` as if it had not been tried before."""
+    def restart(self, phase: Phase) -> None:
+        """Enter `phase`, and forget what it took before."""
         self.phases.pop(phase, None)
         self.enter(phase)
 
     def leave(self, at: float = 0.0) -> None:
-        """Close the phase, at the time when its last octet arrived where that is known."""
+        """End the phase: `at`, when its last octet arrived, or now where that is not known."""
         if self._running:
             self._left = at if at >= self._entered else time.perf_counter()
             self.phases[self.phase] += self._left - self._entered
             self._running = False
 
 
-class _Probe:
-    """The state of one probe. Without `verify` it only collects what the server presents, and then ends."""
+class _Attempt:
+    """One session and its connection. Without `verify` it ends when the server has presented its certificate."""
 
     def __init__(self, target: Target, resolver: NameResolver, login: Login = None, *, verify: bool = True) -> None:
         self._target = target
@@ -136,17 +136,19 @@ class _Probe:
         self._observed: dict[str, Any] = {}
         """Fields of `Observed`."""
         self._connection: Connection | None = None
-        self._failure: tuple[Phase, Reason, str] | None = None
-        self._note = ""
-        """How IPv6 failed, for where IPv4 fails too."""
+        self._failed_in: Phase | None = None
+        self._reason = Reason.OK
+        self._detail = ""
+        self._ipv6_error = ""
+        """How IPv6 failed; part of the detail if IPv4 fails too."""
 
-    async def run(self) -> Outcome:
-        """Run the session, the second look where a certificate was refused, and the goodbye, in one deadline."""
+    async def probe(self) -> Outcome:
+        """Run the session, then the logout or, after a failed handshake, the inspection, all in one deadline."""
         deadline = asyncio.get_running_loop().time() + self._endpoint.timeout
         try:
             async with asyncio.timeout_at(deadline):
-                error = await self.session()
-                if self._failure and self._failure[1] in _CERTIFICATE_UNVERIFIED:
+                error = await self.run()
+                if self._reason in _CERTIFICATE_TO_INSPECT:
                     await self._inspect_certificate()
                 elif error is None or (isinstance(error, DialogueError) and error.in_step):
                     await self._log_out()
@@ -155,11 +157,12 @@ class _Probe:
         await self.close(deadline)
         return self._outcome()
 
-    async def session(self) -> Exception | None:
-        """Connect and hold the dialogue; return what ended it early, noted as the failure."""
+    async def run(self) -> Exception | None:
+        """Connect and run the dialogue; return the error that ended it, which is recorded as the failure."""
         try:
             connection = self._connection = await self._connect()
-            self._observe_connection(connection)
+            self._clock.leave(connection.connected_at)
+            self._observed["tcp_rtt"] = connection.tcp_rtt()
             if self._endpoint.security is Security.TLS:
                 await self._start_tls(connection)
             if self._verify or self._endpoint.security is Security.STARTTLS:
@@ -174,23 +177,23 @@ class _Probe:
         return self._observed.get("tls")
 
     async def close(self, deadline: float) -> None:
-        """Close in order, with close_notify where TLS got that far, at most `CLOSING` seconds past the deadline."""
+        """Close in order, with close_notify after a handshake, at most `CLOSING` seconds after the deadline."""
         if self._connection:
             left = deadline - asyncio.get_running_loop().time()
-            # A server that says too much may go on for ever: it is told goodbye, and its answer is not waited for.
-            flooded = self._failure is not None and self._failure[1] is Reason.RESPONSE_TOO_LARGE
+            # A server that sends too much may never stop: its close_notify is not waited for.
+            flooded = self._reason is Reason.RESPONSE_TOO_LARGE
             await self._connection.close(CLOSING if flooded else min(max(left, CLOSING), CLOSING_GRACE))
 
     def abort(self) -> None:
-        """Close whatever is still open."""
+        """Close the connection at once, if it is still open."""
         if self._connection:
             self._connection.abort()
 
     async def _connect(self) -> Connection:
-        """Resolve, then connect once to one address of a family.
+        """Resolve the name, then connect to one address of each family at most.
 
-        With `any` that is what a mail client reaches: IPv6 where this host has a route, and where that fails within a
-        third of the deadline, IPv4; the connect phase is then that of IPv4.
+        `any` is what a mail client does: IPv6 where this host has a route; where that fails, or takes a third of the
+        timeout, IPv4, and the connect phase is then that of IPv4.
         """
         endpoint, family = self._endpoint, self._target.ip_family
         self._clock.enter(Phase.RESOLVE)
@@ -205,24 +208,24 @@ class _Probe:
             async with asyncio.timeout(endpoint.timeout / 3):
                 return await connect(first[1], endpoint.port)
         except OSError as error:
-            self._note = f"{first[1]}: {describe(error) if error.errno else 'no answer'}"
-        self._clock.reenter(Phase.CONNECT)
-        self._observe_address(others[0], fallback=None)  # until it is known whether IPv4 serves
+            self._ipv6_error = f"{first[1]}: {describe(error) if error.errno else 'no answer'}"
+        self._clock.restart(Phase.CONNECT)
+        self._observe_address(others[0], fallback=None)  # until it is known whether IPv4 connects
         connection = await connect(others[0][1], endpoint.port)
         self._observe_address(others[0], fallback=True)
-        self._note = ""
+        self._ipv6_error = ""
         return connection
 
     async def _start_tls(self, connection: Connection) -> None:
         self._clock.enter(Phase.TLS)
         context = client_tls.context(self._endpoint.tls) if self._verify else client_tls.unverified_context()
-        self._clock.enter(Phase.TLS)  # what it takes to build a context is not the server's time
+        self._clock.enter(Phase.TLS)  # the time to build a context is not the server's
         secured = await connection.start_tls(context, self._endpoint.tls.server_name or self._endpoint.host.rstrip("."))
         self._clock.leave(connection.secured_at)
         self._observed["tls"] = client_tls.facts(secured)
 
     async def _drive(self, dialogue: Dialogue[None], connection: Connection) -> None:
-        """Perform the steps of a dialogue; raise what it raises, and what the connection does."""
+        """Perform the steps of a dialogue; its errors and those of the connection are raised."""
         answer: bytes | None = None
         asked_at = connection.received
         steps = count(1)
@@ -263,62 +266,57 @@ class _Probe:
         self._dialogue.append(Line(time.time() - self._started_at, speaker, text))
 
     def _sanitized(self, value: Any) -> Any:
-        """What a server offers is in its own words, too: without secrets, printable, bounded."""
+        """Return capabilities without secrets, printable and bounded, for the server chooses their text."""
         if not isinstance(value, tuple) or not all(isinstance(word, str) for word in value):
             return value
         words, whole = value[:MAX_CAPABILITIES], "".join(value)
         if not self._secrets and len(whole) <= MAX_DETAIL and whole.isprintable() and "://" not in whole:
-            return words  # as they nearly always are: to look at each for itself takes longer
+            return words  # the usual case, checked at once to save time
         return tuple(
-            # In capital letters, as capabilities are compared, a secret is still one.
+            # Capabilities come in capitals, and so may a secret in them.
             REDACTED if any(secret.upper() in word.upper() for secret in self._secrets) else redact(word)
             for word in words
         )
 
     async def _inspect_certificate(self) -> None:
-        """Collect the facts of a certificate that was refused, on a connection that sends no credential."""
-        again = _Probe(self._target, self._resolver, verify=False)
+        """Collect the facts of a certificate on a second, unverified connection, which never sends a credential."""
+        unverified = _Attempt(self._target, self._resolver, verify=False)
         try:
-            await again.session()
-            self._observed["tls"] = again.tls
+            await unverified.run()
         finally:
-            again.abort()
-        if again.tls and again.tls.no_sni and self._failure:
-            self._failure = self._failure[0], Reason.TLS_NO_SNI, self._failure[2]
+            unverified.abort()
+        self._observed["tls"] = unverified.tls
+        if unverified.tls and unverified.tls.no_sni:
+            self._reason = Reason.TLS_NO_SNI
 
     async def _log_out(self) -> None:
-        """End the session as the protocol wants it; a failure is noted, and fails nothing."""
-        if self._connection is None:
-            return
+        """Log out; a failure is recorded, and does not fail the probe."""
+        assert self._connection is not None  # noqa: S101 (the dialogue ended on it)
         self._clock.enter(Phase.LOGOUT)
         try:
             await self._drive(self._protocol.logout(), self._connection)
         except Exception as error:  # noqa: BLE001 (classification is total)
             self._clock.leave()
-            self._note_logout(classify(error, Phase.LOGOUT, self._endpoint.protocol))
-
-    def _note_logout(self, reason: Reason) -> None:
-        self._observed["logout"] = reason
+            self._observed["logout"] = classify(error, Phase.LOGOUT, self._endpoint.protocol)
 
     def _end_by_deadline(self) -> None:
         self._clock.leave()
         if self._clock.phase is Phase.LOGOUT:
-            self._note_logout(Reason.TIMEOUT)
-        elif self._failure is None:
+            self._observed["logout"] = Reason.TIMEOUT
+        elif self._reason is Reason.OK:
             self._fail(TimeoutError(f"no answer within {self._endpoint.timeout:g} s"))
 
     def _fail(self, error: Exception) -> Exception:
-        """Note why the probe failed."""
-        phase = self._clock.phase
-        # The server's last octet ended the phase where the server said what is wrong; now did, where it did not.
-        spoke = isinstance(error, DialogueError) and self._connection
-        self._clock.leave(self._connection.received_at if spoke and self._connection else 0.0)
+        """Record why the probe failed."""
+        phase = self._failed_in = self._clock.phase
+        # A DialogueError is about the server's last octet, and that ended the phase; any other error ends it now.
+        answered = self._connection if isinstance(error, DialogueError) else None
+        self._clock.leave(answered.received_at if answered else 0.0)
         with_token = isinstance(self._login, Credential) and self._login.is_token
-        reason = classify(error, phase, self._endpoint.protocol, with_token=with_token)
-        if reason is Reason.INTERNAL:
+        self._reason = classify(error, phase, self._endpoint.protocol, with_token=with_token)
+        if self._reason is Reason.INTERNAL:
             log.error("fault in a probe", endpoint=self._endpoint.name, phase=phase.value, exc_info=error)
-        words = "; ".join(filter(None, (describe(error), self._note)))
-        self._failure = phase, reason, redact(words, self._secrets)
+        self._detail = redact("; ".join(filter(None, (describe(error), self._ipv6_error))), self._secrets)
         return error
 
     def _plan(self, connection: Connection) -> Plan:
@@ -338,12 +336,7 @@ class _Probe:
         self._observed["ip_version"] = 6 if address[0] == socket.AF_INET6 else 4
         self._observed["ip_fallback"] = fallback if self._target.ip_family is IpFamily.ANY else None
 
-    def _observe_connection(self, connection: Connection) -> None:
-        self._clock.leave(connection.connected_at)
-        self._observed["tcp_rtt"] = connection.tcp_rtt()
-
     def _outcome(self) -> Outcome:
-        phase, reason, detail = self._failure or (self._clock.phase, Reason.OK, "")
         if self._unrecorded:
             self._dialogue.append(Line(time.time() - self._started_at, "", f"({self._unrecorded} more lines)"))
         return Outcome(
@@ -351,9 +344,9 @@ class _Probe:
             started_at=self._started_at,
             ended_at=time.time(),
             phases=MappingProxyType(self._clock.phases),
-            phase=phase,
-            reason=reason,
-            detail=detail,
+            phase=self._failed_in or self._clock.phase,
+            reason=self._reason,
+            detail=self._detail,
             observed=Observed(**self._observed),
             dialogue=tuple(self._dialogue),
         )

@@ -1,4 +1,4 @@
-"""Contexts, and the facts of what servers present, on both event loops."""
+"""The client's contexts, and the facts of what servers present, on both event loops."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ KINDS = ["issue", "expired", "not_yet_valid", "wrong_name", "self_signed", "no_s
 
 
 def certificate_of(authority: Authority, kind: str) -> Certificate:
-    """A certificate of this kind."""
+    """Return a certificate of this kind."""
     return authority.issue() if kind == "issue" else getattr(authority, kind)
 
 
 def facts_of(certificate: x509.Certificate) -> outcome.Certificate:
-    """What cryptography reads of one certificate."""
+    """Return what cryptography reads of one certificate."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -49,8 +49,8 @@ def facts_of(certificate: x509.Certificate) -> outcome.Certificate:
     )
 
 
-async def look(scripted: StartScripted, server: ssl.SSLContext, client: ssl.SSLContext) -> TlsFacts | None:
-    """The facts of a handshake between these two."""
+async def handshake_facts(scripted: StartScripted, server: ssl.SSLContext, client: ssl.SSLContext) -> TlsFacts | None:
+    """Return the facts of a handshake between these two."""
     started = await scripted(acts.silence, security="tls", context=server)
     connection = await connect("127.0.0.1", started.port)
     try:
@@ -61,9 +61,9 @@ async def look(scripted: StartScripted, server: ssl.SSLContext, client: ssl.SSLC
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_facts(scripted: StartScripted, authority: Authority, kind: str) -> None:
-    """Of every kind of certificate, good or bad, the facts are those that cryptography reads from its file."""
+    """For each kind of certificate, the facts are those that cryptography reads from its file."""
     certificate = certificate_of(authority, kind)
-    facts = await look(scripted, certificate.context, client_tls.unverified_context())
+    facts = await handshake_facts(scripted, certificate.context, client_tls.unverified_context())
     assert facts == TlsFacts(
         version="TLSv1.3",
         cipher="TLS_AES_256_GCM_SHA384",
@@ -74,67 +74,67 @@ async def test_facts(scripted: StartScripted, authority: Authority, kind: str) -
         no_sni=kind == "no_sni",
         chain=tuple(map(facts_of, certificate.chain)),
     )
-    again = await look(scripted, certificate.context, client_tls.unverified_context())
+    again = await handshake_facts(scripted, certificate.context, client_tls.unverified_context())
     assert again is not None
-    assert again.chain is facts.chain  # a thousand outcomes remember it once
+    assert again.chain is facts.chain  # one object for a thousand outcomes
 
 
 async def test_chain_ends_first(scripted: StartScripted, authority: Authority) -> None:
-    """An intermediate that ends before its leaf shows, in a chain that is trusted today."""
+    """The expiry of an intermediate that ends before its leaf is in the facts."""
     client = client_tls.context(Tls(ca_file=authority.ca_file))
-    facts = await look(scripted, authority.short_intermediate.context, client)
+    facts = await handshake_facts(scripted, authority.short_intermediate.context, client)
     assert facts is not None
     assert facts.not_after - facts.chain_not_after > timedelta(days=300).total_seconds()
     assert facts.issuer == "CN=gmail-exporter tests\\, intermediate"
     assert facts.verified_not_after == facts.chain_not_after
 
 
-async def test_the_chain_that_was_trusted_goes_up_to_the_root(scripted: StartScripted, authority: Authority) -> None:
-    """A leaf that outlives its root is good only as long as that; without verification nothing was trusted."""
+async def test_verified_chain_includes_the_root(scripted: StartScripted, authority: Authority) -> None:
+    """A leaf that expires after its root is trusted only until then; without verification there is no such time."""
     root = x509.load_pem_x509_certificate(authority.ca_file.read_bytes()).not_valid_after_utc
     certificate = authority.issue(not_after=root + timedelta(days=1))
-    facts = await look(scripted, certificate.context, client_tls.context(Tls(ca_file=authority.ca_file)))
+    facts = await handshake_facts(scripted, certificate.context, client_tls.context(Tls(ca_file=authority.ca_file)))
     assert facts is not None
     assert facts.verified_not_after == root.timestamp()
     assert facts.chain_not_after == (root + timedelta(days=1)).timestamp()
-    unverified = await look(scripted, certificate.context, client_tls.unverified_context())
+    unverified = await handshake_facts(scripted, certificate.context, client_tls.unverified_context())
     assert unverified is not None
     assert unverified.verified_not_after is None
 
 
 async def test_older_version(scripted: StartScripted, authority: Authority) -> None:
-    """Version and cipher are those agreed on."""
+    """Version and cipher are those of the handshake."""
     server = authority.issue().context
     older = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     older.load_cert_chain(authority.issue().chain_file, authority.issue().key_file)
     older.maximum_version = ssl.TLSVersion.TLSv1_2
-    facts = await look(scripted, older, client_tls.context(Tls(ca_file=authority.ca_file)))
+    facts = await handshake_facts(scripted, older, client_tls.context(Tls(ca_file=authority.ca_file)))
     assert facts is not None
     assert (facts.version, facts.cipher) == ("TLSv1.2", "ECDHE-ECDSA-AES256-GCM-SHA384")
-    assert (await look(scripted, server, client_tls.context(Tls(ca_file=authority.ca_file)))) != facts
+    assert (await handshake_facts(scripted, server, client_tls.context(Tls(ca_file=authority.ca_file)))) != facts
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1], ids=["1.0", "1.1"])
 async def test_ancient_version(scripted: StartScripted, authority: Authority, version: ssl.TLSVersion) -> None:
-    """TLS 1.0 and 1.1 are never spoken, but to collect facts."""
+    """TLS 1.0 and 1.1 are used only to collect facts."""
     server = authority.issue().old_tls_context(version)
     with pytest.raises(ssl.SSLError):
-        await look(scripted, server, client_tls.context(Tls(ca_file=authority.ca_file)))
-    facts = await look(scripted, server, client_tls.unverified_context())
+        await handshake_facts(scripted, server, client_tls.context(Tls(ca_file=authority.ca_file)))
+    facts = await handshake_facts(scripted, server, client_tls.unverified_context())
     assert facts is not None
     assert facts.version == ("TLSv1" if version is ssl.TLSVersion.TLSv1 else "TLSv1.1")
 
 
 async def test_min_version(scripted: StartScripted, authority: Authority) -> None:
-    """A server of TLS 1.2 is refused where 1.3 is demanded."""
+    """A server with TLS 1.2 is refused where `min_version` is 1.3."""
     older = authority.issue().old_tls_context(ssl.TLSVersion.TLSv1_2)
-    assert await look(scripted, older, client_tls.context(Tls(ca_file=authority.ca_file)))
+    assert await handshake_facts(scripted, older, client_tls.context(Tls(ca_file=authority.ca_file)))
     with pytest.raises(ssl.SSLError):
-        await look(scripted, older, client_tls.context(Tls(ca_file=authority.ca_file, min_version="1.3")))
+        await handshake_facts(scripted, older, client_tls.context(Tls(ca_file=authority.ca_file, min_version="1.3")))
 
 
 def test_contexts_are_shared(authority: Authority) -> None:
-    """Equal configurations have one context, others another; so has the context that verifies nothing."""
+    """Equal configurations share one context, different ones do not; there is one unverified context."""
     one = client_tls.context(Tls(ca_file=authority.ca_file))
     assert client_tls.context(Tls(ca_file=authority.ca_file)) is one
     assert client_tls.context(Tls(ca_file=authority.ca_file, min_version="1.3")) is not one
@@ -144,7 +144,7 @@ def test_contexts_are_shared(authority: Authority) -> None:
 
 @pytest.mark.parametrize("min_version", ["1.2", "1.3"])
 def test_contexts_verify(authority: Authority, min_version: str) -> None:
-    """A context verifies chain and name, against the system's authorities or the file's, which then stand alone."""
+    """A context verifies chain and name, with the system's authorities or with those of the file alone."""
     versions = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
     own = client_tls.context(Tls.model_validate({"ca_file": authority.ca_file, "min_version": min_version}))
     for made in (own, client_tls.context(Tls.model_validate({"min_version": min_version}))):
@@ -156,28 +156,28 @@ def test_contexts_verify(authority: Authority, min_version: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "text"),
     [(None, "No such file or directory"), ("", "it holds no certificate"), ("nonsense", "it holds no certificate")],
 )
-def test_authorities_unreadable(tmp_path: Path, authority: Authority, content: str | None, words: str) -> None:
-    """A file of authorities that has gone or was emptied is named; once it is there again it is used."""
+def test_authorities_unreadable(tmp_path: Path, authority: Authority, content: str | None, text: str) -> None:
+    """An error names a ca_file that was removed or emptied; when the file is back it is used."""
     file = tmp_path / "ca.pem"
     if content is not None:
         file.write_text(content)
-    with pytest.raises(client_tls.AuthoritiesUnreadable, match=f"^{file}: {words}$"):
+    with pytest.raises(client_tls.AuthoritiesUnreadable, match=f"^{file}: {text}$"):
         client_tls.context(Tls(ca_file=file))
     file.write_bytes(authority.ca_file.read_bytes())
     assert client_tls.context(Tls(ca_file=file)).verify_mode is ssl.CERT_REQUIRED
 
 
 def der(tag: int, content: bytes) -> bytes:
-    """One element in DER."""
+    """Return one element in DER."""
     length = len(content).to_bytes(max(1, (len(content).bit_length() + 7) // 8))
     return bytes([tag]) + (length if len(content) < 128 else bytes([128 + len(length)]) + length) + content
 
 
 def of_version_9(authority: Authority, directory: Path, chain: bytes = b"") -> ssl.SSLContext:
-    """A server with a certificate that OpenSSL takes, and verifies, and cryptography does not: of version 9."""
+    """A server with a certificate of version 9, which OpenSSL verifies and cryptography refuses."""
     good = authority.issue()
     key = load_pem_private_key(authority._ca.private_key_pem.bytes(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
@@ -194,20 +194,20 @@ def of_version_9(authority: Authority, directory: Path, chain: bytes = b"") -> s
 
 
 async def test_unreadable_leaf(scripted: StartScripted, authority: Authority, tmp_path: Path) -> None:
-    """A trusted certificate that only OpenSSL can read has no facts, and fails nothing."""
+    """A trusted certificate that only OpenSSL can read has no facts, and is no failure."""
     client = client_tls.context(Tls(ca_file=authority.ca_file))
-    assert await look(scripted, of_version_9(authority, tmp_path), client) is None
+    assert await handshake_facts(scripted, of_version_9(authority, tmp_path), client) is None
 
 
 async def test_unreadable_link(scripted: StartScripted, authority: Authority, tmp_path: Path) -> None:
     """A certificate of the chain that only OpenSSL can read is left out of the facts."""
     leaf = authority.issue().leaf
     server = of_version_9(authority, tmp_path, chain=leaf.public_bytes(Encoding.PEM))
-    facts = await look(scripted, server, client_tls.context(Tls(ca_file=authority.ca_file)))
+    facts = await handshake_facts(scripted, server, client_tls.context(Tls(ca_file=authority.ca_file)))
     assert facts is not None
     assert facts.not_after == facts.chain_not_after == leaf.not_valid_after_utc.timestamp()
 
 
-def test_a_server_name_makes_no_other_context() -> None:
-    """Whoever may name a thousand of them must not make the event loop build a thousand contexts."""
+def test_server_name_needs_no_other_context() -> None:
+    """A thousand server names must not make the event loop build a thousand contexts."""
     assert len({client_tls.context(Tls(server_name=f"{number}.example")) for number in range(300)}) == 1
