@@ -1,1 +1,1 @@
-"""Who logs in: secrets, and the budget that protects the account."""
+"""Accounts: secrets, access tokens, and the login budget that protects an account."""

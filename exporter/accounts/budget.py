@@ -1,22 +1,22 @@
-"""The login budget: what every login of an account must ask, so that the monitor never endangers what it monitors.
+"""The login budget: every login of an account needs its permission, so that monitoring never locks the account.
 
-Google locks accounts that log in too often or fail too often, and publishes no thresholds. So:
+Google locks accounts that log in too often or fail too often, and publishes no limits. So:
 
 - one login per target and `login_interval`, one at a time per account, `max_logins_per_day` in any 24 hours;
-- after a refusal, what the reason's `retry` says: `hold` ends all logins until the secret or the account's
-  configuration changes or an operator releases it, `wait24` tries hourly, `backoff` doubles the interval up to
+- after a refusal, the `retry` of its reason: `hold` stops all logins until the secret or the account's configuration
+  changes or an operator releases the account, `wait24` tries hourly, `backoff` doubles the interval up to
   `MAX_BACKOFF`;
-- a refusal of the credential counts for the whole account; that one protocol is switched off, or that one server has
-  a fault, counts for that protocol alone.
+- a refusal of the credential counts for the whole account; a protocol that is switched off, or a server's own fault,
+  counts for that protocol alone.
 
-A login is written to the ledger before it is made: one that the process does not survive counts, too, and as one that
-was answered with `backoff`, for nobody knows how it ended.
+A login is written to the ledger before it is made. If the process ends before its result is known, it counts as a login
+that was answered with `backoff`.
 
 So with one secret, in T seconds at a `login_interval` of I, a server that answers `hold` sees 1 login, one that answers
 `wait24` at most 1 + T / `WAIT24_INTERVAL`, and one that answers `backoff` at most 1 + ceil(log2(M / I)) + T / M, where
-M is the greater of `MAX_BACKOFF` and I; each protocol by itself where only its server is at fault. A process that dies
-during a login adds one, one that dies during every login is held to the bound of `backoff`, and nothing is above
-`max_logins_per_day` in any 24 hours.
+M is the greater of `MAX_BACKOFF` and I; for each protocol, where only its server is at fault. A process that dies
+during a login adds one; with one that dies during every login the bound is that of `backoff`; and there are never more
+than `max_logins_per_day` in any 24 hours.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from exporter.model.reason import Blame, Reason, Retry
 from exporter.model.settings import Account, Endpoint
 
 MAX_BACKOFF = 6 * 3600.0
-"""Seconds between two logins at most, however often `backoff` was answered."""
+"""The longest interval in seconds that repeated `backoff` leads to."""
 
 WAIT24_INTERVAL = 3600.0
 """Seconds between two logins while the reason says to wait up to 24 hours."""
@@ -48,29 +48,30 @@ _WHOLE_ACCOUNT = ""
 
 @dataclass(slots=True)
 class _Block:
-    """What a refusal left behind, for the account or for one of its protocols."""
+    """Why the account, or one of its protocols, may not log in after a refusal."""
 
     denial: Denial
     since: float
     until: float
     secret: str
     release: float
-    """The account's last release before it."""
+    """When an operator had last released the account."""
     refusals: int
+    """How many there were in a row."""
 
 
 @dataclass(slots=True)
 class _State:
-    """What the ledger keeps of an account. Times are Unix seconds."""
+    """The stored state of an account. Times are Unix seconds."""
 
     login_at: dict[str, float] = field(default_factory=dict)
     """The last login of each target."""
     recent: list[float] = field(default_factory=list)
-    """Every login of the last 24 hours."""
+    """The logins of the last 24 hours."""
     blocks: dict[str, _Block] = field(default_factory=dict)
     """By protocol; the empty name is the whole account."""
     unsettled: _Block | None = None
-    """What a login leaves behind that the process does not survive, for the whole account."""
+    """The block of a login whose result is not known, for the whole account."""
 
 
 def _parse_state(stored: Any) -> _State:
@@ -105,7 +106,7 @@ class _Grant:
 
 
 class Budget:
-    """The budget of one account. `clock` gives Unix seconds."""
+    """The budget of one account. `clock` returns Unix seconds."""
 
     def __init__(self, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
         self._ledger = ledger
@@ -115,7 +116,7 @@ class Budget:
         self._configuration = ""
 
     def configure(self, account: Account, endpoints: Iterable[Endpoint]) -> None:
-        """Serve this account. Where it, or how one of its endpoints logs in, has changed, nothing is held any more."""
+        """Set the account. If it, or how one of its endpoints logs in, has changed, all blocks are removed."""
         self._account = account
         ways = sorted((e.name, e.protocol, e.host, e.port, e.security, e.mechanism) for e in endpoints)
         configuration = hashlib.sha256(f"{account.model_dump_json()} {ways}".encode()).hexdigest()
@@ -127,7 +128,7 @@ class Budget:
     def ask(self, target: Target, secret: tuple[str, ...], *, force: bool = False) -> Denial | None:
         """Return why `target` may not log in with `secret` now; None grants the login: no other until `report`.
 
-        With `force` only a login that is under way is in the way: an operator insists.
+        With `force`, which is an operator's, only a login under way is a reason.
         """
         if self._grant is not None:
             return Denial.BUSY
@@ -141,7 +142,7 @@ class Budget:
         return denial
 
     def denial(self, target: Target) -> Denial | None:
-        """Return why `target` may not log in now, as far as it does not depend on the secret."""
+        """Return why `target` may not log in now, if the secret has not changed."""
         now = self._clock()
         for block in self._blocks_of(target):
             if now < block.until:
@@ -151,7 +152,7 @@ class Budget:
         if len(self._of_last_day(now)) >= self._account.max_logins_per_day:
             return Denial.CEILING
         last = self._state.login_at.get(_name(target))
-        # A login in the future is one before the clock was set back.
+        # A login in the future was made before the clock was set back.
         if last is not None and last <= now < last + _interval(target):
             return Denial.INTERVAL
         return None
@@ -171,8 +172,8 @@ class Budget:
     def report(self, outcome: Outcome | None, refused: Reason | None = None, *, forgiven: bool = False) -> None:
         """End the grant and learn from the outcome, None where the probe was cancelled.
 
-        `refused` is the token endpoint's reason, where no login could be attempted for it. A refusal is `forgiven`
-        where the next login will bring something new.
+        `refused` is the reason of the token endpoint, where it gave no token. A refusal is `forgiven` where the next
+        login has a new token.
         """
         grant, self._grant = self._grant, None
         if grant is None:
@@ -209,18 +210,18 @@ class Budget:
         return [at for at in self._state.recent if now - DAY < at <= now]
 
     def _lift_blocks(self, digest: str) -> None:
-        """Forget what a new secret, or an operator, has made void."""
+        """Remove the blocks that a new secret or an operator's release has ended."""
         state, now = self._state, self._clock()
         release = self._ledger.released_at(self._account.name)
         blocks = [*state.blocks.values(), *([state.unsettled] if state.unsettled else [])]
         void = [block for block in blocks if (block.secret, block.release) != (digest, release)]
         late = [block for block in blocks if block.since > now]
-        for block in late:  # The clock was set back: the wait begins anew, and does not last until it has caught up.
+        for block in late:  # The clock was set back: the wait starts again now, or it would be longer than meant.
             block.since, block.until = now, now + (block.until - block.since)
         if void:
             state.blocks = {scope: block for scope, block in state.blocks.items() if block not in void}
             state.unsettled = None if state.unsettled in void else state.unsettled
-            state.login_at.clear()  # whoever mended it wants to see that it works, now
+            state.login_at.clear()  # whoever fixed it wants to see at once that it works
         if void or late:
             self._save()
 
@@ -234,7 +235,7 @@ class Budget:
         self._save()
 
     def _take_back(self, grant: _Grant) -> None:
-        """No login was made after all."""
+        """Remove a login that was not made."""
         name = _name(grant.target)
         if grant.at in self._state.recent:
             self._state.recent.remove(grant.at)
@@ -256,22 +257,22 @@ class Budget:
             case Retry.WAIT24:
                 denial, until = Denial.WAIT24, now + WAIT24_INTERVAL
             case _:
-                # 2 ** 32 intervals are beyond any bound: a longer row of refusals must not overflow.
+                # 2 ** 32 intervals are over any bound; more refusals must not overflow.
                 wait = min(interval * 2 ** min(refusals, 32), max(MAX_BACKOFF, interval))
                 denial, until = Denial.BACKOFF, now + wait
         return _Block(denial, now, until, grant.secret, self._ledger.released_at(self._account.name), refusals)
 
     def _read(self) -> None:
-        """Take over what was kept: by this program before it was restarted, or by another process meanwhile."""
-        kept = self._ledger.load(self._account.name)
-        if kept is None:
+        """Read the stored state: of this program before a restart, or of another process since."""
+        stored = self._ledger.load(self._account.name)
+        if stored is None:
             return
         try:
-            state = _parse_state(kept[1])
+            state = _parse_state(stored[1])
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             self._ledger.forget(self._account.name, error)
             return
-        if kept[0] != self._configuration:  # what was refused then says nothing of how it would log in now
+        if stored[0] != self._configuration:  # those blocks are of another configuration
             state.blocks, state.unsettled = self._state.blocks, self._state.unsettled
         self._state = state
 
@@ -280,7 +281,7 @@ class Budget:
 
 
 def _interval(target: Target) -> float:
-    """The login interval, less what a probe may come early: at exactly its end, it would often miss it by a hair."""
+    """Return the login interval, less 1 %: a probe that is due at its end may come a little early."""
     return target.endpoint.login_interval * 0.99
 
 
@@ -289,7 +290,7 @@ def _name(target: Target) -> str:
 
 
 def _scope(outcome: Outcome) -> str:
-    """The protocol for which a refusal counts, or the whole account."""
+    """Return the protocol for which a refusal counts, or the whole account."""
     if outcome.reason in _OF_ONE_PROTOCOL or outcome.blame is Blame.PROVIDER:
         return outcome.target.endpoint.protocol.value
     return _WHOLE_ACCOUNT

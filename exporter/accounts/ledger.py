@@ -1,4 +1,4 @@
-"""Where login budgets survive a restart: a small SQLite file, so that a crash loop does not hammer a held account."""
+"""The file in which login budgets survive a restart, so that a crash loop does not log in again and again."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ log = structlog.get_logger("accounts")
 
 
 class LedgerError(Exception):
-    """The file cannot be used; the message names it and says why."""
+    """The file cannot be used; the message has its name and the reason."""
 
 
 class Ledger:
-    """Budgets by the name of their account. Without a path they are kept in memory, and end with the process.
+    """Budgets by account name, in an SQLite file or, without a path, in memory.
 
-    Once it is open nothing that happens to the file ends the program: what cannot be written is kept in memory, and
-    what cannot be read is forgotten; the log says so.
+    After it is open, no error of the file ends the program: what cannot be written is kept in memory, what cannot be
+    read is forgotten, and both are logged.
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        """Open the file, or make it.
+        """Open the file, or create it.
 
         Raises:
-            LedgerError: it is no database of this program, or cannot be written.
+            LedgerError: it is not a database of this program, or cannot be written.
         """
         self.path = path
         try:
@@ -71,14 +71,14 @@ class Ledger:
         self._database.close()
 
     def digest(self, secret: tuple[str, ...]) -> str:
-        """Return what tells one secret from another and does not give it away, should the file be read."""
+        """Return a salted, slow hash: it tells secrets apart, and does not reveal them to a reader of the file."""
         if secret not in self._digests:
             text = json.dumps(secret).encode()
             self._digests[secret] = hashlib.scrypt(text, salt=self._salt, n=1 << 12, r=8, p=1, dklen=16).hex()
         return self._digests[secret]
 
     def load(self, name: str) -> tuple[str, dict[str, Any]] | None:
-        """Return the configuration of an account that was kept, and its state; None where nothing is known of it."""
+        """Return the stored configuration digest and state of an account; None where there is none."""
         if name in self._unwritten:
             return self._unwritten[name]
         try:
@@ -89,11 +89,11 @@ class Ledger:
             return None
 
     def forget(self, name: str, error: Exception) -> None:
-        """Say that the state of an account is of no use. The next one that is saved takes its place."""
+        """Log that the stored state of an account is not usable; the next `save` replaces it."""
         log.warning("login budget unreadable and forgotten", account=name, path=str(self.path), error=_line(error))
 
     def save(self, name: str, configuration: str, state: Mapping[str, Any]) -> None:
-        """Keep the state of an account."""
+        """Store the state of an account."""
         try:
             self._database.execute(
                 "INSERT INTO account (name, configuration, state) VALUES (?1, ?2, ?3) "
@@ -118,7 +118,7 @@ class Ledger:
         return self._released_at.get(name, 0.0)
 
     def release(self, name: str) -> bool:
-        """Let the account log in again; a daemon that runs on this file notices. False where it is not known here.
+        """Let the account log in again, in a daemon on this file, too; return whether the account is known here.
 
         Raises:
             LedgerError: the file cannot be written.
@@ -130,26 +130,26 @@ class Ledger:
         return changed.rowcount > 0
 
     def _prepare(self) -> bytes:
-        """Return the salt of this file's digests, from tables that are made where there are none."""
-        # In one statement: another process may be making the file.
+        """Create the tables that are missing, and return the salt of this file's digests."""
+        # In one statement: another process may be creating the file.
         application, tables = self._database.execute(
             "SELECT application_id, (SELECT count(*) FROM sqlite_master) FROM pragma_application_id"
         ).fetchone()
         if tables and application != _APPLICATION_ID:
             raise LedgerError(f"{self.path}: a database of another program")
-        # A budget is written before each login: without WAL every one would wait for the disk.
+        # A budget is written before each login: without WAL each would wait for the disk.
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=NORMAL")
         if application != _APPLICATION_ID:
             self._database.execute(f"PRAGMA application_id={_APPLICATION_ID}")
         self._database.executescript(_SCHEMA)
         salt = secrets.token_bytes(16)
-        # In one statement: of two processes that make the file at once, one makes the salt.
+        # In one statement: of two processes that create the file at once, one makes the salt.
         self._database.execute("INSERT INTO ledger SELECT ? WHERE NOT EXISTS (SELECT 1 FROM ledger)", (salt,))
-        (kept,) = self._database.execute("SELECT salt FROM ledger").fetchone()
-        return bytes(kept)
+        (stored,) = self._database.execute("SELECT salt FROM ledger").fetchone()
+        return bytes(stored)
 
 
 def _line(error: Exception) -> str:
-    """Return the first line of an error's text: the others may quote the file."""
+    """Return the first line of an error's text; the others may quote the file."""
     return str(error).partition("\n")[0]

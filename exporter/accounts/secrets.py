@@ -1,4 +1,4 @@
-"""Secrets, read anew for each login: a rotation needs no restart."""
+"""Reads secrets, at each login: a rotation needs no restart."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from exporter.model.settings import SecretRef
 from exporter.probing.dialogue import CredentialUnavailable
 
 MAX_SECRET = 64 << 10
-"""Octets of a secret's file at most: an app password has 16, a service account's key 2,400."""
+"""Octets of a secret's file; an app password has 16, a service account's key 2,400."""
 
 
 def read_secret(reference: SecretRef, environ: Mapping[str, str] = os.environ) -> str:
-    """Return a secret of one line, without the line end that editors add.
+    """Read a secret of one line, and return it without the line end that editors add.
 
     Raises:
-        CredentialUnavailable: it is missing, unreadable, empty or not one line of text. The message names the place,
-            never the content.
+        CredentialUnavailable: it is missing, unreadable, empty or not one line of text. The message names the file or
+            variable, and never contains the secret.
     """
     text = read_secret_text(reference, environ).removesuffix("\n").removesuffix("\r")
     place = place_of(reference)
@@ -31,12 +31,12 @@ def read_secret(reference: SecretRef, environ: Mapping[str, str] = os.environ) -
 
 
 def place_of(reference: SecretRef) -> str:
-    """Name where a secret is, for a message."""
+    """Return the name of a secret's file or variable, for a message."""
     return f"the file {reference.file}" if reference.env is None else f"the variable {reference.env}"
 
 
 def read_secret_text(reference: SecretRef, environ: Mapping[str, str] = os.environ) -> str:
-    """Return a secret of any number of lines, such as a service account's key, as it is.
+    """Read a secret of several lines, such as a service account's key, and return it unchanged.
 
     Raises:
         CredentialUnavailable: it is missing, unreadable or not UTF-8.
@@ -47,14 +47,14 @@ def read_secret_text(reference: SecretRef, environ: Mapping[str, str] = os.envir
             raise CredentialUnavailable(f"{place} is not set")
         text = environ[reference.env]
         if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-            raise CredentialUnavailable(f"{place} is not UTF-8 text")  # what os.environ makes of other octets
+            raise CredentialUnavailable(f"{place} is not UTF-8 text")  # so os.environ shows other octets
         return text
     return _read_file(str(reference.file), place)
 
 
 def _read_file(path: str, place: str) -> str:
     try:
-        # Without waiting: a FIFO in the place of the file must not hold up the probes.
+        # O_NONBLOCK: to open a FIFO must not block the probes.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor has no path)
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -1,6 +1,6 @@
 """Access tokens from Google's token endpoint (RFC 6749 §6, RFC 7523 §2.1), by google-auth.
 
-google-auth is an extra of the package, imported only where an account uses it. It blocks: call it in a thread.
+google-auth is an optional dependency, imported only where an account needs it. It blocks: call it in a thread.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ from exporter.probing.dialogue import CredentialUnavailable
 from exporter.probing.redact import redact, spellings
 
 SCOPE = "https://mail.google.com/"
-"""What IMAP, POP3 and SMTP want; a token for less is refused by all three."""
+"""What IMAP, POP3 and SMTP need; all three refuse a token of a narrower scope."""
 
 TIMEOUT = 10.0
 """Seconds for one request to the token endpoint."""
 
 MAX_ANSWER = 64 << 10
-"""Octets read of an answer of the token endpoint."""
+"""Octets that are read of an answer of the token endpoint."""
 
 _NO_ANSWER = "the token endpoint gave no usable answer"
-_LIFETIME = 3600.0  # where the endpoint does not say how long a token lives
-_TOKEN = re.compile(r"[\x21-\x7e]+")  # RFC 6749 appendix A.12, less the space, which ends it in RFC 6750 §2.1
+_LIFETIME = 3600.0  # seconds, where the answer has no expires_in
+_TOKEN = re.compile(r"[\x21-\x7e]+")  # RFC 6749 appendix A.12, without the space, which RFC 6750 §2.1 does not allow
 _SECRET_FIELDS = ("client_secret", "refresh_token", "assertion")
 
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """An access token, and when it expires, in Unix seconds. The token never shows in a repr."""
+    """An access token, and when it expires, in Unix seconds. The repr never shows the token."""
 
     value: str = field(repr=False)
     expires_at: float
 
 
 def token_secrets(account: Account, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the secrets that the account's tokens are made from, read anew.
+    """Read the secrets that the account's tokens are made from, and return them.
 
     Raises:
         CredentialUnavailable: one of them cannot be read.
@@ -60,11 +60,11 @@ def token_secrets(account: Account, environ: Mapping[str, str]) -> tuple[str, ..
 
 
 def fetch_token(account: Account, secrets: tuple[str, ...]) -> AccessToken:
-    """Get an access token for the account from its `token_secrets`. Blocks for as long as the endpoint takes.
+    """Get an access token for the account from its `token_secrets`. It blocks until the endpoint answers.
 
     Raises:
-        CredentialUnavailable: the endpoint refused, with the reason that its answer means; or it cannot be reached;
-            or the secrets are of no use. No message holds a secret.
+        CredentialUnavailable: the endpoint refused, cannot be reached, or the secrets are not usable; its reason says
+            which. No message contains a secret.
     """
     try:
         from google.auth import exceptions  # noqa: PLC0415 (an extra)
@@ -83,9 +83,9 @@ def fetch_token(account: Account, secrets: tuple[str, ...]) -> AccessToken:
         text, reason = f"the token endpoint: {error}", Reason.OAUTH_ENDPOINT_ERROR
     except CredentialUnavailable as error:
         text, reason = str(error), error.reason
-    except Exception:  # noqa: BLE001 (RefreshError, which has not always the answer; any other where that is no object)
+    except Exception:  # noqa: BLE001 (RefreshError, which may lack the answer; any error where the answer is no object)
         text, reason = _refused(transport)
-    # An endpoint may say again what it was sent.
+    # An endpoint may send back what it was sent.
     raise CredentialUnavailable(redact(text, transport.secrets()), reason)
 
 
@@ -114,14 +114,14 @@ def _of_service_account(reference: SecretRef, username: str, text: str) -> Any:
     try:
         make = Credentials.from_service_account_info
         return make(info, scopes=[SCOPE], subject=username)  # type: ignore[no-untyped-call]
-    except Exception:  # noqa: BLE001 (every way to be broken is the same to the operator, and the words may hold the key)
+    except Exception:  # noqa: BLE001 (to the operator every error is the same, and its text may contain the key)
         raise CredentialUnavailable(f"{place} holds no usable private key: download a new one") from None
 
 
 def _token_of(credentials: Any, transport: _Transport) -> AccessToken:
     if not isinstance(credentials.token, str) or not _TOKEN.fullmatch(credentials.token):
         raise CredentialUnavailable(_NO_ANSWER, Reason.OAUTH_ENDPOINT_ERROR)
-    # RFC 6749 §5.1: where it says nothing of the scope, that is the one asked for.
+    # RFC 6749 §5.1: without a scope in the answer it is the requested one.
     granted = transport.answer().get("scope")
     if isinstance(granted, str) and granted and SCOPE not in granted.split():
         raise CredentialUnavailable(f"the grant is for {granted}", Reason.OAUTH_SCOPE_INSUFFICIENT)
@@ -132,7 +132,7 @@ def _token_of(credentials: Any, transport: _Transport) -> AccessToken:
     return AccessToken(credentials.token, expires_at)
 
 
-# Google's words are no contract: the error decides, and the description only refines.
+# Google may change its descriptions: the error decides, and the description only refines it.
 _REASONS: tuple[tuple[str, str, Reason], ...] = (
     ("invalid_grant", r"expired or revoked", Reason.OAUTH_GRANT_REVOKED),
     ("invalid_grant", r"reauth related error|invalid_rapt|rapt_required", Reason.OAUTH_REAUTH_REQUIRED),
@@ -161,7 +161,7 @@ def reason_of(error: str, description: str) -> Reason:
 
 
 def _refused(transport: _Transport) -> tuple[str, Reason]:
-    """Return the endpoint's own words and what they mean: of some refusals google-auth has others."""
+    """Return the endpoint's own text and its reason; google-auth replaces some texts by its own."""
     answer = transport.answer()
     error, description = str(answer.get("error") or ""), str(answer.get("error_description") or "")
     if not error:
@@ -172,7 +172,7 @@ def _refused(transport: _Transport) -> tuple[str, Reason]:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """An HTTP answer as google-auth wants it."""
+    """An HTTP answer, as google-auth expects it."""
 
     status: int
     headers: Mapping[str, str]
@@ -180,21 +180,21 @@ class _Answer:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A token endpoint does not redirect; a secret that follows a redirect may go anywhere."""
+    """Refuses redirects: a token endpoint has none, and they could send a secret anywhere."""
 
     def redirect_request(self, *_: object) -> None:
-        """Follow none."""
+        """Do not follow it."""
 
 
 class _Transport:
-    """google-auth's transport, over the standard library: one POST in an hour needs no HTTP client of its own."""
+    """google-auth's transport on the standard library: one POST an hour needs no HTTP client."""
 
     def __init__(self) -> None:
         self.last: _Answer | None = None
         self._sent: list[str] = []
 
     def answer(self) -> dict[str, Any]:
-        """Return the last answer; empty where that is no JSON object."""
+        """Return the last answer; empty where it is not a JSON object."""
         try:
             answer = json.loads(self.last.data) if self.last else {}
         except (ValueError, RecursionError):
@@ -202,7 +202,7 @@ class _Transport:
         return answer if isinstance(answer, dict) else {}
 
     def secrets(self) -> tuple[str, ...]:
-        """Return every spelling of what was sent that is secret."""
+        """Return every spelling of the secrets that were sent."""
         found = {spelling for secret in self._sent for spelling in spellings(secret)}
         return tuple(sorted(found, key=len, reverse=True))
 

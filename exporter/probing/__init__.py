@@ -1,1 +1,1 @@
-"""One look at one target → Outcome."""
+"""One probe of one target → Outcome."""

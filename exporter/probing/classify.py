@@ -1,8 +1,7 @@
 """Why a probe failed: exception → Reason, total.
 
-A refusal is read in this order: Gmail's own texts, matched on the part of each that did not change over the years;
-then the protocol's response code; then whether it is temporary. The session ids and addresses that Gmail adds are
-never part of a match.
+A refusal is matched in this order: Gmail's texts, each by the part that has not changed over the years; then the
+protocol's response codes; then whether it is temporary. Session ids and addresses that Gmail adds are never matched.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ from exporter.probing.resolve import OUT_OF_RESOURCES, AddressFamilyUnavailable,
 
 
 def classify(error: BaseException, phase: Phase, protocol: Protocol, *, with_token: bool = False) -> Reason:
-    """Return why `error` ended `phase`. Whatever no rule knows is `Reason.INTERNAL`: a fault of this program.
+    """Return why `error` ended `phase`; an unknown error is `Reason.INTERNAL`, a fault of this program.
 
-    The servers refuse an access token in the words that they have for a wrong password: `with_token` tells them apart.
+    Servers refuse an access token with the same text as a wrong password: `with_token` tells them apart.
     """
     match error:
         case Refusal():
@@ -48,7 +47,7 @@ def classify(error: BaseException, phase: Phase, protocol: Protocol, *, with_tok
         case DNSError():
             return next((_OF_DNS_ERROR[code] for code in error.args[:1] if code in _OF_DNS_ERROR), Reason.DNS_ERROR)
         case ssl.SSLCertVerificationError():
-            # An exception that OpenSSL did not make has no code.
+            # One that OpenSSL did not raise has no code.
             return _OF_VERIFY_CODE.get(getattr(error, "verify_code", 0), Reason.CERTIFICATE_UNTRUSTED)
         case OSError():
             return _of_os_error(error, phase)
@@ -56,7 +55,7 @@ def classify(error: BaseException, phase: Phase, protocol: Protocol, *, with_tok
 
 
 def describe(error: BaseException) -> str:
-    """Return the words of an error: the server's own, the operating system's or OpenSSL's."""
+    """Return the text of an error, from the server, the operating system or OpenSSL."""
     match error:
         case ssl.SSLCertVerificationError(verify_message=str(text)) if text:
             pass
@@ -64,7 +63,7 @@ def describe(error: BaseException) -> str:
             text = text.replace("_", " ").lower()
         case DNSError(args=(*_, str(text))):
             pass
-        # The numbers of OpenSSL and of getaddrinfo are not the operating system's.
+        # OpenSSL and getaddrinfo have numbers of their own.
         case OSError(errno=int(number)) if not isinstance(error, (ssl.SSLError, socket.gaierror)):
             text = os.strerror(number)
         case OSError(strerror=str(text)) if text:
@@ -125,7 +124,7 @@ def _of_os_error(error: OSError, phase: Phase) -> Reason:
 
 
 _MAX_INPUT = 16 << 10
-"""Characters of a refusal that are looked at: Gmail's have a few hundred, a hostile server's may have a million."""
+"""Characters of a refusal that are matched: Gmail's have a few hundred, a hostile server's may have a million."""
 
 
 def _of_refusal(refusal: Refusal, phase: Phase, protocol: Protocol) -> Reason:
@@ -147,7 +146,7 @@ def _rules(*rows: tuple[str, Reason]) -> _Rules:
     return tuple((re.compile(pattern, re.IGNORECASE), reason) for pattern, reason in rows)
 
 
-# The same sentences on every protocol. Texts come before codes: [ALERT] and 421 4.7.0 mean many things.
+# The same texts on every protocol. Texts come before codes: [ALERT] and 421 4.7.0 have many meanings.
 _SIGN_IN = (
     (r"application-specific password required|p=InvalidSecondFactor", Reason.AUTH_APP_PASSWORD_REQUIRED),
     (
@@ -231,7 +230,7 @@ _SMTP = _rules(
 
 _TEXTS = {Protocol.IMAP: _IMAP, Protocol.POP3: _POP3, Protocol.SMTP: _SMTP}
 
-# What the code alone says of a login, where the words are another server's.
+# What a code alone means in a login, for texts of other servers.
 _LOGIN_CODES = {
     Protocol.IMAP: _rules((r"\[(?:AUTHORIZATIONFAILED|EXPIRED)\]", Reason.AUTH_INVALID_CREDENTIALS)),  # RFC 5530 §3
     Protocol.POP3: _rules((r"bad command", Reason.SASL_MALFORMED)),

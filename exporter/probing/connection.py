@@ -1,12 +1,11 @@
-"""One TCP connection: connect, TLS, upgrade in place. It owns its receive buffer.
+"""One TCP connection with its receive buffer: connect, read, write, start TLS, close.
 
-asyncio's own streams are not used: `StreamWriter.start_tls` hands plaintext that came with the STARTTLS reply to the
-reader as if it had been encrypted. Here, a buffer that is not empty when the upgrade begins is an injection
-(CVE-2011-0411 and its kin).
+asyncio's streams are not used: their `start_tls` passes plaintext that came with the STARTTLS reply to the reader as if
+it had been encrypted. Here a buffer that is not empty when TLS starts is an injection (CVE-2011-0411).
 
-    OSError, ssl.SSLError      as the operating system and OpenSSL say
-    ConnectionClosed           the server closed, in order
-    PlaintextInjected          plaintext came before the upgrade to TLS
+    OSError, ssl.SSLError      from the operating system and OpenSSL
+    ConnectionClosed           the server closed the connection in order
+    PlaintextInjected          plaintext came before the TLS handshake
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from exporter.probing.dialogue import MAX_LINE, ResponseTooLarge
 from exporter.probing.tls_layer import TlsLayer
 
 _HIGH_WATER = 64 << 10
-"""Octets in the buffer above which reading pauses: a server that floods must not fill the memory."""
+"""Octets in the buffer above which reading pauses, so that a server cannot fill the memory."""
 
 _TCP_INFO_RTT = 68  # offset of tcpi_rtt in Linux's struct tcp_info, in microseconds
 
@@ -34,18 +33,18 @@ class ConnectionClosed(Exception):
 
 
 class PlaintextInjected(Exception):
-    """Plaintext arrived between the STARTTLS reply and the upgrade."""
+    """Plaintext arrived between the STARTTLS reply and the TLS handshake."""
 
 
 class Connection(asyncio.Protocol):
-    """A connection to one address. Times are of `time.perf_counter`."""
+    """A connection to one address. Times are those of `time.perf_counter`."""
 
     def __init__(self) -> None:
         self.connected_at = 0.0
         self.secured_at = 0.0
         self.received_at = 0.0
         self.received = 0
-        """Octets since the connection was made, without those of TLS itself."""
+        """Octets since the connect, after decryption."""
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -53,17 +52,17 @@ class Connection(asyncio.Protocol):
         self._end: Exception | None = None
         self._paused = False
         self._layer: TlsLayer | None = None
-        self._leaving = False
+        self._closing = False
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Note when the connection stood."""
+        """Record the time of the connect."""
         self.connected_at = time.perf_counter()
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Buffer what came, and note when: waking the reader takes its own time, which is not the server's."""
+        """Buffer the data and record the time now: waking the reader takes time that is not the server's."""
         now = time.perf_counter()
         if self._layer is not None:
             data = self._decrypt(self._layer, data)
@@ -78,48 +77,48 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def eof_received(self) -> None:
-        """Note that no more will come; the transport closes itself."""
+        """Record the end; the transport closes itself."""
         self._end_with(ConnectionClosed("the server closed the connection"))
-        self._leave()
+        self._close_in_order()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note why the connection went away."""
+        """Record why the connection ended."""
         self._end_with(exc or ConnectionClosed("the server closed the connection"))
         if not self._lost.done():
             self._lost.set_result(None)
 
     def _decrypt(self, layer: TlsLayer, data: bytes) -> bytes:
-        """Return what was said in `data`; do what TLS itself wants done."""
-        said, ended = b"", False
+        """Return the plaintext of `data`, and send what TLS itself has to answer."""
+        plaintext, ended = b"", False
         try:
-            if self._leaving:
+            if self._closing:
                 ended = layer.close(data)
             elif layer.secured:
-                said, ended = layer.decrypt(data)
+                plaintext, ended = layer.decrypt(data)
             elif layer.do_handshake(data):
                 self.secured_at = time.perf_counter()
-                self._flush(layer)  # the server waits for it
-                said, ended = layer.decrypt()
+                self._flush(layer)  # the server waits for the end of the handshake
+                plaintext, ended = layer.decrypt()
                 self._wake()
         except ssl.SSLZeroReturnError:
             ended = True
         except ssl.SSLError as error:
             self._end_with(error)
-            self._leaving = True  # nothing but the alert can be said any more
+            self._closing = True  # only the alert can still be sent
             ended = True
         self._flush(layer)
         if ended:
             self._end_with(ConnectionClosed("the server closed the connection"))
-            self._leave()
-        return said
+            self._close_in_order()
+        return plaintext
 
-    def _leave(self) -> None:
-        """Say close_notify where that was not done, and close; what is written is still sent."""
+    def _close_in_order(self) -> None:
+        """Send close_notify, if that was not done, and close; what is written is still sent."""
         if self._transport is None:
             return
-        if self._layer is not None and self._layer.secured and not self._leaving:
-            self._leaving = True
-            with suppress(ssl.SSLError):  # what there was to say has been said
+        if self._layer is not None and self._layer.secured and not self._closing:
+            self._closing = True
+            with suppress(ssl.SSLError):  # the connection ends in any case
                 self._layer.close()
             self._flush(self._layer)
         self._transport.close()
@@ -136,14 +135,14 @@ class Connection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    # What a probe asks for
+    # For the probe
 
     async def read_line(self) -> bytes:
         """Return the next line without its line end.
 
         Raises:
             ResponseTooLarge: it is longer than `MAX_LINE`.
-            ConnectionClosed, OSError: the connection ended before it did.
+            ConnectionClosed, OSError: the connection ended first.
         """
         searched = 0
         while (end := self._buffer.find(b"\n", searched, MAX_LINE)) < 0:
@@ -157,15 +156,15 @@ class Connection(asyncio.Protocol):
         """Return exactly `count` octets.
 
         Raises:
-            ConnectionClosed, OSError: the connection ended before they came.
+            ConnectionClosed, OSError: the connection ended first.
         """
         while len(self._buffer) < count:
             await self._wait()
         return self._take(count)
 
     def write(self, data: bytes) -> None:
-        """Send `data`. A connection that is gone shows at the next read."""
-        if self._transport is None or self._transport.is_closing() or self._leaving:
+        """Send `data`. If the connection has ended, the next read raises that."""
+        if self._transport is None or self._transport.is_closing() or self._closing:
             return
         if self._layer is None:
             self._transport.write(data)
@@ -174,10 +173,10 @@ class Connection(asyncio.Protocol):
             self._flush(self._layer)
 
     async def start_tls(self, context: ssl.SSLContext, server_name: str) -> ssl.SSLObject:
-        """Secure the connection in place; the result is for certificate facts.
+        """Do the TLS handshake on this connection; the result is for certificate facts.
 
         Raises:
-            PlaintextInjected: something was received that nobody asked for.
+            PlaintextInjected: the buffer is not empty.
             ssl.SSLError, OSError, ConnectionClosed: the handshake failed.
         """
         if self._buffer:
@@ -192,7 +191,7 @@ class Connection(asyncio.Protocol):
         return layer.connection
 
     def tcp_rtt(self) -> float | None:
-        """Return the kernel's estimate of the round-trip time in seconds; None where it does not tell."""
+        """Return the kernel's estimate of the round-trip time in seconds; None where there is none."""
         if self._transport is None or not sys.platform.startswith("linux"):
             return None
         info = self._transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
@@ -205,13 +204,13 @@ class Connection(asyncio.Protocol):
         return cast("str", self._transport.get_extra_info("sockname")[0])
 
     async def close(self, grace: float) -> None:
-        """Say close_notify where TLS got that far, wait at most `grace` seconds for the server's, and close."""
+        """Send close_notify after a handshake, wait at most `grace` seconds for the server's, and close."""
         if self._transport is None:
             return
-        if self._layer is not None and self._layer.secured and not self._leaving:
-            self._leaving = True
+        if self._layer is not None and self._layer.secured and not self._closing:
+            self._closing = True
             self._resume()
-            self._decrypt(self._layer, b"")  # which closes where the server's has come already
+            self._decrypt(self._layer, b"")  # closes at once if the server's has come
         elif self._layer is None or not self._layer.secured:
             self._transport.close()
         _, late = await asyncio.wait({self._lost}, timeout=grace)
@@ -219,7 +218,7 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def abort(self) -> None:
-        """Close at once, whatever the state."""
+        """Close at once, in any state."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -248,7 +247,7 @@ async def connect(address: str, port: int) -> Connection:
     """Connect to one address, once.
 
     Raises:
-        OSError: as the operating system says.
+        OSError: from the operating system.
     """
     _, connection = await asyncio.get_running_loop().create_connection(Connection, address, port)
     return connection

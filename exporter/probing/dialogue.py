@@ -1,24 +1,23 @@
-"""The steps that a protocol may ask for, and how a dialogue fails.
+"""The steps of a dialogue, and the errors that end one.
 
 A protocol is a sans-IO dialogue: a generator that yields steps and is sent their results. It knows no socket, no clock
-and no event loop; the driver in `probe.py` performs the steps, times them, bounds them and keeps secrets out of what
-is shown. The rules:
+and no event loop. The driver in `probe.py` performs the steps, measures their time, enforces the limits and removes
+secrets from what is shown. The rules:
 
-- a greeting is read before anything is written;
-- `Enter` opens a phase, and with it closes the one before;
-- `ReadLine` is answered with a line without its line end, `ReadBytes` with exactly so many bytes, every other step
-  with nothing;
-- a dialogue that cannot go on raises a `DialogueError`. Where client and server are still in step, the driver says
-  goodbye even so.
+- the greeting is read before anything is sent;
+- `Enter` begins a phase and ends the one before;
+- the result of `ReadLine` is a line without its line end, that of `ReadBytes` exactly that many octets; the other steps
+  have none;
+- a dialogue that cannot continue raises a `DialogueError`. Where the session is still `in_step`, the driver logs out.
 
     DialogueError
     ├── ProtocolViolation         not an answer of this protocol
-    ├── ResponseTooLarge          past one of the limits below
-    ├── StartTLSUnavailable       asked for, not offered
+    ├── ResponseTooLarge          over one of the limits below
+    ├── StartTLSUnavailable       wanted, but not offered
     ├── MechanismUnavailable      no login mechanism in common
-    ├── CredentialUnavailable     the account's secret could not be read
-    ├── FolderHidden              a folder that the configuration names is not visible
-    └── Refusal                   the server said no
+    ├── CredentialUnavailable     the secret cannot be read, or there is no access token
+    ├── FolderHidden              a folder of the configuration is not visible
+    └── Refusal                   the server refused
 """
 
 from __future__ import annotations
@@ -33,28 +32,28 @@ from exporter.model.reason import Reason
 from exporter.model.settings import MechanismChoice, Role
 
 MAX_LINE = 8192
-"""Octets of a line, its line end included (RFC 7162 §4 asks IMAP clients for as much; SMTP and POP3 need 512)."""
+"""Octets of a line with its line end (what RFC 7162 §4 asks of IMAP clients; SMTP and POP3 need 512)."""
 
 MAX_LITERAL = 8192
-"""Octets of an IMAP literal: the only ones a probe meets are names of folders."""
+"""Octets of an IMAP literal; in a probe only folder names are literals."""
 
 MAX_REPLY = 1 << 20
-"""Octets received after one command: LIST names every label of an account."""
+"""Octets received after one command; LIST returns every label of an account."""
 
 MAX_SESSION = 4 << 20
-"""Octets received in a whole session."""
+"""Octets received in one session."""
 
 
 @dataclass(frozen=True, slots=True)
 class Enter:
-    """A phase begins."""
+    """Begin a phase."""
 
     phase: Phase
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Write `data`. `shown` stands in its place wherever a dialogue is displayed; None where nothing is secret."""
+    """Send `data`. `shown` is displayed in its place; None: `data` holds no secret."""
 
     data: bytes = field(repr=False)
     shown: bytes | None = None
@@ -62,7 +61,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class ReadLine:
-    """Read up to and including the next LF."""
+    """Read up to the next LF, and that too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ class StartTLS:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A fact for `Observed`: the name of its field, and the value."""
+    """Set a field of `Observed` to a value."""
 
     field: str
     value: Any
@@ -87,7 +86,7 @@ class Note:
 
 Step: TypeAlias = Enter | Send | ReadLine | ReadBytes | StartTLS | Note
 
-_UNSENDABLE = re.compile(r"[\r\n\0\ud800-\udfff]")  # these end a command or an argument, or are not text
+_UNSENDABLE = re.compile(r"[\r\n\0\ud800-\udfff]")  # ends a command or an argument, or is not text
 
 T = TypeVar("T")
 Dialogue: TypeAlias = Generator[Step, Any, T]
@@ -95,7 +94,7 @@ Dialogue: TypeAlias = Generator[Step, Any, T]
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """Who logs in, and with what: a password, or an access token. It never shows in a repr."""
+    """A user name with a password or an access token. The repr never shows the secret."""
 
     username: str
     password: str = field(repr=False)
@@ -104,10 +103,10 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a session is to do.
+    """What a session has to do.
 
-    `client_name` is what SMTP's EHLO says. Without a `login` the session ends before one; a `CredentialUnavailable`
-    in its place is raised where the login would begin, so that everything before it is still probed.
+    `client_name` is the argument of SMTP's EHLO. Without `login` the session ends before the login; a
+    `CredentialUnavailable` in its place is raised where the login would begin, so that everything before it is probed.
     """
 
     client_name: str
@@ -119,28 +118,28 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class ProtocolDialogue:
-    """A protocol of the registry: its session, and the goodbye that ends it."""
+    """The two dialogues of a protocol: the session, and the logout that ends it."""
 
     session: Callable[[Plan], Dialogue[None]]
     logout: Callable[[], Dialogue[None]]
 
 
 class DialogueError(Exception):
-    """A dialogue cannot go on. Where the session is still `in_step`, it is ended with a goodbye."""
+    """A dialogue cannot continue. Where the session is still `in_step`, the driver logs out."""
 
     in_step = False
 
 
 class ProtocolViolation(DialogueError):
-    """The server's words are not of this protocol."""
+    """The server's answer is not one of this protocol."""
 
 
 class ResponseTooLarge(DialogueError):
-    """The server's answer passed a limit."""
+    """The server's answer is over a limit."""
 
 
 class StartTLSUnavailable(DialogueError):
-    """STARTTLS was asked for and is not offered: nothing more may be sent (RFC 8314 §3)."""
+    """STARTTLS is wanted and not offered: nothing more may be sent (RFC 8314 §3)."""
 
 
 class MechanismUnavailable(DialogueError):
@@ -150,7 +149,7 @@ class MechanismUnavailable(DialogueError):
 
 
 class CredentialUnavailable(DialogueError):
-    """There is nothing to log in with, for `reason`: the secret could not be read, or no token is to be had."""
+    """There is no credential, because of `reason`: the secret cannot be read, or there is no access token."""
 
     in_step = True
 
@@ -166,10 +165,10 @@ class FolderHidden(DialogueError):
 
 
 class Refusal(DialogueError):
-    """The server said no, in `text`.
+    """The server refused, with `text`.
 
-    `temporary` is what the protocol itself says of it, None where it says nothing. `closing` means that the server is
-    hanging up, so that no goodbye will be read.
+    `temporary` is set where the protocol tells it, else None. `closing`: the server closes the connection, and would
+    not read a logout.
     """
 
     def __init__(self, text: bytes, *, temporary: bool | None = None, closing: bool = False) -> None:
@@ -179,10 +178,10 @@ class Refusal(DialogueError):
 
 
 def read_line() -> Dialogue[bytes]:
-    """Read a line; the result is without its CRLF.
+    """Read a line, and return it without its CRLF.
 
     Raises:
-        ProtocolViolation: it holds a NUL, which none of the protocols allows (RFC 3501 §9, RFC 5321 §4.1.2).
+        ProtocolViolation: it contains a NUL, which no protocol allows (RFC 3501 §9, RFC 5321 §4.1.2).
     """
     line: bytes = yield ReadLine()
     if b"\0" in line:
@@ -191,10 +190,10 @@ def read_line() -> Dialogue[bytes]:
 
 
 def enter_login(plan: Plan) -> Dialogue[Credential | None]:
-    """Enter the login phase and return who logs in, or None where no login is due.
+    """Enter the login phase and return the credential, or None without a login.
 
     Raises:
-        CredentialUnavailable: the secret could not be read.
+        CredentialUnavailable: there is none, or it cannot be sent.
     """
     if plan.login is None:
         return None
@@ -207,5 +206,5 @@ def enter_login(plan: Plan) -> Dialogue[Credential | None]:
 
 
 def excerpt(line: bytes) -> str:
-    """Quote a line for an error: whole and as it came, for redaction would not know a secret that is cut or escaped."""
+    """Quote a line for an error, whole and unchanged: redaction would not find a secret that is cut or escaped."""
     return f"'{line.decode('utf-8', 'backslashreplace')}'"

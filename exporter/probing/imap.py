@@ -1,7 +1,7 @@
 """IMAP4rev1 and IMAP4rev2 (RFC 3501, RFC 9051) as a sans-IO dialogue.
 
-A response is a line, or several pieces joined by literals (RFC 3501 §4.3); a command ends with the line that carries
-its tag. Untagged lines that precede it are kept: Gmail puts the reason of a refusal there.
+A response is a line, or several lines with literals between them (RFC 3501 §4.3). The answer to a command ends with the
+line that has its tag. Untagged lines before it are kept: Gmail puts the reason of a refusal there.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ _STATUS = (b"OK", b"NO", b"BAD", b"BYE", b"PREAUTH")
 _TEMPORARY = re.compile(rb"\[(?:UNAVAILABLE|INUSE|LIMIT|OVERQUOTA|SERVERBUG)\b", re.IGNORECASE)  # RFC 5530 §3
 _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]*")  # RFC 3501 §9: TEXT-CHAR is 7-bit, without CR and LF
 
-# RFC 6154 §2: a role is an attribute of the mailbox; its name is in the user's language. RFC 3501 §5.1: but INBOX.
+# RFC 6154 §2: an attribute of the mailbox gives its role; the name is in the user's language, but for INBOX (RFC 3501
+# §5.1).
 _ROLE_OF_ATTRIBUTE = {
     b"\\SENT": Role.SENT,
     b"\\DRAFTS": Role.DRAFTS,
@@ -53,24 +54,24 @@ _ROLE_OF_ATTRIBUTE = {
     b"\\FLAGGED": Role.STARRED,
     b"\\IMPORTANT": Role.IMPORTANT,  # RFC 8457 §2
 }
-_NOT_SELECTABLE = frozenset({b"\\NOSELECT", b"\\NONEXISTENT"})  # RFC 3501 §7.2.2, RFC 5258 §3: nothing can be in it
+_NOT_SELECTABLE = frozenset({b"\\NOSELECT", b"\\NONEXISTENT"})  # RFC 3501 §7.2.2, RFC 5258 §3: it holds no messages
 
 
 @dataclass(frozen=True, slots=True)
 class _Response:
-    """One response: its text with each literal's announcement left in place, and the literals in order."""
+    """One response: its lines joined, with the size of each literal left in place, and the literals in order."""
 
     line: bytes
     literals: tuple[bytes, ...] = ()
 
     @property
     def words(self) -> list[bytes]:
-        """The first three words."""
+        """The first two words, and the rest."""
         return self.line.split(b" ", 2)
 
 
 def session(plan: Plan) -> Dialogue[None]:
-    """Greeting, capabilities, STARTTLS where the plan says so, login, folders."""
+    """Greeting, capabilities, STARTTLS where the plan wants it, login, folders."""
     tags = (b"a%d" % number for number in count(1))  # unique in a session: RFC 3501 §2.2.1
     yield Enter(Phase.GREETING)
     greeting = yield from _read_greeting()
@@ -78,8 +79,8 @@ def session(plan: Plan) -> Dialogue[None]:
     capabilities = yield from _capability(next(tags))
     if plan.starttls:
         yield Enter(Phase.STARTTLS)
-        # RFC 3501 §6.2.1: only in the not authenticated state. RFC 9051 §7.1.4: a PREAUTH greeting on a connection
-        # that was to be secured may be an attacker's.
+        # RFC 3501 §6.2.1: only in the not authenticated state. RFC 9051 §7.1.4: a PREAUTH greeting where STARTTLS is
+        # wanted may come from an attacker.
         if greeting == b"PREAUTH" or b"STARTTLS" not in capabilities:
             raise StartTLSUnavailable("the server does not offer STARTTLS")
         yield from _command(next(tags), b"STARTTLS")
@@ -91,9 +92,9 @@ def session(plan: Plan) -> Dialogue[None]:
             raise ProtocolViolation("the server greets with PREAUTH: this connection has no login to check")
         capabilities |= yield from _log_in(next(tags), capabilities, plan.mechanism, credential)
         yield Enter(Phase.FOLDERS)
-        hidden = yield from _look_at_folders(tags, plan.folders)
+        hidden = yield from _read_folders(tags, plan.folders)
         if b"QUOTA" in capabilities:
-            yield from _look_at_quota(next(tags))
+            yield from _read_quota(next(tags))
         if hidden:
             raise FolderHidden(f"not visible: {', '.join(hidden)}")
 
@@ -104,7 +105,7 @@ def logout() -> Dialogue[None]:
 
 
 def _read_greeting() -> Dialogue[bytes]:
-    """Return OK or PREAUTH (RFC 3501 §7.1)."""
+    """Read the greeting and return its status, OK or PREAUTH (RFC 3501 §7.1)."""
     line = yield from read_line()
     words = line.split(b" ", 2)
     status = words[1].upper() if len(words) > 1 else b""
@@ -116,14 +117,14 @@ def _read_greeting() -> Dialogue[bytes]:
 
 
 def _read_response() -> Dialogue[_Response]:
-    """Read one response with its literals, whatever pieces it comes in."""
+    """Read one response with its literals."""
     line = yield from read_line()
     literals: list[bytes] = []
-    while not _is_status(line) and (announced := _LITERAL.search(line)):
+    while not _is_status(line) and (literal := _LITERAL.search(line)):
         # RFC 3501 §9: a number has 10 digits at most.
-        if len(announced[1]) > 10 or int(announced[1]) > MAX_LITERAL:
-            raise ResponseTooLarge(f"a literal of {announced[1].decode()} octets; at most {MAX_LITERAL} are read")
-        literals.append((yield ReadBytes(int(announced[1]))))
+        if len(literal[1]) > 10 or int(literal[1]) > MAX_LITERAL:
+            raise ResponseTooLarge(f"a literal of {literal[1].decode()} octets; at most {MAX_LITERAL} are read")
+        literals.append((yield ReadBytes(int(literal[1]))))
         line += b" " + (yield from read_line()).lstrip(b" ")
         if len(line) > MAX_LINE:
             raise ResponseTooLarge(f"a response of more than {MAX_LINE} octets besides its literals")
@@ -131,17 +132,17 @@ def _read_response() -> Dialogue[_Response]:
 
 
 def _is_status(line: bytes) -> bool:
-    """Whether human-readable text follows, in which braces mean nothing."""
+    """Whether the line ends in text for people, where braces are not a literal."""
     words = line.split(b" ", 2)
     return words[0] == b"+" or (len(words) > 1 and words[1].upper() in _STATUS)
 
 
 def _read_until_tagged(tag: bytes, untagged: list[_Response], *, leaving: bool = False) -> Dialogue[_Response]:
-    """Collect untagged responses, and return the first other one: tagged, or a continuation request.
+    """Add untagged responses to `untagged`, and return the first other one: tagged, or a continuation request.
 
     Raises:
-        Refusal: the server says BYE where nobody asked it to.
-        ProtocolViolation: a line that belongs to no command of this session.
+        Refusal: the server sends BYE before the client is `leaving`.
+        ProtocolViolation: a line that does not belong to this command.
     """
     while True:
         response = yield from _read_response()
@@ -161,18 +162,20 @@ def _read_until_tagged(tag: bytes, untagged: list[_Response], *, leaving: bool =
 def _read_answer(
     tag: bytes, untagged: list[_Response], challenge: bool = False, final: bool = True, *, leaving: bool = False
 ) -> Dialogue[bool]:
-    """Read up to a continuation request or the tagged OK, as `sasl.ReadAnswer`; add what is read to `untagged`.
+    """Read up to a continuation request, and return True, or up to the tagged OK, and return False.
+
+    `challenge` and `final`: which of the two may come, as in `sasl.ReadAnswer`. The tagged OK is added to `untagged`.
 
     Raises:
         Refusal: the tagged line is NO or BAD.
-        ProtocolViolation: the other of the two; an OK before the login is complete proves nothing.
+        ProtocolViolation: the wrong one came; an OK before the login is complete proves nothing.
     """
     response = yield from _read_until_tagged(tag, untagged, leaving=leaving)
     if response.line.startswith(b"+"):
         if not challenge:
             raise ProtocolViolation(f"a continuation request that nothing asked for: {excerpt(response.line)}")
         return True
-    # Gmail appends [THROTTLED] to a tagged line, an OK too, when it slows the account down.
+    # Gmail adds [THROTTLED] to a tagged line, also to an OK, while it slows the account down.
     if response.line.rstrip().upper().endswith(b"[THROTTLED]"):
         yield Note("throttled", value=True)
     if response.words[1].upper() != b"OK":
@@ -193,7 +196,7 @@ def _command(tag: bytes, text: bytes, *, leaving: bool = False) -> Dialogue[list
 
 
 def _text_of(responses: Sequence[_Response]) -> bytes:
-    """Join the words of the refusal: untagged NO and BYE lines first, for the reason may stand there alone."""
+    """Join the texts of a refusal, untagged NO, BAD and BYE lines too: the reason may stand only there."""
     lines = [r.line for r in responses if r.words[0] != b"*" or r.words[1].upper() in (b"NO", b"BAD", b"BYE")]
     return b" ".join(line.partition(b" ")[2] for line in lines)
 
@@ -203,7 +206,7 @@ def _temporary(text: bytes) -> bool | None:
 
 
 def _capability(tag: bytes) -> Dialogue[frozenset[bytes]]:
-    """CAPABILITY (RFC 3501 §6.1.1), in capitals: one response says it all, and where there are more, all of them."""
+    """CAPABILITY (RFC 3501 §6.1.1): the names of all responses, in capitals."""
     names: dict[bytes, None] = {}
     for response in (yield from _command(tag, b"CAPABILITY")):
         if response.words[1].upper() == b"CAPABILITY":
@@ -221,28 +224,28 @@ def _log_in(
 ) -> Dialogue[frozenset[bytes]]:
     """Log in by SASL where the server offers a mechanism, else by LOGIN (RFC 3501 §6.2.2, §6.2.3).
 
-    The result is what the server says that it offers from now on, in capitals; empty where it says nothing.
+    Return the capabilities after login, in capitals; empty where the server does not send them.
     """
-    said: list[_Response] = []
+    responses: list[_Response] = []
     offered = {name[5:].decode("ascii", "backslashreplace") for name in capabilities if name.startswith(b"AUTH=")}
     if mechanism := sasl.choose(choice, offered, credential):
         yield Note("login_attempted", value=True)
         longest = MAX_LINE if b"SASL-IR" in capabilities else 0  # RFC 4959
-        yield from sasl.authenticate(mechanism, tag + b" AUTHENTICATE", longest, partial(_read_answer, tag, said))
+        yield from sasl.authenticate(mechanism, tag + b" AUTHENTICATE", longest, partial(_read_answer, tag, responses))
     elif sasl.may_use_password(choice, credential) and b"LOGINDISABLED" not in capabilities:
         yield Note("login_attempted", value=True)
-        yield from _login(tag, credential, said)
+        yield from _login(tag, credential, responses)
     else:
         raise MechanismUnavailable(f"the server offers {', '.join(sorted(offered)) or 'no mechanism'}")
-    # RFC 3501 §6.2.2, §7.1: in an untagged response, or as the code of the tagged OK.
-    announced = [(found[1] or found[2]).upper().split() for one in said if (found := _ANNOUNCED.search(one.line))]
-    names = announced[-1] if announced else []
+    # RFC 3501 §6.2.2, §7.1: in an untagged response, or in the response code of the tagged OK.
+    lists = [(found[1] or found[2]).upper().split() for r in responses if (found := _CAPABILITIES.search(r.line))]
+    names = lists[-1] if lists else []
     yield Note("login_capabilities", tuple(name.decode("ascii", "backslashreplace") for name in names))
     return frozenset(names)
 
 
 def _login(tag: bytes, credential: Credential, untagged: list[_Response]) -> Dialogue[None]:
-    """LOGIN, each argument quoted where its text allows it, else a literal that waits for a go-ahead."""
+    """LOGIN: each argument quoted where its text allows it, else as a literal, sent after a continuation request."""
     pieces = [tag + b" LOGIN "]
     for text, end in (credential.username, b" "), (credential.password, b"\r\n"):
         raw = text.encode()
@@ -263,11 +266,8 @@ def _quote(raw: bytes) -> bytes:
     return b'"' + re.sub(rb'(["\\])', rb"\\\1", raw) + b'"'
 
 
-def _look_at_folders(tags: Iterator[bytes], wanted: Sequence[Role]) -> Dialogue[list[str]]:
-    """LIST with the special-use attributes (RFC 6154 §2), and STATUS of the folders that are wanted.
-
-    The result is the roles that are hidden.
-    """
+def _read_folders(tags: Iterator[bytes], wanted: Sequence[Role]) -> Dialogue[list[str]]:
+    """LIST with the special-use attributes (RFC 6154 §2), and STATUS of the wanted folders; return the hidden roles."""
     names: dict[Role, bytes] = {}
     for response in (yield from _command(next(tags), b'LIST "" "*"')):
         if response.words[1].upper() == b"LIST":
@@ -289,11 +289,8 @@ def _look_at_folders(tags: Iterator[bytes], wanted: Sequence[Role]) -> Dialogue[
     return [folder.role.value for folder in folders if not folder.visible]
 
 
-def _look_at_quota(tag: bytes) -> Dialogue[None]:
-    """GETQUOTAROOT (RFC 9208 §4.1.2): storage, in units of 1,024 octets.
-
-    Where it is refused, the login was good all the same.
-    """
+def _read_quota(tag: bytes) -> Dialogue[None]:
+    """GETQUOTAROOT (RFC 9208 §4.1.2): storage, in units of 1,024 octets. A refusal is no failure of the probe."""
     try:
         responses = yield from _command(tag, b'GETQUOTAROOT "INBOX"')
     except Refusal as refusal:
@@ -307,12 +304,12 @@ def _look_at_quota(tag: bytes) -> Dialogue[None]:
 
 
 def _count_messages(tag: bytes, name: bytes) -> Dialogue[tuple[int, int | None]]:
-    """STATUS (RFC 3501 §6.3.10): all messages, and those not read where the server tells.
+    """STATUS (RFC 3501 §6.3.10): the number of messages, and of those not read, where the server sends it.
 
-    The name goes back as it came: quoted it may hold anything that LIST returned.
+    The name is sent back as LIST returned it; quoted, it may contain anything.
     """
     for response in (yield from _command(tag, b"STATUS " + _quote(name) + b" (MESSAGES UNSEEN)")):
-        items = response.line.rpartition(b"(")[2]  # the name before it may hold anything
+        items = response.line.rpartition(b"(")[2]  # the name before it may contain anything
         if response.words[1].upper() == b"STATUS" and (messages := _MESSAGES.search(items)):
             unseen = _UNSEEN.search(items)
             return int(messages[1]), int(unseen[1]) if unseen else None
@@ -322,7 +319,7 @@ def _count_messages(tag: bytes, name: bytes) -> Dialogue[tuple[int, int | None]]
 _MESSAGES = re.compile(rb"(?:^| )MESSAGES (\d{1,10})[ )]", re.IGNORECASE)
 _UNSEEN = re.compile(rb"(?:^| )UNSEEN (\d{1,10})[ )]", re.IGNORECASE)
 _STORAGE = re.compile(rb"[( ]STORAGE (\d{1,15}) (\d{1,15})[ )]", re.IGNORECASE)
-_ANNOUNCED = re.compile(rb"^\* CAPABILITY (.*)|^a\d+ OK \[CAPABILITY ([^\]]*)\]", re.IGNORECASE)
+_CAPABILITIES = re.compile(rb"^\* CAPABILITY (.*)|^a\d+ OK \[CAPABILITY ([^\]]*)\]", re.IGNORECASE)
 
 _LIST = re.compile(
     rb"""\*\ LIST\ \((?P<attributes>[^(){"]*)\)\ (?:"(?:[^"\\]|\\.)"|NIL)\ # hierarchy delimiter
@@ -332,7 +329,7 @@ _LIST = re.compile(
 
 
 def _parse_list(response: _Response) -> tuple[set[bytes], bytes]:
-    """Return attributes, in capitals, and name of a LIST response (RFC 3501 §7.2.2): quoted, a literal or an atom."""
+    """Return the attributes, in capitals, and the name of a LIST response (RFC 3501 §7.2.2)."""
     parsed = _LIST.match(response.line)
     if not parsed or (parsed["name"].startswith(b"{") and not response.literals):
         raise ProtocolViolation(f"not a LIST response: {excerpt(response.line)}")

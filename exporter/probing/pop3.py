@@ -34,7 +34,7 @@ Capabilities = dict[bytes, list[bytes]]
 
 
 def session(plan: Plan) -> Dialogue[None]:
-    """Greeting, capabilities, STLS where the plan says so, login, STAT."""
+    """Greeting, capabilities, STLS where the plan wants it, login, STAT."""
     yield Enter(Phase.GREETING)
     yield from _read_reply()
     yield Enter(Phase.CAPABILITY)
@@ -46,7 +46,7 @@ def session(plan: Plan) -> Dialogue[None]:
         yield from _command(b"STLS")
         yield StartTLS()
         yield Enter(Phase.CAPABILITY)
-        capabilities = yield from _capa()  # RFC 2595 §4: what was learned in the clear is void
+        capabilities = yield from _capa()  # RFC 2595 §4: what was received before TLS is discarded
     if credential := (yield from enter_login(plan)):
         yield from _log_in(capabilities, plan.mechanism, credential)
         yield Enter(Phase.FOLDERS)
@@ -59,11 +59,11 @@ def logout() -> Dialogue[None]:
 
 
 def _read_reply(*, challenge: bool = False) -> Dialogue[bytes]:
-    """Read a status line that says +OK, or a challenge where one may come, and return it (RFC 1939 §3, RFC 5034 §4).
+    """Read a +OK line, or a challenge where one may come, and return it (RFC 1939 §3, RFC 5034 §4).
 
     Raises:
-        Refusal: it says -ERR.
-        ProtocolViolation: it says neither.
+        Refusal: the line is -ERR.
+        ProtocolViolation: it is neither.
     """
     line = yield from read_line()
     status = line.split(b" ", 1)[0].upper()
@@ -82,7 +82,7 @@ def _command(text: bytes, shown: bytes | None = None) -> Dialogue[bytes]:
 
 
 def _read_multiline() -> Dialogue[list[bytes]]:
-    """Read up to the line that is a single dot, undoing dot-stuffing (RFC 1939 §3)."""
+    """Read up to the line that is a single dot, and remove dot-stuffing (RFC 1939 §3)."""
     lines = []
     while (line := (yield from read_line())) != b".":
         lines.append(line.removeprefix(b"."))
@@ -90,7 +90,7 @@ def _read_multiline() -> Dialogue[list[bytes]]:
 
 
 def _capa() -> Dialogue[Capabilities]:
-    """CAPA (RFC 2449 §5): the parameters of each capability. A server without CAPA has none."""
+    """CAPA (RFC 2449 §5): the parameters of each capability; empty where the server does not know CAPA."""
     try:
         yield from _command(b"CAPA")
     except Refusal as refusal:
@@ -110,7 +110,7 @@ def _log_in(capabilities: Capabilities, choice: MechanismChoice, credential: Cre
     if mechanism := sasl.choose(choice, offered, credential):
         yield Note("login_attempted", value=True)
         yield from sasl.authenticate(mechanism, b"AUTH", MAX_COMMAND, _read_answer)
-    # RFC 2449 §6.3: USER in the list means that USER and PASS work; without CAPA nothing is known, and they may.
+    # RFC 2449 §6.3: USER in the list means that USER and PASS work; without a list they may work.
     elif sasl.may_use_password(choice, credential) and (b"USER" in capabilities or not capabilities):
         yield Note("login_attempted", value=True)
         yield from _command(b"USER " + credential.username.encode())
@@ -129,7 +129,7 @@ def _read_answer(challenge: bool, final: bool) -> Dialogue[bool]:
 
 
 def _stat() -> Dialogue[None]:
-    """STAT (RFC 1939 §5). Gmail accepts the login of an account with POP switched off, and says so only here."""
+    """STAT (RFC 1939 §5). Where POP is switched off, Gmail accepts the login and refuses only here."""
     line = yield from _command(b"STAT")
     counts = _STAT.match(line)
     if not counts:

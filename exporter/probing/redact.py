@@ -1,4 +1,4 @@
-"""A server's words, made safe to show: no secret, no personal link, no control character, bounded."""
+"""Makes a server's text safe to show: no secret, no personal link, no control character, bounded."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from exporter.probing.sasl import mechanisms
 
 REDACTED = "[redacted]"
 
-# Google's sign-in links carry `plt=`, which is personal; in SMTP replies they are broken over lines, up to a ">".
+# Google's sign-in links contain `plt=`, which is personal; SMTP replies break them over several lines, up to a ">".
 _PERSONAL_LINK = re.compile(
     r"<(https?://accounts\.google\.com/[^?>]*)\?[^>]*(?:>|$)|(https?://accounts\.google\.com/[^?\s\]>]*)\?[^\s\]>]*",
     re.IGNORECASE,
 )
 _PERSONAL_PARAMETER = re.compile(r"plt=[^\s\]>&]*", re.IGNORECASE)
-# A line that goes on with such a link, where each line of a reply is shown for itself.
+# A line that continues such a link; the lines of a reply are shown one by one.
 _PERSONAL_REST = re.compile(r"^(534-5\.7\.14 )(?:[\w%&=.~+-]{16,}|[^\s<>]+(?=>))")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 _MAX_INPUT = 16 * MAX_DETAIL
-"""Characters that the search for links looks at: a server's text may have a million."""
+"""Characters in which links are searched for: a server's text may have a million."""
 
 _MIN_INNER = 8
-"""Digits of base64 within a longer text that are looked for: fewer stand there by chance."""
+"""Base64 digits of a secret within a longer text that are searched for: fewer may be there by chance."""
 
 
 def secrets_of(credential: Credential) -> tuple[str, ...]:
-    """Every spelling of a credential's secret that a server could send back, the longest first."""
-    said = {answer for mechanism in mechanisms(credential) for answer in mechanism.answers}
-    said -= {credential.username.encode("utf-8", "replace")}  # LOGIN's first answer, which is no secret
-    return spellings(credential.password, said)
+    """Return every spelling of a credential's secret that a server could send back, the longest first."""
+    sent = {answer for mechanism in mechanisms(credential) for answer in mechanism.answers}
+    sent -= {credential.username.encode("utf-8", "replace")}  # LOGIN's first answer, which is no secret
+    return spellings(credential.password, sent)
 
 
 def spellings(secret: str, messages: Iterable[bytes] = ()) -> tuple[str, ...]:
-    """Every spelling of a secret, and the base64 of the messages that hold it, the longest first."""
+    """Return every spelling of a secret, and the base64 of the messages that contain it, the longest first."""
     quoted = secret.replace("\\", "\\\\").replace('"', '\\"')
     texts = {secret, quoted, quote(secret, errors="replace"), quote(secret, safe="", errors="replace")}
     texts.add(quote_plus(secret, errors="replace"))  # as a form sends it
@@ -48,18 +48,18 @@ def spellings(secret: str, messages: Iterable[bytes] = ()) -> tuple[str, ...]:
 
 
 def _encodings(raw: bytes) -> Iterator[str]:
-    """Base64 of a text, by itself and within any other, in both alphabets (RFC 4648 §4, §5)."""
+    """Yield the base64 of a text, alone and within any other text, in both alphabets (RFC 4648 §4, §5)."""
     for encode in b64encode, urlsafe_b64encode:
         yield encode(raw).decode()
         for before in range(3):
-            # A digit holds 6 bits: those at either end hold bits of the neighbours, too.
+            # A digit has 6 bits: the first and the last may have bits of the text around it.
             inner = encode(b"\0" * before + raw)[(before * 8 + 5) // 6 : (before + len(raw)) * 8 // 6]
             if len(inner) >= _MIN_INNER:
                 yield inner.decode()
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return `text` without secrets and personal links, printable, at most `MAX_DETAIL` characters long."""
+    """Return `text` without secrets and personal links, printable, of at most `MAX_DETAIL` characters."""
     if pattern := "|".join(re.escape(secret) for secret in secrets if secret):
         text = re.sub(pattern, REDACTED, text)
     if _is_plain(text):
@@ -72,10 +72,10 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether nothing below could change the text, which is so of nearly all that servers say."""
+    """Whether no pattern can match, which is so for nearly every text of a server."""
     return (
         len(text) <= MAX_DETAIL
-        and text.isascii()  # so that lower() finds whatever the patterns would, without regard to case
+        and text.isascii()  # so that lower() is enough to compare without case
         and text.isprintable()
         and not text.startswith("534-")
         and "://" not in text

@@ -1,6 +1,6 @@
-"""Names → addresses, by c-ares: the hosts file and the resolver configuration are honoured, no thread is held up.
+"""Names → addresses, by c-ares: it reads the hosts file and the resolver configuration, and blocks no thread.
 
-aiodns.error.DNSError         as c-ares says
+aiodns.error.DNSError         from c-ares
 NoAddress                     the name has no address of the wanted family
 AddressFamilyUnavailable      this host has no route of that family
 """
@@ -21,9 +21,9 @@ import aiodns
 from exporter.model.settings import IpFamily
 
 MAX_AGE = 1.0
-"""Seconds for which a resolver is used. c-ares caches answers for their whole TTL (imap.gmail.com: 5 minutes), in which
-an outage of DNS would not be seen, and its channel cannot be told otherwise; a new one has an empty cache, and has read
-/etc/resolv.conf anew. Within it the answers are kept here as well: asking c-ares for what it has costs a tenth of a
+"""Seconds for which a c-ares channel is used. It caches an answer for its whole TTL (imap.gmail.com: 5 minutes), which
+would hide an outage of DNS, and that cannot be switched off. A new channel has an empty cache, and reads
+/etc/resolv.conf again. Until then answers are cached here, too: to ask c-ares for a known answer costs a tenth of a
 probe."""
 
 _FAMILIES = {
@@ -48,7 +48,7 @@ class AddressFamilyUnavailable(Exception):
 
 
 class NameResolver(typing.Protocol):
-    """What a probe asks for addresses."""
+    """What a probe needs of a resolver."""
 
     async def resolve(self, host: str, family: IpFamily) -> list[IpAddress]:
         """As `Resolver.resolve`."""
@@ -63,13 +63,13 @@ class Resolver:
         self._born = 0.0
         self._lookups: dict[aiodns.DNSResolver, int] = {}
         self._answers: dict[tuple[str, IpFamily], list[IpAddress]] = {}
-        """What the current channel has found."""
+        """Of the current channel."""
 
     async def resolve(self, host: str, family: IpFamily) -> list[IpAddress]:
         """Return an address of `host` for each family asked for, IPv6 before IPv4.
 
         Raises:
-            aiodns.error.DNSError: with the ARES_* code that c-ares gives.
+            aiodns.error.DNSError: with the ARES_* code of c-ares.
             NoAddress: the name has no address of that family.
         """
         found = _literal(host) or await self._look_up(host, family)
@@ -97,11 +97,11 @@ class Resolver:
         return addresses
 
     async def close(self) -> None:
-        """Close every channel; lookups still running fail."""
+        """Close every channel; look-ups that are running fail."""
         self._current = None
         for channel in list(self._lookups):
             await self._close_if_done(channel)
-        for channel in list(self._lookups):  # each goes when its last lookup has failed
+        for channel in list(self._lookups):  # each is removed when its last look-up has failed
             await channel.close()
 
     async def _fresh(self) -> aiodns.DNSResolver:
@@ -123,7 +123,7 @@ class Resolver:
 
 @lru_cache(maxsize=8192)
 def _literal(host: str) -> Sequence[IpAddress]:
-    """An address needs no look-up; c-ares would call one of the other family a misspelt name."""
+    """An address needs no look-up; for one of the other family c-ares would report a misspelt name."""
     try:
         version = ipaddress.ip_address(host).version
     except ValueError:
@@ -132,12 +132,12 @@ def _literal(host: str) -> Sequence[IpAddress]:
 
 
 def routed(addresses: Sequence[IpAddress], family: IpFamily) -> list[IpAddress]:
-    """Leave out the addresses that this host has no route for.
+    """Return the addresses that this host has a route to.
 
-    With `any` the last is kept even so: connecting to it tells what the operating system says.
+    Where there is none, `any` returns the last: to connect to it gives the operating system's error.
 
     Raises:
-        AddressFamilyUnavailable: none is left, and the family was asked for by name.
+        AddressFamilyUnavailable: there is none, and the family is not `any`.
     """
     kept = [(kind, address) for kind, address in addresses if _has_route(kind, address)]
     if not kept and family is not IpFamily.ANY:
@@ -146,12 +146,12 @@ def routed(addresses: Sequence[IpAddress], family: IpFamily) -> list[IpAddress]:
 
 
 def _has_route(kind: socket.AddressFamily, address: str) -> bool:
-    """Whether this host would know where to send a packet. Nothing is sent: connecting a UDP socket is local."""
+    """Whether this host has a route. Nothing is sent: to connect a UDP socket is local."""
     try:
         with socket.socket(kind, socket.SOCK_DGRAM) as unsent:
             unsent.connect((address, 9))
     except OSError as error:
         if error.errno in OUT_OF_RESOURCES:
-            raise  # which says nothing of the route
+            raise  # the route is not known
         return False
     return True

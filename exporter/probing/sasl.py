@@ -1,6 +1,6 @@
-"""SASL (RFC 4422): the mechanisms, the choice of one, and the exchange that all protocols share.
+"""SASL (RFC 4422): the mechanisms, the choice of one, and the exchange, which is the same on all protocols.
 
-What the client sends does not depend on the challenges, so a mechanism is data: its answers, in order.
+No answer depends on the text of a challenge, so a mechanism is data: its answers, in order.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from exporter.probing.dialogue import Credential, Dialogue, Send
 
 @dataclass(frozen=True, slots=True)
 class Mechanism:
-    """The answers to the server's challenges, in order and without base64.
+    """The answers to the server's challenges, in order, without base64.
 
-    A mechanism that is `client_first` may send the first answer with the command itself (RFC 4422 §3.3). With an
-    `error_response`, the server may refuse in one more challenge, and waits for this answer (RFC 7628 §3.2.3).
+    `client_first`: the first answer may go with the command itself (RFC 4422 §3.3). `error_response`: a server that
+    refuses may send one more challenge, and waits for this answer (RFC 7628 §3.2.3).
     """
 
     name: str
@@ -36,7 +36,7 @@ def _plain(credential: Credential) -> Mechanism:
 
 
 def _login(credential: Credential) -> Mechanism:
-    """LOGIN (draft-murchison-sasl-login): user name, then password, whatever the prompts say."""
+    """LOGIN (draft-murchison-sasl-login): user name, then password; the text of the prompts is ignored."""
     return Mechanism(
         "LOGIN",
         (credential.username.encode("utf-8", "replace"), credential.password.encode("utf-8", "replace")),
@@ -57,26 +57,23 @@ def _oauthbearer(credential: Credential) -> Mechanism:
     return Mechanism("OAUTHBEARER", (answer,), client_first=True, error_response=b"\1")  # RFC 7628 §3.2.3
 
 
-# In order of preference: PLAIN is a standard, and saves a round trip; XOAUTH2 is the one that Google documents.
+# In order of preference: PLAIN is a standard and saves a round trip; XOAUTH2 is what Google documents.
 _OF_PASSWORD: tuple[Callable[[Credential], Mechanism], ...] = (_plain, _login)
 _OF_TOKEN: tuple[Callable[[Credential], Mechanism], ...] = (_xoauth2, _oauthbearer)
 
 
 def mechanisms(credential: Credential) -> tuple[Mechanism, ...]:
-    """Return every mechanism that the credential can be used with, the best first."""
+    """Return the mechanisms for this credential, the best first."""
     return tuple(build(credential) for build in (_OF_TOKEN if credential.is_token else _OF_PASSWORD))
 
 
 def may_use_password(choice: MechanismChoice, credential: Credential) -> bool:
-    """Whether the protocol's own login command, from before SASL, will do."""
+    """Whether the protocol's own login command, older than SASL, may be used."""
     return not credential.is_token and choice in (MechanismChoice.AUTO, MechanismChoice.LOGIN)
 
 
 def choose(choice: MechanismChoice, offered: Collection[str], credential: Credential) -> Mechanism | None:
-    """Return the best mechanism that `choice` admits and the server offers, or None where there is none.
-
-    `offered` holds names in capitals.
-    """
+    """Return the best mechanism that `choice` allows and the server offers, or None. `offered` is in capitals."""
     for mechanism in mechanisms(credential):
         if choice.value in ("auto", mechanism.name.lower()) and mechanism.name in offered:
             return mechanism
@@ -84,14 +81,14 @@ def choose(choice: MechanismChoice, offered: Collection[str], credential: Creden
 
 
 ReadAnswer: TypeAlias = Callable[[bool, bool], Dialogue[bool]]
-"""Reads the server's next answer, and returns whether it is a challenge. The arguments: whether it may be a challenge,
-and whether it may be the final success; anything else is raised as a `DialogueError`."""
+"""Reads the server's next answer and returns whether it is a challenge. The arguments: whether it may be a challenge,
+and whether it may be the final success. Any other answer is raised as a `DialogueError`."""
 
 
 def authenticate(mechanism: Mechanism, command: bytes, longest: int, read: ReadAnswer) -> Dialogue[None]:
-    """Log in with `mechanism`, by the protocol's `command` and its way to `read` an answer.
+    """Log in with `mechanism`, using the protocol's `command` and its function to `read` an answer.
 
-    The first answer goes with the command where the line is at most `longest` octets, its CRLF included.
+    The first answer goes with the command where the line, with its CRLF, is at most `longest` octets.
     """
     command += b" " + mechanism.name.encode()
     answers = mechanism.answers

@@ -29,7 +29,7 @@ from exporter.probing.dialogue import (
 MAX_COMMAND = 512
 """Octets of a command, its CRLF included (RFC 5321 §4.5.3.1.4)."""
 
-_REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?")  # RFC 5321 §4.2: a code alone is a last line, too
+_REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?")  # RFC 5321 §4.2: a code alone is a last line
 
 _ENHANCED = re.compile(rb"[245]\.\d{1,3}\.\d{1,3} ")  # RFC 3463 §2
 
@@ -43,7 +43,7 @@ class _Reply:
 
 
 def session(plan: Plan) -> Dialogue[None]:
-    """Greeting, EHLO, STARTTLS where the plan says so, login."""
+    """Greeting, EHLO, STARTTLS where the plan wants it, login."""
     yield Enter(Phase.GREETING)
     yield from _expect(220)
     yield Enter(Phase.CAPABILITY)
@@ -55,7 +55,7 @@ def session(plan: Plan) -> Dialogue[None]:
         yield from _command(b"STARTTLS", 220)
         yield StartTLS()
         yield Enter(Phase.CAPABILITY)
-        extensions = yield from _ehlo(plan.client_name)  # RFC 3207 §4.2: what was learned in the clear is void
+        extensions = yield from _ehlo(plan.client_name)  # RFC 3207 §4.2: what was received before TLS is discarded
     if credential := (yield from enter_login(plan)):
         yield from _log_in(extensions, plan.mechanism, credential)
 
@@ -84,8 +84,8 @@ def _expect(*codes: int) -> Dialogue[_Reply]:
     """Read a reply with one of `codes`.
 
     Raises:
-        Refusal: a 4xx or 5xx reply; 421 says that the server hangs up (RFC 5321 §3.8), where 554 in place of a
-            greeting waits for QUIT (§3.1).
+        Refusal: a 4xx or 5xx reply. After 421 the server closes the connection (RFC 5321 §3.8); after 554 in place of
+            a greeting it waits for QUIT (§3.1).
         ProtocolViolation: any other reply.
     """
     reply = yield from _read_reply()
@@ -98,9 +98,9 @@ def _expect(*codes: int) -> Dialogue[_Reply]:
 
 
 def _text_of(reply: _Reply) -> bytes:
-    """Join a reply to one line, its code and its enhanced status code (RFC 2034 §4) only once.
+    """Join a reply to one line, with its code and its enhanced status code (RFC 2034 §4) only once.
 
-    Servers wrap sentences, and links, anywhere.
+    A server may break a sentence or a link anywhere.
     """
     enhanced = _ENHANCED.match(reply.lines[0])
     prefix = enhanced[0] if enhanced else b""
@@ -114,20 +114,20 @@ def _command(text: bytes, code: int) -> Dialogue[_Reply]:
 
 
 def _ehlo(client_name: str) -> Dialogue[dict[str, list[str]]]:
-    """EHLO (RFC 5321 §4.1.1.1): the parameters of each extension, in capitals."""
+    """EHLO (RFC 5321 §4.1.1.1): the parameters of each extension, both in capitals."""
     reply = yield from _command(b"EHLO " + client_name.encode("ascii"), 250)
     extensions = tuple(line.decode("utf-8", "backslashreplace") for line in reply.lines[1:])
     yield Note("capabilities", extensions)
     parameters: dict[str, list[str]] = {}
     for extension in extensions:
-        # Before RFC 2554 it was AUTH=; some servers still say so, most of them besides AUTH.
+        # Before RFC 2554 it was AUTH=; some servers still send that, most of them beside AUTH.
         words = re.sub("^AUTH=", "AUTH ", extension.upper()).split()
         parameters.setdefault("".join(words[:1]), []).extend(words[1:])
     return parameters
 
 
 def _log_in(extensions: dict[str, list[str]], choice: MechanismChoice, credential: Credential) -> Dialogue[None]:
-    """AUTH (RFC 4954 §4), with the initial response where it fits into a command."""
+    """Log in by AUTH (RFC 4954 §4)."""
     offered = extensions.get("AUTH", [])
     mechanism = sasl.choose(choice, offered, credential)
     if mechanism is None:

@@ -1,7 +1,7 @@
-"""The TLS of a connection, without IO: what came in, what is to be sent, and how it ends.
+"""The TLS of a connection, without IO.
 
-The event loop's own TLS is not used. It would cost a probe a tenth more, tell a protocol neither when the handshake was
-done nor why it was given up, and look at the certificate once more for nobody.
+The event loop's TLS is not used: it adds a tenth to the cost of a probe, does not tell when the handshake was complete
+or why it failed, and reads the certificate once more for no use.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ _CHUNK = 64 << 10
 
 
 class TlsLayer:
-    """One side of a TLS connection: the client's. All of its methods raise `ssl.SSLError` as OpenSSL says."""
+    """The client's side of a TLS connection. All methods raise OpenSSL's errors, `ssl.SSLError`."""
 
     def __init__(self, context: ssl.SSLContext, server_name: str) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.connection = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
         self.secured = False
-        """Whether the handshake is done."""
+        """Whether the handshake is complete."""
 
     def do_handshake(self, received: bytes = b"") -> bool:
-        """Go on with the handshake, and say whether it is done."""
+        """Continue the handshake, and return whether it is complete."""
         self._incoming.write(received)
         with suppress(ssl.SSLWantReadError):
             self.connection.do_handshake()
@@ -30,24 +30,24 @@ class TlsLayer:
         return self.secured
 
     def decrypt(self, received: bytes = b"") -> tuple[bytes, bool]:
-        """Return what was said, and whether the server said close_notify behind it."""
+        """Return the plaintext, and whether close_notify followed it."""
         self._incoming.write(received)
-        said = b""
+        plaintext = b""
         try:
             while chunk := self.connection.read(_CHUNK):
-                said += chunk
+                plaintext += chunk
         except ssl.SSLWantReadError:
-            return said, False
+            return plaintext, False
         except ssl.SSLZeroReturnError:
             pass
-        return said, True
+        return plaintext, True
 
     def encrypt(self, data: bytes) -> None:
-        """Say it; it is what is to be sent next."""
+        """Encrypt `data`; `take` returns the result."""
         self.connection.write(data)
 
     def close(self, received: bytes = b"") -> bool:
-        """Say close_notify, once, and say whether the server's has come. What it said before that is lost."""
+        """Send close_notify, once, and return whether the server's has come. Plaintext before it is dropped."""
         self.decrypt(received)
         with suppress(ssl.SSLWantReadError):
             self.connection.unwrap()
@@ -55,5 +55,5 @@ class TlsLayer:
         return False
 
     def take(self) -> bytes:
-        """Return what is to be sent, and forget it."""
+        """Return what has to be sent, once."""
         return self._outgoing.read()

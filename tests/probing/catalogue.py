@@ -1,7 +1,7 @@
-"""What Gmail's servers say when they refuse, with what each text must be classified as.
+"""The texts of Gmail's refusals, and how each must be classified.
 
 The sections are those of the catalogue of Gmail's wire texts: 2.3 and 2.4 IMAP, 3.2 POP3, 4.2 and 4.3 submission and
-relay, 5 the MX hosts. Lines are separated by a line feed, and whole: with tags, codes, session ids and help links.
+relay, 5 the MX hosts. Lines are separated by a line feed, and complete: with tags, codes, session ids and help links.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ACCOUNT, CLIENT, GOOGLE, NETWORK = Blame.ACCOUNT, Blame.CLIENT, Blame.PROVIDER, Blame.NETWORK
 BACKOFF, HOLD, SAFE, WAIT24 = Retry.BACKOFF, Retry.HOLD, Retry.SAFE, Retry.WAIT24
-ANY = None  # the catalogue leaves it open
+ANY = None  # the catalogue does not say
 
 END = " d2e1a72fcca58-771e39cb4b8sm10429491b3a.92 - gsmtp"
 HELP = "https://support.google.com/mail/?p="
@@ -25,7 +25,7 @@ WEBALERT = "* NO [WEBALERT https://accounts.google.com/signin/continue?sarp=1&sc
 
 
 class Row(NamedTuple):
-    """One text: where it is said, its reason, who may be to blame for it and what it advises; None is anything."""
+    """One text: its section, phase, reason, possible blames and retry; None is any."""
 
     section: str
     text: str
@@ -103,7 +103,7 @@ CATALOGUE: dict[Protocol, list[Row]] = {
             Phase.LOGIN,
             ("3.2", "-ERR [AUTH] Username and password not accepted.",
              Reason.AUTH_INVALID_CREDENTIALS, (ACCOUNT,), HOLD),
-            # With OAuth it is oauth_token_rejected; the words do not tell.
+            # With OAuth it is oauth_token_rejected; the text is the same.
             ("3.2", "-ERR [AUTH] Invalid credentials.", Reason.AUTH_INVALID_CREDENTIALS, ANY, HOLD),
             ("3.2", "-ERR bad command", Reason.SASL_MALFORMED, (CLIENT,), ANY),
             ("3.2", "-ERR [AUTH] Application-specific password required: "

@@ -1,4 +1,4 @@
-"""One connection, on real sockets and both event loops: pieces, limits, ends, and the upgrade to TLS."""
+"""One connection, on real sockets and both event loops: pieces, limits, ends, and TLS."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from tests.servers.scripted import Behaviour, ScriptedServer, Security, Session
 
 ANY_BUFFER = 512 << 10
-"""Octets that a flood may at most put into the buffer: the mark where reading stops, and what a loop reads at once."""
+"""Octets that the buffer may have in a flood: the limit where reading pauses, and what an event loop reads at once."""
 
 
 async def open_to(server: ScriptedServer, authority: Authority) -> Connection:
-    """A connection to the server, in TLS where the server speaks it."""
+    """Connect to the server, with TLS where the server has it."""
     connection = await connect("127.0.0.1", server.port)
     if server.security == "tls":
         await connection.start_tls(authority.client_context, "localhost")
@@ -37,13 +37,13 @@ async def open_to(server: ScriptedServer, authority: Authority) -> Connection:
 
 
 def cut(data: bytes, places: Sequence[int]) -> list[bytes]:
-    """The pieces of `data`, cut at these places."""
+    """Cut `data` at these positions."""
     edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
     return [data[start:end] for start, end in pairwise(edges)]
 
 
 async def feed(connection: Connection, pieces: Sequence[bytes]) -> None:
-    """Let the pieces arrive one after another, each after a turn of the event loop."""
+    """Deliver the pieces one after another, with a turn of the event loop before each."""
     for piece in pieces:
         await asyncio.sleep(0)
         connection.data_received(piece)
@@ -59,7 +59,7 @@ ENDS = st.sampled_from([b"\r\n", b"\n"])
     places=st.lists(st.integers(min_value=0), max_size=20),
 )
 async def test_any_pieces(content: list[tuple[bytes, bytes, bytes]], places: list[int]) -> None:
-    """Lines and counted octets come out the same whatever pieces they arrive in; CRLF and a bare LF both end a line."""
+    """Lines and counted octets are the same in any pieces; CRLF and a bare LF both end a line."""
     connection = Connection()
     data = b"".join(line + end + octets for line, end, octets in content)
     feeding = asyncio.create_task(feed(connection, cut(data, places)))
@@ -75,7 +75,7 @@ async def test_any_pieces(content: list[tuple[bytes, bytes, bytes]], places: lis
     [(b"\r\n", b""), (b"\n", b""), (b"a\r\r\n", b"a\r"), (b"a\rb\n", b"a\rb"), (b"\0\xff\r\n", b"\0\xff")],
 )
 async def test_line_ends(data: bytes, line: bytes) -> None:
-    """One CR at most belongs to the line end, and every other octet to the line."""
+    """A line end has one CR at most; every other octet is a part of the line."""
     connection = Connection()
     connection.data_received(data)
     assert await connection.read_line() == line
@@ -84,7 +84,7 @@ async def test_line_ends(data: bytes, line: bytes) -> None:
 @settings(max_examples=20, deadline=None)
 @given(places=st.lists(st.integers(min_value=0), max_size=4))
 async def test_longest_line(places: list[int]) -> None:
-    """A line of exactly the limit, its end included, is read; what follows it does not matter."""
+    """A line of exactly the limit, its end included, is read, whatever follows it."""
     connection = Connection()
     data = b"x" * (MAX_LINE - 2) + b"\r\n" + b"y" * MAX_LINE
     feeding = asyncio.create_task(feed(connection, cut(data, places)))
@@ -95,7 +95,7 @@ async def test_longest_line(places: list[int]) -> None:
 @settings(max_examples=20, deadline=None)
 @given(places=st.lists(st.integers(min_value=0), max_size=4))
 async def test_line_too_long(places: list[int]) -> None:
-    """A line of one octet more is too large, in whatever pieces it comes."""
+    """A line of one octet more is too large, in any pieces."""
     connection = Connection()
     feeding = asyncio.create_task(feed(connection, cut(b"x" * (MAX_LINE - 1) + b"\r\n", places)))
     with pytest.raises(ResponseTooLarge, match=f"a line of more than {MAX_LINE} octets"):
@@ -105,7 +105,7 @@ async def test_line_too_long(places: list[int]) -> None:
 
 @pytest.mark.parametrize("security", ["none", "tls"])
 async def test_endless_line(scripted: StartScripted, authority: Authority, security: Security) -> None:
-    """An endless line ends at once, and no more of it is taken in than the buffer may hold."""
+    """An endless line is an error at once, and reading pauses at the limit of the buffer."""
     server = await scripted(acts.endless_line, security=security)
     connection = await open_to(server, authority)
     started = time.monotonic()
@@ -123,7 +123,7 @@ async def test_endless_line(scripted: StartScripted, authority: Authority, secur
 
 @pytest.mark.parametrize("security", ["none", "tls"])
 async def test_reading_resumes(scripted: StartScripted, authority: Authority, security: Security) -> None:
-    """A reader that comes late stops the sender, not the memory; then it gets all of it, in order."""
+    """While nobody reads, the sender has to wait; then all data is read, in order."""
     lines = [b"line %d" % number for number in range(200_000)]
     server = await scripted(acts.in_order(acts.say(b"\r\n".join(lines) + b"\r\n"), acts.silence), security=security)
     connection = await open_to(server, authority)
@@ -136,26 +136,26 @@ async def test_reading_resumes(scripted: StartScripted, authority: Authority, se
 
 @pytest.mark.parametrize("security", ["none", "tls"])
 @pytest.mark.parametrize("act", [acts.close, acts.truncate], ids=["close", "truncate"])
-@pytest.mark.parametrize("said", [b"", b"half a li"])
+@pytest.mark.parametrize("rest", [b"", b"half a li"])
 async def test_end(
-    scripted: StartScripted, authority: Authority, security: Security, act: Behaviour, said: bytes
+    scripted: StartScripted, authority: Authority, security: Security, act: Behaviour, rest: bytes
 ) -> None:
-    """Whole lines are read first; then the end is told at every read, with close_notify or without, mid-line too."""
-    server = await scripted(acts.in_order(acts.say(b"whole\r\n" + said), act), security=security)
+    """Complete lines are read first; then each read raises the end, with or without close_notify."""
+    server = await scripted(acts.in_order(acts.say(b"whole\r\n" + rest), act), security=security)
     connection = await open_to(server, authority)
     assert await connection.read_line() == b"whole"
     for _ in range(2):
         with pytest.raises(ConnectionClosed, match="the server closed the connection"):
             await connection.read_line()
     with pytest.raises(ConnectionClosed):
-        await connection.read_bytes(len(said) + 1)
-    assert await connection.read_bytes(len(said)) == said
+        await connection.read_bytes(len(rest) + 1)
+    assert await connection.read_bytes(len(rest)) == rest
     await connection.close(1)
 
 
 @pytest.mark.parametrize("security", ["none", "tls"])
 async def test_reset(scripted: StartScripted, authority: Authority, security: Security) -> None:
-    """A reset is told as such, and not as an end."""
+    """A reset is raised as a reset, not as an end."""
     server = await scripted(acts.reset, security=security)
     connection = await open_to(server, authority)
     with pytest.raises(ConnectionResetError):
@@ -167,7 +167,7 @@ async def test_reset(scripted: StartScripted, authority: Authority, security: Se
 @pytest.mark.parametrize("security", ["none", "tls"])
 @pytest.mark.parametrize("abort", [False, True])
 async def test_use_after_close(scripted: StartScripted, authority: Authority, security: Security, abort: bool) -> None:
-    """After `close`, and after `abort`, a write goes nowhere and a read fails, at once."""
+    """After `close` and after `abort` a write does nothing, and a read fails at once."""
     server = await scripted(acts.silence, security=security)
     connection = await open_to(server, authority)
     if abort:
@@ -184,7 +184,7 @@ async def test_use_after_close(scripted: StartScripted, authority: Authority, se
 
 @pytest.mark.parametrize("security", ["none", "tls"])
 async def test_read_while_closing(scripted: StartScripted, authority: Authority, security: Security) -> None:
-    """A read that waits when the connection is dropped ends too."""
+    """A read that is waiting when the connection is aborted fails."""
     server = await scripted(acts.silence, security=security)
     connection = await open_to(server, authority)
     reading = asyncio.create_task(connection.read_line())
@@ -196,7 +196,7 @@ async def test_read_while_closing(scripted: StartScripted, authority: Authority,
 
 
 async def test_start_tls(scripted: StartScripted, authority: Authority) -> None:
-    """The upgrade happens in place: what is said before it is plain, what comes after it is not."""
+    """TLS starts on the same connection: data before it is plaintext, data after it is encrypted."""
 
     async def upgrade(session: Session) -> None:
         await session.write(b"before\r\n")
@@ -221,7 +221,7 @@ async def test_start_tls(scripted: StartScripted, authority: Authority) -> None:
 
 
 async def test_plaintext_injected(scripted: StartScripted, authority: Authority) -> None:
-    """What is in the buffer before the upgrade is never taken for encrypted: not one octet of TLS is sent."""
+    """Data in the buffer before TLS is never taken for encrypted data: the handshake does not begin."""
     server = await scripted(acts.in_order(acts.say(b"220 go\r\n250 evil\r\n"), acts.silence), security="starttls")
     connection = await connect("127.0.0.1", server.port)
     assert await connection.read_line() == b"220 go"
@@ -233,7 +233,7 @@ async def test_plaintext_injected(scripted: StartScripted, authority: Authority)
 
 
 async def test_start_tls_after_end(scripted: StartScripted, authority: Authority) -> None:
-    """A server that has closed by the time of the upgrade has closed."""
+    """A server that has closed before TLS starts: the end is raised."""
     server = await scripted(acts.close)
     connection = await connect("127.0.0.1", server.port)
     await asyncio.sleep(0.05)
@@ -243,7 +243,7 @@ async def test_start_tls_after_end(scripted: StartScripted, authority: Authority
 
 
 def in_handshake(act: Behaviour) -> Behaviour:
-    """An act in place of the server's side of the handshake."""
+    """Do `act` in place of the server's side of the handshake."""
 
     async def begin(session: Session) -> None:
         await session._reader.read(1)
@@ -265,7 +265,7 @@ def in_handshake(act: Behaviour) -> Behaviour:
 async def test_handshake_fails(
     scripted: StartScripted, authority: Authority, act: Behaviour, expected: type[Exception]
 ) -> None:
-    """A handshake's end, reset and error are told apart, and closing afterwards waits for nobody."""
+    """In a handshake, end, reset and error are distinguished, and to close afterwards does not wait."""
     server = await scripted(in_handshake(act), security="tls")
     before = Belongings()
     connection = await connect("127.0.0.1", server.port)
@@ -279,7 +279,7 @@ async def test_handshake_fails(
 
 
 async def test_handshake_cancelled(scripted: StartScripted, authority: Authority) -> None:
-    """A handshake that is given up leaves no socket behind."""
+    """A cancelled handshake leaves no socket open."""
     server = await scripted(in_handshake(acts.silence), security="tls")
     before = Belongings()
     connection = await connect("127.0.0.1", server.port)
@@ -292,21 +292,21 @@ async def test_handshake_cancelled(scripted: StartScripted, authority: Authority
 
 @pytest.mark.parametrize("security", ["none", "tls"])
 async def test_close(scripted: StartScripted, authority: Authority, security: Security) -> None:
-    """Closing sends what was written and, in TLS, close_notify; it takes no longer than the server's answer."""
+    """To close sends what was written and, with TLS, close_notify; it waits only for the server's answer."""
     server = await scripted(acts.silence, security=security)
     before = Belongings()
     connection = await open_to(server, authority)
-    connection.write(b"goodbye\r\n")
+    connection.write(b"LOGOUT\r\n")
     started = time.monotonic()
     await connection.close(5)
     assert time.monotonic() - started < 0.5
     await server.wait_idle()
-    assert (server.received, server.close_notify) == ([b"goodbye\r\n"], [security == "tls"])
+    assert (server.received, server.close_notify) == ([b"LOGOUT\r\n"], [security == "tls"])
     await before.assert_nothing_left()
 
 
 async def test_close_unanswered(scripted: StartScripted, authority: Authority) -> None:
-    """A server that never answers close_notify holds up nobody for longer than the grace."""
+    """A server that never answers close_notify is waited for no longer than the grace."""
     server = await scripted(acts.pause(0.5), security="tls")
     before = Belongings()
     connection = await open_to(server, authority)
@@ -318,7 +318,7 @@ async def test_close_unanswered(scripted: StartScripted, authority: Authority) -
 
 @pytest.mark.parametrize("security", ["none", "tls"])
 async def test_abort(scripted: StartScripted, authority: Authority, security: Security) -> None:
-    """Aborting closes at once, and says nothing; a second time, and a close after it, do nothing."""
+    """To abort closes at once, and sends nothing; a second abort, or a close, does nothing."""
     server = await scripted(acts.silence, security=security)
     before = Belongings()
     connection = await open_to(server, authority)
@@ -333,7 +333,7 @@ async def test_abort(scripted: StartScripted, authority: Authority, security: Se
 
 
 async def test_never_connected() -> None:
-    """What was never connected has no round-trip time, takes no words, and closes."""
+    """Without a transport there is no round-trip time, a write does nothing, and a close returns."""
     connection = Connection()
     assert connection.tcp_rtt() is None
     connection.write(b"nowhere")
@@ -342,7 +342,7 @@ async def test_never_connected() -> None:
 
 
 async def test_connection_facts(scripted: StartScripted) -> None:
-    """The kernel's round-trip time of loopback is far below 100 ms; the address is that of this side."""
+    """The kernel's round-trip time of loopback is below 100 ms; the local address is that of this side."""
     server = await scripted(acts.silence, ipv6=True)
     for address in ["127.0.0.1", *(["::1"] if HAS_IPV6 else [])]:
         connection = await connect(address, server.port)
@@ -354,7 +354,7 @@ async def test_connection_facts(scripted: StartScripted) -> None:
 
 
 async def test_times_are_of_arrival(scripted: StartScripted) -> None:
-    """The time of the last octet is when it came, not when somebody came to read it."""
+    """The time of the last octet is that of its arrival, not that of the read."""
     server = await scripted(acts.in_order(acts.pause(0.05), acts.say(b"hello\r\n"), acts.silence))
     asked = time.perf_counter()
     connection = await connect("127.0.0.1", server.port)
@@ -368,13 +368,13 @@ async def test_times_are_of_arrival(scripted: StartScripted) -> None:
 
 
 async def test_refused(free_port: int) -> None:
-    """A port that nobody listens on refuses."""
+    """A port without a listener: the connection is refused."""
     with pytest.raises(ConnectionRefusedError):
         await connect("127.0.0.1", free_port)
 
 
-async def test_connect_given_up(free_port: int, fill_backlog: Fill) -> None:
-    """A connect that hangs can be given up, and leaves no socket behind."""
+async def test_connect_cancelled(free_port: int, fill_backlog: Fill) -> None:
+    """A connect that hangs can be cancelled, and leaves no socket open."""
     fill_backlog("127.0.0.1", free_port)
     before = Belongings()
     with pytest.raises(TimeoutError):

@@ -1,4 +1,4 @@
-"""Whole probes of servers that misbehave in every phase: phase and reason, in time, with nothing left open."""
+"""Whole probes of good and bad servers: phase, reason and facts, within the deadline, with nothing left open."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ if TYPE_CHECKING:
     from tests.servers.scripted import Behaviour, ScriptedServer
 
 SLACK = 0.1
-"""Seconds past its timeout within which a probe has ended: what the product promises."""
+"""Seconds after its timeout within which a probe must end."""
 
 SHORT = 0.4
-"""The timeout, in seconds, of probes that are to reach it."""
+"""Seconds: the timeout of probes that are meant to reach it."""
 
 ENOUGH = 5.0
-"""The timeout of probes that are to end by themselves."""
+"""Seconds: the timeout of probes that are meant to end before it."""
 
 CREDENTIAL = Credential("probe@example.com", SENTINEL)
 SERVERS: Mapping[str, type[Dialogue]] = {"imap": Imap, "pop3": Pop3, "smtp": Smtp}
 PROTOCOLS = list(SERVERS)
 SECURED = ["tls", "starttls"]
-GOODBYE = {"imap": b"LOGOUT\r\n", "pop3": b"QUIT\r\n", "smtp": b"QUIT\r\n"}
+LOGOUT = {"imap": b"LOGOUT\r\n", "pop3": b"QUIT\r\n", "smtp": b"QUIT\r\n"}
 SECRETS = [
     SENTINEL.encode(),
     b64encode(SENTINEL.encode()),
@@ -63,8 +63,8 @@ SECRETS = [
 
 
 @dataclass
-class Probing:
-    """Probes loopback, and sees to it that every probe ends in time."""
+class Prober:
+    """Probes loopback, and checks that every probe ends in time."""
 
     authority: Authority
     resolver: Resolver
@@ -83,9 +83,9 @@ class Probing:
         return Target(endpoint, endpoint.ip_family)
 
     async def __call__(self, target: Target, login: Login = CREDENTIAL) -> Outcome:
-        """Probe; a login only where the connection is to be secure, as the configuration has it.
+        """Probe, with a login only on a secured connection, as in a configuration.
 
-        The promise is of the program and not of a machine that is busy elsewhere: of three attempts one has to keep it.
+        One of three attempts must be in time: the machine may be busy with other work.
         """
         if target.endpoint.security is Security.NONE:
             login = None
@@ -105,20 +105,20 @@ class Probing:
 
 
 @pytest.fixture
-async def look(authority: Authority) -> AsyncIterator[Probing]:
-    """Call it with a target to probe it."""
+async def prober(authority: Authority) -> AsyncIterator[Prober]:
+    """Call it with a target to probe that."""
     resolver = Resolver()
-    yield Probing(authority, resolver)
+    yield Prober(authority, resolver)
     await resolver.close()
 
 
 def found(outcome: Outcome) -> tuple[Phase, Reason]:
-    """Where a probe ended, and why."""
+    """The phase and the reason of an outcome."""
     return outcome.phase, outcome.reason
 
 
 def steps(protocol: str, security: str) -> list[Step]:
-    """The steps of a whole session, in order."""
+    """The steps of a complete session, in order."""
     order: list[Step] = ["greeting", "capability", "logout"]
     if security == "none":
         return order
@@ -136,26 +136,26 @@ def sessions(protocol: str) -> Iterator[tuple[str, Step]]:
 
 
 def test_steps_are_phases() -> None:
-    """The steps that the tests put acts at are all the phases that follow the connect, in a session of each kind."""
+    """The sessions of these tests contain every phase after the connect."""
     assert {step for protocol in PROTOCOLS for _, step in sessions(protocol)} == set(Phase) - {"resolve", "connect"}
 
 
 def assert_secret_kept(server: ScriptedServer) -> None:
-    """Fail where a client has said the password, in any spelling."""
-    assert not [secret for said in server.received for secret in SECRETS if secret in said]
+    """Fail if a client has sent the password in any spelling."""
+    assert not [secret for sent in server.received for secret in SECRETS if secret in sent]
 
 
-# Sessions that go well
+# Good sessions
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("security", SECURED)
-async def test_success(scripted: StartScripted, look: Probing, protocol: str, security: Any) -> None:
-    """A healthy server: every phase is timed, in order; facts, a proper goodbye, close_notify; nothing stays open."""
+async def test_success(scripted: StartScripted, prober: Prober, protocol: str, security: Any) -> None:
+    """A good session has all phases in order, its facts, a logout and close_notify; nothing stays open."""
     server = await scripted(SERVERS[protocol](), security=security)
     before = Belongings()
     folders = (Role.INBOX, Role.SENT) if protocol == "imap" else ()
-    outcome = await look(look.target(server.port, protocol, security, folders=folders))
+    outcome = await prober(prober.target(server.port, protocol, security, folders=folders))
     assert found(outcome) == (Phase.LOGOUT, Reason.OK)
     assert (outcome.detail, outcome.ok, outcome.up) == ("", True, True)
     assert list(outcome.phases) == ["resolve", "connect", *steps(protocol, security)]
@@ -180,15 +180,15 @@ async def test_success(scripted: StartScripted, look: Probing, protocol: str, se
     )
     await server.wait_idle()
     assert (server.connections, server.close_notify) == (1, [True])
-    assert server.received[0].endswith(GOODBYE[protocol])
+    assert server.received[0].endswith(LOGOUT[protocol])
     await before.assert_nothing_left()
 
 
-async def test_literal(scripted: StartScripted, look: Probing) -> None:
-    """A name that comes as a literal is read by its octets, line ends and all that looks like protocol included."""
+async def test_literal(scripted: StartScripted, prober: Prober) -> None:
+    """A folder name in a literal is read by its number of octets, also with a line end or a tagged line in it."""
     folders = (b'(\\Sent) "/" {9}\r\na1 OK {3}', b'(\\Trash) "/" {0}\r\n')
     server = await scripted(Imap(folders=folders, messages=7), security="tls")
-    outcome = await look(look.target(server.port, "imap", folders=(Role.SENT,)))
+    outcome = await prober(prober.target(server.port, "imap", folders=(Role.SENT,)))
     assert outcome.detail == ""
     assert outcome.observed.folders == (Folder(Role.SENT, visible=True, messages=7),)
     await server.wait_idle()
@@ -197,10 +197,10 @@ async def test_literal(scripted: StartScripted, look: Probing) -> None:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("security", ["tls", "starttls", "none"])
-async def test_without_login(scripted: StartScripted, look: Probing, protocol: str, security: Any) -> None:
-    """Without a login the session ends, properly, after the capabilities."""
+async def test_without_login(scripted: StartScripted, prober: Prober, protocol: str, security: Any) -> None:
+    """Without a login the session ends after the capabilities, with a logout."""
     server = await scripted(SERVERS[protocol](), security=security)
-    outcome = await look(look.target(server.port, protocol, security), None)
+    outcome = await prober(prober.target(server.port, protocol, security), None)
     assert found(outcome) == (Phase.LOGOUT, Reason.OK)
     assert list(outcome.phases) == [
         "resolve", "connect", *(step for step in steps(protocol, security) if step not in ("login", "folders"))
@@ -208,14 +208,16 @@ async def test_without_login(scripted: StartScripted, look: Probing, protocol: s
     assert not outcome.observed.login_attempted
     await server.wait_idle()
     assert server.close_notify == [security != "none"]
-    assert server.received[0].endswith(GOODBYE[protocol])
+    assert server.received[0].endswith(LOGOUT[protocol])
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_credential_unavailable(scripted: StartScripted, look: Probing, protocol: str) -> None:
-    """A secret that cannot be read ends the probe where the login would begin; not a word of a login is said."""
+async def test_credential_unavailable(scripted: StartScripted, prober: Prober, protocol: str) -> None:
+    """A secret that cannot be read ends the probe in the login phase, before any login command."""
     server = await scripted(SERVERS[protocol](), security="tls")
-    outcome = await look(look.target(server.port, protocol), CredentialUnavailable("/run/secrets/ops: no such file"))
+    outcome = await prober(
+        prober.target(server.port, protocol), CredentialUnavailable("/run/secrets/ops: no such file")
+    )
     assert found(outcome) == (Phase.LOGIN, Reason.CREDENTIAL_UNAVAILABLE)
     assert outcome.detail == "/run/secrets/ops: no such file"
     assert outcome.observed.capabilities
@@ -225,19 +227,19 @@ async def test_credential_unavailable(scripted: StartScripted, look: Probing, pr
     assert not [word for word in (b"AUTH", b"LOGIN", b"USER", b"PASS") if word in server.received[0]]
 
 
-async def test_greeting_is_timed_from_the_connection(scripted: StartScripted, look: Probing) -> None:
-    """What a server waits before its greeting is the greeting's time, and no other phase's."""
+async def test_greeting_is_timed_from_the_connection(scripted: StartScripted, prober: Prober) -> None:
+    """The time before the server's greeting counts for the greeting phase alone."""
     server = await scripted(Imap(greeting_delay=0.2), security="tls")
-    outcome = await look(look.target(server.port, "imap"))
+    outcome = await prober(prober.target(server.port, "imap"))
     assert 0.19 < outcome.phases[Phase.GREETING] < 0.3
     assert sum(seconds for phase, seconds in outcome.phases.items() if phase is not Phase.GREETING) < 0.15
 
 
-# Failures of the connection, at every step
+# Failures of the connection, at each step
 
 HANDSHAKE_BEGUN = acts.in_order(acts.pause(0.05), acts.drip(b"\x16\x03\x03\x40\x00" + b"\x02" * 100, period=0.05))
-"""The beginning of a record that never ends, for who waits for the server's side of a handshake. At once, it might be
-read together with the reply to STARTTLS, and that would be an injection."""
+"""An incomplete TLS record, in place of the server's side of a handshake. It is delayed: together with the reply to
+STARTTLS it would be an injection."""
 
 WAITING: Mapping[str, Behaviour] = {"silence": acts.silence, "drip": acts.drip(b"* ", period=0.05)}
 ENDING: Mapping[str, tuple[Behaviour, Reason]] = {
@@ -248,16 +250,18 @@ ENDING: Mapping[str, tuple[Behaviour, Reason]] = {
 
 
 async def assert_every_step(
-    scripted: StartScripted, look: Probing, protocol: str, act: Behaviour, reason: Reason, seconds: float
+    scripted: StartScripted, prober: Prober, protocol: str, act: Behaviour, reason: Reason, seconds: float
 ) -> None:
-    """Put the act at every step of every kind of session, all of them at once, and look at what is found."""
+    """Put the act at each step of each kind of session, probe all of them at once, and check the outcomes."""
     servers = []
     for security, step in sessions(protocol):
         instead = HANDSHAKE_BEGUN if step == "tls" and act is WAITING["drip"] else act
         server = await scripted(SERVERS[protocol](at={step: instead}), security=security)  # type: ignore[arg-type]
         servers.append((security, step, server))
     before = Belongings()
-    probes = [look(look.target(server.port, protocol, security, timeout=seconds)) for security, _, server in servers]
+    probes = [
+        prober(prober.target(server.port, protocol, security, timeout=seconds)) for security, _, server in servers
+    ]
     outcomes = await asyncio.gather(*probes)
     for (security, step, server), outcome in zip(servers, outcomes, strict=True):
         if step == "logout":  # fails nothing
@@ -277,24 +281,24 @@ async def assert_every_step(
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("act", WAITING)
-async def test_waiting(scripted: StartScripted, look: Probing, protocol: str, act: str) -> None:
-    """Silence, and octets that come one by one and end no line, run into the deadline, in whatever phase."""
-    await assert_every_step(scripted, look, protocol, WAITING[act], Reason.TIMEOUT, SHORT)
+async def test_waiting(scripted: StartScripted, prober: Prober, protocol: str, act: str) -> None:
+    """Silence, and octets that never end a line, lead to a timeout in each phase."""
+    await assert_every_step(scripted, prober, protocol, WAITING[act], Reason.TIMEOUT, SHORT)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("act", ENDING)
-async def test_ending(scripted: StartScripted, look: Probing, protocol: str, act: str) -> None:
-    """A connection that is closed is told from one that is reset, in whatever phase, the handshake included."""
+async def test_ending(scripted: StartScripted, prober: Prober, protocol: str, act: str) -> None:
+    """A closed connection and a reset one are distinguished in each phase, the handshake included."""
     started = time.monotonic()
-    await assert_every_step(scripted, look, protocol, *ENDING[act], ENOUGH)
+    await assert_every_step(scripted, prober, protocol, *ENDING[act], ENOUGH)
     assert time.monotonic() - started < ENOUGH / 2
 
 
-async def test_silent_endpoint_keeps_its_phases(scripted: StartScripted, look: Probing) -> None:
-    """The phase that ran into the deadline has taken what was left of it."""
+async def test_phase_of_a_timeout(scripted: StartScripted, prober: Prober) -> None:
+    """The phase that timed out has the rest of the time."""
     server = await scripted(Imap(at={"capability": acts.silence}), security="tls")
-    outcome = await look(look.target(server.port, "imap", timeout=SHORT))
+    outcome = await prober(prober.target(server.port, "imap", timeout=SHORT))
     assert SHORT * 0.8 < outcome.phases[Phase.CAPABILITY] < SHORT + SLACK
     assert outcome.detail == "no answer within 0.4 s"
     await server.wait_idle()
@@ -302,10 +306,10 @@ async def test_silent_endpoint_keeps_its_phases(scripted: StartScripted, look: P
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_refused(look: Probing, protocol: str, free_port: int) -> None:
-    """A port that nobody listens on."""
+async def test_refused(prober: Prober, protocol: str, free_port: int) -> None:
+    """A port without a listener: the connection is refused."""
     before = Belongings()
-    outcome = await look(look.target(free_port, protocol))
+    outcome = await prober(prober.target(free_port, protocol))
     assert found(outcome) == (Phase.CONNECT, Reason.REFUSED)
     assert outcome.detail == "Connection refused"
     assert list(outcome.phases) == ["resolve", "connect"]
@@ -314,20 +318,20 @@ async def test_refused(look: Probing, protocol: str, free_port: int) -> None:
     await before.assert_nothing_left()
 
 
-async def test_connect_hangs(look: Probing, free_port: int, fill_backlog: Fill) -> None:
-    """A connect that nobody answers runs into the deadline."""
+async def test_connect_hangs(prober: Prober, free_port: int, fill_backlog: Fill) -> None:
+    """A connect without an answer times out."""
     fill_backlog("127.0.0.1", free_port)
     before = Belongings()
-    outcome = await look(look.target(free_port, "imap", timeout=SHORT))
+    outcome = await prober(prober.target(free_port, "imap", timeout=SHORT))
     assert found(outcome) == (Phase.CONNECT, Reason.TIMEOUT)
     await before.assert_nothing_left()
 
 
-async def test_cancelled(scripted: StartScripted, look: Probing) -> None:
-    """A probe that is cancelled ends at once, wherever it is, and leaves nothing open."""
+async def test_cancelled(scripted: StartScripted, prober: Prober) -> None:
+    """A cancelled probe ends at once, in each step, and leaves nothing open."""
     servers = [await scripted(Imap(at={step: acts.silence}), security="tls") for step in steps("imap", "tls")]
     before = Belongings()
-    running = [asyncio.create_task(look(look.target(server.port, "imap"))) for server in servers]
+    running = [asyncio.create_task(prober(prober.target(server.port, "imap"))) for server in servers]
     await asyncio.sleep(0.2)
     for task in running:
         task.cancel()
@@ -354,9 +358,9 @@ BAD_CERTIFICATES = {
 @pytest.mark.parametrize("security", SECURED)
 @pytest.mark.parametrize("kind", BAD_CERTIFICATES)
 async def test_bad_certificate(
-    scripted: StartScripted, look: Probing, authority: Authority, protocol: str, security: Any, kind: str
+    scripted: StartScripted, prober: Prober, authority: Authority, protocol: str, security: Any, kind: str
 ) -> None:
-    """Each has its reason; the facts are reported even so, by a second look; no credential is ever sent."""
+    """Each kind has its reason; a second connection gets the facts; a credential is never sent."""
     certificate = authority.issue() if kind == "old_tls" else getattr(authority, kind)
     context = certificate.old_tls_context() if kind == "old_tls" else certificate.context
     changes: dict[str, Any] = {}
@@ -364,7 +368,7 @@ async def test_bad_certificate(
         context, changes = authority.google_context(), {"tls": Tls(ca_file=authority.ca_file)}
     server = await scripted(SERVERS[protocol](), security=security, context=context)
     before = Belongings()
-    outcome = await look(look.target(server.port, protocol, security, **changes))
+    outcome = await prober(prober.target(server.port, protocol, security, **changes))
     assert found(outcome) == (Phase.TLS, BAD_CERTIFICATES[kind])
     assert outcome.detail
     facts = outcome.observed.tls
@@ -382,30 +386,30 @@ async def test_bad_certificate(
     await before.assert_nothing_left()
 
 
-async def test_name_is_sent(scripted: StartScripted, look: Probing, authority: Authority) -> None:
-    """With a name in the configuration, Google's servers have their real certificate for a host that is an address."""
+async def test_name_is_sent(scripted: StartScripted, prober: Prober, authority: Authority) -> None:
+    """With `server_name`, a host that is an address presents its real certificate."""
     server = await scripted(Imap(), security="tls", context=authority.google_context())
-    outcome = await look(look.target(server.port, "imap"))
+    outcome = await prober(prober.target(server.port, "imap"))
     assert outcome.ok
     assert outcome.observed.tls is not None
     assert not outcome.observed.tls.no_sni
 
 
-async def test_short_chain(scripted: StartScripted, look: Probing, authority: Authority) -> None:
-    """An intermediate that ends before its leaf is no failure today, and shows."""
+async def test_short_chain(scripted: StartScripted, prober: Prober, authority: Authority) -> None:
+    """An intermediate that expires before its leaf is in the facts, and is no failure today."""
     server = await scripted(Imap(), security="tls", context=authority.short_intermediate.context)
-    outcome = await look(look.target(server.port, "imap"))
+    outcome = await prober(prober.target(server.port, "imap"))
     assert outcome.ok
     assert outcome.observed.tls is not None
     assert outcome.observed.tls.chain_not_after < outcome.observed.tls.not_after
 
 
-async def test_min_version(scripted: StartScripted, look: Probing, authority: Authority) -> None:
-    """A server that is too old for the configuration fails, and its certificate shows."""
+async def test_min_version(scripted: StartScripted, prober: Prober, authority: Authority) -> None:
+    """A server with a TLS version below `min_version` fails, and its certificate is in the facts."""
     context = authority.issue().old_tls_context(ssl.TLSVersion.TLSv1_2)
     server = await scripted(Imap(), security="tls", context=context)
     demand = Tls(ca_file=authority.ca_file, server_name="localhost", min_version="1.3")
-    outcome = await look(look.target(server.port, "imap", tls=demand))
+    outcome = await prober(prober.target(server.port, "imap", tls=demand))
     assert found(outcome) == (Phase.TLS, Reason.TLS_FAILED)
     assert outcome.observed.tls is not None
     assert outcome.observed.tls.version == "TLSv1.2"
@@ -413,29 +417,29 @@ async def test_min_version(scripted: StartScripted, look: Probing, authority: Au
     assert_secret_kept(server)
 
 
-async def test_second_look_fails(scripted: StartScripted, look: Probing, authority: Authority) -> None:
-    """Where the second look finds nobody, or runs into the deadline, the first one's reason stands, without facts."""
+async def test_inspection_fails(scripted: StartScripted, prober: Prober, authority: Authority) -> None:
+    """If the second connection fails, or times out, the reason stays that of the first, without facts."""
     for instead, timeout in ((acts.reset, ENOUGH), (acts.silence, SHORT)):
-        looked: list[None] = []
+        accepted: list[None] = []
 
-        async def begin(session: Any, instead: Behaviour = instead, looked: list[None] = looked) -> None:
-            looked.append(None)
-            await (session.start_tls() if len(looked) % 2 else instead(session))
+        async def begin(session: Any, instead: Behaviour = instead, accepted: list[None] = accepted) -> None:
+            accepted.append(None)
+            await (session.start_tls() if len(accepted) % 2 else instead(session))
 
         server = await scripted(Imap(at={"tls": begin}), security="tls", context=authority.expired.context)
-        outcome = await look(look.target(server.port, "imap", timeout=timeout))
+        outcome = await prober(prober.target(server.port, "imap", timeout=timeout))
         assert found(outcome) == (Phase.TLS, Reason.CERTIFICATE_EXPIRED)
         assert outcome.observed.tls is None
         assert outcome.phases[Phase.TLS] < SHORT / 2
 
 
 async def test_authorities_vanished(
-    scripted: StartScripted, look: Probing, authority: Authority, tmp_path: Path
+    scripted: StartScripted, prober: Prober, authority: Authority, tmp_path: Path
 ) -> None:
-    """A ca_file that has gone since the configuration was read: nothing can be trusted, said so in words."""
+    """A ca_file that was removed after the configuration was loaded is reported in the detail."""
     server = await scripted(Imap(), security="tls")
     gone = tmp_path / "gone.pem"
-    outcome = await look(look.target(server.port, "imap", tls=Tls(ca_file=gone, server_name="localhost")))
+    outcome = await prober(prober.target(server.port, "imap", tls=Tls(ca_file=gone, server_name="localhost")))
     assert found(outcome) == (Phase.TLS, Reason.CERTIFICATE_UNTRUSTED)
     assert outcome.detail == f"{gone}: No such file or directory"
     assert outcome.observed.tls is not None
@@ -444,11 +448,11 @@ async def test_authorities_vanished(
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_plain_behind_tls(scripted: StartScripted, look: Probing, protocol: str) -> None:
-    """A server that speaks no TLS where TLS is expected."""
+async def test_plain_behind_tls(scripted: StartScripted, prober: Prober, protocol: str) -> None:
+    """A server without TLS where TLS is expected."""
     greeting = SERVERS[protocol]().greeting + b"\r\n"
     server = await scripted(acts.in_order(acts.say(greeting), acts.silence))
-    outcome = await look(look.target(server.port, protocol))
+    outcome = await prober(prober.target(server.port, protocol))
     assert found(outcome) == (Phase.TLS, Reason.TLS_FAILED)
     assert outcome.detail == "wrong version number"
     assert outcome.observed.tls is None
@@ -457,10 +461,10 @@ async def test_plain_behind_tls(scripted: StartScripted, look: Probing, protocol
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("security", ["starttls", "none"])
-async def test_tls_behind_plain(scripted: StartScripted, look: Probing, protocol: str, security: str) -> None:
-    """A server that waits for a TLS handshake where a greeting is expected never says anything."""
+async def test_tls_behind_plain(scripted: StartScripted, prober: Prober, protocol: str, security: str) -> None:
+    """A server that waits for a TLS handshake where a greeting is expected: a timeout."""
     server = await scripted(SERVERS[protocol](), security="tls")
-    outcome = await look(look.target(server.port, protocol, security, timeout=SHORT))
+    outcome = await prober(prober.target(server.port, protocol, security, timeout=SHORT))
     assert found(outcome) == (Phase.GREETING, Reason.TIMEOUT)
 
 
@@ -468,20 +472,20 @@ async def test_tls_behind_plain(scripted: StartScripted, look: Probing, protocol
 
 
 @pytest.mark.parametrize(
-    ("protocol", "said"),
+    ("protocol", "sent"),
     [("imap", b"a1 CAPABILITY\r\n"), ("pop3", b"CAPA\r\n"), ("smtp", b"EHLO [127.0.0.1]\r\n")],
 )
-async def test_starttls_stripped(scripted: StartScripted, look: Probing, protocol: str, said: bytes) -> None:
-    """A server that does not offer STARTTLS is told nothing more, not even goodbye."""
+async def test_starttls_stripped(scripted: StartScripted, prober: Prober, protocol: str, sent: bytes) -> None:
+    """To a server that does not offer STARTTLS nothing more is sent, not even a logout."""
     server = await scripted(SERVERS[protocol](starttls_offered=False), security="starttls")
-    outcome = await look(look.target(server.port, protocol, "starttls"))
+    outcome = await prober(prober.target(server.port, protocol, "starttls"))
     assert found(outcome) == (Phase.STARTTLS, Reason.STARTTLS_UNAVAILABLE)
     await server.wait_idle()
-    assert server.received == [said]
+    assert server.received == [sent]
 
 
 @pytest.mark.parametrize(
-    ("protocol", "act", "said"),
+    ("protocol", "act", "sent"),
     [
         ("imap", acts.imap_starttls_injected, b"a1 CAPABILITY\r\na2 STARTTLS\r\n"),
         ("pop3", acts.pop3_stls_injected, b"CAPA\r\nSTLS\r\n"),
@@ -490,33 +494,33 @@ async def test_starttls_stripped(scripted: StartScripted, look: Probing, protoco
     ids=PROTOCOLS,
 )
 async def test_starttls_injected(
-    scripted: StartScripted, look: Probing, protocol: str, act: Behaviour, said: bytes
+    scripted: StartScripted, prober: Prober, protocol: str, act: Behaviour, sent: bytes
 ) -> None:
-    """Plaintext behind the STARTTLS reply ends the probe: no handshake, and nothing more is said."""
+    """Plaintext after the STARTTLS reply ends the probe: no handshake, and nothing more is sent."""
     server = await scripted(SERVERS[protocol](at={"starttls": act}), security="starttls")
-    outcome = await look(look.target(server.port, protocol, "starttls"))
+    outcome = await prober(prober.target(server.port, protocol, "starttls"))
     assert found(outcome) == (Phase.TLS, Reason.STARTTLS_INJECTION)
     assert "octets of plaintext" in outcome.detail
     await server.wait_idle()
-    assert server.received == [said]
+    assert server.received == [sent]
 
 
 @pytest.mark.parametrize(
     ("protocol", "refusal"),
     [("imap", b"{tag} BAD no\r\n"), ("pop3", b"-ERR no\r\n"), ("smtp", b"454 4.7.0 TLS not available\r\n")],
 )
-async def test_starttls_refused(scripted: StartScripted, look: Probing, protocol: str, refusal: bytes) -> None:
-    """A server that offers STARTTLS and then refuses it is told goodbye, and no password."""
+async def test_starttls_refused(scripted: StartScripted, prober: Prober, protocol: str, refusal: bytes) -> None:
+    """To a server that offers STARTTLS and then refuses it a logout is sent, but no password."""
     server = await scripted(SERVERS[protocol](at={"starttls": acts.say(refusal)}), security="starttls")
-    outcome = await look(look.target(server.port, protocol, "starttls"))
+    outcome = await prober(prober.target(server.port, protocol, "starttls"))
     assert outcome.phase is Phase.STARTTLS
     assert outcome.reason not in (Reason.OK, Reason.INTERNAL)
     await server.wait_idle()
-    assert server.received[0].endswith(GOODBYE[protocol])
+    assert server.received[0].endswith(LOGOUT[protocol])
     assert_secret_kept(server)
 
 
-# Words that are not the protocol's, or too many of them
+# Answers that are not of the protocol, or too long
 
 FLOODS = {"imap": acts.endless_untagged, "pop3": acts.endless_pop3_lines, "smtp": acts.endless_smtp_lines}
 CASES: list[tuple[str, str, Step, Behaviour, Reason]] = [
@@ -545,13 +549,13 @@ CASES: list[tuple[str, str, Step, Behaviour, Reason]] = [
     [(protocol, step, act, reason) for protocol, _, step, act, reason in CASES],
     ids=[f"{protocol}-{name}-{step}" for protocol, name, step, _, _ in CASES],
 )
-async def test_hostile_words(
-    scripted: StartScripted, look: Probing, protocol: str, step: Step, act: Behaviour, reason: Reason
+async def test_hostile_answer(
+    scripted: StartScripted, prober: Prober, protocol: str, step: Step, act: Behaviour, reason: Reason
 ) -> None:
-    """What is no answer of the protocol, or too much of one, ends the probe in its phase, with nothing left open."""
+    """An answer that is not of the protocol, or too long, ends the probe in its phase, with nothing left open."""
     server = await scripted(SERVERS[protocol](at={step: act}), security="tls")
     before = Belongings()
-    outcome = await look(look.target(server.port, protocol))
+    outcome = await prober(prober.target(server.port, protocol))
     assert found(outcome) == (Phase(step), reason)
     assert outcome.detail
     assert outcome.observed.tls is not None
@@ -561,21 +565,21 @@ async def test_hostile_words(
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_flood_within_deadline(scripted: StartScripted, look: Probing, protocol: str) -> None:
-    """A flood of short lines, all of them lines of the dialogue, is no way past the deadline."""
+async def test_flood_within_deadline(scripted: StartScripted, prober: Prober, protocol: str) -> None:
+    """A flood of short lines does not extend the deadline."""
     opening = {"imap": b"* OK go\r\n", "pop3": b"+OK go\r\n", "smtp": b""}[protocol]
     act = acts.in_order(
         acts.say(opening), acts.endless({"imap": b"* 1\r\n", "pop3": b"A\r\n", "smtp": b"250-\r\n"}[protocol])
     )
     server = await scripted(SERVERS[protocol](at={"capability": act}), security="tls")
-    outcome = await look(look.target(server.port, protocol, timeout=0.1))
+    outcome = await prober(prober.target(server.port, protocol, timeout=0.1))
     assert found(outcome) == (Phase.CAPABILITY, Reason.TIMEOUT)
 
 
-async def test_flood_disturbs_nobody(scripted: StartScripted, look: Probing) -> None:
-    """While one server floods, the event loop still has its turns: no pause comes near what is asked of timing."""
+async def test_flood_does_not_block(scripted: StartScripted, prober: Prober) -> None:
+    """While one server floods, the event loop continues without long pauses."""
     server = await scripted(Smtp(at={"capability": acts.endless_smtp_lines}), security="tls")
-    flooded = asyncio.create_task(look(look.target(server.port, "smtp")))
+    flooded = asyncio.create_task(prober(prober.target(server.port, "smtp")))
     longest = 0.0
     while not flooded.done():
         began = time.perf_counter()
@@ -596,22 +600,22 @@ async def test_flood_disturbs_nobody(scripted: StartScripted, look: Probing) -> 
         ("smtp", b"535-5.7.8 Username and Password not accepted.\r\n535 5.7.8 gsmtp"),
     ],
 )
-async def test_login_refused(scripted: StartScripted, look: Probing, protocol: str, refusal: bytes) -> None:
-    """A refused login is no outage: the endpoint is up, the session ends with a goodbye and close_notify."""
+async def test_login_refused(scripted: StartScripted, prober: Prober, protocol: str, refusal: bytes) -> None:
+    """A refused login is no outage: the endpoint is up, and the session ends with a logout and close_notify."""
     server = await scripted(SERVERS[protocol](refusal=refusal), security="tls")
-    outcome = await look(look.target(server.port, protocol))
+    outcome = await prober(prober.target(server.port, protocol))
     assert found(outcome) == (Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS)
     assert (outcome.ok, outcome.up) == (False, True)
     assert outcome.observed.login_attempted
     assert Phase.LOGOUT in outcome.phases
     assert outcome.observed.logout is None
     await server.wait_idle()
-    assert server.received[0].endswith(GOODBYE[protocol])
+    assert server.received[0].endswith(LOGOUT[protocol])
     assert server.close_notify == [True]
 
 
 @pytest.mark.parametrize(
-    ("protocol", "goodbye", "reason"),
+    ("protocol", "answer", "reason"),
     [
         ("imap", b"{tag} BAD what\r\n", Reason.BAD_COMMAND),
         ("pop3", b"-ERR some deleted messages not removed\r\n", Reason.SERVER_REFUSED),
@@ -619,21 +623,21 @@ async def test_login_refused(scripted: StartScripted, look: Probing, protocol: s
     ],
 )
 async def test_logout_refused(
-    scripted: StartScripted, look: Probing, protocol: str, goodbye: bytes, reason: Reason
+    scripted: StartScripted, prober: Prober, protocol: str, answer: bytes, reason: Reason
 ) -> None:
-    """A goodbye that is answered badly is noted, and fails nothing."""
-    server = await scripted(SERVERS[protocol](at={"logout": acts.say(goodbye)}), security="tls")
-    outcome = await look(look.target(server.port, protocol))
+    """A logout that is refused is recorded, and does not fail the probe."""
+    server = await scripted(SERVERS[protocol](at={"logout": acts.say(answer)}), security="tls")
+    outcome = await prober(prober.target(server.port, protocol))
     assert found(outcome) == (Phase.LOGOUT, Reason.OK)
     assert (outcome.detail, outcome.observed.logout) == ("", reason)
     await server.wait_idle()
     assert server.close_notify == [True]
 
 
-async def test_server_hangs_up(scripted: StartScripted, look: Probing) -> None:
-    """A server that says that it hangs up is not told goodbye."""
+async def test_server_closes(scripted: StartScripted, prober: Prober) -> None:
+    """To a server that announces that it closes the connection no logout is sent."""
     server = await scripted(Imap(greeting=b"* BYE Temporary System Error"), security="tls")
-    outcome = await look(look.target(server.port, "imap"))
+    outcome = await prober(prober.target(server.port, "imap"))
     assert found(outcome) == (Phase.GREETING, Reason.TEMPORARY_SYSTEM_ERROR)
     await server.wait_idle()
     assert (server.received, server.close_notify) == ([b""], [True])
@@ -654,19 +658,19 @@ ECHOES = {
 @pytest.mark.parametrize("mechanism", [MechanismChoice.PLAIN, MechanismChoice.LOGIN])
 async def test_echoed_secret(
     scripted: StartScripted,
-    look: Probing,
+    prober: Prober,
     capsys: pytest.CaptureFixture[str],
     protocol: str,
     echo: str,
     mechanism: MechanismChoice,
 ) -> None:
-    """A server that says the password back, in whatever spelling, is not quoted: in no field, dialogue or log."""
+    """A password that a server sends back, in any spelling, is in no field, dialogue or log."""
     opening = {"imap": b"{tag} NO ", "pop3": b"-ERR ", "smtp": b"535 5.7.8 "}[protocol]
     act = acts.say(opening + b"no such user with " + ECHOES[echo] + b", sorry\r\n")
     server = await scripted(SERVERS[protocol](at={"login": act}), security="tls")
     with capture_logs() as logs:
-        target = look.target(server.port, protocol, mechanism=mechanism)
-        outcome = await look(target, Credential(CREDENTIAL.username, PASSWORD))
+        target = prober.target(server.port, protocol, mechanism=mechanism)
+        outcome = await prober(target, Credential(CREDENTIAL.username, PASSWORD))
     assert outcome.phase is Phase.LOGIN
     assert "no such user with" in outcome.detail
     assert "[redacted]" in outcome.detail
@@ -678,24 +682,22 @@ async def test_echoed_secret(
 
 
 @pytest.mark.parametrize("login", [CREDENTIAL, None], ids=["login", "no login"])
-async def test_capabilities_are_a_server_s_words(
-    scripted: StartScripted, look: Probing, login: Credential | None
-) -> None:
-    """Shown on pages, too: without the secret, in capitals or not, without what cannot be seen, and not endless."""
+async def test_capabilities_are_sanitized(scripted: StartScripted, prober: Prober, login: Credential | None) -> None:
+    """Capabilities have no secret, also not in capitals, no control character, and a maximum number."""
     echoes = [b"X-" + SENTINEL.encode(), b64encode(SENTINEL.encode())]
     offered = b" ".join([b"IMAP4rev1", b"X\x1b[31m", *echoes, *(b"X%d" % number for number in range(500))])
     answer = acts.say(b"* CAPABILITY " + offered + b"\r\n{tag} OK\r\n")
     server = await scripted(Imap(at={"capability": answer}), security="tls")
-    words = (await look(look.target(server.port, "imap"), login)).observed.capabilities
-    assert words[:2] == ("IMAP4REV1", "X\\x1b[31M")
-    assert (words[2:4] == ("[redacted]", "[redacted]")) is (login is not None)
-    assert len(words) == MAX_CAPABILITIES
+    capabilities = (await prober(prober.target(server.port, "imap"), login)).observed.capabilities
+    assert capabilities[:2] == ("IMAP4REV1", "X\\x1b[31M")
+    assert (capabilities[2:4] == ("[redacted]", "[redacted]")) is (login is not None)
+    assert len(capabilities) == MAX_CAPABILITIES
 
 
-async def test_dialogue(scripted: StartScripted, look: Probing) -> None:
-    """The dialogue is told line by line, with the seconds since the start, and without the secret."""
+async def test_dialogue(scripted: StartScripted, prober: Prober) -> None:
+    """The dialogue has every line, with the seconds since the start, and without the secret."""
     server = await scripted(Pop3(), security="tls")
-    outcome = await look(look.target(server.port, "pop3"))
+    outcome = await prober(prober.target(server.port, "pop3"))
     assert outcome.ok
     assert [line.at for line in outcome.dialogue] == sorted(line.at for line in outcome.dialogue)
     assert [f"{line.speaker}: {line.text}" for line in outcome.dialogue] == [
@@ -726,10 +728,10 @@ class Faulty(Resolver):
         raise ZeroDivisionError("a bug")
 
 
-async def test_internal(look: Probing) -> None:
-    """A fault of this program is an outcome too, and the log has its traceback."""
+async def test_internal(prober: Prober) -> None:
+    """A fault of this program is an outcome, too, and its traceback is logged."""
     with capture_logs() as logs:
-        outcome = await probe(look.target(1, "imap"), Faulty())
+        outcome = await probe(prober.target(1, "imap"), Faulty())
     assert found(outcome) == (Phase.RESOLVE, Reason.INTERNAL)
     assert outcome.detail == "a bug"
     [line] = logs
@@ -742,18 +744,18 @@ async def test_internal(look: Probing) -> None:
 
 @dataclass
 class Naming:
-    """Probes of names that a name server of the test's own knows."""
+    """Probes names that the test's own name server knows."""
 
-    look: Probing
+    prober: Prober
     names: NameServer
 
     async def __call__(self, host: str, port: int, family: IpFamily, **changes: Any) -> Outcome:
         """Probe IMAP over TLS on a port of this name."""
-        return await self.look(self.look.target(port, "imap", host=host, ip_family=family, **changes))
+        return await self.prober(self.prober.target(port, "imap", host=host, ip_family=family, **changes))
 
 
 @pytest.fixture
-async def named(look: Probing) -> AsyncIterator[Naming]:
+async def named(prober: Prober) -> AsyncIterator[Naming]:
     """Call it with a name, a port and a family to probe that."""
     names: dict[str, Sequence[str] | Any] = {
         "both.example": ["127.0.0.1", "::1"],
@@ -761,7 +763,7 @@ async def named(look: Probing) -> AsyncIterator[Naming]:
         "six.example": ["::1"],
         "far.example": ["fe80::1"],
         "halffar.example": ["127.0.0.1", "fe80::1"],
-        # The operating system itself says that there is no connecting to these: nothing is sent.
+        # The operating system refuses to connect to these; nothing is sent.
         "broadcast.example": ["255.255.255.255"],
         "multicast.example": ["224.0.0.1"],
         "empty.example": [],
@@ -771,7 +773,7 @@ async def named(look: Probing) -> AsyncIterator[Naming]:
     }
     async with NameServer(names) as server:
         resolver = Resolver([server.address])
-        yield Naming(Probing(look.authority, resolver), server)
+        yield Naming(Prober(prober.authority, resolver), server)
         await resolver.close()
 
 
@@ -801,14 +803,14 @@ async def named(look: Probing) -> AsyncIterator[Naming]:
 async def test_no_address(
     named: Naming, host: str, family: IpFamily, phase: Phase, reason: Reason, detail: str | None
 ) -> None:
-    """Every way in which there may be nobody to connect to is told apart."""
+    """Each reason why there is no address to connect to is distinguished."""
     outcome = await named(host, 9, family, timeout=SHORT)
     assert found(outcome) == (phase, reason)
-    assert outcome.detail == (detail if detail is not None else outcome.detail or "some words")
+    assert outcome.detail if detail is None else outcome.detail == detail
 
 
-async def test_both_families_serve(scripted: StartScripted, named: Naming) -> None:
-    """With any, IPv6 is used where it serves, and there is no fallback to tell of."""
+async def test_ipv6_first(scripted: StartScripted, named: Naming) -> None:
+    """`any` uses IPv6 where it connects; that is no fallback."""
     server = await scripted(Imap(), security="tls", ipv6=True)
     outcome = await named("both.example", server.port, IpFamily.ANY)
     assert outcome.ok
@@ -820,8 +822,8 @@ async def test_both_families_serve(scripted: StartScripted, named: Naming) -> No
 
 
 @pytest.mark.parametrize("host", ["both.example", "halffar.example", "four.example"])
-async def test_ipv4_serves(scripted: StartScripted, named: Naming, host: str) -> None:
-    """With any, IPv4 serves where IPv6 refuses, which is a fallback; where IPv6 has no route or address, it is none."""
+async def test_ipv4_fallback(scripted: StartScripted, named: Naming, host: str) -> None:
+    """`any` falls back to IPv4 where IPv6 is refused; without an IPv6 route or address it is no fallback."""
     server = await scripted(Imap(), security="tls")
     outcome = await named(host, server.port, IpFamily.ANY)
     assert outcome.ok
@@ -831,7 +833,7 @@ async def test_ipv4_serves(scripted: StartScripted, named: Naming, host: str) ->
 
 
 async def test_ipv6_hangs(scripted: StartScripted, named: Naming, fill_backlog: Fill) -> None:
-    """With any, IPv6 has a third of the deadline to connect; the phase that is reported is the connect by IPv4."""
+    """`any` gives IPv6 a third of the timeout to connect; the connect phase is then that of IPv4."""
     server = await scripted(Imap(), security="tls")
     if HAS_IPV6:
         fill_backlog("::1", server.port)
@@ -846,21 +848,21 @@ async def test_ipv6_hangs(scripted: StartScripted, named: Naming, fill_backlog: 
 
 
 @pytest.mark.parametrize("hangs", [False, True])
-async def test_no_family_serves(named: Naming, free_port: int, fill_backlog: Fill, hangs: bool) -> None:
-    """Where neither serves, what IPv4 said counts, and what IPv6 said is told with it."""
+async def test_both_families_fail(named: Naming, free_port: int, fill_backlog: Fill, hangs: bool) -> None:
+    """If neither family connects, the reason is that of IPv4, and the detail has both errors."""
     if hangs and HAS_IPV6:
         fill_backlog("::1", free_port)
     outcome = await named("both.example", free_port, IpFamily.ANY, timeout=0.6)
     assert found(outcome) == (Phase.CONNECT, Reason.REFUSED)
     assert outcome.observed.address == "127.0.0.1"
     assert outcome.observed.ip_fallback is (None if HAS_IPV6 else False)
-    said = "no answer" if hangs else "Connection refused"
-    assert outcome.detail == ("Connection refused" + (f"; ::1: {said}" if HAS_IPV6 else ""))
+    ipv6_error = "no answer" if hangs else "Connection refused"
+    assert outcome.detail == ("Connection refused" + (f"; ::1: {ipv6_error}" if HAS_IPV6 else ""))
 
 
 @pytest.mark.parametrize("family", [IpFamily.IPV4, IpFamily.IPV6])
 async def test_family_by_name(scripted: StartScripted, named: Naming, family: IpFamily) -> None:
-    """A family that is asked for by name is the only one that is tried."""
+    """With `ipv4` or `ipv6`, only that family is used."""
     server = await scripted(Imap(), security="tls", ipv6=True)
     outcome = await named("both.example", server.port, family)
     assert outcome.observed.ip_fallback is None
@@ -872,7 +874,7 @@ async def test_family_by_name(scripted: StartScripted, named: Naming, family: Ip
 
 
 async def test_no_fallback_by_name(scripted: StartScripted, named: Naming) -> None:
-    """IPv6 asked for by name is not replaced by an IPv4 that would serve."""
+    """With `ipv6` there is no fallback to IPv4."""
     server = await scripted(Imap(), security="tls")
     outcome = await named("both.example", server.port, IpFamily.IPV6)
     expected = Reason.REFUSED if HAS_IPV6 else Reason.ADDRESS_FAMILY_UNAVAILABLE
@@ -881,11 +883,11 @@ async def test_no_fallback_by_name(scripted: StartScripted, named: Naming) -> No
 
 
 @pytest.mark.parametrize("server_name", [None, "localhost"])
-async def test_ipv6_literal(scripted: StartScripted, look: Probing, server_name: str | None) -> None:
-    """A host may be an IPv6 address, which the certificate may be for; SMTP says its own address as a literal."""
+async def test_ipv6_literal(scripted: StartScripted, prober: Prober, server_name: str | None) -> None:
+    """A host may be an IPv6 address, with a certificate for it; EHLO has an IPv6 address literal."""
     server = await scripted(Smtp(), security="tls", ipv6=True)
-    check = Tls(ca_file=look.authority.ca_file, server_name=server_name)
-    outcome = await look(look.target(server.port, "smtp", host="::1", ip_family=IpFamily.ANY, tls=check))
+    check = Tls(ca_file=prober.authority.ca_file, server_name=server_name)
+    outcome = await prober(prober.target(server.port, "smtp", host="::1", ip_family=IpFamily.ANY, tls=check))
     if not HAS_IPV6:
         assert outcome.reason in (Reason.UNREACHABLE, Reason.REFUSED)
         return
@@ -898,26 +900,26 @@ async def test_ipv6_literal(scripted: StartScripted, look: Probing, server_name:
 # Many probes
 
 ALL_PROBES = 2000
-"""Probes of the whole test of what is left behind: `GMAIL_EXPORTER_PROBES=2000` makes as many, in 15 s or so."""
+"""Probes in the full test of leaks, with `GMAIL_EXPORTER_PROBES=2000`: about 15 s."""
 
 PROBES = int(os.environ.get("GMAIL_EXPORTER_PROBES", ALL_PROBES // 5))
 AT_ONCE = 25
 WARM_UP = 5
-"""Batches after which memory no longer grows."""
+"""Batches after which memory does not grow any more."""
 
 GROWTH = 8 << 20
-"""Octets by which memory may grow after the warm-up, whatever the number of probes."""
+"""Octets by which memory may grow after the warm-up, for any number of probes."""
 
 
 def resident() -> int:
-    """The octets of memory that this process holds."""
+    """The resident memory of this process, in octets."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-async def test_nothing_is_left(scripted: StartScripted, look: Probing, free_port: int) -> None:
-    """After probes by the thousand, half of them failing at random places, nothing is open and memory is flat."""
+async def test_nothing_is_left(scripted: StartScripted, prober: Prober, free_port: int) -> None:
+    """After many probes, half of which fail at random steps, nothing is open, and memory does not grow."""
     chance = random.Random(1)
     bad: list[Callable[[], Behaviour]] = [
         lambda: acts.close, lambda: acts.truncate, lambda: acts.reset, lambda: acts.silence,
@@ -937,10 +939,10 @@ async def test_nothing_is_left(scripted: StartScripted, look: Probing, free_port
         failing.append((protocol, security, await scripted(behave, security=security)))  # type: ignore[arg-type]
     servers = [server for _, _, server in healthy + failing]
 
-    async def look_somewhere() -> bool:
+    async def probe_one() -> bool:
         protocol, security, server = chance.choice(failing if chance.random() < 0.5 else healthy)
         port = free_port if chance.random() < 0.02 else server.port
-        outcome = await look(look.target(port, protocol, security, timeout=0.25))
+        outcome = await prober(prober.target(port, protocol, security, timeout=0.25))
         assert outcome.reason is not Reason.INTERNAL
         return outcome.ok
 
@@ -948,7 +950,7 @@ async def test_nothing_is_left(scripted: StartScripted, look: Probing, free_port
     results: list[bool] = []
     sizes: list[int] = []
     while len(results) < PROBES:
-        results += await asyncio.gather(*(look_somewhere() for _ in range(AT_ONCE)))
+        results += await asyncio.gather(*(probe_one() for _ in range(AT_ONCE)))
         for server in servers:
             await server.wait_idle(0)
             server.sessions.clear()  # the test's own memory
@@ -965,24 +967,26 @@ LATE = 0.1
 
 
 @pytest.mark.asyncio(loop_factories=["uvloop"])
-async def test_hanging_endpoints_delay_nobody(scripted: StartScripted, look: Probing, authority: Authority) -> None:
-    """500 endpoints that hang until their deadline do not delay the probes of 5 healthy ones by 100 ms."""
+async def test_hanging_endpoints_do_not_delay_others(
+    scripted: StartScripted, prober: Prober, authority: Authority
+) -> None:
+    """500 endpoints that hang until their deadline delay the probes of 5 healthy ones by less than 100 ms."""
     server = await scripted(Imap(), security="tls")
-    with socket.socket() as silent:  # accepted by the kernel, and never by anybody else
+    with socket.socket() as silent:  # only the kernel accepts
         silent.bind(("127.0.0.1", 0))
         silent.listen(4096)
         port = silent.getsockname()[1]
         hanging = [
-            look.target(port, "imap", "none", name=f"hanging-{number}", interval=3.0, timeout=2.5)
+            prober.target(port, "imap", "none", name=f"hanging-{number}", interval=3.0, timeout=2.5)
             for number in range(HANGING)
         ]
         healthy = [
-            look.target(server.port, "imap", name=f"healthy-{number}", interval=0.5, timeout=0.4)
+            prober.target(server.port, "imap", name=f"healthy-{number}", interval=0.5, timeout=0.4)
             for number in range(HEALTHY)
         ]
         store = Store()
         store.configure(hanging + healthy)
-        checker = Checker(store, look.resolver, Ledger())
+        checker = Checker(store, prober.resolver, Ledger())
         metrics = ExporterMetrics()
         schedule = Schedule(checker.check, metrics)
         with capture_logs():

@@ -1,4 +1,4 @@
-"""Which addresses are public, and that nothing else comes out."""
+"""Which addresses are public, and that no other is returned."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PUBLIC = [
     "2002:808:808::",
 ]
 
-INSIDE = [
+NOT_PUBLIC = [
     "127.0.0.1", "127.255.255.254", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254",
     "100.64.0.1", "0.0.0.0", "192.0.2.1", "198.18.0.1", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255",
     "::", "::1", "fe80::1", "fd00:ec2::254", "fec0::1", "ff02::1", "2001:db8::1", "2001::1", "::8.8.8.8",
@@ -34,19 +34,19 @@ INSIDE = [
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_the_internet_is_public(address: str) -> None:
-    """Also where an IPv4 address of it stands in an IPv6 one, as behind NAT64."""
+def test_public(address: str) -> None:
+    """Public addresses, also a public IPv4 address within an IPv6 address, as with NAT64."""
     assert is_public(address)
 
 
-@pytest.mark.parametrize("address", INSIDE)
-def test_what_is_inside_is_not(address: str) -> None:
-    """Private, loopback, link-local with the clouds' metadata, shared, reserved; also inside an IPv6 address."""
+@pytest.mark.parametrize("address", NOT_PUBLIC)
+def test_not_public(address: str) -> None:
+    """Private, loopback, link-local (cloud metadata), shared and reserved addresses, also within an IPv6 address."""
     assert not is_public(address)
 
 
-async def test_only_public_addresses_come_out() -> None:
-    """A family whose address is inside is as if it were not there; what is wrong does not tell the address."""
+async def test_only_public_addresses_are_returned() -> None:
+    """A family without a public address is left out; the error does not contain the address."""
     names = {
         "mixed.example": ["10.0.0.1", "2001:4860::1"],
         "public.example": ["8.8.8.8", "2001:4860::1"],
@@ -66,8 +66,8 @@ async def test_only_public_addresses_come_out() -> None:
         await resolver.close()
 
 
-async def test_a_probe_does_not_connect_inside(scripted: StartScripted) -> None:
-    """It ends in the look-up, with a reason of its own and without the address."""
+async def test_probe_does_not_connect(scripted: StartScripted) -> None:
+    """A probe of such a name ends in the resolve phase, with its own reason and without the address."""
     server = await scripted(Imap())
     async with NameServer({"mail.example": ["127.0.0.1"]}) as names:
         resolver = Resolver([names.address])
@@ -76,5 +76,5 @@ async def test_a_probe_does_not_connect_inside(scripted: StartScripted) -> None:
         assert (outcome.phase, outcome.reason) == (Phase.RESOLVE, Reason.ADDRESS_NOT_PUBLIC)
         assert outcome.observed.address is None
         assert server.connections == 0
-        assert (await probe(of, resolver)).ok  # it is only the address
+        assert (await probe(of, resolver)).ok  # without the check
         await resolver.close()

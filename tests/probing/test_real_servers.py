@@ -42,15 +42,15 @@ SESSION = {
     "starttls": ["resolve", "connect", "greeting", "capability", "starttls", "tls"],
 }
 
-Look = Callable[..., Awaitable[Outcome]]
+RunProbe = Callable[..., Awaitable[Outcome]]
 
 
 @pytest.fixture
-async def look(authority: Authority, dovecot: Dovecot, postfix: Postfix) -> AsyncIterator[Look]:
+async def run_probe(authority: Authority, dovecot: Dovecot, postfix: Postfix) -> AsyncIterator[RunProbe]:
     """Call it with an endpoint's name to probe that."""
     resolver = Resolver()
 
-    async def look(name: str, login: Login = None, **changes: Any) -> Outcome:
+    async def run_probe(name: str, login: Login = None, **changes: Any) -> Outcome:
         protocol, security, port = ENDPOINTS[name]
         endpoint = Endpoint(
             name=name,
@@ -64,23 +64,25 @@ async def look(authority: Authority, dovecot: Dovecot, postfix: Postfix) -> Asyn
         )
         return await probe(Target(endpoint, endpoint.ip_family), resolver, login)
 
-    yield look
+    yield run_probe
     await resolver.close()
 
 
 def found(outcome: Outcome) -> tuple[Phase, Reason, str]:
-    """Where a probe ended, why, and the words of it."""
+    """The phase, the reason and the detail of an outcome."""
     return outcome.phase, outcome.reason, outcome.detail
 
 
 @pytest.mark.parametrize("name", ENDPOINTS)
 @pytest.mark.parametrize("mechanism", [MechanismChoice.AUTO, MechanismChoice.PLAIN, MechanismChoice.LOGIN])
 @pytest.mark.parametrize("account", ACCOUNTS)
-async def test_good_login(look: Look, dovecot: Dovecot, name: str, mechanism: MechanismChoice, account: str) -> None:
-    """Every mechanism logs in everywhere, a password with quotes, backslash, space and non-ASCII letters too."""
+async def test_good_login(
+    run_probe: RunProbe, dovecot: Dovecot, name: str, mechanism: MechanismChoice, account: str
+) -> None:
+    """Each mechanism logs in at each endpoint, also with quotes, backslash, space and non-ASCII letters."""
     login = ACCOUNTS[account]
     logins = dovecot.login_count(login.username, accepted=True)
-    outcome = await look(name, login, mechanism=mechanism)
+    outcome = await run_probe(name, login, mechanism=mechanism)
     assert found(outcome) == (Phase.LOGOUT, Reason.OK, "")
     protocol, security, _ = ENDPOINTS[name]
     assert list(outcome.phases) == [
@@ -96,10 +98,10 @@ async def test_good_login(look: Look, dovecot: Dovecot, name: str, mechanism: Me
 
 @pytest.mark.parametrize("name", ENDPOINTS)
 @pytest.mark.parametrize("mechanism", [MechanismChoice.PLAIN, MechanismChoice.LOGIN])
-async def test_bad_login(look: Look, dovecot: Dovecot, name: str, mechanism: MechanismChoice) -> None:
-    """A wrong password is one: refused in the server's words, the endpoint up, and asked only once."""
+async def test_bad_login(run_probe: RunProbe, dovecot: Dovecot, name: str, mechanism: MechanismChoice) -> None:
+    """A wrong password is refused with the server's text after one login, and the endpoint is up."""
     logins = dovecot.login_count()
-    outcome = await look(name, Credential(PROBE_USER, "wrong"), mechanism=mechanism)
+    outcome = await run_probe(name, Credential(PROBE_USER, "wrong"), mechanism=mechanism)
     assert found(outcome)[:2] == (Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS)
     assert "uthentication failed" in outcome.detail
     assert outcome.up
@@ -109,10 +111,10 @@ async def test_bad_login(look: Look, dovecot: Dovecot, name: str, mechanism: Mec
 
 
 @pytest.mark.parametrize("name", ENDPOINTS)
-async def test_no_login(look: Look, dovecot: Dovecot, name: str) -> None:
-    """Without a login the session ends after the capabilities, and the server has seen none."""
+async def test_no_login(run_probe: RunProbe, dovecot: Dovecot, name: str) -> None:
+    """Without a login the session ends after the capabilities, and the server has no login in its log."""
     logins = dovecot.login_count()
-    outcome = await look(name)
+    outcome = await run_probe(name)
     assert found(outcome) == (Phase.LOGOUT, Reason.OK, "")
     assert list(outcome.phases) == [*SESSION[ENDPOINTS[name][1]], "logout"]
     assert outcome.observed.capabilities
@@ -120,31 +122,33 @@ async def test_no_login(look: Look, dovecot: Dovecot, name: str) -> None:
     assert dovecot.login_count() == logins
 
 
-async def test_exchange_port(look: Look, postfix: Postfix, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The port for other servers has STARTTLS and no login: asked for one, that is the finding, and none is tried."""
+async def test_exchange_port(
+    run_probe: RunProbe, postfix: Postfix, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The port for other servers offers STARTTLS and no login: a probe with a login reports that, and tries none."""
     monkeypatch.setitem(ENDPOINTS, "mx", ("smtp", "starttls", "smtp_port"))
-    assert found(await look("mx")) == (Phase.LOGOUT, Reason.OK, "")
+    assert found(await run_probe("mx")) == (Phase.LOGOUT, Reason.OK, "")
     logins = dovecot.login_count()
-    outcome = await look("mx", ACCOUNTS["ops"])
+    outcome = await run_probe("mx", ACCOUNTS["ops"])
     assert found(outcome)[:2] == (Phase.LOGIN, Reason.LOGIN_MECHANISM_UNAVAILABLE)
     assert not outcome.observed.login_attempted
     assert dovecot.login_count() == logins
 
 
 @pytest.mark.parametrize("name", ["imaps", "imap"])
-async def test_folders(look: Look, name: str) -> None:
-    """Folders are found by what they are for; an empty one holds no messages."""
+async def test_folders(run_probe: RunProbe, name: str) -> None:
+    """Folders are found by their role; an empty one has no messages."""
     roles = (Role.INBOX, Role.SENT, Role.TRASH, Role.SPAM, Role.DRAFTS)
-    outcome = await look(name, ACCOUNTS["ops"], folders=roles)
+    outcome = await run_probe(name, ACCOUNTS["ops"], folders=roles)
     assert outcome.ok
     assert [folder.role for folder in outcome.observed.folders] == list(roles)
     assert all(folder.visible for folder in outcome.observed.folders)
     assert [folder.messages for folder in outcome.observed.folders[1:]] == [0, 0, 0, 0]
 
 
-async def test_quota(look: Look) -> None:
-    """IMAP tells what the mailbox holds and may hold, and what the server offers after login."""
-    observed = (await look("imaps", ACCOUNTS["ops"])).observed
+async def test_quota(run_probe: RunProbe) -> None:
+    """IMAP has the used and the allowed storage, and the capabilities after login."""
+    observed = (await run_probe("imaps", ACCOUNTS["ops"])).observed
     assert observed.quota is not None
     assert observed.quota.limit == QUOTA
     assert 0 <= observed.quota.used < QUOTA
@@ -152,9 +156,9 @@ async def test_quota(look: Look) -> None:
     assert "QUOTA" not in observed.capabilities
 
 
-async def test_hidden_folder(look: Look) -> None:
-    """A folder that the server does not have is hidden, and named; the others are reported even so."""
-    outcome = await look("imaps", ACCOUNTS["ops"], folders=(Role.SENT, Role.STARRED))
+async def test_hidden_folder(run_probe: RunProbe) -> None:
+    """A folder that the server does not have is reported as hidden; the others are still reported."""
+    outcome = await run_probe("imaps", ACCOUNTS["ops"], folders=(Role.SENT, Role.STARRED))
     assert found(outcome) == (Phase.FOLDERS, Reason.FOLDER_HIDDEN, "not visible: starred")
     assert outcome.observed.folders == (
         Folder(Role.SENT, visible=True, messages=0, unseen=0),
@@ -163,12 +167,14 @@ async def test_hidden_folder(look: Look) -> None:
     assert outcome.up
 
 
-async def test_messages_are_counted(look: Look, dovecot: Dovecot, postfix: Postfix, authority: Authority) -> None:
-    """A message that arrives is one more, in IMAP as in POP3."""
+async def test_messages_are_counted(
+    run_probe: RunProbe, dovecot: Dovecot, postfix: Postfix, authority: Authority
+) -> None:
+    """A message that arrives is counted, by IMAP and by POP3."""
 
     async def inbox(name: str) -> int | None:
         roles = (Role.INBOX,) if name == "imaps" else ()
-        [folder] = (await look(name, ACCOUNTS["probe"], folders=roles)).observed.folders
+        [folder] = (await run_probe(name, ACCOUNTS["probe"], folders=roles)).observed.folders
         return folder.messages
 
     before = await inbox("imaps")
@@ -192,9 +198,9 @@ async def test_messages_are_counted(look: Look, dovecot: Dovecot, postfix: Postf
 
 @pytest.mark.parametrize("name", ENDPOINTS)
 @pytest.mark.parametrize("family", [IpFamily.IPV4, IpFamily.IPV6])
-async def test_families(look: Look, name: str, family: IpFamily) -> None:
-    """Every endpoint answers over each address family that this machine has."""
-    outcome = await look(name, ip_family=family)
+async def test_families(run_probe: RunProbe, name: str, family: IpFamily) -> None:
+    """Each endpoint answers over each address family of this machine."""
+    outcome = await run_probe(name, ip_family=family)
     if family is IpFamily.IPV6 and not HAS_IPV6:
         assert found(outcome)[:2] == (Phase.CONNECT, Reason.ADDRESS_FAMILY_UNAVAILABLE)
         return
@@ -202,23 +208,23 @@ async def test_families(look: Look, name: str, family: IpFamily) -> None:
     assert outcome.observed.ip_version == (4 if family is IpFamily.IPV4 else 6)
 
 
-async def test_stopped_and_started(look: Look, dovecot: Dovecot) -> None:
-    """A server that was stopped refuses to be connected to; started again, it is up."""
-    assert (await look("imaps")).ok
+async def test_stopped_and_started(run_probe: RunProbe, dovecot: Dovecot) -> None:
+    """A stopped server refuses the connection; started again, it is up."""
+    assert (await run_probe("imaps")).ok
     dovecot.stop()
     for name in ("imaps", "imap", "pop3s", "pop3"):
-        outcome = await look(name, ip_family=IpFamily.IPV4)
+        outcome = await run_probe(name, ip_family=IpFamily.IPV4)
         assert found(outcome) == (Phase.CONNECT, Reason.REFUSED, "Connection refused")
         assert not outcome.up
     dovecot.start()
     for name in ("imaps", "imap", "pop3s", "pop3"):
-        assert (await look(name, ACCOUNTS["ops"])).ok
+        assert (await run_probe(name, ACCOUNTS["ops"])).ok
 
 
-async def test_login_while_accounts_are_away(look: Look, dovecot: Dovecot) -> None:
-    """Postfix without what it asks about passwords cannot say whether one is right; nobody says that it is wrong."""
+async def test_login_without_password_backend(run_probe: RunProbe, dovecot: Dovecot) -> None:
+    """Postfix without its password backend cannot check a password; the reason is not a wrong password."""
     dovecot.stop()
-    outcome = await look("smtps", ACCOUNTS["ops"])
+    outcome = await run_probe("smtps", ACCOUNTS["ops"])
     assert outcome.reason not in (Reason.OK, Reason.AUTH_INVALID_CREDENTIALS, Reason.INTERNAL)
     dovecot.start()
-    assert (await look("smtps", ACCOUNTS["ops"])).ok
+    assert (await run_probe("smtps", ACCOUNTS["ops"])).ok

@@ -1,4 +1,4 @@
-"""Names → addresses, by c-ares against a name server of the test's own, on both event loops."""
+"""Names → addresses, by c-ares with the test's own name server, on both event loops."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UNROUTED_V6 = (V6, "fe80::1")
 
 @pytest.fixture
 async def server() -> AsyncIterator[NameServer]:
-    """A name server that knows some names."""
+    """A name server with some names."""
     names = {
         "both.example": ["192.0.2.1", "2001:db8::1", "2001:db8::2", "192.0.2.2"],
         "four.example": ["192.0.2.4"],
@@ -43,19 +43,19 @@ async def server() -> AsyncIterator[NameServer]:
 
 @pytest.fixture
 async def resolver(server: NameServer) -> AsyncIterator[Resolver]:
-    """A resolver that asks it."""
+    """A resolver that uses it."""
     made = Resolver([server.address])
     yield made
     await made.close()
 
 
 def threads() -> int:
-    """How many threads this process has, c-ares' own included."""
+    """The number of threads of this process, with those of c-ares."""
     return len(os.listdir("/proc/self/task"))  # noqa: PTH208 (a count)
 
 
 async def assert_threads(at_most: int) -> None:
-    """Fail where there are more threads than that; c-ares ends its own in another thread."""
+    """Fail if there are more threads than that; c-ares ends its own in another thread."""
     async with asyncio.timeout(2):
         with suppress(TimeoutError):
             while threads() > at_most:
@@ -77,7 +77,7 @@ async def assert_threads(at_most: int) -> None:
 async def test_addresses(
     resolver: Resolver, host: str, family: IpFamily, addresses: dict[socket.AddressFamily, set[str]]
 ) -> None:
-    """One address of each family that was asked for and that the name has, IPv6 first."""
+    """One address of each wanted family that the name has, IPv6 first."""
     found = await resolver.resolve(host, family)
     assert [kind for kind, _ in found] == list(addresses)
     assert all(address in addresses[kind] for kind, address in found)
@@ -85,7 +85,7 @@ async def test_addresses(
 
 @pytest.mark.parametrize("family", [IpFamily.ANY, IpFamily.IPV4])
 async def test_hosts_file(resolver: Resolver, server: NameServer, family: IpFamily) -> None:
-    """The hosts file is honoured: localhost needs no name server."""
+    """The hosts file is used: localhost needs no name server."""
     assert ROUTED in await resolver.resolve("localhost", family)
     assert not server.questions
 
@@ -101,7 +101,7 @@ async def test_hosts_file(resolver: Resolver, server: NameServer, family: IpFami
 async def test_literals(
     resolver: Resolver, server: NameServer, literal: str, address: IpAddress, other: IpFamily
 ) -> None:
-    """An address is its own answer, but not in the other family; nobody is asked."""
+    """An address is returned without a query, but not for the other family."""
     own = IpFamily.IPV6 if other is IpFamily.IPV4 else IpFamily.IPV4
     assert await resolver.resolve(literal, IpFamily.ANY) == [address]
     assert await resolver.resolve(literal, own) == [address]
@@ -125,7 +125,7 @@ async def test_literals(
     ],
 )
 async def test_failures(resolver: Resolver, server: NameServer, host: str, family: IpFamily, code: int) -> None:
-    """No such name, no such record, a server that fails and one that refuses are told apart."""
+    """No such name, no such record, a server that fails and one that refuses are distinguished."""
     server.names |= {"empty.example": [], "broken.example": "servfail", "closed.example": "refused"}
     with pytest.raises(DNSError) as raised:
         await resolver.resolve(host, family)
@@ -133,14 +133,14 @@ async def test_failures(resolver: Resolver, server: NameServer, host: str, famil
 
 
 async def test_misspelt(resolver: Resolver) -> None:
-    """What cannot be a name is an error of DNS, and not of this program."""
+    """A host that cannot be a name is an error of DNS, not of this program."""
     for host in ("a..b", "x" * 64 + ".example"):
         with pytest.raises(DNSError):
             await resolver.resolve(host, IpFamily.ANY)
 
 
 async def test_no_server(free_port: int) -> None:
-    """Where no name server listens, the look-up fails instead of hanging."""
+    """Without a name server the look-up fails, and does not hang."""
     resolver = Resolver([f"127.0.0.1:{free_port}"])
     async with asyncio.timeout(2):
         with pytest.raises(DNSError):
@@ -149,9 +149,9 @@ async def test_no_server(free_port: int) -> None:
 
 
 async def test_silence(server: NameServer) -> None:
-    """A look-up that nobody answers ends with its deadline, and leaves no task, socket or thread."""
+    """A look-up without an answer ends with its deadline, and leaves no task, socket or thread."""
     server.names["mute.example"] = "silence"
-    await _resolve_once(server, "four.example")  # what is made once and kept is made now
+    await _resolve_once(server, "four.example")  # creates what exists once in a process
     await asyncio.sleep(0.1)
     before, threads_before = Belongings(), threads()
     resolver = Resolver([server.address])
@@ -173,7 +173,7 @@ async def _resolve_once(server: NameServer, host: str) -> list[IpAddress]:
 
 
 async def test_answers_age(resolver: Resolver, server: NameServer) -> None:
-    """A change shows after the channel's second, though the answer's lifetime is five minutes."""
+    """A change is seen after a second, when the channel is replaced, though the TTL is five minutes."""
     assert await resolver.resolve("four.example", IpFamily.IPV4) == [(V4, "192.0.2.4")]
     server.names["four.example"] = ["192.0.2.5"]
     assert await resolver.resolve("four.example", IpFamily.IPV4) == [(V4, "192.0.2.4")]
@@ -187,7 +187,7 @@ async def test_answers_age(resolver: Resolver, server: NameServer) -> None:
 
 
 async def test_channels_end(resolver: Resolver, server: NameServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An old channel is kept for as long as a look-up runs on it, and no longer; so are its sockets and threads."""
+    """An old channel with its sockets and threads is closed when its last look-up has ended."""
     monkeypatch.setattr(resolve_module, "MAX_AGE", 0.02)
     server.names["mute.example"] = "silence"
     await resolver.resolve("four.example", IpFamily.IPV4)
@@ -205,7 +205,7 @@ async def test_channels_end(resolver: Resolver, server: NameServer, monkeypatch:
 
 
 async def test_many_lookups(resolver: Resolver, server: NameServer) -> None:
-    """Hundreds of look-ups at once share one channel, and bring no thread each."""
+    """Hundreds of look-ups at once share one channel, and need no thread each."""
     await resolver.resolve("both.example", IpFamily.ANY)
     server.names |= {f"n{number}.example": ["192.0.2.9"] for number in range(200)}
     threads_before = threads()
@@ -218,7 +218,7 @@ async def test_many_lookups(resolver: Resolver, server: NameServer) -> None:
 
 
 async def test_close_with_lookups(resolver: Resolver, server: NameServer) -> None:
-    """Look-ups still running when the resolver closes are told so; afterwards nothing is open."""
+    """Look-ups that run while the resolver is closed are cancelled; afterwards nothing is open."""
     server.names["mute.example"] = "silence"
     waiting = [asyncio.create_task(resolver.resolve("mute.example", IpFamily.IPV4)) for _ in range(3)]
     await asyncio.sleep(0.05)
@@ -242,18 +242,18 @@ async def test_close_with_lookups(resolver: Resolver, server: NameServer) -> Non
     ],
 )
 def test_routed(addresses: list[IpAddress], family: IpFamily, kept: list[IpAddress]) -> None:
-    """Addresses without a route are left out; with `any` one is kept, for the operating system to say what is wrong."""
+    """Addresses without a route are left out; with `any` the last stays, for the operating system's error."""
     assert routed(addresses, family) == kept
 
 
 @pytest.mark.parametrize(
-    ("address", "family", "words"),
+    ("address", "family", "text"),
     [
         (UNROUTED, IpFamily.IPV4, "this host has no IPv4 route to 255.255.255.255"),
         (UNROUTED_V6, IpFamily.IPV6, "this host has no IPv6 route to fe80::1"),
     ],
 )
-def test_not_routed(address: IpAddress, family: IpFamily, words: str) -> None:
-    """A family that was asked for by name and has no route is a finding of its own."""
-    with pytest.raises(AddressFamilyUnavailable, match=words):
+def test_not_routed(address: IpAddress, family: IpFamily, text: str) -> None:
+    """With `ipv4` or `ipv6`, a missing route has its own error."""
+    with pytest.raises(AddressFamilyUnavailable, match=text):
         routed([address], family)

@@ -1,4 +1,4 @@
-"""The TLS layer against OpenSSL's server side, both over memory: pieces, ends and failures."""
+"""The TLS layer with OpenSSL's server side, both in memory: pieces, ends and failures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.servers.authority import Authority
 
 
 class Peer:
-    """The server's side, over memory too."""
+    """The server's side, in memory."""
 
     def __init__(self, authority: Authority, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -28,14 +28,14 @@ class Peer:
         self.side = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
 
     def do_handshake(self, received: bytes) -> bytes:
-        """Go on with the handshake; what is to be sent."""
+        """Continue the handshake; return what has to be sent."""
         self.incoming.write(received)
         with suppress(ssl.SSLWantReadError):
             self.side.do_handshake()
         return self.outgoing.read()
 
     def close(self, received: bytes = b"") -> bytes:
-        """Say close_notify; what is to be sent."""
+        """Send close_notify; return what has to be sent."""
         self.incoming.write(received)
         with suppress(ssl.SSLWantReadError):
             self.side.unwrap()
@@ -57,21 +57,21 @@ def secure(layer: TlsLayer, peer: Peer) -> None:
 
 
 def pair(authority: Authority, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> tuple[TlsLayer, Peer]:
-    """Both sides, secured."""
+    """Return both sides after the handshake."""
     layer, peer = TlsLayer(authority.client_context, "localhost"), Peer(authority, version)
     secure(layer, peer)
     return layer, peer
 
 
 def cut(data: bytes, places: Sequence[int]) -> list[bytes]:
-    """The pieces of `data`, cut at these places."""
+    """Cut `data` at these positions."""
     edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
     return [data[start:end] for start, end in pairwise(edges)]
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_both_sides_understand_each_other(trusted: Authority, version: ssl.TLSVersion) -> None:
-    """What one says the other reads, in both versions that are spoken."""
+def test_both_directions(trusted: Authority, version: ssl.TLSVersion) -> None:
+    """Each side reads what the other sends, in both TLS versions."""
     layer, peer = pair(trusted, version)
     layer.encrypt(b"a1 CAPABILITY\r\n")
     peer.incoming.write(layer.take())
@@ -82,36 +82,36 @@ def test_both_sides_understand_each_other(trusted: Authority, version: ssl.TLSVe
 
 
 @settings(max_examples=40, deadline=None)
-@given(said=st.lists(st.binary(min_size=1, max_size=40_000), max_size=3), places=st.lists(st.integers(0), max_size=6))
-def test_any_pieces(trusted: Authority, said: list[bytes], places: list[int]) -> None:
-    """The same is read whatever pieces it comes in, and the end behind it is seen."""
+@given(data=st.lists(st.binary(min_size=1, max_size=40_000), max_size=3), places=st.lists(st.integers(0), max_size=6))
+def test_any_pieces(trusted: Authority, data: list[bytes], places: list[int]) -> None:
+    """Data is the same in any pieces, and the end after it is reported."""
     layer, peer = pair(trusted)
-    for data in said:
-        peer.side.write(data)
+    for each in data:
+        peer.side.write(each)
     found, ended = b"", False
     for piece in cut(peer.outgoing.read() + peer.close(), places):
         assert not ended or not piece
         more, ended = layer.decrypt(piece)
         found += more
-    assert (found, ended) == (b"".join(said), True)
+    assert (found, ended) == (b"".join(data), True)
 
 
-def test_closing_waits_for_the_server(trusted: Authority) -> None:
-    """close_notify is said once; what the server still says is lost, and its own close_notify is the end."""
+def test_close(trusted: Authority) -> None:
+    """close_notify is sent once; data that still comes is dropped, and the server's close_notify is the end."""
     layer, peer = pair(trusted)
     assert not layer.close()
-    goodbye = layer.take()
-    assert goodbye
+    close_notify = layer.take()
+    assert close_notify
     peer.side.write(b"* BYE too late\r\n")
     assert not layer.close(peer.outgoing.read())
     assert layer.take() == b""
-    peer.incoming.write(goodbye)
-    assert peer.side.read() == b""  # it has come as a close_notify, not as an end of the stream
+    peer.incoming.write(close_notify)
+    assert peer.side.read() == b""  # a close_notify, not an end of the stream
     assert layer.close(peer.close())
 
 
-def test_a_certificate_that_is_not_trusted(trusted: Authority, tmp_path: Path) -> None:
-    """The handshake fails as OpenSSL says, and the server is sent the alert."""
+def test_untrusted_certificate(trusted: Authority, tmp_path: Path) -> None:
+    """The handshake fails with OpenSSL's error, and the alert is sent to the server."""
     layer, peer = TlsLayer(ssl.create_default_context(), "localhost"), Peer(Authority(tmp_path))
     layer.do_handshake()
     with pytest.raises(ssl.SSLCertVerificationError):
@@ -121,8 +121,8 @@ def test_a_certificate_that_is_not_trusted(trusted: Authority, tmp_path: Path) -
         peer.do_handshake(layer.take())
 
 
-def test_what_is_not_tls(trusted: Authority) -> None:
-    """Plaintext in the handshake, and octets that were tampered with after it, are errors."""
+def test_not_tls(trusted: Authority) -> None:
+    """Plaintext in the handshake, and changed octets after it, are errors."""
     layer = TlsLayer(trusted.client_context, "localhost")
     layer.do_handshake()
     with pytest.raises(ssl.SSLError):
