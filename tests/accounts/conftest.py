@@ -1,4 +1,4 @@
-"""Accounts whose secrets are files, and a token server whose certificate is trusted as a user would have it trusted."""
+"""Accounts whose secrets are files, and a token server whose certificate is trusted through SSL_CERT_FILE."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.servers.tokens import TokenServer
 
 @pytest.fixture(scope="session")
 def service_key(token_server: TokenServer) -> Mapping[str, str]:
-    """The key of a service account that may act for the two users of the tests: to make one takes a while."""
+    """The key of a service account for the two users of the tests, made once, for it takes long."""
     return token_server.service_account("probe@example.com", "ops@example.com")
 
 
@@ -27,7 +27,7 @@ def trusted(tokens: TokenServer, monkeypatch: pytest.MonkeyPatch) -> TokenServer
 
 
 class Secrets:
-    """Writes secrets to files, and makes the accounts that name them."""
+    """Writes secrets to files, and makes accounts with these files."""
 
     def __init__(self, directory: Path, tokens: TokenServer, key: Mapping[str, str]) -> None:
         self.directory = directory
@@ -48,7 +48,7 @@ class Secrets:
         return Account(name=name, username=user, app_password=self.write(f"{name}.password", password))
 
     def refresh(self, user: str, name: str = "refresh", **changes: Any) -> Account:
-        """An account with a refresh token, which the user has just granted."""
+        """An account with a new refresh token of the user."""
         client_id, client_secret, refresh_token = self.tokens.client(user)
         oauth2 = OAuth2(
             client_id=client_id,

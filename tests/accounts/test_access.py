@@ -1,4 +1,4 @@
-"""An account's way in, with tokens of a real token endpoint."""
+"""The credential of an account, with tokens of a real token endpoint."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def account(secrets: Secrets) -> Account:
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that shows the time of the beginning."""
+    """A clock that stands at the time of its creation."""
     clock = Clock()
     clock.now = time.time()
     return clock
@@ -39,25 +39,25 @@ def clock() -> Clock:
 
 @pytest.fixture
 def access(account: Account, clock: Clock) -> Access:
-    """Its way in."""
+    """The access of that account."""
     return Access(account, {}, clock)
 
 
 async def credential(access: Access) -> Credential:
-    """Read the secret, and get what logs in."""
+    """Read the secret, and return the credential."""
     return await access.credential(access.secret())
 
 
-async def test_a_password_is_the_credential(secrets: Secrets) -> None:
-    """Nobody is asked for anything, and no refresh is counted."""
+async def test_password(secrets: Secrets) -> None:
+    """A password is the credential: no request is made, and no refresh is counted."""
     access = Access(secrets.password(USER, SENTINEL), {})
     assert await credential(access) == Credential(USER, SENTINEL)
     assert secrets.tokens.requests == []
     assert (access.token, access.refreshes, access.refresh_seconds) == (None, {}, None)
 
 
-async def test_a_password_may_be_in_the_environment() -> None:
-    """As a variable that is read anew."""
+async def test_password_in_the_environment() -> None:
+    """A variable is read for each login."""
     environ = {"PASSWORD": "first"}
     access = Access(Account(name="ops", username=USER, app_password=SecretRef(env="PASSWORD")), environ)
     assert (await credential(access)).password == "first"
@@ -65,8 +65,8 @@ async def test_a_password_may_be_in_the_environment() -> None:
     assert (await credential(access)).password == "second"
 
 
-async def test_a_token_is_shared(access: Access, trusted: TokenServer) -> None:
-    """Every login of the account uses it until it is about to expire."""
+async def test_token_is_shared(access: Access, trusted: TokenServer) -> None:
+    """All logins of the account use one token until it is about to expire."""
     first = await credential(access)
     assert first.is_token
     assert first.username == USER
@@ -76,7 +76,7 @@ async def test_a_token_is_shared(access: Access, trusted: TokenServer) -> None:
 
 
 async def test_concurrent_logins_share_one_refresh(access: Access, trusted: TokenServer) -> None:
-    """Who comes while the token is being fetched waits for that one."""
+    """Logins that begin during a refresh wait for its token."""
     trusted.script(Wait(0.2))
     secret = access.secret()
     found = await asyncio.gather(*(access.credential(secret) for _ in range(5)))
@@ -84,8 +84,8 @@ async def test_concurrent_logins_share_one_refresh(access: Access, trusted: Toke
     assert len(trusted.requests) == 1
 
 
-async def test_a_slow_token_endpoint_holds_up_nobody_else(access: Access, trusted: TokenServer) -> None:
-    """The event loop goes on while a token is waited for."""
+async def test_slow_token_endpoint_does_not_block(access: Access, trusted: TokenServer) -> None:
+    """The event loop continues while a token is fetched."""
     trusted.script(Wait(0.3))
     task = asyncio.create_task(credential(access))
     longest, last = 0.0, time.perf_counter()
@@ -96,8 +96,8 @@ async def test_a_slow_token_endpoint_holds_up_nobody_else(access: Access, truste
     assert (await task).is_token
 
 
-async def test_a_token_is_renewed_early(access: Access, clock: Clock, trusted: TokenServer) -> None:
-    """Minutes before its end, so that none expires in the middle of a session."""
+async def test_token_is_renewed_early(access: Access, clock: Clock, trusted: TokenServer) -> None:
+    """A token is renewed minutes before it expires, so that none expires during a session."""
     first = await credential(access)
     assert access.token is not None
     assert access.token.expires_at == pytest.approx(clock.now + EXPIRES_IN, abs=5)
@@ -108,15 +108,15 @@ async def test_a_token_is_renewed_early(access: Access, clock: Clock, trusted: T
     assert len(trusted.requests) == 2
 
 
-async def test_tokens_that_live_shortly(access: Access, trusted: TokenServer) -> None:
-    """Each login gets a new one."""
+async def test_short_lived_tokens(access: Access, trusted: TokenServer) -> None:
+    """Each login gets a new token."""
     trusted.expires_in = 60
     assert await credential(access) != await credential(access)
     assert len(trusted.requests) == 2
 
 
-async def test_a_rejected_token_is_replaced_once(access: Access, trusted: TokenServer) -> None:
-    """The second rejection in a row is the answer: it is no loop."""
+async def test_rejected_token_is_replaced_once(access: Access, trusted: TokenServer) -> None:
+    """After the second rejection in a row no new token is requested."""
     first = await credential(access)
     assert access.learn(REJECTED)
     second = await credential(access)
@@ -130,10 +130,10 @@ async def test_a_rejected_token_is_replaced_once(access: Access, trusted: TokenS
 @pytest.mark.parametrize(
     "login",
     [success(IMAP, login=True), failure(IMAP, Phase.FOLDERS, Reason.FOLDER_HIDDEN)],
-    ids=["all-well", "hidden-folder"],
+    ids=["success", "hidden-folder"],
 )
-async def test_a_good_login_makes_the_next_rejection_the_first(access: Access, login: Outcome) -> None:
-    """Whatever comes after the login; weeks later a token may be revoked again."""
+async def test_good_login_resets_the_rejection(access: Access, login: Outcome) -> None:
+    """After a good login, whatever followed it, the next rejected token is replaced again."""
     await credential(access)
     assert access.learn(REJECTED)
     await credential(access)
@@ -151,8 +151,8 @@ async def test_a_good_login_makes_the_next_rejection_the_first(access: Access, l
     ],
     ids=["no-login", "connect", "timeout", "no-token"],
 )
-async def test_what_says_nothing_of_the_token(access: Access, outcome: Outcome) -> None:
-    """Neither is the token replaced, nor is a replacement forgotten."""
+async def test_other_outcomes_do_not_concern_the_token(access: Access, outcome: Outcome) -> None:
+    """The token is not replaced, and a replacement is not forgotten."""
     first = await credential(access)
     assert not access.learn(outcome)
     assert await credential(access) == first
@@ -161,8 +161,8 @@ async def test_what_says_nothing_of_the_token(access: Access, outcome: Outcome) 
     assert not access.learn(REJECTED)
 
 
-async def test_a_new_secret_means_a_new_token(secrets: Secrets, account: Account, access: Access) -> None:
-    """The old token goes, and what was learned of it."""
+async def test_new_secret_needs_a_new_token(secrets: Secrets, account: Account, access: Access) -> None:
+    """The old token is dropped, and so is its rejection."""
     first = await credential(access)
     access.learn(REJECTED)
     await credential(access)
@@ -176,10 +176,8 @@ async def test_a_new_secret_means_a_new_token(secrets: Secrets, account: Account
     assert access.learn(REJECTED)
 
 
-async def test_a_secret_that_changes_while_a_token_is_fetched(
-    access: Access, trusted: TokenServer, secrets: Secrets
-) -> None:
-    """The token of the old secret serves the login that waits for it, and no other."""
+async def test_secret_changes_during_a_refresh(access: Access, trusted: TokenServer, secrets: Secrets) -> None:
+    """Only the login that waits for it uses the token of the old secret."""
     trusted.script(HANG)
     waiting = asyncio.create_task(credential(access))
     while not trusted.requests:
@@ -194,8 +192,8 @@ async def test_a_secret_that_changes_while_a_token_is_fetched(
         await access.credential(secret)
 
 
-async def test_refreshes_are_counted_by_their_result(access: Access, clock: Clock, trusted: TokenServer) -> None:
-    """And the time that the token endpoint took the last time is known."""
+async def test_refreshes_are_counted_by_result(access: Access, clock: Clock, trusted: TokenServer) -> None:
+    """The results are counted, and the duration of the last request is known."""
     trusted.script(Wait(0.1))
     await credential(access)
     assert access.refresh_seconds is not None
@@ -214,7 +212,7 @@ async def test_refreshes_are_counted_by_their_result(access: Access, clock: Cloc
 
 
 async def test_token_timeout(access: Access, trusted: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An endpoint that keeps one waiting, whatever google-auth does about it, is a failure with words."""
+    """An endpoint that does not answer in time is a failure with its own text, whatever google-auth still does."""
     monkeypatch.setattr(access_module, "TOKEN_TIMEOUT", 0.2)
     trusted.script(HANG)
     with pytest.raises(CredentialUnavailable) as caught:
@@ -226,8 +224,8 @@ async def test_token_timeout(access: Access, trusted: TokenServer, monkeypatch: 
     assert (await credential(access)).is_token
 
 
-async def test_a_cancelled_login_counts_no_refresh(access: Access, trusted: TokenServer) -> None:
-    """A stop while a token is waited for is neither a success nor a failure."""
+async def test_cancelled_login_counts_no_refresh(access: Access, trusted: TokenServer) -> None:
+    """A cancellation during a refresh is neither a success nor a failure."""
     trusted.script(HANG)
     task = asyncio.create_task(credential(access))
     while not trusted.requests:
@@ -240,8 +238,8 @@ async def test_a_cancelled_login_counts_no_refresh(access: Access, trusted: Toke
     assert (await credential(access)).is_token
 
 
-async def test_a_secret_that_cannot_be_read(access: Access) -> None:
-    """The file is named; what is known of the token stays, for the file may be in the middle of a rotation."""
+async def test_unreadable_secret(access: Access) -> None:
+    """The error names the file; the token stays, for the file may be just being replaced."""
     first = await credential(access)
     assert access.account.oauth2 is not None
     path = access.account.oauth2.refresh_token.file
@@ -255,15 +253,15 @@ async def test_a_secret_that_cannot_be_read(access: Access) -> None:
 
 
 @pytest.fixture
-def ways_in(secrets: Secrets) -> list[Access]:
-    """One for each kind of account."""
+def accesses(secrets: Secrets) -> list[Access]:
+    """The access of each kind of account."""
     accounts = [secrets.password(USER, SENTINEL), secrets.refresh(USER), secrets.service(USER)]
     return [Access(account, {"GMAIL_EXPORTER_APP_PASSWORD": SENTINEL}) for account in accounts]
 
 
-async def test_nothing_secret_in_a_repr(ways_in: list[Access], secrets: Secrets) -> None:
-    """Neither secret nor token nor the environment shows."""
-    for access in ways_in:
+async def test_repr(accesses: list[Access], secrets: Secrets) -> None:
+    """The repr has neither a secret nor a token nor the environment."""
+    for access in accesses:
         login = await credential(access)
         shown = repr(access) + repr(login)
         assert USER in shown
@@ -271,8 +269,8 @@ async def test_nothing_secret_in_a_repr(ways_in: list[Access], secrets: Secrets)
             assert secret not in shown
 
 
-async def test_who_does_not_wait_for_a_token_leaves_it_to_the_next(access: Access, secrets: Secrets) -> None:
-    """It is fetched once, however many ask meanwhile."""
+async def test_token_is_fetched_for_the_next_login(access: Access, secrets: Secrets) -> None:
+    """A token that came too late is used by the next login; it is fetched once."""
     secrets.tokens.script(HANG)
     secret = access.secret()
     assert [await access.credential_within(secret, 0.05) for _ in range(3)] == [None, None, None]
@@ -283,16 +281,16 @@ async def test_who_does_not_wait_for_a_token_leaves_it_to_the_next(access: Acces
     assert len(secrets.tokens.requests) == 1
 
 
-async def test_a_token_that_is_refused_is_refused_to_who_waits(access: Access, secrets: Secrets) -> None:
-    """And where nobody waited any more the next one asks again."""
+async def test_refused_token_within_a_time(access: Access, secrets: Secrets) -> None:
+    """The refusal is raised, and the next call requests a token again."""
     secrets.tokens.script(REVOKED)
     with pytest.raises(CredentialUnavailable):
         await access.credential_within(access.secret(), 5)
     assert await access.credential_within(access.secret(), 5) is not None
 
 
-async def test_a_password_is_there_at_once(secrets: Secrets) -> None:
-    """A new one takes the place of the old one, also where the old one was asked for last."""
+async def test_password_within_a_time(secrets: Secrets) -> None:
+    """A password needs no waiting; a new one replaces the old one."""
     for password in ("old", SENTINEL):
         access = Access(secrets.password(USER, password), {})
         assert await access.credential_within(access.secret(), 5) == Credential(USER, password)

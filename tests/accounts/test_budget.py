@@ -1,4 +1,4 @@
-"""The login budget, on a clock that the tests move."""
+"""The login budget, with a clock that the tests set."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ POP3 = target("pop3", account=ACCOUNT, protocol=Protocol.POP3, login_interval=90
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock at rest."""
+    """A clock that stands still."""
     return Clock()
 
 
 @pytest.fixture
 def budget(clock: Clock) -> Budget:
-    """A budget that nobody has asked yet."""
+    """A new budget."""
     budget = Budget(Ledger(), clock)
     budget.configure(ACCOUNT, [IMAP.endpoint, POP3.endpoint])
     return budget
 
 
 def restarted(ledger: Ledger, clock: Clock) -> Budget:
-    """A budget as a new process makes it."""
+    """A budget as a new process creates it."""
     budget = Budget(ledger, clock)
     budget.configure(ACCOUNT, [IMAP.endpoint, POP3.endpoint])
     return budget
@@ -51,7 +51,7 @@ def suspended(budget: Budget, of: Target) -> bool:
 
 
 def log_in(budget: Budget, of: Target, outcome: Outcome, secret: tuple[str, ...] = SECRET) -> Denial | None:
-    """Ask, and where the answer is yes, report the outcome."""
+    """Ask, and if the login is granted, report the outcome."""
     denial = budget.ask(of, secret)
     if denial is None:
         budget.report(outcome)
@@ -59,12 +59,12 @@ def log_in(budget: Budget, of: Target, outcome: Outcome, secret: tuple[str, ...]
 
 
 def refused(of: Target, reason: Reason) -> Outcome:
-    """A login that was refused."""
+    """The outcome of a refused login."""
     return failure(of, Phase.LOGIN, reason)
 
 
 def test_one_login_per_interval(budget: Budget, clock: Clock) -> None:
-    """A target logs in at once, and then not before its login_interval has passed."""
+    """A target logs in at once, and then once in each login_interval."""
     assert log_in(budget, IMAP, success(IMAP, login=True)) is None
     clock.advance(880)
     assert log_in(budget, IMAP, success(IMAP, login=True)) is Denial.INTERVAL
@@ -72,14 +72,14 @@ def test_one_login_per_interval(budget: Budget, clock: Clock) -> None:
     assert log_in(budget, IMAP, success(IMAP, login=True)) is None
 
 
-def test_the_ordinary_rhythm_is_not_a_suspension(budget: Budget) -> None:
-    """Waiting for the interval protects nothing in particular."""
+def test_interval_is_not_a_suspension(budget: Budget) -> None:
+    """To wait for the interval is not a measure to protect the account."""
     log_in(budget, IMAP, success(IMAP, login=True))
     assert not suspended(budget, IMAP)
 
 
-def test_never_two_logins_of_an_account_at_once(budget: Budget) -> None:
-    """While one endpoint logs in, the others of the account wait for their next probe."""
+def test_one_login_at_a_time(budget: Budget) -> None:
+    """While one endpoint of the account logs in, the others may not."""
     assert budget.ask(IMAP, SECRET) is None
     assert budget.ask(POP3, SECRET) is Denial.BUSY
     assert budget.denial(POP3) is Denial.BUSY
@@ -87,21 +87,21 @@ def test_never_two_logins_of_an_account_at_once(budget: Budget) -> None:
     assert budget.ask(POP3, SECRET) is None
 
 
-def test_a_cancelled_probe_gives_the_slot_back(budget: Budget) -> None:
-    """A stop or a reload in the middle of a login leaves nothing taken."""
+def test_cancelled_probe_ends_the_grant(budget: Budget) -> None:
+    """After a probe that was cancelled during its login, another endpoint may log in."""
     assert budget.ask(IMAP, SECRET) is None
     budget.report(None)
     assert budget.ask(POP3, SECRET) is None
 
 
-def test_a_probe_that_never_got_to_the_login_does_not_count(budget: Budget) -> None:
-    """Where the connection failed, the next probe may try."""
+def test_probe_without_its_login_does_not_count(budget: Budget) -> None:
+    """If the connection failed, the next probe may log in."""
     assert log_in(budget, IMAP, failure(IMAP, Phase.CONNECT)) is None
     assert log_in(budget, IMAP, success(IMAP, login=True)) is None
 
 
-def test_a_probe_that_never_got_to_its_second_login_leaves_the_first(budget: Budget, clock: Clock) -> None:
-    """The interval is counted from the login that was made."""
+def test_probe_without_its_second_login(budget: Budget, clock: Clock) -> None:
+    """The interval still counts from the first login, which was made."""
     log_in(budget, IMAP, success(IMAP, login=True))
     next_login_at = budget.next_login_at(IMAP)
     assert budget.ask(IMAP, SECRET, force=True) is None
@@ -109,15 +109,15 @@ def test_a_probe_that_never_got_to_its_second_login_leaves_the_first(budget: Bud
     assert budget.next_login_at(IMAP) == next_login_at
 
 
-def test_a_login_that_timed_out_counts_as_one(budget: Budget) -> None:
-    """The server may have counted it, so the interval holds; nothing is suspended."""
+def test_login_that_timed_out_counts(budget: Budget) -> None:
+    """The server may have counted it: the interval applies; nothing is suspended."""
     assert log_in(budget, IMAP, refused(IMAP, Reason.TIMEOUT)) is None
     assert budget.ask(IMAP, SECRET) is Denial.INTERVAL
     assert not suspended(budget, IMAP)
 
 
-def test_a_refused_credential_is_held_on_every_endpoint(budget: Budget, clock: Clock) -> None:
-    """No endpoint of the account logs in again with that secret, however long it takes."""
+def test_refused_credential_is_held_on_all_endpoints(budget: Budget, clock: Clock) -> None:
+    """No endpoint of the account ever logs in again with that secret."""
     log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
     clock.advance(365 * 86400)
     assert budget.ask(IMAP, SECRET) is Denial.HOLD
@@ -126,8 +126,8 @@ def test_a_refused_credential_is_held_on_every_endpoint(budget: Budget, clock: C
     assert suspended(budget, POP3)
 
 
-def test_a_new_secret_ends_the_hold(budget: Budget, clock: Clock) -> None:
-    """The rotated secret is tried at the next probe, whatever the interval; the old one would still be held."""
+def test_new_secret_ends_the_hold(budget: Budget, clock: Clock) -> None:
+    """A new secret is tried at the next probe, also before the interval ends; the old one is still held."""
     log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
     clock.advance(30)
     assert budget.ask(IMAP, SECRET) is Denial.HOLD
@@ -135,8 +135,8 @@ def test_a_new_secret_ends_the_hold(budget: Budget, clock: Clock) -> None:
     assert not suspended(budget, IMAP)
 
 
-def test_a_protocol_that_is_switched_off_is_held_alone(budget: Budget) -> None:
-    """POP switched off says nothing of IMAP."""
+def test_disabled_protocol_is_held_alone(budget: Budget) -> None:
+    """If POP is switched off, IMAP may log in."""
     log_in(budget, POP3, failure(POP3, Phase.FOLDERS, Reason.DISABLED_FOR_ACCOUNT))
     assert budget.ask(POP3, SECRET) is Denial.HOLD
     assert suspended(budget, POP3)
@@ -145,15 +145,15 @@ def test_a_protocol_that_is_switched_off_is_held_alone(budget: Budget) -> None:
     assert budget.ask(POP3, SECRET) is Denial.HOLD
 
 
-def test_a_fault_of_one_server_holds_back_its_protocol_alone(budget: Budget) -> None:
-    """Google's own fault on IMAP does not stop POP logins."""
+def test_server_fault_blocks_its_protocol_alone(budget: Budget) -> None:
+    """A fault of the IMAP server does not stop POP logins."""
     log_in(budget, IMAP, refused(IMAP, Reason.TEMPORARY_SYSTEM_ERROR))
     assert budget.ask(IMAP, SECRET) is Denial.BACKOFF
     assert log_in(budget, POP3, success(POP3, login=True)) is None
 
 
 def test_backoff_doubles_the_interval_up_to_six_hours(budget: Budget, clock: Clock) -> None:
-    """30 minutes, 1 hour, 2, 4, then 6 for ever, with a login_interval of 15 minutes."""
+    """30 minutes, then 1, 2, 4 and always 6 hours, with a login_interval of 15 minutes."""
     waits = []
     for _ in range(40):
         assert log_in(budget, IMAP, refused(IMAP, Reason.TOO_MANY_CONNECTIONS)) is None
@@ -166,8 +166,8 @@ def test_backoff_doubles_the_interval_up_to_six_hours(budget: Budget, clock: Clo
     assert set(waits[5:]) == {MAX_BACKOFF}
 
 
-def test_a_success_ends_the_backoff(budget: Budget, clock: Clock) -> None:
-    """After a good login the doubling starts from the beginning."""
+def test_success_ends_the_backoff(budget: Budget, clock: Clock) -> None:
+    """After a good login the doubling starts again."""
     for _ in range(3):
         log_in(budget, IMAP, refused(IMAP, Reason.TOO_MANY_CONNECTIONS))
         clock.advance(MAX_BACKOFF)
@@ -180,7 +180,7 @@ def test_a_success_ends_the_backoff(budget: Budget, clock: Clock) -> None:
     assert budget.ask(IMAP, SECRET) is None
 
 
-def test_a_hidden_folder_after_a_good_login_ends_the_backoff(budget: Budget, clock: Clock) -> None:
+def test_hidden_folder_after_a_good_login_ends_the_backoff(budget: Budget, clock: Clock) -> None:
     """The login itself succeeded."""
     log_in(budget, IMAP, refused(IMAP, Reason.TOO_MANY_CONNECTIONS))
     clock.advance(1800)
@@ -189,7 +189,7 @@ def test_a_hidden_folder_after_a_good_login_ends_the_backoff(budget: Budget, clo
 
 
 def test_wait24_tries_hourly(budget: Budget, clock: Clock) -> None:
-    """A bandwidth limit is asked about once an hour."""
+    """After a bandwidth limit a login is tried once an hour."""
     log_in(budget, IMAP, refused(IMAP, Reason.BANDWIDTH_EXCEEDED))
     clock.advance(WAIT24_INTERVAL - 1)
     assert budget.ask(IMAP, SECRET) is Denial.WAIT24
@@ -198,7 +198,7 @@ def test_wait24_tries_hourly(budget: Budget, clock: Clock) -> None:
     assert budget.ask(IMAP, SECRET) is None
 
 
-def test_a_server_that_slows_the_account_down_is_heeded(budget: Budget, clock: Clock) -> None:
+def test_throttled_login_backs_off(budget: Budget, clock: Clock) -> None:
     """A good login with [THROTTLED] in its answer doubles the interval."""
     throttled = replace(success(IMAP, login=True), observed=Observed(login_attempted=True, throttled=True))
     log_in(budget, IMAP, throttled)
@@ -206,8 +206,8 @@ def test_a_server_that_slows_the_account_down_is_heeded(budget: Budget, clock: C
     assert budget.ask(IMAP, SECRET) is Denial.BACKOFF
 
 
-def test_a_day_with_a_wrong_password_is_one_login(budget: Budget, clock: Clock) -> None:
-    """Five endpoints, a probe every 30 seconds: the account sees the wrong secret once."""
+def test_wrong_password_for_a_day(budget: Budget, clock: Clock) -> None:
+    """Five endpoints, a probe every 30 seconds: one login with the wrong secret."""
     targets = [target(f"e{number}", account=ACCOUNT, login_interval=900) for number in range(5)]
     attempts = 0
     for _ in range(24 * 120):
@@ -217,8 +217,8 @@ def test_a_day_with_a_wrong_password_is_one_login(budget: Budget, clock: Clock) 
     assert attempts == 1
 
 
-def test_the_state_survives_a_restart(clock: Clock, tmp_path: Path) -> None:
-    """Interval, backoff, hold and the count of the day are there again."""
+def test_state_survives_a_restart(clock: Clock, tmp_path: Path) -> None:
+    """Interval, backoff, hold and the logins of the day are the same after a restart."""
     path = tmp_path / "ledger.db"
     with Ledger(path) as ledger:
         budget = restarted(ledger, clock)
@@ -240,8 +240,8 @@ def test_the_state_survives_a_restart(clock: Clock, tmp_path: Path) -> None:
         assert budget.ask(IMAP, SECRET) is None
 
 
-def test_a_hold_is_for_one_secret_over_a_restart(clock: Clock, tmp_path: Path) -> None:
-    """A new secret that came while nothing ran is tried at once; the old one, come back, is another refusal."""
+def test_hold_is_for_one_secret_after_a_restart(clock: Clock, tmp_path: Path) -> None:
+    """The old secret is held; a new one is tried at once."""
     path = tmp_path / "ledger.db"
     with Ledger(path) as ledger:
         log_in(restarted(ledger, clock), IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
@@ -251,8 +251,8 @@ def test_a_hold_is_for_one_secret_over_a_restart(clock: Clock, tmp_path: Path) -
         assert budget.ask(IMAP, ("rotated",)) is None
 
 
-def test_a_login_that_the_process_did_not_survive_counts(clock: Clock) -> None:
-    """Nobody knows how it ended: the account waits as after a refusal, on all its endpoints."""
+def test_process_dies_during_a_login(clock: Clock) -> None:
+    """Its result is not known: the account waits as after a refusal, on all endpoints."""
     ledger = Ledger()
     assert restarted(ledger, clock).ask(IMAP, SECRET) is None
     budget = restarted(ledger, clock)
@@ -266,8 +266,8 @@ def test_a_login_that_the_process_did_not_survive_counts(clock: Clock) -> None:
     assert log_in(budget, IMAP, success(IMAP, login=True)) is None
 
 
-def test_a_process_that_dies_at_every_login_backs_off(clock: Clock) -> None:
-    """A crash loop does not hammer the account."""
+def test_process_dies_during_every_login(clock: Clock) -> None:
+    """In a crash loop the logins back off."""
     ledger = Ledger()
     waits = []
     for _ in range(8):
@@ -278,8 +278,8 @@ def test_a_process_that_dies_at_every_login_backs_off(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("ending", [None, failure(IMAP, Phase.CONNECT)], ids=["cancelled", "never-reached"])
-def test_a_login_that_was_reported_leaves_nothing_unsettled(clock: Clock, ending: Outcome | None) -> None:
-    """A clean stop, or a probe that never got there, holds up nobody after a restart."""
+def test_reported_login_is_settled(clock: Clock, ending: Outcome | None) -> None:
+    """After a clean stop, or a probe without its login, nothing waits after a restart."""
     ledger = Ledger()
     budget = restarted(ledger, clock)
     assert budget.ask(IMAP, SECRET) is None
@@ -287,8 +287,8 @@ def test_a_login_that_was_reported_leaves_nothing_unsettled(clock: Clock, ending
     assert restarted(ledger, clock).ask(POP3, SECRET) is None
 
 
-def test_what_an_unsettled_login_leaves_is_lifted_too(clock: Clock) -> None:
-    """By a new secret, or by an operator."""
+def test_unsettled_login_is_lifted(clock: Clock) -> None:
+    """A new secret or an operator's release ends this wait, too."""
     ledger = Ledger()
     assert restarted(ledger, clock).ask(IMAP, SECRET) is None
     budget = restarted(ledger, clock)
@@ -298,8 +298,8 @@ def test_what_an_unsettled_login_leaves_is_lifted_too(clock: Clock) -> None:
     assert restarted(ledger, clock).ask(IMAP, ("rotated",)) is None
 
 
-def test_never_more_than_the_ceiling_in_any_day(clock: Clock) -> None:
-    """The day rolls: a login becomes possible when the oldest of the last 24 hours is a day old."""
+def test_ceiling_in_any_day(clock: Clock) -> None:
+    """The next login is possible when the oldest of the last 24 hours is a day old."""
     account = ACCOUNT.model_copy(update={"max_logins_per_day": 3})
     of = target("imap", account=account, login_interval=3600)
     budget = Budget(Ledger(), clock)
@@ -314,8 +314,8 @@ def test_never_more_than_the_ceiling_in_any_day(clock: Clock) -> None:
     assert all(later - earlier >= DAY for earlier, later in zip(logins, logins[3:], strict=False))
 
 
-def test_the_ceiling_is_a_suspension(clock: Clock) -> None:
-    """It shows as one, for all endpoints of the account, with the time when it ends."""
+def test_ceiling_is_a_suspension(clock: Clock) -> None:
+    """At the ceiling all endpoints of the account are suspended, until a known time."""
     account = ACCOUNT.model_copy(update={"max_logins_per_day": 2})
     imap, pop3 = target("imap", account=account), target("pop3", account=account)
     budget = Budget(Ledger(), clock)
@@ -329,13 +329,13 @@ def test_the_ceiling_is_a_suspension(clock: Clock) -> None:
 
 
 def test_probes_without_a_login_do_not_count_for_the_ceiling(budget: Budget) -> None:
-    """Where the connection fails, no login is made."""
+    """If the connection fails, no login is made."""
     for _ in range(300):
         assert log_in(budget, IMAP, failure(IMAP, Phase.CONNECT)) is None
 
 
-def test_a_clock_that_was_set_back_does_not_end_the_logins(budget: Budget, clock: Clock) -> None:
-    """A login, or a wait, that lies in the future is one of another time."""
+def test_clock_set_back(budget: Budget, clock: Clock) -> None:
+    """A login in the future does not count, and a wait from the future starts again now."""
     clock.now = 10 * 365 * DAY
     log_in(budget, IMAP, success(IMAP, login=True))
     log_in(budget, POP3, refused(POP3, Reason.TOO_MANY_CONNECTIONS))
@@ -349,8 +349,8 @@ def test_a_clock_that_was_set_back_does_not_end_the_logins(budget: Budget, clock
     assert log_in(budget, POP3, success(POP3, login=True)) is None
 
 
-def test_a_clock_that_was_set_back_ends_no_hold(budget: Budget, clock: Clock) -> None:
-    """Nor does one that was set forward; a release at a time that is yet to come is not for ever."""
+def test_clock_does_not_end_a_hold(budget: Budget, clock: Clock) -> None:
+    """A clock that is set back or forward ends no hold, nor does a release in the future."""
     budget._ledger.release("ops")
     log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
     for now in (10.0, 10 * 365 * DAY, 0.0):
@@ -358,8 +358,8 @@ def test_a_clock_that_was_set_back_ends_no_hold(budget: Budget, clock: Clock) ->
         assert budget.ask(IMAP, SECRET) is Denial.HOLD
 
 
-def test_a_release_lets_every_endpoint_log_in(budget: Budget, clock: Clock) -> None:
-    """At once, whatever the interval; what is refused after it is held again."""
+def test_release_applies_to_all_endpoints(budget: Budget, clock: Clock) -> None:
+    """After a release all endpoints may log in at once; a later refusal is held again."""
     log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
     assert budget._ledger.release("ops")
     assert log_in(budget, IMAP, success(IMAP, login=True)) is None
@@ -368,8 +368,8 @@ def test_a_release_lets_every_endpoint_log_in(budget: Budget, clock: Clock) -> N
     assert budget.ask(IMAP, SECRET) is Denial.HOLD
 
 
-def test_when_the_next_login_is(budget: Budget, clock: Clock) -> None:
-    """Now, when the interval ends, when the wait ends, or never."""
+def test_next_login_at(budget: Budget, clock: Clock) -> None:
+    """The next login is now, at the end of the interval, at the end of the wait, or never."""
     assert budget.next_login_at(IMAP) == clock.now
     log_in(budget, IMAP, success(IMAP, login=True))
     assert budget.next_login_at(IMAP) == pytest.approx(clock.now + 900, rel=0.01)
@@ -382,8 +382,8 @@ def test_when_the_next_login_is(budget: Budget, clock: Clock) -> None:
     assert budget.status(POP3) == LoginStatus(Denial.HOLD, math.inf, 3)
 
 
-def test_an_operator_insists(budget: Budget) -> None:
-    """Against a hold, and not against a login that is under way; a refusal is a hold again."""
+def test_force(budget: Budget) -> None:
+    """`force` ignores a hold, but not a login under way; a refusal is a hold again."""
     log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
     assert budget.ask(IMAP, SECRET, force=True) is None
     assert budget.ask(IMAP, SECRET, force=True) is Denial.BUSY
@@ -395,8 +395,8 @@ def test_an_operator_insists(budget: Budget) -> None:
     assert not suspended(budget, POP3)
 
 
-def test_another_mechanism_lifts_what_was_refused(budget: Budget, clock: Clock) -> None:
-    """The interval stays: nobody can log in oftener by changing the configuration to and fro."""
+def test_changed_mechanism_ends_the_hold(budget: Budget, clock: Clock) -> None:
+    """The interval still applies: a change of the configuration does not allow more logins."""
     log_in(budget, POP3, success(POP3, login=True))
     clock.advance(60)
     log_in(budget, IMAP, refused(IMAP, Reason.AUTH_MECHANISM))
@@ -409,8 +409,8 @@ def test_another_mechanism_lifts_what_was_refused(budget: Budget, clock: Clock) 
     assert budget.ask(IMAP, SECRET) is None
 
 
-def test_another_mechanism_lifts_what_was_refused_before_a_restart(clock: Clock) -> None:
-    """The file knows how the account was configured when it was refused."""
+def test_changed_mechanism_ends_the_hold_after_a_restart(clock: Clock) -> None:
+    """The ledger has the configuration with which the account was refused."""
     ledger = Ledger()
     log_in(restarted(ledger, clock), IMAP, refused(IMAP, Reason.AUTH_MECHANISM))
     changed = IMAP.endpoint.model_copy(update={"mechanism": MechanismChoice.LOGIN})
@@ -420,16 +420,16 @@ def test_another_mechanism_lifts_what_was_refused_before_a_restart(clock: Clock)
     assert budget.ask(POP3, SECRET) is None
 
 
-def test_the_same_configuration_keeps_everything(budget: Budget) -> None:
-    """A reload that changes nothing of the account, or only when its endpoints are probed, lifts nothing."""
+def test_same_configuration_keeps_the_hold(budget: Budget) -> None:
+    """A reload that does not change the account, or only the interval of a probe, ends no hold."""
     log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
     changed = IMAP.endpoint.model_copy(update={"interval": 60.0, "folders": (Role.INBOX,)})
     budget.configure(ACCOUNT, [POP3.endpoint, changed])
     assert budget.ask(IMAP, SECRET) is Denial.HOLD
 
 
-def test_a_reload_during_a_login_keeps_the_slot(budget: Budget) -> None:
-    """What comes of the login is learned even so."""
+def test_reload_during_a_login_keeps_the_grant(budget: Budget) -> None:
+    """The result of the login is still learned."""
     assert budget.ask(IMAP, SECRET) is None
     budget.configure(ACCOUNT, [IMAP.endpoint, POP3.endpoint])
     assert budget.ask(POP3, SECRET) is Denial.BUSY
@@ -446,18 +446,18 @@ def test_a_reload_during_a_login_keeps_the_slot(budget: Budget) -> None:
         (Reason.CREDENTIAL_UNAVAILABLE, None, 0),
     ],
 )
-def test_a_refusal_of_the_token_endpoint(
+def test_refusal_of_the_token_endpoint(
     budget: Budget, clock: Clock, reason: Reason, denial: Denial | None, seconds: float
 ) -> None:
-    """It counts for the whole account, also where the fault is Google's; no login was made."""
+    """It counts for the whole account, also where it is the provider's fault; no login was made."""
     assert budget.ask(IMAP, SECRET) is None
     budget.report(replace(failure(IMAP, Phase.LOGIN, reason), observed=Observed()), reason)
     assert budget.status(POP3) == LoginStatus(denial, clock.now + seconds)
     assert budget.status(IMAP) == LoginStatus(denial, clock.now + seconds)
 
 
-def test_a_refusal_that_is_forgiven(budget: Budget, clock: Clock) -> None:
-    """The token is replaced: no endpoint is held back, and the interval of this one holds."""
+def test_forgiven_refusal(budget: Budget, clock: Clock) -> None:
+    """The token is replaced: no endpoint is blocked, and the interval of this one applies."""
     assert budget.ask(IMAP, SECRET) is None
     budget.report(refused(IMAP, Reason.OAUTH_TOKEN_REJECTED), forgiven=True)
     assert budget.ask(IMAP, SECRET) is Denial.INTERVAL
@@ -467,14 +467,14 @@ def test_a_refusal_that_is_forgiven(budget: Budget, clock: Clock) -> None:
     assert budget.ask(IMAP, SECRET) is Denial.HOLD
 
 
-def test_a_report_of_nothing(budget: Budget) -> None:
-    """Without a slot there is nothing to learn."""
+def test_report_without_a_grant(budget: Budget) -> None:
+    """Without a grant there is nothing to learn."""
     budget.report(refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
     assert not suspended(budget, IMAP)
 
 
-def test_budgets_of_two_accounts_are_apart(clock: Clock) -> None:
-    """In one ledger."""
+def test_two_accounts(clock: Clock) -> None:
+    """Two accounts in one ledger have separate budgets."""
     ledger = Ledger()
     other = ACCOUNT.model_copy(update={"name": "other"})
     of = target("imap", account=other)
@@ -495,8 +495,8 @@ _REFUSALS = [reason for reason in Reason if reason is not Reason.CREDENTIAL_UNAV
     ),
     steps=st.lists(st.integers(0, 7200), min_size=1, max_size=20),
 )
-def test_whatever_the_server_says(reasons: list[Reason], steps: list[int]) -> None:
-    """Two logins of a target are an interval apart, and never more than the ceiling are made in a day."""
+def test_any_refusals(reasons: list[Reason], steps: list[int]) -> None:
+    """Two logins of a target are at least an interval apart, and a day has no more logins than the ceiling."""
     account = ACCOUNT.model_copy(update={"max_logins_per_day": 5})
     of = target("imap", account=account, login_interval=900)
     clock, ledger = Clock(), Ledger()

@@ -27,19 +27,19 @@ STATE = {"login_at": {"imap/any": 1.5}, "recent": [1.5], "blocks": {}, "unsettle
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the file is to be."""
+    """The path of the file."""
     return tmp_path / "ledger.db"
 
 
 def budget_of(ledger: Ledger) -> Budget:
-    """A new budget on a ledger."""
+    """Create a budget with a ledger."""
     budget = Budget(ledger)
     budget.configure(ACCOUNT, [IMAP.endpoint])
     return budget
 
 
 def hold(path: Path) -> None:
-    """Let the server refuse the secret."""
+    """Let the server refuse the secret, so that the account is held."""
     with Ledger(path) as ledger:
         budget = budget_of(ledger)
         assert budget.ask(IMAP, SECRET) is None
@@ -47,15 +47,15 @@ def hold(path: Path) -> None:
 
 
 def change(path: Path, statement: str, *values: object) -> None:
-    """Change the file behind the program's back."""
+    """Change the file from outside the program."""
     database = sqlite3.connect(path)
     with database:
         database.execute(statement, values)
     database.close()
 
 
-def test_the_file_survives(path: Path) -> None:
-    """What was saved is there when it is opened again, infinity too, and in the digests of before."""
+def test_file_is_kept(path: Path) -> None:
+    """State and digests are the same when the file is opened again, infinity included."""
     with Ledger(path) as ledger:
         assert ledger.load("ops") is None
         ledger.save("ops", "configuration", {**STATE, "until": float("inf")})
@@ -66,8 +66,8 @@ def test_the_file_survives(path: Path) -> None:
         assert ledger.digest(SECRET) == digest
 
 
-def test_without_a_file_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In memory, two ledgers know nothing of each other, and no file appears."""
+def test_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In memory, two ledgers are independent, and no file is created."""
     monkeypatch.chdir(tmp_path)
     with Ledger() as ledger, Ledger() as other:
         ledger.save("ops", "configuration", STATE)
@@ -103,7 +103,7 @@ def _damaged(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prepare", "words"),
+    ("prepare", "message"),
     [
         (_text, "file is not a database"),
         (_of_another_program, "a database of another program"),
@@ -114,11 +114,11 @@ def _damaged(path: Path) -> None:
     ],
     ids=["text", "other-program", "other-mark", "other-columns", "damaged", "directory"],
 )
-def test_a_file_that_is_no_ledger(path: Path, prepare: Callable[[Path], None], words: str) -> None:
-    """It is named, with what is wrong with it, in one line; the file of another program is left as it was."""
+def test_not_a_ledger(path: Path, prepare: Callable[[Path], None], message: str) -> None:
+    """The error has the path and what is wrong, in one line; the file of another program is not changed."""
     prepare(path)
     before = path.read_bytes() if path.is_file() else b""
-    with pytest.raises(LedgerError, match=words) as caught:
+    with pytest.raises(LedgerError, match=message) as caught:
         Ledger(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
@@ -126,16 +126,16 @@ def test_a_file_that_is_no_ledger(path: Path, prepare: Callable[[Path], None], w
 
 
 @pytest.mark.parametrize("where", ["missing/ledger.db", "file/ledger.db", "/proc/self/ledger.db"])
-def test_a_directory_in_which_no_file_can_be_made(tmp_path: Path, where: str) -> None:
-    """None, one that is a file, one in which nobody may write: each is an error in one line."""
+def test_file_cannot_be_created(tmp_path: Path, where: str) -> None:
+    """A missing directory, one that is a file, one that is not writable: each is an error in one line."""
     (tmp_path / "file").touch()
     with pytest.raises(LedgerError, match="unable to open database file") as caught:
         Ledger(tmp_path / where)
     assert str(caught.value) == f"{tmp_path / where}: unable to open database file"
 
 
-def test_a_locked_file(path: Path) -> None:
-    """Somebody who holds the file for longer than a second is told of."""
+def test_locked_file(path: Path) -> None:
+    """A file that is locked for more than a second is an error."""
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN EXCLUSIVE")
     with pytest.raises(LedgerError, match="database is locked"):
@@ -144,16 +144,16 @@ def test_a_locked_file(path: Path) -> None:
     Ledger(path).close()
 
 
-def test_an_empty_file_becomes_a_ledger(path: Path) -> None:
-    """As `mktemp` and some orchestrators leave one behind."""
+def test_empty_file(path: Path) -> None:
+    """An empty file, as `mktemp` creates one, becomes a ledger."""
     path.touch()
     hold(path)
     with Ledger(path) as ledger:
         assert ledger.load("ops") is not None
 
 
-def test_two_processes_that_make_the_file_at_once(path: Path) -> None:
-    """Both have the same salt: what one refuses is refused for the other."""
+def test_created_by_two_processes_at_once(path: Path) -> None:
+    """Both have the same salt, and so the same digests."""
     with ThreadPoolExecutor(8) as pool:
         digests = set(pool.map(lambda _: _digest(path), range(8)))
     assert len(digests) == 1
@@ -164,8 +164,8 @@ def _digest(path: Path) -> str:
         return ledger.digest(SECRET)
 
 
-def test_a_release_is_noticed_by_a_budget_on_another_connection(path: Path) -> None:
-    """The command line releases what the daemon holds."""
+def test_release_on_another_connection(path: Path) -> None:
+    """The command releases an account that the daemon holds."""
     hold(path)
     with Ledger(path) as of_daemon:
         budget = budget_of(of_daemon)
@@ -178,16 +178,16 @@ def test_a_release_is_noticed_by_a_budget_on_another_connection(path: Path) -> N
         assert budget.ask(IMAP, SECRET) is Denial.HOLD
 
 
-def test_a_refusal_in_another_process_is_noticed(path: Path) -> None:
-    """A check from the command line and the daemon have one budget."""
+def test_refusal_in_another_process(path: Path) -> None:
+    """The command and the daemon share one budget."""
     with Ledger(path) as ledger:
         budget = budget_of(ledger)
         hold(path)
         assert budget.ask(IMAP, SECRET) is Denial.HOLD
 
 
-def test_a_login_under_way_in_another_process_is_in_the_way(path: Path) -> None:
-    """Two processes do not log in at once, and the end of one login lets the other begin."""
+def test_login_under_way_in_another_process(path: Path) -> None:
+    """Two processes do not log in at once; after the end of one login the other may begin."""
     with Ledger(path) as one, Ledger(path) as other:
         first, second = budget_of(one), budget_of(other)
         pop3 = target("pop3", account=ACCOUNT)
@@ -198,7 +198,7 @@ def test_a_login_under_way_in_another_process_is_in_the_way(path: Path) -> None:
 
 
 def test_secrets_are_not_in_the_file(path: Path) -> None:
-    """Neither the secret nor what a dictionary could look up: its digest is salted, and slow."""
+    """The file has neither a secret nor an unsalted, fast hash of it."""
     hold(path)
     content = b"".join(file.read_bytes() for file in path.parent.iterdir())
     assert b"imap/any" in content
@@ -209,8 +209,8 @@ def test_secrets_are_not_in_the_file(path: Path) -> None:
     assert not any(digest.digest() in content for digest in digests)
 
 
-def test_digests_tell_secrets_apart() -> None:
-    """Also such as are the same when they are put together."""
+def test_digests_differ() -> None:
+    """Secrets have different digests, also if they are the same when joined."""
     with Ledger() as ledger:
         digests = {ledger.digest(secret) for secret in (("a", "b"), ("ab",), ("ab", ""), ("", "ab"), ("a",))}
         assert len(digests) == 5
@@ -233,8 +233,8 @@ def test_digests_tell_secrets_apart() -> None:
         '{"blocks": {"": {"denial": "never", "since": 0, "until": 1, "secret": "", "release": 0, "refusals": 1}}}',
     ],
 )
-def test_a_damaged_state_is_forgotten(path: Path, state: str | bytes) -> None:
-    """With a line in the log, the account begins anew and the daemon runs; the next save mends the file."""
+def test_damaged_state(path: Path, state: str | bytes) -> None:
+    """A damaged state is logged and forgotten, the account starts again, and the next save repairs the file."""
     hold(path)
     change(path, "UPDATE account SET state = ?", state)
     with Ledger(path) as ledger:
@@ -251,8 +251,8 @@ def test_a_damaged_state_is_forgotten(path: Path, state: str | bytes) -> None:
     assert logs == []
 
 
-def test_a_damaged_state_of_one_account_is_nothing_to_the_others(path: Path) -> None:
-    """Only that one is forgotten."""
+def test_damaged_state_of_another_account(path: Path) -> None:
+    """The other accounts are not concerned."""
     hold(path)
     change(path, "INSERT INTO account VALUES ('other', '', 'no JSON', 0)")
     with Ledger(path) as ledger, capture_logs() as logs:
@@ -261,8 +261,8 @@ def test_a_damaged_state_of_one_account_is_nothing_to_the_others(path: Path) -> 
     assert len(logs) == 1
 
 
-def test_a_file_that_cannot_be_written_any_more(path: Path) -> None:
-    """A lock, or a full disk: the budget goes on in memory, says so once, and is written when that works again."""
+def test_file_cannot_be_written(path: Path) -> None:
+    """After a lock or a full disk the budget stays in memory, logs that once, and is written later."""
     clock = Clock()
     with Ledger(path) as ledger:
         budget = Budget(ledger, clock)
@@ -284,8 +284,8 @@ def test_a_file_that_cannot_be_written_any_more(path: Path) -> None:
         assert budget_of(ledger).ask(IMAP, SECRET) is Denial.HOLD
 
 
-def test_a_file_that_is_damaged_under_way(path: Path) -> None:
-    """A table that is gone ends nothing: what is known in memory holds."""
+def test_file_is_damaged_later(path: Path) -> None:
+    """Without its table the program continues with the state in memory."""
     hold(path)
     with Ledger(path) as ledger:
         budget = budget_of(ledger)
@@ -302,8 +302,8 @@ def test_a_file_that_is_damaged_under_way(path: Path) -> None:
         }
 
 
-def test_a_release_that_is_no_time(path: Path) -> None:
-    """Somebody wrote into the file: the hold holds."""
+def test_release_is_not_a_time(path: Path) -> None:
+    """After a change of the file from outside, the hold remains."""
     hold(path)
     with Ledger(path) as ledger:
         budget = budget_of(ledger)

@@ -18,21 +18,21 @@ from tests.examples import SENTINEL
     [b"%s", b"%s\n", b"%s\r\n", b"\xef\xbb\xbf%s\n"],
     ids=["bare", "newline", "crlf", "bom"],
 )
-def test_what_editors_add_is_not_part_of_the_secret(tmp_path: Path, content: bytes) -> None:
-    """A line end and a byte order mark are accepted."""
+def test_line_end_and_byte_order_mark(tmp_path: Path, content: bytes) -> None:
+    """What editors add is not a part of the secret."""
     path = tmp_path / "secret"
     path.write_bytes(content.replace(b"%s", SENTINEL.encode()))
     assert read_secret(SecretRef(file=path)) == SENTINEL
 
 
-def test_spaces_belong_to_the_secret(tmp_path: Path) -> None:
-    """Google shows app passwords in groups of four: they work with and without the spaces."""
+def test_spaces(tmp_path: Path) -> None:
+    """Spaces are a part of the secret. Google shows app passwords in groups of four; they work either way."""
     path = tmp_path / "secret"
     path.write_text(" abcd efgh \n", encoding="utf-8")
     assert read_secret(SecretRef(file=path)) == " abcd efgh "
 
 
-def test_a_secret_is_read_anew_each_time(tmp_path: Path) -> None:
+def test_secret_is_read_each_time(tmp_path: Path) -> None:
     """A rotation needs no restart."""
     path = tmp_path / "secret"
     path.write_text("old", encoding="utf-8")
@@ -41,8 +41,8 @@ def test_a_secret_is_read_anew_each_time(tmp_path: Path) -> None:
     assert read_secret(SecretRef(file=path)) == "new"
 
 
-def test_a_variable_holds_a_secret() -> None:
-    """{env: NAME} is looked up when it is needed."""
+def test_variable() -> None:
+    """{env: NAME} is read when it is needed."""
     assert read_secret(SecretRef(env="PASSWORD"), {"PASSWORD": SENTINEL}) == SENTINEL
 
 
@@ -58,8 +58,8 @@ def test_a_variable_holds_a_secret() -> None:
     ],
     ids=["empty", "only-newline", "two-lines", "nul", "not-utf8", "huge"],
 )
-def test_a_bad_file_is_named_and_its_content_never_shown(tmp_path: Path, content: bytes, message: str) -> None:
-    """The message names the place and what is wrong with it, and holds nothing of the secret."""
+def test_bad_file(tmp_path: Path, content: bytes, message: str) -> None:
+    """The message has the file and what is wrong with it, and nothing of the secret."""
     path = tmp_path / "secret"
     path.write_bytes(content)
     with pytest.raises(CredentialUnavailable) as caught:
@@ -68,34 +68,34 @@ def test_a_bad_file_is_named_and_its_content_never_shown(tmp_path: Path, content
     assert SENTINEL not in repr(caught.value)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    """A secret that is not there yet is no crash."""
+def test_missing_file(tmp_path: Path) -> None:
+    """A missing file is an error with a message."""
     with pytest.raises(CredentialUnavailable, match="cannot be read: No such file or directory"):
         read_secret(SecretRef(file=tmp_path / "missing"))
 
 
-def test_a_directory_is_not_a_secret(tmp_path: Path) -> None:
-    """Kubernetes mounts a secret as a directory: a frequent slip."""
+def test_directory(tmp_path: Path) -> None:
+    """A directory is an error; Kubernetes mounts a secret as one."""
     with pytest.raises(CredentialUnavailable, match="Is a directory|is not a regular file"):
         read_secret(SecretRef(file=tmp_path))
 
 
-def test_a_fifo_does_not_hold_up_the_probes(tmp_path: Path) -> None:
-    """Opening it waits for nobody."""
+def test_fifo_does_not_block(tmp_path: Path) -> None:
+    """A FIFO is an error, and to open it does not wait."""
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(CredentialUnavailable, match="is not a regular file"):
         read_secret(SecretRef(file=tmp_path / "fifo"))
 
 
-def test_a_variable_that_is_not_set_is_named() -> None:
-    """The name of the variable is shown, and nothing of the environment."""
+def test_variable_not_set() -> None:
+    """The message has the name of the variable, and nothing else of the environment."""
     with pytest.raises(CredentialUnavailable) as caught:
         read_secret(SecretRef(env="PASSWORD"), {"OTHER": SENTINEL})
     assert str(caught.value) == "the variable PASSWORD is not set"
 
 
-def test_a_variable_that_is_not_utf_8_is_named() -> None:
-    """Other octets arrive as surrogates, which no protocol can send."""
+def test_variable_not_utf_8() -> None:
+    """Octets that are not UTF-8 become surrogates, which no protocol can send."""
     with pytest.raises(CredentialUnavailable) as caught:
         read_secret(SecretRef(env="PASSWORD"), {"PASSWORD": f"{SENTINEL}\udcff"})
     assert str(caught.value) == "the variable PASSWORD is not UTF-8 text"

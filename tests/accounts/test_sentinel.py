@@ -1,4 +1,4 @@
-"""Nothing secret gets out, also where the token endpoint and the mail servers say again what they were told."""
+"""No secret is ever shown, also where the token endpoint and the mail servers send back what they received."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ USER = "probe@example.com"
 PASSWORD = f"{SENTINEL}/+ é"
 
 
-class Echo(TokenServer):
-    """Refuses everybody, and says again what it was sent, as it came and otherwise."""
+class EchoServer(TokenServer):
+    """Refuses every request, and sends back what it received, in every spelling."""
 
     def __init__(self, authority: Authority) -> None:
         super().__init__(authority)
         self.seen: list[str] = []
-        """Every secret that it was sent."""
+        """Every secret that it received."""
 
     def answer(self, body: bytes) -> Reply:
-        """Say it all again."""
+        """Refuse, with everything that was received."""
         form = parse_qs(body.decode())
         sent = [form[name][0] for name in ("client_secret", "refresh_token", "assertion") if name in form]
         self.seen += sent
@@ -51,7 +51,7 @@ class Echo(TokenServer):
 
 
 def spellings(secret: str) -> Iterator[str]:
-    """The ways in which it may be said again."""
+    """Yield the ways in which a server may spell a secret."""
     yield secret
     yield quote(secret)
     yield quote_plus(secret)
@@ -61,7 +61,7 @@ def spellings(secret: str) -> Iterator[str]:
 
 
 def readable(text: str) -> str:
-    """A text, and behind it whatever can be read from the base64 in it."""
+    """Return a text, followed by all that can be decoded from the base64 in it."""
     decoded = ""
     for digits in re.findall(r"[A-Za-z0-9+/_-]{8,}", text):
         for start in range(4):
@@ -77,18 +77,18 @@ def holds(text: str, secret: str) -> bool:
     return any(spelling in found for spelling in (secret, quote(secret), quote_plus(secret)))
 
 
-async def say_again(session: Session) -> None:
-    """Refuse a login with everything that was said in it."""
+async def echo_all(session: Session) -> None:
+    """Refuse a login with everything that was sent in it."""
     lines = bytes(session.received).decode().splitlines()
-    told = [word for line in lines[-3:] for word in line.split()[-1:]]
-    for word in list(told):
+    echoed = [word for line in lines[-3:] for word in line.split()[-1:]]
+    for word in list(echoed):
         try:
             message = b64decode(word, validate=True).decode()
         except (ValueError, UnicodeDecodeError):
             continue
         secret = re.split(r"[\0\1]|Bearer ", message.rstrip("\1"))[-1]
-        told += [message.replace("\0", " "), *spellings(secret)]
-    text = " ".join(told).encode()
+        echoed += [message.replace("\0", " "), *spellings(secret)]
+    text = " ".join(echoed).encode()
     if lines[0].startswith("EHLO"):
         await session.write(b"535-5.7.8 " + text + b"\r\n535 5.7.8 " + text + b"\r\n")
     elif lines[0].startswith("CAPA"):
@@ -99,28 +99,28 @@ async def say_again(session: Session) -> None:
 
 IMAP = "IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=LOGIN AUTH=XOAUTH2 AUTH=OAUTHBEARER"
 DIALOGUES = {
-    "imap": Imap(capabilities=IMAP.encode(), at={"login": say_again}),
-    "pop3": Pop3(capabilities=(b"USER", b"SASL PLAIN LOGIN XOAUTH2 OAUTHBEARER"), at={"login": say_again}),
-    "smtp": Smtp(mechanisms=b"PLAIN LOGIN XOAUTH2 OAUTHBEARER", at={"login": say_again}),
+    "imap": Imap(capabilities=IMAP.encode(), at={"login": echo_all}),
+    "pop3": Pop3(capabilities=(b"USER", b"SASL PLAIN LOGIN XOAUTH2 OAUTHBEARER"), at={"login": echo_all}),
+    "smtp": Smtp(mechanisms=b"PLAIN LOGIN XOAUTH2 OAUTHBEARER", at={"login": echo_all}),
 }
 
 
 @pytest.fixture
-def echo(authority: Authority) -> Iterator[Echo]:
-    """A token server that tells everything."""
-    with Echo(authority) as server:
+def echo(authority: Authority) -> Iterator[EchoServer]:
+    """A token server that sends back every secret."""
+    with EchoServer(authority) as server:
         yield server
 
 
 @pytest.fixture
 async def servers(scripted: StartScripted) -> Mapping[str, ScriptedServer]:
-    """Mail servers that tell everything."""
+    """Mail servers that send back every secret."""
     return {protocol: await scripted(behave, security="tls") for protocol, behave in DIALOGUES.items()}
 
 
 @pytest.mark.parametrize("kind", ["refresh", "service"])
-def test_an_endpoint_that_says_it_again(secrets: Secrets, echo: Echo, kind: str) -> None:
-    """What a refusal shows of it is that something was there."""
+def test_endpoint_sends_secrets_back(secrets: Secrets, echo: EchoServer, kind: str) -> None:
+    """A refusal shows only that something was redacted."""
     account: Account = getattr(Secrets(secrets.directory, echo, secrets.key), kind)(
         USER, **({"token_uri": echo.token_uri} if kind == "service" else {})
     )
@@ -135,7 +135,7 @@ def test_an_endpoint_that_says_it_again(secrets: Secrets, echo: Echo, kind: str)
 
 @pytest.mark.parametrize("is_token", [True, False], ids=["token", "password"])
 def test_every_spelling_of_a_credential(is_token: bool) -> None:
-    """By itself and within any other text, in base64 too, wherever in its groups of three octets it begins."""
+    """A secret is redacted alone and within any text, also in base64, at any of the three positions in a group."""
     secret = "ya29.a0/b+c~d-" + "sentinel" * 6
     secrets = secrets_of(Credential(USER, secret, is_token=is_token))
     for spelling in spellings(secret):
@@ -144,20 +144,20 @@ def test_every_spelling_of_a_credential(is_token: bool) -> None:
         assert not holds(shown, secret)
 
 
-async def test_nothing_secret_gets_out(
-    secrets: Secrets, echo: Echo, servers: Mapping[str, ScriptedServer], authority: Authority, tmp_path: Path
+async def test_no_secret_is_shown(
+    secrets: Secrets, echo: EchoServer, servers: Mapping[str, ScriptedServer], authority: Authority, tmp_path: Path
 ) -> None:
-    """Not in the logs at debug level, the pages, the ledger, the effective configuration, nor what commands print."""
+    """No secret in the logs at debug level, the pages, the ledger, the effective configuration, or any command."""
     tokens = secrets.tokens
-    told = Secrets(tmp_path, echo, {**secrets.key, "token_uri": echo.token_uri})
+    echoed = Secrets(tmp_path, echo, {**secrets.key, "token_uri": echo.token_uri})
     accounts: dict[str, object] = {}
     endpoints: dict[str, object] = {}
     made = {
         **{f"password-{name}": secrets.password(USER, PASSWORD, f"password-{name}") for name in servers},
         **{f"refresh-{name}": secrets.refresh(USER, f"refresh-{name}") for name in servers},
         **{f"service-{name}": secrets.service(USER, f"service-{name}") for name in servers},
-        "told-refresh-imap": told.refresh(USER, "told-refresh-imap"),
-        "told-service-imap": told.service(USER, "told-service-imap"),
+        "echo-refresh-imap": echoed.refresh(USER, "echo-refresh-imap"),
+        "echo-service-imap": echoed.service(USER, "echo-service-imap"),
     }
     for name, account in made.items():
         protocol = name.rpartition("-")[2]
@@ -166,7 +166,7 @@ async def test_nothing_secret_gets_out(
             for key, value in account.model_dump(mode="json", exclude_none=True).items()
             if key not in ("name", "max_logins_per_day")
         }
-        for mechanism in ("auto",) if name.startswith(("password", "told")) else ("xoauth2", "oauthbearer"):
+        for mechanism in ("auto",) if name.startswith(("password", "echo")) else ("xoauth2", "oauthbearer"):
             endpoints[f"{name}-{mechanism}"] = {
                 "protocol": protocol,
                 "host": "localhost",
@@ -208,7 +208,7 @@ async def test_nothing_secret_gets_out(
             asyncio.to_thread(run, "config"),
             asyncio.to_thread(run, "check", "--verbose"),
             asyncio.to_thread(run, "check", "--output=json"),
-            asyncio.to_thread(run, "accounts", "test", "told-refresh-imap"),
+            asyncio.to_thread(run, "accounts", "test", "echo-refresh-imap"),
             asyncio.to_thread(run, "accounts", "test", "refresh-imap"),
         )
     )
@@ -223,7 +223,7 @@ async def test_nothing_secret_gets_out(
     assert len(access_tokens) >= 6
     assert any(secret.count(".") == 2 for secret in echo.seen), "no JWT was sent"
     key_lines = [line for line in secrets.key["private_key"].splitlines() if not line.startswith("-----")]
-    hidden = {PASSWORD, *access_tokens, *echo.seen, *secrets.written, *told.written, *key_lines[:3]}
+    hidden = {PASSWORD, *access_tokens, *echo.seen, *secrets.written, *echoed.written, *key_lines[:3]}
     for where, text in {"log": log, "pages": pages, "ledger": kept, "printed": printed}.items():
         found = readable(text)
         for secret in hidden:
@@ -232,7 +232,7 @@ async def test_nothing_secret_gets_out(
 
 
 @pytest.mark.parametrize("secret", [PASSWORD, "ya29." + "sentinel" * 6])
-def test_this_test_would_find_them(secret: str) -> None:
-    """Every spelling that is said again is one that would be seen."""
+def test_every_spelling_would_be_found(secret: str) -> None:
+    """This test would find every spelling that a server sends back."""
     assert all(holds(f"x {spelling} y", secret) for spelling in spellings(secret))
     assert not holds(f"x {REDACTED} y", secret)

@@ -1,8 +1,8 @@
-"""A week in a few seconds: how many logins mail servers see of an account that they refuse, counted by the servers.
+"""A week in a few seconds: how often an account that is refused logs in, as counted by the mail servers.
 
-Five endpoints on three protocols are probed every 30 seconds of a clock that the test moves, by a process that is
-started anew every hour, with nothing but its file to remember by. A probe that would not log in asks the budget, and
-not the network as well; every login that is granted is made, to a server that counts it.
+Five endpoints on three protocols are probed every 30 seconds of a clock that the test sets, by a process that is
+restarted every hour and has only the ledger's file. A probe without a login only asks the budget; each login that is
+granted is made, to a server that counts it.
 
 The bounds are those of `exporter.accounts.budget`, for T = 604,800 s and the usual login_interval of I = 900 s:
 
@@ -65,7 +65,7 @@ TOO_MANY: Refusals = {
 }
 EXCEEDED: Refusals = {
     Protocol.IMAP: b"NO [ALERT] Account exceeded command or bandwidth limits. (Failure)",
-    # POP3 has no text of this kind: without it.
+    # POP3 has no such text.
     Protocol.SMTP: b"550 5.4.5 Daily user sending limit exceeded.",
 }
 FAULTS: Refusals = {
@@ -79,7 +79,7 @@ WAIT24_BOUND = 1 + int(WEEK / WAIT24_INTERVAL)
 
 
 class Process:
-    """What a daemon has of its own, and loses when it ends; the file is what stays."""
+    """What a daemon loses when it ends; the file remains."""
 
     def __init__(self, path: Path, config: Config, resolver: Resolver, clock: Clock) -> None:
         self.ledger = Ledger(path)
@@ -93,9 +93,9 @@ class Process:
         self.budget._clock = clock
 
     def grants(self, of: Target, *, thorough: bool = True) -> bool:
-        """Whether a check would log in now; as the checker asks, and nothing is left of the question.
+        """Whether a check would log in now; the question is asked as the checker does, and changes nothing.
 
-        A secret that does not change need not be looked at by all of 20,160 probes: it is where that is `thorough`.
+        While `thorough`, all of the 20,160 probes read the secret, although it does not change.
         """
         denied = self.budget.denial(of)
         if denied is not None and denied.protects and thorough:
@@ -106,7 +106,7 @@ class Process:
 
 
 class Week:
-    """The servers, the clock, and one process after the other."""
+    """The servers, the clock, and one process after another."""
 
     def __init__(self, servers: Mapping[Protocol, ScriptedServer], directory: Path) -> None:
         self.servers = servers
@@ -135,15 +135,15 @@ class Week:
         self.thorough = False
 
     def refuse(self, refusals: Refusals) -> None:
-        """Let the servers say this to every login; an endpoint of another protocol is not there."""
+        """Let the servers refuse every login with these texts; only endpoints of these protocols remain."""
         self.targets = [of for of in self.targets if of.endpoint.protocol in refusals]
         for protocol, refusal in refusals.items():
-            # Here nobody minds a login without TLS.
+            # This server allows a login without TLS.
             more = {"capabilities": (b"SIZE 35882577", b"AUTH PLAIN LOGIN")} if protocol is Protocol.SMTP else {}
             self.servers[protocol].behave = DIALOGUES[protocol](refusal=refusal, **more)  # type: ignore[arg-type]
 
     def logins(self) -> int:
-        """How many logins the servers have seen."""
+        """The number of logins that the servers have counted."""
         commands = (b" AUTHENTICATE PLAIN ", b"AUTH PLAIN ")
         return sum(
             any(command in received for command in commands)
@@ -152,23 +152,23 @@ class Week:
         )
 
     async def live(self, seconds: float, *, dying: int = 0) -> None:
-        """Let so much time pass; the process dies after that many of its logins, before it knows how they ended."""
+        """Let the seconds pass; in the first `dying` logins the process dies before it knows the result."""
         end = self.clock.now + seconds
         while self.clock.now < end:
             process = Process(self.path, self.config, self.resolver, self.clock)
-            self.targets.append(self.targets.pop(0))  # another endpoint is the first to be probed
+            self.targets.append(self.targets.pop(0))  # another endpoint is probed first
             dying -= await self._run(process, min(self.clock.now + HOUR, end), dying=dying > 0)
             process.ledger.close()
 
     async def _run(self, process: Process, end: float, *, dying: bool) -> bool:
-        """Run one process to its end; whether that came early."""
-        # Whatever the budget says, the first look at an endpoint goes over the network.
+        """Run one process to its end; return whether it died."""
+        # The first probe of an endpoint always goes over the network.
         fresh = {of.endpoint.name for of in self.targets[: None if self.thorough else 1]}
-        for beat in count():
+        for round_number in count():
             if self.clock.now >= end:
                 break
             for of in self.targets:
-                granted = process.grants(of, thorough=self.thorough or beat % 20 == 0)
+                granted = process.grants(of, thorough=self.thorough or round_number % 20 == 0)
                 if granted and dying:
                     assert process.budget.ask(of, process.access.secret()) is None
                     login = await process.access.credential(process.access.secret())
@@ -185,14 +185,14 @@ class Week:
 
 @pytest.fixture
 async def week(scripted: StartScripted, tmp_path: Path) -> AsyncIterator[Week]:
-    """Servers that refuse, for a week."""
+    """The servers and the clock."""
     week = Week({protocol: await scripted(dialogue()) for protocol, dialogue in DIALOGUES.items()}, tmp_path)
     yield week
     await week.resolver.close()
 
 
-async def test_a_wrong_password(week: Week) -> None:
-    """A refused secret is tried once in all the week, and one that follows it on Thursday once, too."""
+async def test_wrong_password(week: Week) -> None:
+    """A refused secret is tried once in the week, and the next one, from Thursday on, once, too."""
     week.thorough = True
     week.refuse(WRONG_PASSWORD)
     await week.live(3 * DAY)
@@ -205,8 +205,8 @@ async def test_a_wrong_password(week: Week) -> None:
     assert connections >= 168 * len(ENDPOINTS)
 
 
-async def test_a_wrong_password_and_a_death_in_the_middle(week: Week) -> None:
-    """Where the process dies before it learns of the refusal, there is a second login, and no third."""
+async def test_wrong_password_and_a_process_that_dies(week: Week) -> None:
+    """If the process dies before it knows the refusal, there is a second login, and no third."""
     week.refuse(WRONG_PASSWORD)
     await week.live(DAY, dying=1)
     assert week.logins() == 2
@@ -224,16 +224,16 @@ async def test_a_wrong_password_and_a_death_in_the_middle(week: Week) -> None:
     ],
     ids=["too-many", "wait24", "faults"],
 )
-async def test_a_server_that_refuses_for_now(week: Week, refusals: Refusals, bound: int, reasons: set[Reason]) -> None:
-    """It is asked again, and never more often than documented; not so seldom that its recovery would go unseen."""
+async def test_temporary_refusals(week: Week, refusals: Refusals, bound: int, reasons: set[Reason]) -> None:
+    """Logins are repeated as often as documented, and not much less often."""
     week.refuse(refusals)
     await week.live(WEEK)
     assert week.reasons - {Reason.OK} == reasons
     assert bound * 0.8 <= week.logins() <= bound
 
 
-async def test_a_process_that_dies_at_every_login(week: Week) -> None:
-    """A crash loop, which never learns that the password is wrong, does not hammer the account."""
+async def test_process_dies_during_every_login(week: Week) -> None:
+    """In a crash loop, which never learns that the password is wrong, the logins back off."""
     week.refuse(WRONG_PASSWORD)
     await week.live(WEEK, dying=1_000_000)
     assert BACKOFF_BOUND * 0.8 <= week.logins() <= BACKOFF_BOUND

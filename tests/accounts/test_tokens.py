@@ -1,4 +1,4 @@
-"""Tokens from a real token endpoint over TLS, by google-auth; and everything that can go wrong there."""
+"""Tokens from a real token endpoint over TLS, by google-auth, and all its failures."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def fetch(account: Account) -> AccessToken:
 
 
 def failed(account: Account) -> CredentialUnavailable:
-    """How that fails."""
+    """Return the error of `fetch`."""
     with pytest.raises(CredentialUnavailable) as caught:
         fetch(account)
     return caught.value
@@ -53,8 +53,8 @@ def either(request: pytest.FixtureRequest, secrets: Secrets) -> Account:
 # The token
 
 
-def test_a_token(either: Account, trusted: TokenServer) -> None:
-    """It is the account's, and lives as long as the endpoint says; one request got it."""
+def test_token(either: Account, trusted: TokenServer) -> None:
+    """One request gets a token of the account, with the lifetime that the endpoint sends."""
     token = fetch(either)
     assert trusted.holder(token.value) == USER
     assert token.expires_at == pytest.approx(time.time() + trusted.expires_in, abs=5)
@@ -62,38 +62,38 @@ def test_a_token(either: Account, trusted: TokenServer) -> None:
     assert token.value not in repr(token)
 
 
-def test_a_token_without_a_lifetime(either: Account, trusted: TokenServer) -> None:
-    """Google's live for an hour."""
+def test_no_lifetime(either: Account, trusted: TokenServer) -> None:
+    """Without a lifetime it is an hour, as Google's is."""
     trusted.script(Alter({"expires_in": None}))
     assert fetch(either).expires_at == pytest.approx(time.time() + 3600, abs=5)
 
 
-def test_a_lifetime_in_quotes(either: Account, trusted: TokenServer) -> None:
-    """Some endpoints write the number as text."""
+def test_lifetime_as_text(either: Account, trusted: TokenServer) -> None:
+    """Some endpoints send the number as text."""
     trusted.script(Alter({"expires_in": "1800"}))
     assert fetch(either).expires_at == pytest.approx(time.time() + 1800, abs=5)
 
 
 @pytest.mark.parametrize("scope", [None, "", f"openid {SCOPE}"])
-def test_a_scope_that_covers_mail(either: Account, trusted: TokenServer, scope: str | None) -> None:
-    """What is not said is as it was asked for (RFC 6749 §5.1); more than mail will do."""
+def test_scope_for_mail(either: Account, trusted: TokenServer, scope: str | None) -> None:
+    """A missing scope is the requested one (RFC 6749 §5.1); a wider one is accepted."""
     trusted.script(Alter({"scope": scope}))
     assert fetch(either).value
 
 
 def test_another_scope(either: Account, trusted: TokenServer) -> None:
-    """A grant for less than mail is told before a mail server is asked."""
+    """A grant without mail is an error before any login."""
     trusted.script(Alter({"scope": "openid https://www.googleapis.com/auth/gmail.modify"}))
     error = failed(either)
     assert error.reason is Reason.OAUTH_SCOPE_INSUFFICIENT
     assert str(error) == "the grant is for openid https://www.googleapis.com/auth/gmail.modify"
 
 
-# What the endpoint refuses, in Google's words
+# Refusals of the endpoint, with Google's texts
 
 
 class Row(NamedTuple):
-    """An answer of catalogue section 7, and what it means."""
+    """An answer of catalogue section 7, and how it must be classified."""
 
     code: str
     description: str | None
@@ -132,7 +132,7 @@ CATALOGUE = [
     Row("disabled_client", "The OAuth client was disabled.", 401, Reason.OAUTH_CLIENT_DISABLED, TOKEN),
     Row("access_denied", "Requested client not authorized", 400, Reason.OAUTH_ACCESS_DENIED, ACCOUNT),
     Row("access_denied", "Account restricted", 403, Reason.OAUTH_ACCESS_DENIED, ACCOUNT),
-    # What is not in the catalogue: RFC 6749 §5.2, and words that nobody knows.
+    # What is not in the catalogue: RFC 6749 §5.2, and unknown errors.
     Row("invalid_grant", None, 400, Reason.OAUTH_GRANT_INVALID, TOKEN),
     Row("invalid_scope", "Bad Request", 400, Reason.OAUTH_SCOPE_INSUFFICIENT, TOKEN),
     Row("unsupported_grant_type", "Invalid grant_type: ", 400, Reason.OAUTH_ENDPOINT_ERROR, GOOGLE, Retry.BACKOFF),
@@ -143,8 +143,8 @@ CATALOGUE = [
 
 
 @pytest.mark.parametrize("row", CATALOGUE, ids=lambda row: f"{row.code}-{row.description}"[:50])
-def test_a_refusal(account: Account, trusted: TokenServer, row: Row) -> None:
-    """Each has its reason, with whose fault it is and when to ask again, and the endpoint's own words."""
+def test_refusal(account: Account, trusted: TokenServer, row: Row) -> None:
+    """Each has its reason, with blame and retry, and the endpoint's own text."""
     trusted.script(error(row.code, row.description, row.status))
     refused = failed(account)
     assert refused.reason is row.reason
@@ -154,8 +154,8 @@ def test_a_refusal(account: Account, trusted: TokenServer, row: Row) -> None:
     assert len(trusted.requests) == 1
 
 
-def test_a_failure_of_googles_own(trusted: TokenServer, secrets: Secrets) -> None:
-    """It is asked again within seconds, then left alone."""
+def test_failure_of_the_endpoint(trusted: TokenServer, secrets: Secrets) -> None:
+    """The request is repeated within seconds, at most twice."""
     trusted.script(error("internal_failure", "Backend Error", 503), times=None)
     refused = failed(secrets.service(USER))
     assert (refused.reason, refused.reason.blame, refused.reason.retry) == (
@@ -166,8 +166,8 @@ def test_a_failure_of_googles_own(trusted: TokenServer, secrets: Secrets) -> Non
 
 
 @pytest.mark.parametrize("subtype", ["invalid_rapt", "rapt_required"])
-def test_a_refusal_that_google_auth_words_otherwise(account: Account, trusted: TokenServer, subtype: str) -> None:
-    """With this field in the answer it speaks of gcloud, which is of no use here."""
+def test_refusal_with_a_text_of_google_auth(account: Account, trusted: TokenServer, subtype: str) -> None:
+    """With this field in the answer google-auth has a text about gcloud; the endpoint's is shown."""
     body = {
         "error": "invalid_grant",
         "error_description": f"reauth related error ({subtype})",
@@ -179,8 +179,8 @@ def test_a_refusal_that_google_auth_words_otherwise(account: Account, trusted: T
     assert str(refused) == f"invalid_grant: reauth related error ({subtype})"
 
 
-def test_a_revoked_grant(account: Account, trusted: TokenServer) -> None:
-    """As the endpoint itself says it."""
+def test_revoked_grant(account: Account, trusted: TokenServer) -> None:
+    """A revoked grant has its reason."""
     trusted.revoke(USER)
     assert failed(account).reason is Reason.OAUTH_GRANT_REVOKED
 
@@ -194,19 +194,19 @@ def test_a_revoked_grant(account: Account, trusted: TokenServer) -> None:
     ],
     ids=str,
 )
-def test_a_wrong_part(secrets: Secrets, change: dict[str, str], reason: Reason) -> None:
-    """Of client and grant, each by itself."""
+def test_wrong_client_or_grant(secrets: Secrets, change: dict[str, str], reason: Reason) -> None:
+    """Each wrong part of client and grant has its reason."""
     changes: dict[str, Any] = {
         name: value if name == "client_id" else secrets.write("other", value) for name, value in change.items()
     }
     assert failed(secrets.refresh(USER, **changes)).reason is reason
 
 
-# What is no answer at all
+# No usable answer
 
 
 @pytest.mark.parametrize(
-    ("script", "words"),
+    ("script", "message"),
     [
         (html(404), f"{UNUSABLE} (HTTP 404)"),
         (html(200), f"{UNUSABLE} (HTTP 200)"),
@@ -240,27 +240,27 @@ def test_a_wrong_part(secrets: Secrets, change: dict[str, str], reason: Reason) 
         (Alter({"expires_in": 0}), "the token endpoint gave a token that has expired"),
     ],
 )
-def test_no_usable_answer(either: Account, trusted: TokenServer, script: Script, words: str) -> None:
-    """Whatever it is instead: the endpoint is to blame, one request was made, and the detail is one short line."""
+def test_no_usable_answer(either: Account, trusted: TokenServer, script: Script, message: str) -> None:
+    """The endpoint is to blame, one request was made, and the detail is one short line."""
     trusted.script(script)
     unusable = failed(either)
     assert unusable.reason is Reason.OAUTH_ENDPOINT_ERROR
     assert unusable.reason.blame is Blame.PROVIDER
     assert unusable.reason.retry is Retry.BACKOFF
-    assert str(unusable) == words
+    assert str(unusable) == message
     assert len(trusted.requests) == 1
 
 
-def test_an_internal_error(account: Account, trusted: TokenServer) -> None:
-    """A page for people with status 500: google-auth asks a few times, then it is given up."""
+def test_internal_error(account: Account, trusted: TokenServer) -> None:
+    """After an HTML page with status 500 google-auth repeats the request a few times."""
     trusted.script(html(500), times=None)
     unusable = failed(account)
     assert (str(unusable), unusable.reason) == (f"{UNUSABLE} (HTTP 500)", Reason.OAUTH_ENDPOINT_ERROR)
     assert 1 < len(trusted.requests) <= 3
 
 
-def test_an_endpoint_that_hangs(account: Account, trusted: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is waited for no longer than it deserves."""
+def test_endpoint_hangs(account: Account, trusted: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request ends with its timeout."""
     monkeypatch.setattr("exporter.accounts.tokens.TIMEOUT", 0.2)
     trusted.script(HANG)
     begun = time.monotonic()
@@ -271,18 +271,18 @@ def test_an_endpoint_that_hangs(account: Account, trusted: TokenServer, monkeypa
     )  # fmt: skip
 
 
-def test_an_endpoint_that_is_not_there(account: Account, trusted: TokenServer) -> None:
-    """The operating system's words."""
+def test_endpoint_not_reachable(account: Account, trusted: TokenServer) -> None:
+    """The detail has the operating system's text."""
     trusted.stop()
     absent = failed(account)
     assert absent.reason is Reason.OAUTH_ENDPOINT_ERROR
     assert "Connection refused" in str(absent)
 
 
-def test_an_endpoint_that_is_not_trusted(
+def test_endpoint_not_trusted(
     account: Account, tmp_path: Path, trusted: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without SSL_CERT_FILE this authority is nobody's: nothing is sent there."""
+    """To an endpoint of an unknown authority nothing is sent."""
     (tmp_path / "none.pem").touch()
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
     untrusted = failed(account)
@@ -291,8 +291,8 @@ def test_an_endpoint_that_is_not_trusted(
     assert trusted.requests == []
 
 
-def test_an_expired_certificate(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenSSL's words for it are in the detail."""
+def test_expired_certificate(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The detail has OpenSSL's text."""
     with TokenServer(authority, authority.expired) as tokens:
         monkeypatch.setenv("SSL_CERT_FILE", str(tokens.ca_file))
         untrusted = failed(Secrets(tmp_path, tokens, {}).refresh(USER))
@@ -302,7 +302,7 @@ def test_an_expired_certificate(authority: Authority, tmp_path: Path, monkeypatc
 
 @pytest.mark.parametrize("scheme", ["http", "ftp", "file"])
 def test_another_scheme(secrets: Secrets, trusted: TokenServer, scheme: str) -> None:
-    """A secret goes nowhere but over TLS, also where a key's file says otherwise."""
+    """A secret is sent only over TLS, also if the key's file has another scheme."""
     uri = trusted.token_uri.replace("https", scheme)
     for account in (secrets.refresh(USER, token_uri=uri), secrets.service(USER, token_uri=uri)):
         refused = failed(account)
@@ -314,20 +314,20 @@ def test_another_scheme(secrets: Secrets, trusted: TokenServer, scheme: str) -> 
 # Service accounts
 
 
-def test_a_user_whom_the_service_account_may_not_act_for(secrets: Secrets, trusted: TokenServer) -> None:
-    """The administrator has not admitted it."""
+def test_service_account_without_delegation(secrets: Secrets, trusted: TokenServer) -> None:
+    """The administrator has not allowed the service account to act for this user."""
     key = trusted.service_account("other@example.com")
     assert failed(secrets.service(USER, key=key)).reason is Reason.OAUTH_DELEGATION_MISSING
 
 
-def test_a_key_that_was_replaced(secrets: Secrets) -> None:
-    """It signs, and the endpoint knows it no longer."""
+def test_replaced_key(secrets: Secrets) -> None:
+    """The endpoint does not accept a key that was replaced."""
     assert failed(secrets.service(USER, private_key_id="0" * 40)).reason is Reason.OAUTH_KEY_INVALID
 
 
 @pytest.mark.parametrize("hours", [-2, 2])
-def test_a_wrong_clock(secrets: Secrets, trusted: TokenServer, hours: int) -> None:
-    """A JWT of another time is refused; a refresh token does not depend on it."""
+def test_wrong_clock(secrets: Secrets, trusted: TokenServer, hours: int) -> None:
+    """With a wrong clock a JWT is refused; a refresh token does not depend on the clock."""
     service, refresh = secrets.service(USER), secrets.refresh(USER)
     trusted.clock = lambda: time.time() + timedelta(hours=hours).total_seconds()
     wrong = failed(service)
@@ -336,7 +336,7 @@ def test_a_wrong_clock(secrets: Secrets, trusted: TokenServer, hours: int) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("", "is not JSON"),
         (SENTINEL, "is not JSON"),
@@ -355,12 +355,12 @@ def test_a_wrong_clock(secrets: Secrets, trusted: TokenServer, hours: int) -> No
         ('{"type": "service_account"}', "holds no usable private key: download a new one"),
     ],
 )
-def test_a_file_that_is_no_key(secrets: Secrets, text: str, words: str) -> None:
-    """The file is named with what is wrong, and nothing of its content shows."""
+def test_not_a_key(secrets: Secrets, text: str, message: str) -> None:
+    """The message has the file and what is wrong, and nothing of its content."""
     account = Account(name="ops", username=USER, service_account=secrets.write("key.json", text))
     unusable = failed(account)
     assert unusable.reason is Reason.CREDENTIAL_UNAVAILABLE
-    assert str(unusable) == f"the file {secrets.directory / 'key.json'} {words}"
+    assert str(unusable) == f"the file {secrets.directory / 'key.json'} {message}"
 
 
 @pytest.mark.parametrize(
@@ -372,8 +372,8 @@ def test_a_file_that_is_no_key(secrets: Secrets, text: str, words: str) -> None:
         "-----BEGIN RSA PRIVATE KEY-----\nTUlJ\n-----END RSA PRIVATE KEY-----\n",
     ],
 )
-def test_a_broken_private_key(secrets: Secrets, trusted: TokenServer, key: str) -> None:
-    """Nobody is asked, and the words hold nothing of the key."""
+def test_broken_private_key(secrets: Secrets, trusted: TokenServer, key: str) -> None:
+    """No request is made, and the message has nothing of the key."""
     broken = failed(secrets.service(USER, private_key=key))
     path = secrets.directory / "service.json"
     assert str(broken) == f"the file {path} holds no usable private key: download a new one"
@@ -382,25 +382,25 @@ def test_a_broken_private_key(secrets: Secrets, trusted: TokenServer, key: str) 
 
 
 @pytest.mark.parametrize("missing", ["client_email", "token_uri", "private_key"])
-def test_a_key_with_a_part_missing(secrets: Secrets, missing: str) -> None:
-    """It says so as well."""
+def test_incomplete_key(secrets: Secrets, missing: str) -> None:
+    """A key without one of its fields has the same message."""
     key = {name: value for name, value in secrets.key.items() if name != missing}
     account = Account(name="ops", username=USER, service_account=secrets.write("key.json", json.dumps(key)))
     assert "holds no usable private key" in str(failed(account))
 
 
-def test_the_key_may_be_in_the_environment(secrets: Secrets) -> None:
-    """A variable of many lines."""
+def test_key_in_the_environment(secrets: Secrets) -> None:
+    """A key may be a variable of several lines."""
     account = Account(name="ops", username=USER, service_account=SecretRef(env="KEY"))
     environ = {"KEY": json.dumps(secrets.key, indent=2)}
     assert secrets.tokens.holder(fetch_token(account, token_secrets(account, environ)).value) == USER
 
 
-# What it is made of
+# The libraries, and what is shown
 
 
 def test_without_google_auth(either: Account, trusted: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is an extra: the words say how to get it."""
+    """Without the optional dependency the message says how to install it."""
     monkeypatch.setitem(sys.modules, "google.auth", None)
     missing = failed(either)
     assert str(missing) == "OAuth 2.0 needs an extra: pip install gmail-exporter[oauth]"
@@ -408,8 +408,8 @@ def test_without_google_auth(either: Account, trusted: TokenServer, monkeypatch:
     assert trusted.requests == []
 
 
-def test_what_the_endpoint_says_again_is_not_shown(either: Account, trusted: TokenServer) -> None:
-    """Its words are bounded and printable."""
+def test_text_of_the_endpoint(either: Account, trusted: TokenServer) -> None:
+    """The endpoint's text is bounded and printable."""
     trusted.script(error("invalid_grant", "\x1b[31mBad\nRequest\u202e" + "x" * 2000))
     refused = str(failed(either))
     assert refused.startswith(r"invalid_grant: \x1b[31mBad\nRequest\u202exxx")
@@ -417,7 +417,7 @@ def test_what_the_endpoint_says_again_is_not_shown(either: Account, trusted: Tok
 
 
 def test_nothing_is_logged(either: Account, trusted: TokenServer, caplog: pytest.LogCaptureFixture) -> None:
-    """Neither by this program nor, at the level of its logs, by google-auth."""
+    """Neither this program nor, at level info, google-auth logs anything."""
     caplog.set_level("INFO")
     trusted.revoke(USER)
     with capture_logs() as logs:
@@ -429,8 +429,8 @@ def test_nothing_is_logged(either: Account, trusted: TokenServer, caplog: pytest
     assert caplog.text == ""
 
 
-def test_reasons_are_read_from_the_error_first() -> None:
-    """The description only refines: it is no contract."""
+def test_error_decides_before_description() -> None:
+    """The description only refines the error."""
     assert reason_of("invalid_client", "Token has been expired or revoked.") is Reason.OAUTH_CLIENT_INVALID
     assert reason_of("INVALID_GRANT", "") is Reason.OAUTH_ENDPOINT_ERROR
     assert reason_of("invalid_grant", "invalid jwt signature") is Reason.OAUTH_KEY_INVALID

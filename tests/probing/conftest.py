@@ -1,4 +1,4 @@
-"""What tests of sockets share: both event loops, and what must not be left behind."""
+"""For tests of sockets: both event loops, and a check that nothing is left open."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 pytest.register_assert_rewrite("tests.probing.transcript")  # its assertions are those of three test files
 
 HAS_IPV6 = "::1" in loopback_addresses()
-"""Without it `::1` is an address that this host has no route for, which is what the tests expect then."""
+"""Without it this host has no route to `::1`, and the tests expect that."""
 
 LoopFactory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
 
@@ -33,11 +34,11 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
 
 
 _RESERVE = {"/", "/dev/null"}
-"""What libuv holds open for the moment when no more files can be opened."""
+"""What libuv keeps open for the case that no more files can be opened."""
 
 
 def open_files() -> dict[str, int]:
-    """The files of this process that are open, by what they are."""
+    """Return the number of open files of this process, by target."""
     found: dict[str, int] = {}
     for number in os.listdir("/proc/self/fd"):  # noqa: PTH208 (a listing, not a walk)
         try:
@@ -50,7 +51,7 @@ def open_files() -> dict[str, int]:
 
 
 class Belongings:
-    """The sockets, files and tasks there were when this was made, which is after the servers were started."""
+    """The sockets, files and tasks at its creation, which is after the start of the servers."""
 
     def __init__(self) -> None:
         self._files = open_files()
@@ -62,7 +63,7 @@ class Belongings:
         return files + [repr(task) for task in tasks]
 
     async def assert_nothing_left(self, within: float = 2.0) -> None:
-        """Fail where something stays open; a server's side of a connection ends a little later than ours."""
+        """Fail if more are open; the server's side of a connection ends a little later than ours."""
         deadline = time.monotonic() + within
         while (left := self._left()) and time.monotonic() < deadline:
             await asyncio.sleep(0.005)
@@ -70,7 +71,7 @@ class Belongings:
 
 
 class _OnAnyLoop:
-    """A behaviour of a scripted server whose client may leave in the middle of a word.
+    """A behaviour of a scripted server whose client may close the connection at any time.
 
     Writing to a connection that is gone is a `ConnectionError` on asyncio's own loop, and a `RuntimeError` on uvloop.
     """
@@ -94,7 +95,7 @@ class _OnAnyLoop:
 
 @pytest.fixture
 def scripted(scripted: StartScripted) -> StartScripted:
-    """As for all tests, on either loop."""
+    """The same fixture as elsewhere, for both event loops."""
 
     async def start(behave: Behaviour, **how: Any) -> ScriptedServer:
         return await scripted(_OnAnyLoop(behave), **how)
@@ -107,7 +108,7 @@ Fill: TypeAlias = Callable[[str, int], None]
 
 @pytest.fixture
 def fill_backlog() -> Iterator[Fill]:
-    """Call it with an address and a port to listen there in such a way that connects hang: nobody accepts."""
+    """Call it with an address and a port to listen there with a full backlog, so that a connect hangs."""
     with ExitStack() as stack:
 
         def fill(address: str, port: int) -> None:
@@ -125,3 +126,9 @@ def fill_backlog() -> Iterator[Fill]:
                     return
 
         yield fill
+
+
+def cut(data: bytes, places: Sequence[int]) -> list[bytes]:
+    """Cut `data` at these positions."""
+    edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+    return [data[start:end] for start, end in pairwise(edges)]

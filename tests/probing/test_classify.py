@@ -1,4 +1,4 @@
-"""Exceptions → reasons: every text of the catalogue of Gmail's refusals, and every exception there is."""
+"""Exceptions → reasons: every text of the catalogue of Gmail's refusals, and every kind of exception."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ READERS: dict[Protocol, Callable[[], dialogue.Dialogue[object]]] = {
 
 
 def refusal(protocol: Protocol, text: str) -> Refusal:
-    """The refusal that the protocol's own reader makes of the lines of a server."""
+    """Return the refusal that the protocol's own reader raises for the lines of a server."""
     reader = READERS[protocol]()
     lines = iter(text.encode().split(b"\n"))
     try:
@@ -52,7 +52,7 @@ def refusal(protocol: Protocol, text: str) -> Refusal:
 
 @pytest.mark.parametrize(("protocol", "row"), TEXTS)
 def test_catalogue(protocol: Protocol, row: Row) -> None:
-    """Each of Gmail's texts gives its reason, the party that the catalogue blames, and its advice.
+    """Each of Gmail's texts has its reason, with a blame and a retry of the catalogue.
 
     So it does in any case, and with a token as with a password, but that a refused token is not a wrong password.
     """
@@ -70,8 +70,8 @@ def test_catalogue(protocol: Protocol, row: Row) -> None:
 @pytest.mark.parametrize(
     ("temporary", "reason"), [(True, Reason.SERVER_BUSY), (False, Reason.SERVER_REFUSED), (None, Reason.SERVER_REFUSED)]
 )
-def test_unknown_words(protocol: Protocol, phase: Phase, temporary: bool | None, reason: Reason) -> None:
-    """Words that no rule knows give the general reason, by whether the refusal is temporary."""
+def test_unknown_text(protocol: Protocol, phase: Phase, temporary: bool | None, reason: Reason) -> None:
+    """An unknown text has the general reason of a temporary refusal, or that of another one."""
     assert classify(Refusal(b"nothing known", temporary=temporary), phase, protocol) is reason
 
 
@@ -86,20 +86,20 @@ def test_unknown_words(protocol: Protocol, phase: Phase, temporary: bool | None,
     ],
 )
 def test_codes_of_a_login(protocol: Protocol, text: bytes, at_login: Reason, elsewhere: Reason) -> None:
-    """What a code says of a login it says of nothing else."""
+    """A code that has a meaning in a login has none elsewhere."""
     assert classify(Refusal(text), Phase.LOGIN, protocol) is at_login
     assert classify(Refusal(text), Phase.CAPABILITY, protocol) is elsewhere
 
 
 def test_long_refusal() -> None:
-    """Only the beginning of an endless refusal is looked at."""
+    """Only the beginning of an endless refusal is matched."""
     words = b" invalid credentials"
     assert classify(Refusal(b"x" * 1000 + words), Phase.LOGIN, Protocol.IMAP) is Reason.AUTH_INVALID_CREDENTIALS
     assert classify(Refusal(b"x" * 1_000_000 + words), Phase.LOGIN, Protocol.IMAP) is Reason.SERVER_REFUSED
 
 
 def _verification(code: int, message: str = "certificate has expired") -> ssl.SSLCertVerificationError:
-    # As OpenSSL makes them.
+    # As OpenSSL raises them.
     error = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED]")
     error.verify_code, error.verify_message = code, message
     return error
@@ -184,13 +184,13 @@ EXCEPTIONS: list[tuple[BaseException, Phase, Reason, str]] = [
 )
 @pytest.mark.parametrize("protocol", Protocol)
 def test_exception(error: BaseException, phase: Phase, reason: Reason, words: str, protocol: Protocol) -> None:
-    """Each exception gives its reason, whatever the protocol, and is described in the words that tell most."""
+    """Each exception has its reason, on every protocol, and the most helpful text."""
     assert classify(error, phase, protocol) is reason
     assert describe(error) == words
 
 
 def _kinds(base: type[BaseException]) -> Iterator[type[BaseException]]:
-    """`base` and every exception that Python's own modules derive from it."""
+    """Return `base` and all exceptions of Python's own modules that derive from it."""
     yield base
     for kind in base.__subclasses__():
         if kind.__module__ in ("builtins", "ssl", "socket", "_ssl"):
@@ -199,7 +199,7 @@ def _kinds(base: type[BaseException]) -> Iterator[type[BaseException]]:
 
 @pytest.mark.parametrize("kind", {*_kinds(OSError), *_kinds(ares.DNSError)}, ids=lambda kind: kind.__name__)
 def test_every_os_error(kind: type[BaseException]) -> None:
-    """No error of the operating system, of OpenSSL or of c-ares is a fault of this program but want of resources."""
+    """No error of the operating system, OpenSSL or c-ares is a fault of this program, except a lack of resources."""
     numbers = [getattr(errno, name) for name in dir(errno) if name.startswith("E")]
     scarce = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
     for phase, protocol in product(Phase, Protocol):
@@ -210,7 +210,7 @@ def test_every_os_error(kind: type[BaseException]) -> None:
 
 
 def test_every_verification_code() -> None:
-    """Every verification error of OpenSSL is one of the certificate's reasons."""
+    """Every verification error of OpenSSL has a reason about the certificate."""
     reasons = {classify(_verification(code), Phase.TLS, Protocol.IMAP) for code in range(1, 200)}
     assert reasons == {
         Reason.CERTIFICATE_EXPIRED,
@@ -222,7 +222,7 @@ def test_every_verification_code() -> None:
 
 @pytest.mark.parametrize("kind", DialogueError.__subclasses__(), ids=lambda kind: kind.__name__)
 def test_every_dialogue_error(kind: type[DialogueError]) -> None:
-    """No way in which a dialogue can end is a fault of this program."""
+    """No error of a dialogue is a fault of this program."""
     error = Refusal(b"no") if kind is Refusal else kind("words")
     for phase, protocol in product(Phase, Protocol):
         assert classify(error, phase, protocol) not in (Reason.INTERNAL, Reason.OK)
@@ -235,7 +235,7 @@ def test_every_dialogue_error(kind: type[DialogueError]) -> None:
     protocol=st.sampled_from(Protocol),
 )
 def test_any_refusal(text: bytes, temporary: bool | None, phase: Phase, protocol: Protocol) -> None:
-    """Whatever a server says, its refusal has a reason and words."""
+    """Any refusal of a server has a reason and a text."""
     error = Refusal(text, temporary=temporary)
     assert classify(error, phase, protocol) not in (Reason.INTERNAL, Reason.OK)
     assert describe(error)
@@ -243,7 +243,7 @@ def test_any_refusal(text: bytes, temporary: bool | None, phase: Phase, protocol
 
 @given(number=st.integers(-(2**31), 2**31 - 1), phase=st.sampled_from(Phase), protocol=st.sampled_from(Protocol))
 def test_any_number(number: int, phase: Phase, protocol: Protocol) -> None:
-    """Any error number has a reason and words."""
+    """Any error number has a reason and a text."""
     error = OSError(number, os.strerror(number))
     assert isinstance(classify(error, phase, protocol), Reason)
     assert describe(error)

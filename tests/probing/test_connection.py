@@ -6,7 +6,6 @@ import asyncio
 import ssl
 import time
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 
 from exporter.probing.connection import Connection, ConnectionClosed, PlaintextInjected, connect
 from exporter.probing.dialogue import MAX_LINE, ResponseTooLarge
-from tests.probing.conftest import HAS_IPV6, Belongings
+from tests.probing.conftest import HAS_IPV6, Belongings, cut
 from tests.servers import acts
 
 if TYPE_CHECKING:
@@ -34,12 +33,6 @@ async def open_to(server: ScriptedServer, authority: Authority) -> Connection:
     if server.security == "tls":
         await connection.start_tls(authority.client_context, "localhost")
     return connection
-
-
-def cut(data: bytes, places: Sequence[int]) -> list[bytes]:
-    """Cut `data` at these positions."""
-    edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[start:end] for start, end in pairwise(edges)]
 
 
 async def feed(connection: Connection, pieces: Sequence[bytes]) -> None:

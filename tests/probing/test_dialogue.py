@@ -1,4 +1,4 @@
-"""What all dialogues share: the rules of `exporter.probing.dialogue`, secrets, and any server there may be."""
+"""All dialogues: the rules of `exporter.probing.dialogue`, secrets, and servers that send anything."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 
 def test_secrets_are_sent() -> None:
-    """The rule about secrets in `transcript.play` can fail: the password is in what is sent."""
+    """The check of secrets in `transcript.play` can fail: the password is sent."""
     sent = replay(load(next(path for path in cases(Protocol.POP3) if path.stem == "gmail_2012_login"))).sent
     assert any(SENTINEL.encode() in send.data for send in sent)
 
@@ -57,7 +57,7 @@ def test_secrets_are_sent() -> None:
 
 
 def test_reprs() -> None:
-    """Nothing that carries a secret has it in its repr."""
+    """No repr of an object with a secret shows it."""
     credential = Credential(USERNAME, SENTINEL)
     carriers = [
         credential,
@@ -72,7 +72,7 @@ def test_reprs() -> None:
 
 
 def read(line: bytes) -> bytes:
-    """What `read_line` makes of a line."""
+    """Return what `read_line` returns for a line."""
     reader = dialogue.read_line()
     assert next(reader) == ReadLine()
     with pytest.raises(StopIteration) as caught:
@@ -82,21 +82,21 @@ def read(line: bytes) -> bytes:
 
 
 def test_read_line() -> None:
-    """A line is read as it came, a NUL in it is a violation that quotes it."""
+    """A line is returned unchanged; a NUL in it is a violation that quotes the line."""
     assert read(b"\xff \r x") == b"\xff \r x"
     with pytest.raises(ProtocolViolation, match=r"^a NUL in 'a\x00b'$"):
         read(b"a\0b")
 
 
 def test_excerpt() -> None:
-    """An excerpt is the whole line, unescaped, so that redaction finds in it what was sent."""
+    """An excerpt is the whole line, unescaped, so that redaction finds a secret in it."""
     line = f"{'x' * 500} p\"a\\ss'wörd"
     assert dialogue.excerpt(line.encode()) == f"'{line}'"
     assert dialogue.excerpt(b"\xff") == r"'\xff'"
 
 
 def test_refusal() -> None:
-    """A refusal has the server's words, whatever octets they are, and says nothing that it was not told."""
+    """A refusal has the server's text, with any octets, and nothing else by default."""
     refusal = Refusal(b"no \xff \xc3\xa4")
     assert str(refusal) == r"no \xff ä"
     assert (refusal.temporary, refusal.in_step) == (None, True)
@@ -113,7 +113,7 @@ def _enter_login(plan: Plan) -> tuple[list[dialogue.Step], Credential | None]:
 
 
 def test_enter_login() -> None:
-    """The login phase is entered where there is a login, and only there."""
+    """The login phase is entered only where there is a login."""
     credential = Credential(USERNAME, SENTINEL)
     assert _enter_login(Plan(CLIENT_NAME)) == ([], None)
     assert _enter_login(Plan(CLIENT_NAME, login=credential)) == ([Enter(Phase.LOGIN)], credential)
@@ -122,7 +122,7 @@ def test_enter_login() -> None:
 @pytest.mark.parametrize("text", ["a\rb", "a\nb", "a\0b", "a\udc80b", "a\n"])
 @pytest.mark.parametrize("which", ["username", "password"])
 def test_unsendable(text: str, which: str) -> None:
-    """A user name or a password that would be more than one argument is not sent, and not told."""
+    """A user name or a password that would be more than one argument is not sent, and not shown."""
     credential = Credential(text, SENTINEL) if which == "username" else Credential(USERNAME, text)
     with pytest.raises(CredentialUnavailable, match="one line of text") as caught:
         _enter_login(Plan(CLIENT_NAME, login=credential))
@@ -156,13 +156,13 @@ LOGOUT = "C: bye LOGOUT\nS: * BYE\nS: bye OK\n"
     ],
 )
 def test_departure(turns: str, departure: str) -> None:
-    """A session that is not the transcript's fails the case, and says where it left it."""
+    """A session that does not match its transcript fails, with the line where it departs."""
     with pytest.raises(Departure, match=departure):
         replay(parse(f"# x\n{turns}expect: logout ok\n", Protocol.IMAP))
 
 
 def test_departure_at_tls() -> None:
-    """A transcript that goes on in the clear where the client starts TLS fails."""
+    """A transcript that continues in plaintext where the client starts TLS fails."""
     turns = GREETING + "C: a1 CAPABILITY\nS: * CAPABILITY IMAP4rev1 STARTTLS\nS: a1 OK\nC: a2 STARTTLS\nS: a2 OK\n"
     with pytest.raises(Departure, match="starts TLS where the transcript has C: b'a3 CAPABILITY'"):
         replay(parse(f"# x\nplan: starttls\n{turns}C: a3 CAPABILITY\nexpect: logout ok", Protocol.IMAP))
@@ -181,13 +181,13 @@ def test_departure_at_tls() -> None:
     ],
 )
 def test_format(text: str, mistake: str) -> None:
-    """A file that is not of the format says so."""
+    """A file that is not of the format is an error with its line."""
     with pytest.raises(ValueError, match=f"^{re.escape(mistake)}"):
         parse(text, Protocol.IMAP)
 
 
 def test_octets() -> None:
-    r"""`\xNN` is an octet; other backslashes and all other text are themselves."""
+    r"""`\xNN` is an octet; other backslashes and all other text are unchanged."""
     assert octets(r"a\x00\xffö\y\x5cx41\\") == b"a\0\xff\xc3\xb6\\y\\x41\\\\"
 
 
@@ -195,7 +195,7 @@ def test_octets() -> None:
 
 
 def spoken(transcript: Transcript) -> list[bytes]:
-    """What the server of a transcript says."""
+    """Return the server's lines of a transcript."""
     return [turn.data for turn in transcript.turns if turn.speaker in ("S", "S!", "L")]
 
 
@@ -211,7 +211,7 @@ PLANS = st.builds(
 )
 
 LINES = {protocol: sorted({line for path in cases(protocol) for line in spoken(load(path))}) for protocol in Protocol}
-"""Everything that the servers of the transcripts say."""
+"""The server's lines of all transcripts."""
 
 SESSIONS = {
     protocol: [(transcript.plan, spoken(transcript)) for transcript in map(load, cases(protocol))]
@@ -220,7 +220,7 @@ SESSIONS = {
 
 
 def any_line(protocol: Protocol) -> st.SearchStrategy[bytes]:
-    """A line of a server: one of the transcripts', such a line with octets replaced, or any octets but LF."""
+    """Draw a line of a server: one of a transcript, such a line with other octets in it, or any octets but LF."""
     known = st.sampled_from(LINES[protocol])
     anything = st.binary(max_size=40).map(lambda octets: octets.replace(b"\n", b"\r"))
     cut = st.builds(lambda line, at, some: line[:at] + some + line[at + 1 :], known, st.integers(0, 60), anything)
@@ -228,7 +228,7 @@ def any_line(protocol: Protocol) -> st.SearchStrategy[bytes]:
 
 
 def check(protocol: Protocol, sent: list[Send], error: Exception | None) -> None:
-    """Whatever a server says, a dialogue ends as it may, and sends only commands."""
+    """With any server, a dialogue ends with one of its errors or none, and sends only commands."""
     assert error is None or isinstance(error, (DialogueError, ConnectionClosed))
     for send in sent:
         assert LINE.fullmatch(send.data), protocol
@@ -238,7 +238,7 @@ def check(protocol: Protocol, sent: list[Send], error: Exception | None) -> None
 @settings(max_examples=300, deadline=None)
 @given(data=st.data(), plan=PLANS)
 def test_any_server(protocol: Protocol, plan: Plan, data: st.DataObject) -> None:
-    """A dialogue with a server that says anything ends in order."""
+    """A dialogue with a server that sends anything ends in order."""
     check(protocol, *talk(protocol, plan, data.draw(st.lists(any_line(protocol), max_size=25))))
 
 
@@ -246,7 +246,7 @@ def test_any_server(protocol: Protocol, plan: Plan, data: st.DataObject) -> None
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_any_departure(protocol: Protocol, data: st.DataObject) -> None:
-    """A dialogue with a server that leaves the path of a transcript somewhere ends in order."""
+    """A dialogue with a server that departs from a transcript anywhere ends in order."""
     plan, lines = data.draw(st.sampled_from(SESSIONS[protocol]))
     at = data.draw(st.integers(0, len(lines)))
     skipped = data.draw(st.integers(0, 2))
@@ -255,11 +255,11 @@ def test_any_departure(protocol: Protocol, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("protocol", Protocol)
-def test_sessions_are_talked_to_their_end(protocol: Protocol) -> None:
-    """The property tests start from real sessions: undisturbed, they go to where the transcripts go."""
+def test_sessions_are_complete(protocol: Protocol) -> None:
+    """Without a change, the sessions of the property tests end as their transcripts do."""
     for transcript in map(load, cases(protocol)):
         if Reason.STARTTLS_INJECTION in transcript.expected["expect"]:
-            continue  # what makes it one is the transport's to see
+            continue  # the transport finds it, not the dialogue
         sent, error = talk(protocol, transcript.plan, spoken(transcript))
         expected = [turn.data + b"\r\n" for turn in transcript.turns if turn.speaker == "C"]
         assert [send.data for send in sent] == expected[: len(sent)]
@@ -267,7 +267,7 @@ def test_sessions_are_talked_to_their_end(protocol: Protocol) -> None:
 
 
 def conversation(protocol: Protocol, lines: list[bytes]) -> Dialogue[None]:
-    """A dialogue that has read `lines`, or as many of them as it asked for."""
+    """Return a dialogue that has read `lines`, or as many of them as it needs."""
     talking = PROTOCOLS[protocol].session(Plan(CLIENT_NAME))
     step = next(talking)
     for line in lines:
@@ -286,5 +286,5 @@ def conversation(protocol: Protocol, lines: list[bytes]) -> Dialogue[None]:
     ],
 )
 def test_endless_answer(protocol: Protocol, opening: list[bytes], line: bytes) -> None:
-    """An answer without an end is read on: to bound it is the driver's task."""
+    """An answer without an end is read further: the driver has the limits."""
     assert conversation(protocol, [*opening, *[line] * 10_000]).send(line) == ReadLine()

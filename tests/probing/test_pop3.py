@@ -1,4 +1,4 @@
-"""POP3 by transcripts."""
+"""POP3, by transcripts."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("path", cases(Protocol.POP3), ids=lambda path: path.stem)
 def test_transcript(path: Path) -> None:
-    """The session goes as its transcript says, shows what it expects, and keeps the rules of all sessions."""
+    """The session matches its transcript, has the expected result, and follows the rules of all sessions."""
     play(path)

@@ -1,4 +1,4 @@
-"""A server's words, made safe to show."""
+"""A server's text is safe to show."""
 
 from __future__ import annotations
 
@@ -32,31 +32,31 @@ def test_secret(spelling: str) -> None:
 
 
 def test_longest_spelling_first() -> None:
-    """A spelling that is part of another leaves nothing of the longer one."""
+    """A spelling that is a part of another leaves nothing of the longer one."""
     secrets = secrets_of(CREDENTIAL)
     assert [len(secret) for secret in secrets] == sorted(map(len, secrets), reverse=True)
     assert redact(" ".join(secrets), secrets) == " ".join([REDACTED] * len(secrets))
 
 
 def test_user_name_stays() -> None:
-    """The user name is no secret: an operator wants to see it."""
+    """The user name is shown: it is no secret."""
     text = "user probe@gmail.com unknown"
     assert redact(text, secrets_of(CREDENTIAL)) == text
 
 
 def test_no_secrets() -> None:
-    """Where nothing is secret nothing is replaced; an empty secret is none."""
+    """Without a secret nothing is replaced; an empty secret is none."""
     assert redact("NO sentinel") == "NO sentinel"
     assert redact("NO", secrets_of(Credential("", ""))) == "NO"
 
 
 def test_secret_like_the_replacement() -> None:
-    """A password that is a part of the replacement does not garble it."""
+    """A password that is a part of the replacement does not change that."""
     assert redact("a red dot", secrets_of(Credential("u", "red"))) == f"a {REDACTED} dot"
 
 
 def test_half_a_character() -> None:
-    """A password that is not text at all, which no server accepts, does not end the program."""
+    """A password that cannot be encoded, which no server accepts, is redacted, too."""
     assert redact("NO \udc80", secrets_of(Credential("u", "\udc80"))) == f"NO {REDACTED}"
 
 
@@ -81,7 +81,7 @@ SHOWN = f"{LINK}?{REDACTED}"
     ],
 )  # fmt: skip
 def test_personal_link(text: str, shown: str) -> None:
-    """Of a sign-in link only the address is shown, wherever it is broken; links to help stay."""
+    """Only the address of a sign-in link is shown, wherever it is broken; links to help remain."""
     assert redact(text) == shown
 
 
@@ -98,19 +98,19 @@ def test_personal_link(text: str, shown: str) -> None:
     ],
 )  # fmt: skip
 def test_personal_link_line_by_line(line: str, shown: str) -> None:
-    """Of a sign-in link that is broken over the lines of a reply, no line that is shown for itself has a part."""
+    """If a sign-in link is broken over several lines of a reply, no single line shows a part of its query."""
     assert redact(line) == shown
 
 
 def test_unprintable() -> None:
-    """Control characters, and those that turn the direction of text, are shown as escapes."""
+    """Control characters, and those that change the direction of text, are escaped."""
     assert redact("a\0b\r\n\x1b[31m\x9b\u202e\u2066\ufeff\u200f\ud800é") == (
         r"a\x00b\r\n\x1b[31m\x9b\u202e\u2066\ufeff\u200f\ud800é"
     )
 
 
 def test_length() -> None:
-    """A text is cut where it is longer than a detail may be, and shows that it was."""
+    """A text that is longer than a detail is cut, and ends in an ellipsis."""
     assert redact("x" * MAX_DETAIL) == "x" * MAX_DETAIL
     assert redact("x" * (MAX_DETAIL + 1)) == "x" * (MAX_DETAIL - 1) + "…"
 
@@ -118,45 +118,45 @@ def test_length() -> None:
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("unit", [f"<{LINK}", f"<{LINK}?", LINK, "plt=", "plt=x ", "<", "\0", PASSWORD])
 def test_endless(unit: str) -> None:
-    """A million characters, made to be slow to search, are redacted without delay."""
+    """A million characters, chosen to be slow to search, are redacted without delay."""
     assert len(redact(unit * (1_000_000 // len(unit)), secrets_of(CREDENTIAL))) <= MAX_DETAIL
 
 
 def test_secret_at_the_cut() -> None:
-    """A secret that stands where the search for links ends is not cut before it was found."""
+    """A secret at the end of the searched part is found before the text is cut."""
     for before in range(16 * MAX_DETAIL - 40, 16 * MAX_DETAIL + 1):
         text = f"<{LINK}?" + "x" * (before - len(LINK) - 3) + ">" + PASSWORD
         assert PASSWORD[:2] not in redact(text, secrets_of(CREDENTIAL))
 
 
-# Shorter passwords, or such of few different characters, stand in other text by chance.
+# Shorter passwords, or those of few different characters, occur in other text by chance.
 PASSWORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=6, max_size=30).filter(
     lambda password: len(set(password)) > 3 and password not in REDACTED and "plt=" not in password
 )
-WORDS = st.text(max_size=60)
+TEXTS = st.text(max_size=60)
 
 
 @given(
-    password=PASSWORDS, username=st.text(st.characters(codec="utf-8"), max_size=20), words=st.lists(WORDS, max_size=9)
+    password=PASSWORDS, username=st.text(st.characters(codec="utf-8"), max_size=20), words=st.lists(TEXTS, max_size=9)
 )
 def test_any_secret(password: str, username: str, words: list[str]) -> None:
-    """Whatever stands around it, no spelling of a password comes through."""
+    """In any text, no spelling of a password is shown."""
     secrets = secrets_of(Credential(username, password))
     for secret in secrets:
         shown = redact(secret.join(["", *words, ""]), secrets)
         assert secret not in shown.replace(REDACTED, "\0")
 
 
-@given(before=WORDS, value=st.text(st.characters(categories=["Lu", "Ll", "Nd"]), min_size=8, max_size=40), after=WORDS)
+@given(before=TEXTS, value=st.text(st.characters(categories=["Lu", "Ll", "Nd"]), min_size=8, max_size=40), after=TEXTS)
 def test_any_personal_parameter(before: str, value: str, after: str) -> None:
-    """Whatever stands around it, no value of `plt` comes through."""
+    """In any text, no value of `plt` is shown."""
     if value not in before + after + REDACTED:
         assert value not in redact(f"{before}plt={value} {after}")
 
 
 @given(text=st.text(max_size=2 * MAX_DETAIL), secrets=st.lists(st.text(max_size=5), max_size=3))
 def test_any_text(text: str, secrets: list[str]) -> None:
-    """Whatever comes in, what comes out is short, printable and can be encoded."""
+    """The result for any text is short, printable and can be encoded."""
     shown = redact(text, secrets)
     assert len(shown) <= MAX_DETAIL
     assert not {unicodedata.category(character) for character in shown} & {"Cc", "Cs", "Zl", "Zp"}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.probing.tls_layer import TlsLayer
+from tests.probing.conftest import cut
 from tests.servers.authority import Authority
 
 
@@ -61,12 +60,6 @@ def pair(authority: Authority, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3)
     layer, peer = TlsLayer(authority.client_context, "localhost"), Peer(authority, version)
     secure(layer, peer)
     return layer, peer
-
-
-def cut(data: bytes, places: Sequence[int]) -> list[bytes]:
-    """Cut `data` at these positions."""
-    edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[start:end] for start, end in pairwise(edges)]
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

@@ -4,25 +4,25 @@ r"""Transcripts of sessions, `tests/transcripts/PROTOCOL/CASE.txt`, and the runn
     plan: starttls login folders=inbox,sent mechanism=plain password=with\x20space
     S: a line of the server, without its CRLF
     C: exactly what the client must send, without its CRLF
-    S!: a line that the server sends before it was asked: the client need not have read it when it next writes
-    L: octets of the server that are counted and not a line: what a literal announced
+    S!: a line that the server sends too early: the client may send before it has read it
+    L: octets of the server that are not a line: the content of a literal
     TLS
     EOF
     expect: PHASE REASON
 
-A plan's `password` or `token` is what logs in; `token` alone is one of a usual form, and `login` alone a password.
+The credential is the `password` or `token` of the plan; `token` without a value is a usual one, and so is the password
+of `login` alone.
 
-`TLS` is where both sides secure the connection, `EOF` where the server closes it. `\xNN` is an octet; no other
-backslash means anything. What else is expected follows `expect`, in any order and as needed: `detail`, `capabilities`,
-`folders` (`inbox=3 sent=hidden`), `logout` (the reason why the goodbye failed) and `throttled: yes`. A goodbye that
-fails without `logout` saying so, or a server that throttles without `throttled` saying so, fails the case.
+`TLS` is where both sides start TLS, `EOF` where the server closes the connection. `\xNN` is an octet; any other
+backslash is itself. More expectations may follow `expect`, in any order: `detail`, `capabilities`, `folders` (`inbox=3
+sent=hidden`), `logout` (the reason why the logout failed) and `throttled: yes`. Without `logout` the logout must
+succeed, and without `throttled` the server must not throttle.
 
-The runner performs the steps of a dialogue as `exporter.probing.probe` does, and is strict: what the client sends must
-be what the transcript has there, a client that waits for a server that has nothing more to say is an error, and so is
-a line that is left over.
+The runner performs the steps of a dialogue as `exporter.probing.probe` does, and is strict: the client must send
+exactly what the transcript has; to wait for a line that does not come is an error, and so is a line that is not read.
 
-`play` plays a transcript once, and asserts all of it there: what the transcript expects, and the rules of
-`exporter.probing.dialogue` that hold in every session.
+`play` plays a transcript once, and asserts everything there: its expectations, and the rules of
+`exporter.probing.dialogue` that apply to every session.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ DIRECTORY: Final = Path(__file__).parents[1] / "transcripts"
 CLIENT_NAME: Final = "[192.0.2.1]"
 USERNAME: Final = "probe@gmail.com"
 SENTINEL: Final = "sentinelsentinel"
-"""The password where a transcript names none. It has the shape of an app password."""
+"""The password of a transcript without one. It has the form of an app password."""
 TOKEN: Final = f"ya29.{SENTINEL}"
-"""The access token of a transcript that says `token`."""
+"""The access token of `token` without a value."""
 
 PROTOCOLS: Final = {
     Protocol.IMAP: imap.DIALOGUE,
@@ -75,19 +75,19 @@ PROTOCOLS: Final = {
 }
 
 LINE: Final = re.compile(rb"[^\r\n\0]*\r\n")
-"""A command as it must be sent."""
+"""A line as it must be sent."""
 
 _EXPECTATIONS = frozenset({"expect", "detail", "capabilities", "folders", "logout", "throttled"})
 _TURN = re.compile(r"(?P<speaker>C|S!?|L):(?: (?P<text>.*))?|(?P<event>TLS|EOF)")
 
 
 class Departure(AssertionError):
-    """The session did not go as its transcript says."""
+    """The session does not match its transcript."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One line of a transcript: who speaks (`C`, `S`, `S!`, `L`) and what, or what happens (`TLS`, `EOF`)."""
+    """One line of a transcript: the speaker (`C`, `S`, `S!`, `L`) and the data, or an event (`TLS`, `EOF`)."""
 
     speaker: str
     data: bytes
@@ -99,7 +99,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A session as it must go: what the client is asked to do, the turns, and what is to be seen of it."""
+    """A session: its plan, its turns, and the expected result."""
 
     protocol: Protocol
     plan: Plan
@@ -109,7 +109,7 @@ class Transcript:
 
 @dataclass(slots=True)
 class Seen:
-    """What a session showed: where and why it ended, what was noted, and every step that the dialogue asked for."""
+    """The result of a session: phase, reason, detail, facts, and all steps of the dialogue."""
 
     phase: Phase = Phase.GREETING
     reason: Reason = Reason.OK
@@ -119,11 +119,11 @@ class Seen:
 
     @property
     def sent(self) -> list[Send]:
-        """Everything that the client wrote, in order."""
+        """What the client sent, in order."""
         return [step for step in self.steps if isinstance(step, Send)]
 
     def facts(self) -> dict[str, str]:
-        """The same in the words of a transcript's expectations."""
+        """The same in the format of a transcript's expectations."""
         observed = self.observed
         folders = [f"{folder.role}={folder.messages if folder.visible else 'hidden'}" for folder in observed.folders]
         return {
@@ -137,14 +137,14 @@ class Seen:
 
 
 class Conversation:
-    """What the server says, turn by turn; `finish` when the session is over."""
+    """The server's side, turn by turn; call `finish` after the session."""
 
     def __init__(self, turns: Sequence[Turn]) -> None:
         self._turns = deque(turns)
         self._early: deque[Turn] = deque()
 
     def send(self, data: bytes) -> None:
-        """Take what the client sends."""
+        """Receive what the client sends."""
         while self._turns and self._turns[0].speaker == "S!":
             self._early.append(self._turns.popleft())
         if not self._turns or self._turns[0].speaker != "C":
@@ -164,7 +164,7 @@ class Conversation:
         return turn.data
 
     def read_bytes(self, count: int) -> bytes:
-        """Return `count` octets of the server that are no line."""
+        """Return `count` octets of the server that are not a line."""
         if self._turns and self._turns[0].speaker == "EOF":
             self._turns.popleft()
             raise ConnectionClosed("the server closed the connection")
@@ -173,7 +173,7 @@ class Conversation:
         return self._turns.popleft().data
 
     def start_tls(self) -> None:
-        """Secure the connection; plaintext that came too early is an injection."""
+        """Start TLS; plaintext that came too early is an injection."""
         while self._turns and self._turns[0].speaker == "S!":
             self._early.append(self._turns.popleft())
         if self._early:
@@ -185,7 +185,7 @@ class Conversation:
         self._turns.popleft()
 
     def finish(self) -> None:
-        """Check that nothing is left to be said."""
+        """Check that no turn is left."""
         if self._early or self._turns:
             raise Departure(f"the session is over where the transcript has {self._next()}")
 
@@ -199,7 +199,7 @@ def cases(protocol: Protocol) -> list[Path]:
 
 
 def play(path: Path) -> None:
-    """Play a transcript and assert that it shows what it expects, and that every rule of a session holds in it."""
+    """Play a transcript, and assert its expectations and the rules of every session."""
     transcript = load(path)
     seen = replay(transcript)
     facts = seen.facts()
@@ -212,21 +212,21 @@ def play(path: Path) -> None:
 
 
 def _check_greeting_first(seen: Seen) -> None:
-    """A session opens with the greeting phase, and reads before it writes."""
+    """A session begins with the greeting phase, and reads before it sends."""
     assert seen.steps[0] == Enter(Phase.GREETING)
     before = takewhile(lambda step: not isinstance(step, ReadLine), seen.steps)
     assert not any(isinstance(step, Send) for step in before)
 
 
 def _check_commands_are_lines(seen: Seen) -> None:
-    """Everything sent ends in CRLF, and has no other line end and no NUL in it."""
+    """Everything sent ends in CRLF, and has no other line end and no NUL."""
     for send in seen.sent:
         for text in (send.data, send.shown or send.data):
             assert LINE.fullmatch(text)
 
 
 def _check_phases_in_order(seen: Seen) -> None:
-    """Phases come in the order of a session; only the capabilities are asked for again, after STARTTLS."""
+    """Phases are in the order of a session; only the capability phase comes again, after STARTTLS."""
     order = list(Phase)
     tls = seen.steps.index(StartTLS()) if StartTLS() in seen.steps else len(seen.steps)
     for part in (seen.steps[:tls], seen.steps[tls:]):
@@ -236,7 +236,7 @@ def _check_phases_in_order(seen: Seen) -> None:
 
 
 def _check_secrets(transcript: Transcript, seen: Seen) -> None:
-    """A password is in nothing but what is sent: not in what is shown of it, no repr, no detail."""
+    """A password is only in the data that is sent, and not in what is shown, a repr or the detail."""
     credential = transcript.plan.login
     shown = [(send.data if send.shown is None else send.shown).decode() for send in seen.sent]
     visible = "\n".join([*shown, *map(repr, seen.steps), repr(transcript.plan), repr(seen.observed), seen.detail])
@@ -247,7 +247,7 @@ def _check_secrets(transcript: Transcript, seen: Seen) -> None:
 
 
 def _check_login_attempted(transcript: Transcript, seen: Seen) -> None:
-    """A login is noted before the first octet of it is sent, and only where one is made."""
+    """`login_attempted` is set before the first octet of a login is sent, and only where one is made."""
     attempted = False
     phase = None
     for step in seen.steps:
@@ -261,7 +261,7 @@ def _check_login_attempted(transcript: Transcript, seen: Seen) -> None:
 
 
 def _spellings(credential: Credential) -> list[str]:
-    """Every way in which a session writes a password."""
+    """Return every spelling in which a session sends a password."""
     plain = f"\0{credential.username}\0{credential.password}"
     quoted = credential.password.replace("\\", "\\\\").replace('"', '\\"')
     return [credential.password, quoted, *(b64encode(text.encode()).decode() for text in (plain, credential.password))]
@@ -304,7 +304,7 @@ def parse(text: str, protocol: Protocol) -> Transcript:
 
 
 def read_plan(words: str) -> Plan:
-    """Read the words that follow `plan:`."""
+    """Read the text after `plan:`."""
     settings = {key: value for key, _, value in (word.partition("=") for word in words.split())}
     plan = Plan(
         CLIENT_NAME,
@@ -332,10 +332,10 @@ def octets(text: str) -> bytes:
 
 
 def replay(transcript: Transcript) -> Seen:
-    """Hold the session of a transcript, its goodbye included.
+    """Run the session of a transcript, with its logout.
 
     Raises:
-        Departure: it did not go as the transcript says.
+        Departure: it does not match the transcript.
     """
     seen = Seen()
     conversation = Conversation(transcript.turns)
@@ -352,17 +352,17 @@ def replay(transcript: Transcript) -> Seen:
         seen.reason = classify(error, seen.phase, transcript.protocol, with_token=with_token)
         seen.detail = redact(describe(error), secrets_of(login) if isinstance(login, Credential) else ())
     if error is None or (isinstance(error, DialogueError) and error.in_step):
-        _say_goodbye(protocol.logout(), conversation, seen, transcript.protocol)
+        _log_out(protocol.logout(), conversation, seen, transcript.protocol)
     conversation.finish()
     return seen
 
 
-def _say_goodbye(goodbye: Dialogue[None], conversation: Conversation, seen: Seen, protocol: Protocol) -> None:
-    """Hold the goodbye; where it fails that is noted, and changes neither the phase nor the reason of a failure."""
+def _log_out(logout: Dialogue[None], conversation: Conversation, seen: Seen, protocol: Protocol) -> None:
+    """Run the logout; its failure is recorded, and does not change the phase or the reason."""
     if seen.reason is Reason.OK:
         seen.phase = Phase.LOGOUT
     try:
-        _drive(goodbye, conversation, seen)
+        _drive(logout, conversation, seen)
     except Departure:
         raise
     except Exception as error:  # noqa: BLE001 (classification is total)
@@ -395,10 +395,10 @@ def _drive(dialogue: Dialogue[None], conversation: Conversation, seen: Seen) -> 
 
 
 def talk(protocol: Protocol, plan: Plan, lines: Sequence[bytes]) -> tuple[list[Send], Exception | None]:
-    """Let a dialogue and its goodbye read `lines`, whatever it sends; return that, and what ended it.
+    """Let a session and its logout read `lines`, whatever they send; return what was sent, and the error.
 
-    Where octets are to be read, the next line is cut or repeated to their number. After the last line the server
-    closes.
+    Where octets are read, the next line is cut or repeated to their number. After the last line the server closes the
+    connection.
     """
     rest = iter(lines)
     sent: list[Send] = []
@@ -417,6 +417,6 @@ def talk(protocol: Protocol, plan: Plan, lines: Sequence[bytes]) -> tuple[list[S
                         answer = ((answer or b"x") * step.count)[: step.count]
         except StopIteration:
             continue
-        except Exception as error:  # noqa: BLE001 (the test looks at it)
+        except Exception as error:  # noqa: BLE001 (the caller checks it)
             return sent, error
     return sent, None

@@ -1,4 +1,4 @@
-"""Logins by app password and by access token, to a real Dovecot and a real Postfix that ask whose each token is."""
+"""Logins by app password and by access token, to a real Dovecot and a real Postfix, which verify each token."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ENDPOINTS = {
 
 
 class Bench:
-    """A checker, and endpoints of the real servers for it."""
+    """A checker, and endpoints on the real servers."""
 
     def __init__(self, secrets: Secrets, authority: Authority, dovecot: Dovecot, postfix: Postfix) -> None:
         self.secrets = secrets
@@ -47,7 +47,7 @@ class Bench:
         self.checker = Checker(Store(), self.resolver, Ledger(), {})
 
     def endpoint(self, name: str, account: Account, **changes: Any) -> Endpoint:
-        """One of `ENDPOINTS`, due for a login at every check."""
+        """Return one of `ENDPOINTS`; a login is due at every check."""
         protocol, security, _ = ENDPOINTS[name]
         values = {"login_interval": 0.001, "timeout": 5.0, **changes}
         return Endpoint(
@@ -62,7 +62,7 @@ class Bench:
         )
 
     def config(self, endpoints: Sequence[Endpoint]) -> Config:
-        """A configuration of these."""
+        """Return a configuration with these."""
         accounts = {endpoint.account.name: endpoint.account for endpoint in endpoints if endpoint.account}
         return Config(accounts=accounts, endpoints={each.name: each for each in endpoints}, source="", digest="")
 
@@ -74,52 +74,54 @@ class Bench:
 
 @pytest.fixture
 async def bench(secrets: Secrets, authority: Authority, dovecot: Dovecot, postfix: Postfix) -> AsyncIterator[Bench]:
-    """Everything, wired."""
+    """The bench for one test."""
     bench = Bench(secrets, authority, dovecot, postfix)
     yield bench
     await bench.resolver.close()
 
 
 def found(outcomes: Sequence[Outcome]) -> list[str]:
-    """Where each ended and why."""
+    """The phase and the reason of each outcome."""
     return [f"{outcome.phase} {outcome.reason}" for outcome in outcomes]
 
 
-WELL = ["logout ok"] * len(ENDPOINTS)
+SUCCESS = ["logout ok"] * len(ENDPOINTS)
 
 
 @pytest.mark.parametrize("mechanism", [MechanismChoice.AUTO, MechanismChoice.PLAIN, MechanismChoice.LOGIN])
-async def test_an_app_password_logs_in(bench: Bench, mechanism: MechanismChoice) -> None:
-    """On all three protocols; nobody is asked for a token."""
+async def test_app_password(bench: Bench, mechanism: MechanismChoice) -> None:
+    """An app password logs in on all protocols, without a request for a token."""
     account = bench.secrets.password(PROBE_USER, PROBE_PASSWORD)
     logins = bench.dovecot.login_count(PROBE_USER, accepted=True)
-    assert found(await bench.check([bench.endpoint(name, account, mechanism=mechanism) for name in ENDPOINTS])) == WELL
+    assert (
+        found(await bench.check([bench.endpoint(name, account, mechanism=mechanism) for name in ENDPOINTS])) == SUCCESS
+    )
     assert bench.dovecot.login_count(PROBE_USER, accepted=True) == logins + len(ENDPOINTS)
     assert bench.tokens.requests == []
 
 
 @pytest.mark.parametrize("mechanism", [MechanismChoice.AUTO, MechanismChoice.XOAUTH2, MechanismChoice.OAUTHBEARER])
 @pytest.mark.parametrize("kind", ["refresh", "service"])
-async def test_a_token_logs_in(bench: Bench, kind: str, mechanism: MechanismChoice) -> None:
-    """On all three protocols, with one token for all of them, from a refresh token and from a service account."""
+async def test_token(bench: Bench, kind: str, mechanism: MechanismChoice) -> None:
+    """One token logs in on all protocols, from a refresh token and from a service account."""
     account = getattr(bench.secrets, kind)(PROBE_USER)
     logins = bench.dovecot.login_count(PROBE_USER, accepted=True)
     outcomes = await bench.check([bench.endpoint(name, account, mechanism=mechanism) for name in ENDPOINTS])
-    assert found(outcomes) == WELL
+    assert found(outcomes) == SUCCESS
     assert [request.answer for request in bench.tokens.requests] == ["granted"]
     assert bench.tokens.introspections == [PROBE_USER] * len(ENDPOINTS)
     assert bench.dovecot.login_count(PROBE_USER, accepted=True) == logins + len(ENDPOINTS)
 
 
 async def test_folders_by_token(bench: Bench) -> None:
-    """The login is one like any other."""
+    """After a login by token the folders are visible."""
     account = bench.secrets.refresh(PROBE_USER)
     (outcome,) = await bench.check([bench.endpoint("imaps", account, folders=(Role.INBOX, Role.SENT))])
     assert [folder.visible for folder in outcome.observed.folders] == [True, True]
 
 
-async def test_a_slow_token_endpoint_is_not_the_mail_servers_latency(bench: Bench) -> None:
-    """The token is fetched before the probe begins; how long that took is known by itself."""
+async def test_slow_token_endpoint(bench: Bench) -> None:
+    """The time to fetch a token is measured separately, and is not a part of the probe."""
     bench.tokens.script(Wait(0.5))
     (outcome,) = await bench.check([bench.endpoint("imaps", bench.secrets.refresh(PROBE_USER))])
     assert outcome.ok
@@ -129,14 +131,14 @@ async def test_a_slow_token_endpoint_is_not_the_mail_servers_latency(bench: Benc
     assert outcome.ended_at - outcome.started_at < 0.5
 
 
-async def test_a_revoked_grant(bench: Bench) -> None:
-    """One endpoint meets the refused token, the next one asks for a new one and is refused, and then all is held.
+async def test_revoked_grant(bench: Bench) -> None:
+    """At the first endpoint the token is refused, at the second the new grant is; then all logins are held.
 
-    However often they are checked, the mail servers see one refused token, and the token endpoint is asked once more.
+    In any number of checks there are one login with the refused token and one more request for a token.
     """
     account = bench.secrets.refresh(PROBE_USER)
     endpoints = [bench.endpoint(name, account) for name in ENDPOINTS]
-    assert found(await bench.check(endpoints)) == WELL
+    assert found(await bench.check(endpoints)) == SUCCESS
     bench.tokens.revoke(PROBE_USER)
     refused = bench.dovecot.login_count(PROBE_USER, accepted=False)
     assert found(await bench.check(endpoints)) == [
@@ -146,7 +148,7 @@ async def test_a_revoked_grant(bench: Bench) -> None:
         "logout ok",
     ]
     for _ in range(5):
-        assert found(await bench.check(endpoints)) == WELL
+        assert found(await bench.check(endpoints)) == SUCCESS
     assert [request.answer for request in bench.tokens.requests] == ["granted", "invalid_grant"]
     assert bench.tokens.introspections == [*[PROBE_USER] * len(ENDPOINTS), None]
     assert bench.dovecot.login_count(PROBE_USER, accepted=False) <= refused + 1
@@ -154,11 +156,11 @@ async def test_a_revoked_grant(bench: Bench) -> None:
     assert access.refreshes == {Reason.OK: 1, Reason.OAUTH_GRANT_REVOKED: 1}
 
 
-async def test_a_revoked_grant_on_every_protocol(bench: Bench) -> None:
-    """Each protocol with an account of its own: first the token is refused, then the grant, and each once."""
+async def test_revoked_grant_on_every_protocol(bench: Bench) -> None:
+    """With an account for each protocol, first the token is refused and then the grant, each once."""
     accounts = {name: bench.secrets.refresh(PROBE_USER, name=name) for name in ENDPOINTS}
     endpoints = [bench.endpoint(name, account) for name, account in accounts.items()]
-    assert found(await bench.check(endpoints)) == WELL
+    assert found(await bench.check(endpoints)) == SUCCESS
     bench.tokens.revoke(PROBE_USER)
     outcomes = await bench.check(endpoints)
     assert found(outcomes) == ["login oauth_token_rejected"] * len(ENDPOINTS)
@@ -167,40 +169,40 @@ async def test_a_revoked_grant_on_every_protocol(bench: Bench) -> None:
     assert found(outcomes) == ["login oauth_grant_revoked"] * len(ENDPOINTS)
     assert {outcome.detail for outcome in outcomes} == {"invalid_grant: Token has been expired or revoked."}
     for _ in range(3):
-        assert found(await bench.check(endpoints)) == WELL
+        assert found(await bench.check(endpoints)) == SUCCESS
     answers = [request.answer for request in bench.tokens.requests]
     assert answers == ["granted"] * len(ENDPOINTS) + ["invalid_grant"] * len(ENDPOINTS)
 
 
 @pytest.mark.parametrize("mechanism", [MechanismChoice.XOAUTH2, MechanismChoice.OAUTHBEARER])
-async def test_a_token_that_ends_early_is_replaced(bench: Bench, mechanism: MechanismChoice) -> None:
-    """The grant is good: one refused login, one refresh, and the next endpoint is logged in to."""
+async def test_token_that_ends_early(bench: Bench, mechanism: MechanismChoice) -> None:
+    """While the grant is valid, there are one refused login and one refresh; the next login is good."""
     account = bench.secrets.service(PROBE_USER)
     endpoints = [bench.endpoint(name, account, mechanism=mechanism) for name in ENDPOINTS]
-    assert found(await bench.check(endpoints)) == WELL
+    assert found(await bench.check(endpoints)) == SUCCESS
     bench.tokens.revoke(PROBE_USER)
-    assert found(await bench.check(endpoints)) == ["login oauth_token_rejected", *WELL[1:]]
-    assert found(await bench.check(endpoints)) == WELL
+    assert found(await bench.check(endpoints)) == ["login oauth_token_rejected", *SUCCESS[1:]]
+    assert found(await bench.check(endpoints)) == SUCCESS
     assert [request.answer for request in bench.tokens.requests] == ["granted", "granted"]
 
 
 @pytest.mark.parametrize("first", ENDPOINTS)
-async def test_tokens_that_no_server_takes(bench: Bench, first: str) -> None:
-    """The second refusal is the answer: two logins, two tokens, and no more, whatever protocol begins."""
+async def test_tokens_that_no_server_accepts(bench: Bench, first: str) -> None:
+    """There are two logins and two tokens, and no more, whichever protocol is first."""
     bench.tokens.script(Alter({"access_token": "ya29.of-nobody"}), times=None)
     account = bench.secrets.refresh(PROBE_USER)
     names = [first, *(name for name in ENDPOINTS if name != first)]
     endpoints = [bench.endpoint(name, account) for name in names]
     rejected = "login oauth_token_rejected"
-    assert found(await bench.check(endpoints)) == [rejected, rejected, *WELL[2:]]
+    assert found(await bench.check(endpoints)) == [rejected, rejected, *SUCCESS[2:]]
     for _ in range(3):
-        assert found(await bench.check(endpoints)) == WELL
+        assert found(await bench.check(endpoints)) == SUCCESS
     assert len(bench.tokens.requests) == 2
     assert bench.tokens.introspections == [None, None]
 
 
-async def test_a_refused_session_ends_in_order(bench: Bench) -> None:
-    """The failure challenge is answered: no session hangs, and the goodbye is heard."""
+async def test_refused_session_ends_in_order(bench: Bench) -> None:
+    """The challenge of a refusal is answered: no session hangs, and the logout succeeds."""
     bench.tokens.script(Alter({"access_token": "ya29.of-nobody"}), times=None)
     for name in ENDPOINTS:
         for mechanism in (MechanismChoice.XOAUTH2, MechanismChoice.OAUTHBEARER):
@@ -212,8 +214,8 @@ async def test_a_refused_session_ends_in_order(bench: Bench) -> None:
             assert outcome.phases[Phase.LOGIN] < 2.5
 
 
-async def test_a_missing_secret_is_that_accounts_alone(bench: Bench) -> None:
-    """Other accounts log in as ever."""
+async def test_missing_secret_of_one_account(bench: Bench) -> None:
+    """Other accounts still log in."""
     broken, whole = bench.secrets.refresh(PROBE_USER, name="broken"), bench.secrets.refresh(PROBE_USER, name="whole")
     assert broken.oauth2 is not None
     assert broken.oauth2.refresh_token.file is not None
@@ -222,8 +224,8 @@ async def test_a_missing_secret_is_that_accounts_alone(bench: Bench) -> None:
     assert found(await bench.check(endpoints)) == ["login credential_unavailable", "logout ok"]
 
 
-def test_a_daemon_stops_while_it_waits_for_a_token(bench: Bench, tmp_path: Path) -> None:
-    """A token endpoint that hangs holds up neither the other endpoints nor the end."""
+def test_daemon_stops_while_it_waits_for_a_token(bench: Bench, tmp_path: Path) -> None:
+    """A token endpoint that hangs delays neither the other endpoints nor the stop."""
     hanging, other = bench.secrets.refresh(PROBE_USER), bench.secrets.password(PROBE_USER, PROBE_PASSWORD)
     endpoints = [bench.endpoint("imaps", hanging), bench.endpoint("pop3s", other)]
     config = tmp_path / "config.yml"
@@ -241,35 +243,35 @@ def test_a_daemon_stops_while_it_waits_for_a_token(bench: Bench, tmp_path: Path)
     assert seconds < 5
 
 
-async def test_a_look_does_not_wait_for_a_token_beyond_its_time(bench: Bench) -> None:
-    """It goes without a login, and neither spends one nor lets the account be held for a time that a scraper chose."""
+async def test_requested_probe_waits_a_limited_time_for_a_token(bench: Bench) -> None:
+    """After that it is made without a login, which is not counted and does not block the account."""
     account = bench.secrets.refresh(PROBE_USER)
-    hasty = bench.endpoint("imaps", account, timeout=0.4, login_interval=900.0)
-    patient = bench.endpoint("imaps", account, login_interval=900.0)
-    bench.checker.configure(bench.config([patient]))
+    short = bench.endpoint("imaps", account, timeout=0.4, login_interval=900.0)
+    long = bench.endpoint("imaps", account, login_interval=900.0)
+    bench.checker.configure(bench.config([long]))
     bench.tokens.script(HANG)
     before = bench.dovecot.login_count()
     for _ in range(3):
-        seen = await bench.checker.check_requested(Target(hasty, hasty.ip_family))
-        assert seen.ok
-        assert not seen.login_reached
-        assert seen.login is not None
-        assert seen.held_by is None
+        outcome = await bench.checker.check_requested(Target(short, short.ip_family))
+        assert outcome.ok
+        assert not outcome.login_reached
+        assert outcome.login is not None
+        assert outcome.held_by is None
     bench.tokens.release()
-    seen = await bench.checker.check_requested(Target(patient, patient.ip_family))
-    assert seen.login_reached
-    assert seen.ok
+    outcome = await bench.checker.check_requested(Target(long, long.ip_family))
+    assert outcome.login_reached
+    assert outcome.ok
     assert bench.dovecot.login_count() - before == 1
     assert len(bench.tokens.requests) == 1
 
 
-async def test_a_look_that_gets_no_token_says_why(bench: Bench) -> None:
-    """A grant that was revoked holds the account, whoever has found it out."""
+async def test_requested_probe_without_a_token(bench: Bench) -> None:
+    """It has the reason, and a revoked grant holds the account, as in any other probe."""
     account = bench.secrets.refresh(PROBE_USER)
     endpoint = bench.endpoint("imaps", account)
     bench.checker.configure(bench.config([endpoint]))
     bench.tokens.script(error("invalid_grant", "Token has been expired or revoked."))
-    seen = await bench.checker.check_requested(Target(endpoint, endpoint.ip_family))
-    assert (seen.phase, seen.reason) == (Phase.LOGIN, Reason.OAUTH_GRANT_REVOKED)
-    assert seen.login is not None
-    assert seen.held_by is not None
+    outcome = await bench.checker.check_requested(Target(endpoint, endpoint.ip_family))
+    assert (outcome.phase, outcome.reason) == (Phase.LOGIN, Reason.OAUTH_GRANT_REVOKED)
+    assert outcome.login is not None
+    assert outcome.held_by is not None
