@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from exporter.accounts.ledger import Ledger
 from exporter.model.login import Denial, LoginStatus
 from exporter.model.outcome import Observed, Outcome, Phase, Target
 from exporter.model.reason import Reason
-from exporter.model.settings import MechanismChoice, Protocol, Role
+from exporter.model.settings import Account, Endpoint, MechanismChoice, OAuth2, Protocol, Role, SecretRef, Security
 from tests.examples import ACCOUNT, Clock, failure, success, target
 
 IMAP = target("imap", account=ACCOUNT, login_interval=900)
@@ -511,3 +511,83 @@ def test_any_refusals(reasons: list[Reason], steps: list[int]) -> None:
         clock.advance(step)
     assert all(later - earlier >= 0.99 * 900 for earlier, later in pairwise(logins))
     assert all(later - earlier >= DAY for earlier, later in zip(logins, logins[5:], strict=False))
+
+
+ODD = "q\"'\\/ ü€😀\x7f\u2028\x01\n\t\b\f\x1f<&>"
+"""What JSON and Python's repr escape, each in its own way, and what neither does."""
+
+ACCOUNTS = {
+    "file": ACCOUNT,
+    "env": Account(name="gmail", username="probe@gmail.com", app_password=SecretRef(env="GMAIL_EXPORTER_APP_PASSWORD")),
+    "oauth2": Account(
+        name="workspace",
+        username="probe@example.com",
+        oauth2=OAuth2(
+            client_id="1234.apps.googleusercontent.com",
+            client_secret=SecretRef(file=Path("/run/secrets/client")),
+            refresh_token=SecretRef(env="REFRESH"),
+        ),
+        max_logins_per_day=50,
+    ),
+    "service": Account(
+        name="delegated",
+        username="probe@example.org",
+        service_account=SecretRef(file=Path("/run/secrets/sa.json")),
+        max_logins_per_day=10000,
+    ),
+    "odd": Account(name=ODD, username=ODD, app_password=SecretRef(file=Path("/run/" + ODD.replace("/", "")))),
+}
+
+
+def logs_in(name: str, protocol: str, host: str, port: int, security: str, mechanism: str) -> Endpoint:
+    return Endpoint(
+        name=name,
+        protocol=Protocol(protocol),
+        host=host,
+        port=port,
+        security=Security(security),
+        mechanism=MechanismChoice(mechanism),
+    )
+
+
+ONE = logs_in("imap", "imap", "imap.gmail.com", 993, "tls", "auto")
+ENDPOINTS = {
+    "none": [],
+    "one": [ONE],
+    "four": [
+        logs_in("submission", "smtp", "smtp.gmail.com", 587, "starttls", "plain"),
+        ONE,
+        logs_in("pop3", "pop3", "pop.gmail.com", 995, "tls", "login"),
+        logs_in("probe/login/[::1]:143", "imap", "::1", 143, "starttls", "xoauth2"),
+    ],
+    "every": [
+        logs_in(f"{protocol}-{security}-{mechanism}", protocol, "h.example.com", 1 + index, security, mechanism)
+        for index, (protocol, security, mechanism) in enumerate(product(Protocol, Security, MechanismChoice))
+    ],
+    "odd": [
+        logs_in(ODD, "imap", ODD, 993, "tls", "auto"),
+        *(logs_in(name, "imap", "imap.gmail.com", 993, "tls", "auto") for name in ("it's", '"', "it's \"")),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("account", "endpoints", "digest"),
+    [
+        ("file", "none", "87c7ccb423acfe3323daf2c98acd57c96236570bb4d5494d1c46801a71834685"),
+        ("file", "one", "a1d1d54b3a5b10941bbb35405baacdaea14248e401fe55c243cb4b265d5d545e"),
+        ("file", "four", "448077586ec5ce4e9923f286885fb418ae9a5c067efe06c633bb99cf5a6cd6fd"),
+        ("file", "every", "4beab4245de5cc0e1baf02ecf72ec4ae65d8841ab903365a0088b26bc21cd748"),
+        ("file", "odd", "df07cff5dc30cad983cf035bdd180409cccbd75d9eec68898c4c30e11faed1a2"),
+        ("env", "four", "52ca7fa0ebaf6034e0ef3e8b26d521f63da492d4313246a9d4d1f116418f05c5"),
+        ("oauth2", "four", "3d88c961d0d02dd76063ccc883fb239dac122cdb1dfb8bcb1853397b94bf9737"),
+        ("service", "four", "88dece896f865f0012e26d5b055ebc498095adaeddbcac43e288e6f662cf120e"),
+        ("odd", "none", "762cff2976ddbf59433da2265ad18894ce482f120944b6138b1622a64a55187c"),
+        ("odd", "odd", "e29205405482af09e2f0b26a6238ff574cb0154eae704a2bb7c8fe42f952c395"),
+    ],
+)
+def test_the_digest_of_a_configuration_never_changes(account: str, endpoints: str, digest: str) -> None:
+    """Another digest of the same configuration would release every held account at the next upgrade."""
+    budget = Budget(Ledger())
+    budget.configure(ACCOUNTS[account], ENDPOINTS[endpoints])
+    assert budget._configuration == digest

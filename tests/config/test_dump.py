@@ -92,6 +92,79 @@ def test_text(loaded: Loader) -> None:
     assert yaml.safe_load(dump(config)) == yaml.safe_load(EXPECTED)
 
 
+EVERYTHING = r"""
+defaults: {interval: 1m, timeout: 5s, login_interval: 1h, ip_family: both}
+accounts:
+  by.file: {username: probe@gmail.com, app_password: {file: /run/secrets/ops}}
+  by_env: {username: "üser \"quoted\" \\ 😀 'x'", app_password: {env: PASSWORD}, max_logins_per_day: 10000}
+  flow:
+    username: probe@example.com
+    oauth2:
+      client_id: "1234.apps"
+      client_secret: {file: "/run/secrets/clïent \"1\""}
+      refresh_token: {env: REFRESH}
+      token_uri: https://login.example.com/token?x=1
+  robot: {username: "no", service_account: {file: /run/sa.json}}
+endpoints:
+  imap-tls:
+    protocol: imap
+    host: imap.gmail.com
+    account: by.file
+    folders: [trash, inbox, sent]
+    tls: {server_name: mail.example.com, min_version: "1.3"}
+    labels: {tenant: "010", site: "ü\"\\😀"}
+  imap-starttls:
+    {protocol: imap, host: "::1", security: starttls, account: flow, mechanism: oauthbearer, ip_family: ipv6}
+  imap-none: {protocol: imap, host: 127.0.0.1, security: none, port: 1143}
+  pop3-tls:
+    protocol: pop3
+    host: POP.gmail.com.
+    account: by_env
+    mechanism: login
+    interval: 1d
+    timeout: 500ms
+    login_interval: 2d
+  pop3-starttls: {protocol: pop3, host: h, security: starttls, account: robot, mechanism: xoauth2, ip_family: ipv4}
+  pop3-none: {protocol: pop3, host: h, security: none}
+  smtp-tls: {protocol: smtp, host: h, account: by.file, mechanism: plain}
+  smtp-starttls: {protocol: smtp, host: h, security: starttls, interval: 3h, ip_family: any}
+  smtp-none: {protocol: smtp, host: h, security: none, folders: []}
+modules:
+  open: {protocol: imap}
+  named: {protocol: smtp, security: starttls, ip_family: ipv6, timeout: 1s, allow_hosts: ["*.gmail.com:*", "*"]}
+  nothing: {protocol: pop3, allow_hosts: [], tls: {min_version: "1.3"}}
+  login:
+    protocol: imap
+    account: by.file
+    folders: [inbox]
+    login_interval: 1d
+    allow_hosts: [IMAP.gmail.com., "[::1]:143"]
+probe: {allow: [imap.gmail.com, "*.example.com:25"], max_concurrent: 7}
+"""
+
+ENDPOINT = "endpoints: {a: {protocol: imap, host: h}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (EVERYTHING, "b4cba7e5235e89af6b29b1c1d3e33a75799efa66734adcba920991a8c7849463"),
+        ("modules: {a: {protocol: imap}}", "fb1682e0713e09a0a38dd00952f705e30cca913b07b4873330e55ffd91dbb5bf"),
+        (
+            ENDPOINT + "probe: {max_concurrent: 50}",
+            "c2b78f4779a6f234ab5bbd5a96a2199c3284fca08b77f5e1a612b92b09183944",
+        ),
+        (
+            ENDPOINT + "probe: {max_concurrent: 7}",
+            "d95ac332a0d712c10364b5d1ae0ceffbf06e596ffd21eeacf11ad57445b9fefc",
+        ),
+    ],
+)
+def test_the_digest_of_a_configuration_never_changes(loaded: Loader, text: str, expected: str) -> None:
+    """`gmail_exporter_config_hash` is made of it: an upgrade must not look like a change of configuration."""
+    assert loaded(text).digest == expected
+
+
 def test_loads_again(loaded: Loader) -> None:
     """What was printed is a configuration file that means the same."""
     config = loaded(WRITTEN)
