@@ -1,13 +1,16 @@
-"""Writes the generated parts of docs/, from the code and what was measured; --check fails where one is not current."""
+"""Writes the generated parts of docs/ from the code and from measurements; --check fails if one is not current."""
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from prometheus_client.metrics_core import Metric
 
+from exporter.config import schema
+from exporter.config.table import Key, Table, Value
 from exporter.exposition import blackbox
 from exporter.exposition.gmail import ACCOUNT_FAMILIES, BASE_LABELS, FAMILIES
 from exporter.model.login import Denial
@@ -177,6 +180,47 @@ def reasons() -> str:
     )
 
 
+KEYS = re.compile(r"(<!-- Keys of `(\w+)`.*? -->\n).*?(?=\n<!-- End of the keys. -->)", re.DOTALL)
+
+TABLES = {
+    "file": schema.CONFIGURATION,
+    "defaults": schema.DEFAULTS,
+    "accounts": schema.ACCOUNT,
+    "endpoints": schema.ENDPOINT,
+    "modules": schema.MODULE,
+    "probe": schema.PROBE,
+    "tls_server_config": schema.TLS_SERVER,
+    "http_server_config": schema.HTTP_SERVER,
+}
+
+
+def keys(name: str) -> str:
+    """docs/configuration.md and docs/web.md, with their tables of keys."""
+    head = ("key", "type", "default", "meaning")
+    text = (DOCS / name).read_text(encoding="utf-8")
+    return KEYS.sub(lambda found: f"{found[1]}\n{table(head, _rows(found[2]))}\n", text)
+
+
+def _rows(name: str) -> Iterator[tuple[str, str, str, str]]:
+    of = TABLES[name]
+    # What modules have in common with endpoints is described there.
+    shared = [key for key in of.keys if name == "modules" and of.keys[key] is schema.ENDPOINT.keys.get(key)]
+    if shared:
+        yield code(shared), "", "", "as for [endpoints](#endpoints)"
+    for key in (key for key in of.keys.values() if key.name not in shared):
+        yield f"`{key.name}`", key.kind.words, _default(of, key), key.doc
+        if isinstance(key.kind, Table) and name != "file":
+            for inner in key.kind.keys.values():
+                yield f"`{key.name}.{inner.name}`", inner.kind.words, _default(key.kind, inner), inner.doc
+
+
+def _default(of: Table, key: Key) -> str:
+    default = of.defaults.get(key.name)
+    if key.default or default is None or not isinstance(key.kind, Value):
+        return key.default
+    return f"`{key.kind.write(default)}`"
+
+
 MEASURED = "<!-- Written by `make bench` from bench/results.md. -->"
 
 
@@ -190,10 +234,12 @@ def main() -> int:
     """Write the files, or with --check name those that are not current."""
     stale = []
     files = {
+        "configuration.md": keys("configuration.md"),
         "dashboard.md": DASHBOARD + guide(),
         "metrics.md": metrics(),
         "performance.md": performance(),
         "reasons.md": reasons(),
+        "web.md": keys("web.md"),
     }
     for name, text in files.items():
         path = DOCS / name

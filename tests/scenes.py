@@ -210,7 +210,7 @@ def every_failure() -> Scene:
     ]
     families = (IpFamily.IPV4, IpFamily.IPV6)
     both = [target("both", family, protocol=Protocol.SMTP, port=25, interval=LONG) for family in families]
-    both = [Target(each.endpoint.model_copy(update={"ip_family": IpFamily.BOTH}), each.ip_family) for each in both]
+    both = [Target(replace(each.endpoint, ip_family=IpFamily.BOTH), each.ip_family) for each in both]
     soon = target("soon", interval=LONG)
     scene.configure(*targets, *both, soon)
     for each, (name, phase, reason) in zip(targets, kinds, strict=True):

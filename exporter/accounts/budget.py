@@ -22,6 +22,7 @@ than `max_logins_per_day` in any 24 hours.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -32,7 +33,7 @@ from exporter.accounts.ledger import Ledger
 from exporter.model.login import Denial, LoginStatus
 from exporter.model.outcome import Check, Outcome, Target
 from exporter.model.reason import Blame, Reason, Retry
-from exporter.model.settings import Account, Endpoint
+from exporter.model.settings import Account, Endpoint, SecretRef
 
 MAX_BACKOFF = 6 * 3600.0
 """The longest interval in seconds that repeated `backoff` leads to."""
@@ -81,15 +82,26 @@ def _parse_state(stored: Any) -> _State:
         ArithmeticError, LookupError, TypeError, ValueError: it is not one.
     """
 
-    def block(stored: Any) -> _Block:
-        since, until, release = (float(stored[name]) for name in ("since", "until", "release"))
-        return _Block(Denial(stored["denial"]), since, until, str(stored["secret"]), release, int(stored["refusals"]))
+    def typed(value: Any, *types: type) -> Any:
+        if type(value) not in types:
+            raise TypeError(f"{type(value).__name__} in place of {types[0].__name__}")
+        return value
 
-    stored = {**asdict(_State()), **stored}
+    def number(value: Any) -> float:
+        if math.isnan(typed(value, float, int)):
+            raise ValueError("NaN in place of a time")
+        return float(value)
+
+    def block(stored: Any) -> _Block:
+        since, until, release = (number(stored[name]) for name in ("since", "until", "release"))
+        secret, refusals = typed(stored["secret"], str), typed(stored["refusals"], int)
+        return _Block(Denial(stored["denial"]), since, until, secret, release, refusals)
+
+    stored = {**asdict(_State()), **typed(stored, dict)}
     return _State(
-        login_at={name: float(at) for name, at in dict(stored["login_at"]).items()},
-        recent=[float(at) for at in stored["recent"]],
-        blocks={scope: block(each) for scope, each in dict(stored["blocks"]).items()},
+        login_at={name: number(at) for name, at in typed(stored["login_at"], dict).items()},
+        recent=[number(at) for at in typed(stored["recent"], list)],
+        blocks={scope: block(each) for scope, each in typed(stored["blocks"], dict).items()},
         unsettled=None if stored["unsettled"] is None else block(stored["unsettled"]),
     )
 
@@ -118,8 +130,7 @@ class Budget:
     def configure(self, account: Account, endpoints: Iterable[Endpoint]) -> None:
         """Set the account. If it, or how one of its endpoints logs in, has changed, all blocks are removed."""
         self._account = account
-        ways = sorted((e.name, e.protocol, e.host, e.port, e.security, e.mechanism) for e in endpoints)
-        configuration = hashlib.sha256(f"{account.model_dump_json()} {ways}".encode()).hexdigest()
+        configuration = _digest(account, endpoints)
         if configuration != self._configuration:
             self._configuration = configuration
             self._state.blocks, self._state.unsettled = {}, None
@@ -278,6 +289,42 @@ class Budget:
 
     def _save(self) -> None:
         self._ledger.save(self._account.name, self._configuration, asdict(self._state))
+
+
+def _digest(account: Account, endpoints: Iterable[Endpoint]) -> str:
+    """Return the SHA-256 in hex of how an account logs in, and where.
+
+    The ledger keeps it. Another text for the same configuration would release every held account at an upgrade, so the
+    text is that of the first version, octet by octet: JSON, then a list of tuples as Python shows it.
+    """
+
+    def secret(reference: SecretRef | None) -> dict[str, str | None] | None:
+        if reference is None:
+            return None
+        return {"file": None if reference.file is None else str(reference.file), "env": reference.env}
+
+    oauth2 = account.oauth2 and {
+        "client_id": account.oauth2.client_id,
+        "client_secret": secret(account.oauth2.client_secret),
+        "refresh_token": secret(account.oauth2.refresh_token),
+        "token_uri": account.oauth2.token_uri,
+    }
+    login = {
+        "name": account.name,
+        "username": account.username,
+        "app_password": secret(account.app_password),
+        "oauth2": oauth2,
+        "service_account": secret(account.service_account),
+        "max_logins_per_day": account.max_logins_per_day,
+    }
+    places = ", ".join(
+        f"({e.name!r}, <Protocol.{e.protocol.name}: '{e.protocol}'>, {e.host!r}, {e.port}, "
+        f"<Security.{e.security.name}: '{e.security}'>, <MechanismChoice.{e.mechanism.name}: '{e.mechanism}'>)"
+        for e in sorted(endpoints, key=lambda e: (e.name, e.protocol, e.host, e.port, e.security, e.mechanism))
+    )
+    text = f"{json.dumps(login, ensure_ascii=False, separators=(',', ':'))} [{places}]"
+    # A path of this system may have octets that are not UTF-8.
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 def _interval(target: Target) -> float:

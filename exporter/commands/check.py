@@ -15,7 +15,7 @@ from aiodns.error import DNSError
 from exporter.accounts.access import Access
 from exporter.accounts.ledger import Ledger
 from exporter.commands import console
-from exporter.config.keys import nearest
+from exporter.config.mistake import nearest
 from exporter.model.address import check_host, split_address
 from exporter.model.outcome import Outcome, Target
 from exporter.model.settings import PORTS, Config, Endpoint, IpFamily, Security, service_of

@@ -9,7 +9,7 @@ from typing import NamedTuple, cast
 
 import yaml
 
-from exporter.config.mistake import NOWHERE, Path, Position
+from exporter.config.mistake import NOWHERE, KeyPath, Position
 from exporter.config.scalar import Value, read_plain
 from exporter.config.syntax import explain
 from exporter.model.text import show
@@ -20,13 +20,11 @@ MAX_VALUES = 500_000
 MAX_DEPTH = 32
 """Deepest nesting, aliases written out; the configuration needs five."""
 
-_EMPTY = "is empty: at least one endpoint is needed"
-
 # libyaml where PyYAML was built with it: ten times as fast.
 _LOADER = cast("type[yaml.SafeLoader]", getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
-class Scalar(NamedTuple):
+class ScalarNode(NamedTuple):
     """A single value; `text` is how it is written."""
 
     position: Position
@@ -34,7 +32,7 @@ class Scalar(NamedTuple):
     text: str
 
 
-class Sequence(NamedTuple):
+class ListNode(NamedTuple):
     """A list."""
 
     position: Position
@@ -48,14 +46,14 @@ class Entry(NamedTuple):
     node: "Node"
 
 
-class Mapping(NamedTuple):
+class MappingNode(NamedTuple):
     """A mapping; its keys are text, each there once, merge keys resolved."""
 
     position: Position
     entries: dict[str, Entry]
 
 
-Node = Scalar | Sequence | Mapping
+Node = ScalarNode | ListNode | MappingNode
 
 
 class Finding(NamedTuple):
@@ -67,7 +65,7 @@ class Finding(NamedTuple):
     """
 
     position: Position
-    path: Path
+    path: KeyPath
     text: str
     value: str | None = None
     of_key: bool = False
@@ -76,12 +74,12 @@ class Finding(NamedTuple):
 class Document(NamedTuple):
     """What was read: `root` is None where the text cannot be understood any further than the findings say."""
 
-    root: Mapping | None
+    root: MappingNode | None
     findings: list[Finding]
     traps: frozenset[Position]
 
 
-def compose(text: str, wanted: str = "the key endpoints", empty: str | None = _EMPTY) -> Document:
+def compose(text: str, wanted: str, empty: str | None) -> Document:
     """Return the document in the text, with everything that is wrong with it as YAML.
 
     Args:
@@ -115,8 +113,8 @@ class _Anchored(NamedTuple):
 class _Frame:
     """A list or mapping that is still open."""
 
-    node: Sequence | Mapping
-    path: Path
+    node: ListNode | MappingNode
+    path: KeyPath
     anchor: str | None
     first: int
     height: int = 1
@@ -125,7 +123,7 @@ class _Frame:
     key: str | None = None
     is_repeated: bool = False
     merge_at: Position | None = None
-    merged: list[Mapping] = field(default_factory=list)
+    merged: list[MappingNode] = field(default_factory=list)
 
 
 class _Composer:
@@ -138,15 +136,15 @@ class _Composer:
         self._root: Node | None = None
         self._documents = 0
 
-    def compose(self, text: str, wanted: str, empty: str | None) -> Mapping:
+    def compose(self, text: str, wanted: str, empty: str | None) -> MappingNode:
         for event in yaml.parse(text, Loader=_LOADER):
             self._take(event)
         match self._root:
-            case None | Scalar(value=None):
+            case None | ScalarNode(value=None):
                 if empty is None:
-                    return Mapping(NOWHERE, {})
+                    return MappingNode(NOWHERE, {})
                 raise _Abandoned(NOWHERE, empty)
-            case Mapping() as root:
+            case MappingNode() as root:
                 return root
             case other:
                 raise _Abandoned(other.position, f"must be a mapping with {wanted}")
@@ -182,7 +180,7 @@ class _Composer:
                 self._trap(frame, position, event.value, trap)
         else:
             value = event.value
-        node = Scalar(position, value, event.value)
+        node = ScalarNode(position, value, event.value)
         if event.anchor is not None:
             self._anchors[event.anchor] = _Anchored(node, 1, 0)
         self._place(node)
@@ -200,14 +198,14 @@ class _Composer:
         self._check_tag(event, position)
         if self._stack and _awaits_key(self._stack[-1]):
             self.findings.append(Finding(position, self._stack[-1].path, "a key must be text"))
-        node = Mapping(position, {}) if isinstance(event, yaml.MappingStartEvent) else Sequence(position, [])
+        node = MappingNode(position, {}) if isinstance(event, yaml.MappingStartEvent) else ListNode(position, [])
         self._stack.append(_Frame(node, self._path(), event.anchor, self._count - 1))
         if event.anchor is not None:
             self._anchors[event.anchor] = None
 
     def _close(self) -> None:
         frame = self._stack.pop()
-        if isinstance(frame.node, Mapping):
+        if isinstance(frame.node, MappingNode):
             for mapping in frame.merged:
                 for key, entry in mapping.entries.items():
                     frame.node.entries.setdefault(key, entry)
@@ -239,7 +237,7 @@ class _Composer:
             self._root = node
             return
         frame = self._stack[-1]
-        if isinstance(frame.node, Sequence):
+        if isinstance(frame.node, ListNode):
             frame.node.items.append(node)
         elif frame.key_at is None:
             self._place_key(frame, frame.node, node)
@@ -250,9 +248,9 @@ class _Composer:
                 frame.node.entries[frame.key] = Entry(frame.key_at, node)
             frame.key_at = frame.key = None
 
-    def _place_key(self, frame: _Frame, mapping: Mapping, node: Node) -> None:
+    def _place_key(self, frame: _Frame, mapping: MappingNode, node: Node) -> None:
         frame.key_at, frame.key = node.position, None
-        if not isinstance(node, Scalar):
+        if not isinstance(node, ScalarNode):
             return
         if not isinstance(node.value, str):
             self.findings.append(Finding(node.position, frame.path, "a key must be text: put it in quotes"))
@@ -272,20 +270,20 @@ class _Composer:
         frame.key_at, frame.key, frame.merge_at = position, None, position
 
     def _merge(self, frame: _Frame, node: Node) -> None:
-        mappings = node.items if isinstance(node, Sequence) else [node]
+        mappings = node.items if isinstance(node, ListNode) else [node]
         for mapping in mappings:
-            if isinstance(mapping, Mapping):
+            if isinstance(mapping, MappingNode):
                 frame.merged.append(mapping)
             else:
                 text = "must be a mapping or a list of mappings to merge"
                 self.findings.append(Finding(mapping.position, (*frame.path, "<<"), text))
 
-    def _path(self) -> Path:
+    def _path(self) -> KeyPath:
         """Return the path of the value that comes next."""
         if not self._stack:
             return ()
         frame = self._stack[-1]
-        if isinstance(frame.node, Sequence):
+        if isinstance(frame.node, ListNode):
             return (*frame.path, f"[{len(frame.node.items)}]")
         if frame.merge_at is not None and frame.merge_at == frame.key_at:
             return (*frame.path, "<<")
@@ -305,7 +303,7 @@ class _Composer:
 
 
 def _awaits_key(frame: _Frame) -> bool:
-    return frame.key_at is None and isinstance(frame.node, Mapping)
+    return frame.key_at is None and isinstance(frame.node, MappingNode)
 
 
 def _start(event: yaml.Event) -> Position:
@@ -315,13 +313,13 @@ def _start(event: yaml.Event) -> Position:
 
 def is_null(node: Node) -> bool:
     """Return whether nothing stands there, or null: the key was not said."""
-    return isinstance(node, Scalar) and node.value is None
+    return isinstance(node, ScalarNode) and node.value is None
 
 
 def describe(node: Node) -> str:
     """Return what stands there, for `not …` in a mistake. Only for places where no secret belongs."""
-    if isinstance(node, Mapping):
+    if isinstance(node, MappingNode):
         return "a mapping"
-    if isinstance(node, Sequence):
+    if isinstance(node, ListNode):
         return "a list"
     return show(node.text) if isinstance(node.value, str) else show(node.text)[1:-1]

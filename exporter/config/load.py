@@ -4,20 +4,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-from exporter.config.accounts import read_accounts
-from exporter.config.authorities import Authorities
-from exporter.config.document import compose
-from exporter.config.dump import Parts, digest
-from exporter.config.endpoints import Surroundings, read_endpoints
+from exporter.config.dump import digest
 from exporter.config.environment import read_environment
-from exporter.config.mistake import ConfigError, Mistake, Position
-from exporter.config.modules import read_modules, read_probe
+from exporter.config.mistake import ConfigError, Mistake
+from exporter.config.rules import check_configuration
+from exporter.config.schema import CONFIGURATION
 from exporter.config.section import Report, Section
-from exporter.config.source import Unreadable, decode, read_file
-from exporter.config.timing import Defaults
-from exporter.model.settings import Config
+from exporter.config.source import Files, decode
+from exporter.model.settings import Config, ProbeSettings
 
 if TYPE_CHECKING:
     from exporter.config.web import Reading
@@ -25,30 +22,23 @@ if TYPE_CHECKING:
 BUILT_IN = "default.yml"
 """What is read where no file is given; it is part of the package."""
 
-_START = Position(1, 1)
+_ROOT = ("the key endpoints", "is empty: at least one endpoint is needed")
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     """Return the configuration in a file, or the built-in one.
 
-    The environment makes an account for the built-in one only: a file says itself where its secrets are.
+    The environment makes an account for the built-in one only: a file has references to its secrets itself.
 
     Args:
         path: The file; None is the built-in configuration.
         environ: The environment variables.
 
     Raises:
-        ConfigError: It cannot be used; all of its mistakes are told.
+        ConfigError: It cannot be used; it has all mistakes.
     """
-    if path is None:
-        return _load_built_in(environ)
-    report = Report(str(path))
-    try:
-        text = decode(read_file(path))
-    except Unreadable as error:
-        report.add(error.position, (), str(error))
-        raise ConfigError(report.mistakes) from None
-    return _config(_read(text, report, path.absolute().parent), str(path))
+    config = _load_built_in(environ) if path is None else _load_file(path)
+    return replace(config, digest=digest(config))
 
 
 def load_with_web(path: Path | None, environ: Mapping[str, str], web: "Reading") -> Config:
@@ -65,51 +55,44 @@ def load_with_web(path: Path | None, environ: Mapping[str, str], web: "Reading")
     return config
 
 
+def _load_file(path: Path) -> Config:
+    report = Report(str(path), CONFIGURATION, Files(path.absolute().parent))
+    return _make(report, report.read_file(path, *_ROOT))
+
+
 def _load_built_in(environ: Mapping[str, str]) -> Config:
     mistakes: list[Mistake] = []
     account = read_environment(environ, mistakes)
     if mistakes:
         raise ConfigError(mistakes)
+    report = Report(f"built-in {BUILT_IN}", CONFIGURATION, Files(Path.cwd()))
     text = decode(resources.files("exporter").joinpath(BUILT_IN).read_bytes())
-    parts = _read(text, Report(BUILT_IN), Path.cwd())
-    if account is not None:
-        endpoints = {name: one.model_copy(update={"account": account}) for name, one in parts.endpoints.items()}
-        parts = replace(parts, accounts={account.name: account}, endpoints=endpoints)
-    return _config(parts, f"built-in {BUILT_IN}")
+    config = _make(report, report.read(text, *_ROOT))
+    if account is None:
+        return config
+    endpoints = {name: replace(one, account=account) for name, one in config.endpoints.items()}
+    accounts = MappingProxyType({account.name: account})
+    return replace(config, accounts=accounts, endpoints=MappingProxyType(endpoints))
 
 
-def _read(text: str, report: Report, directory: Path) -> Parts:
-    document = compose(text)
-    report.add_findings(document)
-    if document.root is None:
+def _make(report: Report, root: Section | None) -> Config:
+    if root is not None:
+        check_configuration(root)
+    if root is None or report.mistakes:
         raise ConfigError(report.mistakes)
-    root = Section(report, document.root, (), _START)
-    defaults = Defaults(root.section("defaults"))
-    known = read_accounts(root.section("accounts", named=True), directory)
-    around = Surroundings(defaults, known, Authorities(directory))
-    endpoints, modules = root.section("endpoints", named=True), root.section("modules", named=True)
-    parts = Parts(
-        accounts={name: one.account for name, one in known.items() if one.account is not None},
-        endpoints=read_endpoints(endpoints, around) if endpoints is not None else {},
-        modules=read_modules(modules, around) if modules is not None else {},
-        probe=read_probe(root.section("probe")),
+    accounts = {name: one.make(name=name) for name, one in (root.get("accounts") or {}).items()}
+
+    def sessions(key: str) -> Mapping[str, Any]:
+        named: Mapping[str, Section] = root.get(key) or {}
+        return MappingProxyType(
+            {name: one.make(name=name, account=accounts.get(one.get("account"))) for name, one in named.items()}
+        )
+
+    probe: Section | None = root.get("probe")
+    return Config(
+        accounts=MappingProxyType(accounts),
+        endpoints=sessions("endpoints"),
+        modules=sessions("modules"),
+        probe=ProbeSettings() if probe is None else probe.make(),
+        source=report.file,
     )
-    if endpoints is not None and not any(True for _ in endpoints.sections()):
-        root.wrong("endpoints", "must hold at least one endpoint", at_value=False)
-    elif endpoints is None and modules is None and not (root.meant("endpoints") or root.meant("modules")):
-        report.add(root.at, ("endpoints",), "is missing: at least one endpoint is needed")
-    if modules is not None and not any(True for _ in modules.sections()):
-        root.wrong("modules", "must hold at least one module", at_value=False)
-    if report.mistakes:
-        raise ConfigError(report.mistakes)
-    return parts
-
-
-def _config(parts: Parts, source: str) -> Config:
-    effective = {
-        "accounts": parts.accounts,
-        "endpoints": parts.endpoints,
-        "modules": parts.modules,
-        "probe": parts.probe,
-    }
-    return Config.model_validate({**effective, "source": source, "digest": digest(parts)})

@@ -1,23 +1,25 @@
-"""A mistake in the configuration: where it stands and what is wrong, in one line.
+"""A mistake in a configuration: its position and what is wrong, in one line.
 
 ConfigError
  └── mistakes: Mistake, Mistake, …   every one that was found, not only the first
 """
 
+import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from exporter.model.text import Unacceptable, one_line, show
 
-Path = tuple[str, ...]
+KeyPath = tuple[str, ...]
 """The keys that lead to a value, outermost first; the second item of a list is `[1]`."""
 
 _BARE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Position(NamedTuple):
-    """Where something stands in a text; line and column count characters from 1, 0 is nowhere in particular."""
+    """A position in a text; line and column count characters from 1, and are 0 for the text as a whole."""
 
     line: int
     column: int
@@ -26,8 +28,8 @@ class Position(NamedTuple):
 NOWHERE = Position(0, 0)
 
 
-class AlreadyTold(Unacceptable):
-    """A value is of no use, and the mistake that makes it so is known."""
+class AlreadyReported(Unacceptable):
+    """A value cannot be used, for a mistake that is reported already."""
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -59,7 +61,7 @@ class ConfigError(Exception):
         super().__init__("\n".join(map(str, self.mistakes)))
 
 
-def show_path(path: Path) -> str:
+def show_path(path: KeyPath) -> str:
     """Return the path as it is printed: `endpoints.imap.folders[1]`, odd keys in quotes."""
     shown = ""
     for step in path:
@@ -68,3 +70,18 @@ def show_path(path: Path) -> str:
         else:
             shown += "." + (step if _BARE.fullmatch(step) else show(step))
     return shown.removeprefix(".")
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """Return the text of a mistake about a key that is none of the known ones."""
+    known = tuple(known)
+    near = nearest(key, known)
+    return f"unknown key; did you mean {show(near)}?" if near else f"unknown key; known here: {', '.join(known)}"
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that is most like this one, None if no word is."""
+    # Compared without case, and cut: the comparison is quadratic and the word may be as long as the file.
+    words = {one.lower(): one for one in reversed(tuple(known))}
+    near = difflib.get_close_matches(word[:64].lower(), words, n=1)
+    return words[near[0]] if near else None

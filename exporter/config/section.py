@@ -1,152 +1,223 @@
-"""Reading one mapping of the configuration, key by key, with every mistake kept and none reported twice."""
+"""Reading the mappings of a file by their tables: every mistake is kept, and none is reported twice."""
 
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from __future__ import annotations
 
-from exporter.config.document import Document, Entry, Mapping, Node, is_null
-from exporter.config.keys import CONFIGURATION, Kind, is_secret, keys_at, nearest, public_part, unknown_key
-from exporter.config.mistake import AlreadyTold, Mistake, Path, Position, show_path
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from exporter.config.document import Document, Entry, ListNode, MappingNode, Node, compose, describe, is_null
+from exporter.config.mistake import AlreadyReported, KeyPath, Mistake, Position, nearest, show_path, unknown_key
+from exporter.config.source import Files, Unreadable, decode, read_file
+from exporter.config.table import REQUIRED, Kind, ListOf, Names, Table, Value
 from exporter.model.text import Unacceptable, show
 
-T = TypeVar("T")
+_START = Position(1, 1)
+
+
+class Section:
+    """A mapping of a file, read by a table. A key whose value is null is one that is not given.
+
+    Whether its values fit together is judged later, in `rules.py`.
+
+    Attributes:
+        values: The value of each key that is given and right.
+        at: Where a missing key is reported: at the key of the mapping itself.
+    """
+
+    __slots__ = ("_entries", "_misspelt", "at", "path", "report", "table", "values")
+
+    def __init__(
+        self, table: Table, report: Report, node: MappingNode, path: KeyPath = (), at: Position = _START
+    ) -> None:
+        self.table = table
+        self.report = report
+        self.path = path
+        self.at = at
+        self.values: dict[str, Any] = {}
+        self._entries = node.entries
+        self._misspelt: set[str | None] = set()
+        for name, entry in node.entries.items():
+            if name not in table.keys and not report.is_trap(entry.position):
+                report.add(entry.position, (*path, name), unknown_key(name, table.keys))
+                self._misspelt.add(nearest(name, table.keys))
+        for name, key in table.keys.items():
+            if not self.given(name):
+                if key.default == REQUIRED and name not in self._misspelt:
+                    self.missing(name)
+            elif key.refused:
+                self.wrong(name, key.refused, at_value=False)
+            elif (value := self._read(key.kind, node.entries[name], (*path, name))) is not None:
+                self.values[name] = value
+
+    def get(self, key: str) -> Any:
+        """Return the value of a key, None if it is not given or is a mistake."""
+        return self.values.get(key)
+
+    def given(self, key: str) -> bool:
+        """Return whether the key has a value here, right or wrong."""
+        entry = self._entries.get(key)
+        return entry is not None and not is_null(entry.node)
+
+    def meant(self, key: str) -> bool:
+        """Return whether the key is given, if only misspelt: in that case it is not reported as missing, too."""
+        return self.given(key) or key in self._misspelt
+
+    def items(self, key: str) -> list[Node]:
+        """Return the items of the list behind a key, right or wrong."""
+        node = self._entries[key].node if key in self._entries else None
+        return node.items if isinstance(node, ListNode) else []
+
+    def wrong(self, key: str, text: str, *, at_value: bool = True) -> None:
+        """Report a mistake about a key that is given."""
+        entry = self._entries[key]
+        self.report.add(entry.node.position if at_value else entry.position, (*self.path, key), text)
+
+    def missing(self, key: str, text: str = "is missing") -> None:
+        """Report that a key is missing."""
+        self.report.add(self.at, (*self.path, key), text)
+
+    def make(self, **more: Any) -> Any:
+        """Return the settings object of a section without mistakes; attributes that no key has come from `more`."""
+        made = {name: value.make() if isinstance(value, Section) else value for name, value in self.values.items()}
+        return self.table.model(**{**made, **more})
+
+    def _read(self, kind: Kind, entry: Entry, path: KeyPath) -> Any:
+        """Return what stands there: a section for a table, None for a mistake, which is then reported."""
+        if isinstance(kind, Table):
+            node = self._mapping(entry, path, f" with the keys {', '.join(kind.keys)}")
+            return None if node is None else Section(kind, self.report, node, path, entry.position)
+        if isinstance(kind, Names):
+            return self._names(kind, entry, path)
+        if self.report.is_trap(entry.node.position):
+            return None
+        if isinstance(kind, ListOf):
+            return self._list(kind, entry, path)
+        try:
+            return kind.read(entry.node, self)
+        except AlreadyReported:
+            return None
+        except Unacceptable as mistake:
+            self.report.add(entry.node.position, path, str(mistake))
+            return None
+
+    def _list(self, kind: ListOf, entry: Entry, path: KeyPath) -> tuple[Any, ...] | None:
+        if not isinstance(entry.node, ListNode):
+            such = f" such as [{kind.example}]" if kind.example else ""
+            self.report.add(entry.node.position, path, f"must be a list{such}, not {describe(entry.node)}")
+            return None
+        values: list[Any] = []
+        for index, item in enumerate(entry.node.items):
+            place = (*path, f"[{index}]")
+            value = self._read(kind.of, Entry(item.position, item), place)
+            if kind.unique and value is not None and value in values:
+                self.report.add(item.position, place, f"{value} is in the list already")
+            elif value is not None:
+                values.append(value)
+        return tuple(values)
+
+    def _names(self, kind: Names, entry: Entry, path: KeyPath) -> Mapping[str, Any] | None:
+        node = self._mapping(entry, path, " of names")
+        if node is None:
+            return None
+        values = {}
+        for name, inner in node.entries.items():
+            has_none = is_null(inner.node) and isinstance(kind.of, Value)
+            if has_none and not kind.if_null:
+                continue
+            if not self.report.is_trap(inner.position):
+                try:
+                    kind.check(name)
+                except Unacceptable as mistake:
+                    self.report.add(inner.position, (*path, name), str(mistake))
+            if has_none:
+                self.report.add(inner.position, (*path, name), kind.if_null)
+            else:
+                values[name] = self._read(kind.of, inner, (*path, name))
+        return MappingProxyType(values)
+
+    def _mapping(self, entry: Entry, path: KeyPath, words: str) -> MappingNode | None:
+        """Return the mapping that stands there, an empty one for null."""
+        if isinstance(entry.node, MappingNode):
+            return entry.node
+        if is_null(entry.node):
+            return MappingNode(entry.node.position, {})
+        if not self.report.is_trap(entry.node.position):
+            self.report.add(entry.node.position, path, f"must be a mapping{words}")
+        return None
 
 
 class Report:
-    """The mistakes of one file, and the keys that such a file can have."""
+    """The mistakes of one file.
 
-    def __init__(self, file: str, keys: Kind = CONFIGURATION) -> None:
+    Args:
+        file: Its name, for people to read.
+        table: The keys that it can have.
+        files: The files that it names.
+    """
+
+    def __init__(self, file: str, table: Table, files: Files) -> None:
         self.file = file
-        self.keys = keys
+        self.table = table
+        self.files = files
         self.mistakes: list[Mistake] = []
         self._traps: frozenset[Position] = frozenset()
 
-    def add(self, at: Position, path: Path, text: str) -> None:
-        """Keep a mistake; its path is cut where a secret may begin."""
-        self.mistakes.append(Mistake(self.file, at.line, at.column, show_path(public_part(path, self.keys)[0]), text))
+    def read_file(self, path: Path, wanted: str, empty: str | None) -> Section | None:
+        """Return the mapping in a file, as `read` does."""
+        try:
+            text = decode(read_file(path))
+        except Unreadable as error:
+            self.add(error.position, (), str(error))
+            return None
+        return self.read(text, wanted, empty)
 
-    def add_findings(self, document: Document) -> None:
-        """Keep what is wrong with the text as YAML, and say nothing more about what stands in the same places."""
-        literals = {
-            one.position
-            for one in document.findings
-            if one.value is not None and not one.of_key and is_secret(one.path, self.keys)
-        }
-        self._traps = document.traps - literals
-        for finding in document.findings:
-            if finding.position in literals:
-                continue  # no quotes make a literal secret right: reading the account says what does
-            shown, may_show = public_part(finding.path, self.keys)
-            text = finding.text
-            if finding.value is not None:
-                if may_show or (finding.of_key and shown == finding.path):
-                    text = f"{show(finding.value)} {text}"
-                else:
-                    text = "is read differently by some YAML parsers; put it in quotes"
-            self.add(finding.position, finding.path, text)
+    def read(self, text: str, wanted: str, empty: str | None) -> Section | None:
+        """Return the mapping in a text, None if there is none; `wanted` and `empty` are for `compose`."""
+        document = compose(text, wanted, empty)
+        self._add_findings(document)
+        return None if document.root is None else Section(self.table, self, document.root)
+
+    def add(self, at: Position, path: KeyPath, text: str) -> None:
+        """Keep a mistake; its path is cut where a secret may begin."""
+        self.mistakes.append(Mistake(self.file, at.line, at.column, show_path(locate(path, self.table)[0]), text))
 
     def is_trap(self, position: Position) -> bool:
         """Return whether what stands there was reported as a trap, so that its value means nothing."""
         return position in self._traps
 
-    def attempt(self, node: Node, path: Path, convert: Callable[[Node], T]) -> T | None:
-        """Return what `convert` makes of a node, or None where that is a mistake."""
-        if self.is_trap(node.position):
-            return None
-        try:
-            return convert(node)
-        except AlreadyTold:
-            return None
-        except Unacceptable as mistake:
-            self.add(node.position, path, str(mistake))
-            return None
+    def _add_findings(self, document: Document) -> None:
+        """Keep what is wrong with the text as YAML, and report nothing more about the same places."""
+        literals = set()
+        for finding in document.findings:
+            shown, value = locate(finding.path, self.table)
+            if finding.value is None:
+                text = finding.text
+            elif value is not None and value.is_secret and not finding.of_key:
+                literals.add(finding.position)
+                continue  # no quotes make a literal secret right: the reader of secrets reports what does
+            elif value is not None or (finding.of_key and shown == finding.path):
+                text = f"{show(finding.value)} {finding.text}"
+            else:
+                text = "is read differently by some YAML parsers; put it in quotes"
+            self.add(finding.position, finding.path, text)
+        self._traps = document.traps - literals
 
 
-class Section:
-    """A mapping that is being read. A key whose value is null is one that was not said.
+def locate(path: KeyPath, root: Table) -> tuple[KeyPath, Value | None]:
+    """Return as much of a path as may be shown, and the declared value at its end, None if there is none.
 
-    Args:
-        report: Where mistakes go.
-        node: The mapping.
-        path: Where it is.
-        at: Where to say that one of its keys is missing: the key of the mapping itself.
-        named: Its keys are names that the operator chose, not words that this program knows.
+    Nothing below a secret is shown, nor below a key that is not known: it may be a misspelt secret.
     """
-
-    def __init__(self, report: Report, node: Mapping, path: Path, at: Position, *, named: bool = False) -> None:
-        self.report = report
-        self.path = path
-        self.at = at
-        self._entries = node.entries
-        self._misspelt: set[str | None] = set()
-        if named:
-            return
-        known = keys_at(path, report.keys)
-        for key, entry in node.entries.items():
-            if key not in known and not report.is_trap(entry.position):
-                report.add(entry.position, (*path, key), unknown_key(key, known))
-                self._misspelt.add(nearest(key, known))
-
-    def said(self, key: str) -> bool:
-        """Return whether the key has a value here."""
-        return self.node(key) is not None
-
-    def meant(self, key: str) -> bool:
-        """Return whether the key was said, if only misspelt: that it is missing would follow from that."""
-        return self.said(key) or key in self._misspelt
-
-    def node(self, key: str) -> Node | None:
-        """Return the value of a key, None where it was not said."""
-        entry = self._entries.get(key)
-        return None if entry is None or is_null(entry.node) else entry.node
-
-    def place(self, key: str) -> Position:
-        """Return where the key stands."""
-        return self._entries[key].position
-
-    def read(self, key: str, convert: Callable[[Node], T]) -> T | None:
-        """Return what `convert` makes of a key's value, None where it was not said or is a mistake."""
-        node = self.node(key)
-        return None if node is None else self.report.attempt(node, (*self.path, key), convert)
-
-    def need(self, key: str, convert: Callable[[Node], T]) -> T | None:
-        """Like `read`, and it is a mistake not to say it."""
-        if not self.meant(key):
-            self.report.add(self.at, (*self.path, key), "is missing")
-        return self.read(key, convert)
-
-    def section(self, key: str, *, named: bool = False) -> "Section | None":
-        """Return the mapping under a key, None where it was not said or is no mapping."""
-        if self.node(key) is None:
-            return None
-        return self._section(key, self._entries[key], named=named)
-
-    def sections(self) -> "Iterator[tuple[str, Section | None]]":
-        """Yield the mapping under each key; what is not said is an empty one, what is no mapping is None."""
-        for key, entry in self._entries.items():
-            yield key, self._section(key, entry)
-
-    def names(self) -> Iterator[str]:
-        """Yield every key, also where nothing was said."""
-        return iter(self._entries)
-
-    def values(self) -> Iterator[tuple[str, Entry]]:
-        """Yield every key that was said, with its place and its value."""
-        return ((key, entry) for key, entry in self._entries.items() if not is_null(entry.node))
-
-    def wrong(self, key: str, text: str, *, at_value: bool = True) -> None:
-        """Keep a mistake about a key that was said."""
-        entry = self._entries[key]
-        self.report.add(entry.node.position if at_value else entry.position, (*self.path, key), text)
-
-    def _section(self, key: str, entry: Entry, *, named: bool = False) -> "Section | None":
-        path = (*self.path, key)
-        node = Mapping(entry.node.position, {}) if is_null(entry.node) else entry.node
-        if isinstance(node, Mapping):
-            return Section(self.report, node, path, entry.position, named=named)
-        if not self.report.is_trap(node.position):
-            self.report.add(node.position, path, f"must be a mapping{_of(keys_at(path, self.report.keys))}")
-        return None
-
-
-def _of(keys: tuple[str, ...]) -> str:
-    return " of names" if keys == ("*",) else f" with the keys {', '.join(keys)}"
+    kind: Kind = root
+    for index, step in enumerate(path):
+        if isinstance(kind, Value):
+            return path[:index], None
+        if not isinstance(kind, Table):
+            kind = kind.of
+        elif step in kind.keys:
+            kind = kind.keys[step].kind
+        else:
+            return path[: index + 1], None
+    return path, kind if isinstance(kind, Value) else None

@@ -1,4 +1,7 @@
-"""A configuration file → its text, or one line saying why not. Never blocks, never reads without bound."""
+"""Files: a configuration file → its text, or one line with the reason why not; and the files that it names.
+
+Nothing here blocks, or reads without a limit.
+"""
 
 import hashlib
 import os
@@ -6,22 +9,27 @@ import re
 import stat
 from pathlib import Path
 
+from cryptography.x509 import load_pem_x509_certificate
+
 from exporter.config.mistake import NOWHERE, Position
 from exporter.model.text import Unacceptable
 
 MAX_BYTES = 4 * 1024 * 1024
 """Largest configuration file: room for some 20,000 endpoints."""
 
-_MAX_FINGERPRINTED = 16 * 1024 * 1024  # that of the largest file which is read: one of certificate authorities
+MAX_AUTHORITIES = 16 * 1024 * 1024
+"""Largest file of certificate authorities: the system's own is a quarter of a megabyte."""
+
 _CHUNK = 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
+_BEGIN = b"-----BEGIN CERTIFICATE-----"  # RFC 7468 §5.1
 
 # What YAML 1.2 §5.1 leaves out of c-printable, and three that it admits but that end a line in YAML 1.1 alone.
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 class Unreadable(Unacceptable):
-    """A file has no text to offer; its text says why, `position` where the text stops being one."""
+    """A file has no text that can be used; `position` is where it stops being text, if it begins as one."""
 
     def __init__(self, text: str, position: Position = NOWHERE) -> None:
         super().__init__(text)
@@ -35,7 +43,7 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
         Unreadable: It is missing, not a regular file, larger than `limit` bytes, or the system refuses.
     """
     try:
-        # Looked at before it is opened: opening a FIFO waits for a writer, and opening a device may do anything.
+        # Checked before it is opened: opening a FIFO waits for a writer, and opening a device may do anything.
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             raise Unreadable("is a directory")
@@ -67,7 +75,7 @@ def fingerprint(path: Path) -> bytes:
     The content, not the file: Kubernetes swaps a symbolic link, other tools rewrite what has not changed.
     """
     try:
-        return hashlib.sha256(read_file(path, _MAX_FINGERPRINTED)).digest()
+        return hashlib.sha256(read_file(path, MAX_AUTHORITIES)).digest()
     except Unreadable as error:
         return str(error).encode()
 
@@ -89,6 +97,59 @@ def decode(content: bytes) -> str:
         code = f"U+{ord(forbidden[0]):04X}"
         raise Unreadable(f"character {code} is not allowed here", _end(text[: forbidden.start()]))
     return text
+
+
+class Files:
+    """The files that a configuration names.
+
+    Attributes:
+        directory: Relative paths are relative to it.
+        fingerprints: A fingerprint of each file that was noted, taken before it was read.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.fingerprints: dict[Path, bytes] = {}
+        self._judged: dict[Path, str] = {}
+
+    def note(self, path: Path | str) -> Path:
+        """Return the absolute path of a file that is going to be read."""
+        absolute = self.directory / Path(path).absolute() if isinstance(path, Path) else self.directory / path
+        self.fingerprints[absolute] = fingerprint(absolute)
+        return absolute
+
+    def authorities(self, text: str) -> Path:
+        """Return the absolute path of a file that has at least one certificate; each is read once.
+
+        Raises:
+            Unacceptable: It cannot be read, or has no certificate in PEM.
+        """
+        path = self.directory / text
+        if path not in self._judged:
+            self._judged[path] = _judge_authorities(path)
+        if self._judged[path]:
+            raise Unacceptable(self._judged[path])
+        return path
+
+
+def _judge_authorities(path: Path) -> str:
+    """Return what is wrong with a file of certificates, nothing if it can be used."""
+    try:
+        content = read_file(path, MAX_AUTHORITIES)
+    except Unreadable as error:
+        return f"the file {error}"
+    # One is enough, and the first is the rule: systems' files have certificates that a strict parser complains about.
+    if any(_is_certificate(_BEGIN + block) for block in content.split(_BEGIN)[1:]):
+        return ""
+    return "the file holds no certificate in PEM that can be read"
+
+
+def _is_certificate(block: bytes) -> bool:
+    try:
+        load_pem_x509_certificate(block)
+    except ValueError:
+        return False
+    return True
 
 
 def _end(text: str) -> Position:

@@ -1,18 +1,17 @@
-"""The configuration as the rest of the program sees it: frozen, comparable, every default resolved.
+"""The configuration as the rest of the program sees it: immutable, comparable, every default resolved.
 
-A model says what is representable; what an operator may write (ranges, traps, which keys go together) is judged while
-reading, where a mistake still has a line and a column.
+Nothing is checked here. A settings object is valid because `exporter.config` made it: that is where a mistake still has
+a line and a column.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, Self
-
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from types import MappingProxyType
+from typing import Any, Literal
 
 from exporter.model.address import Address, HostPattern
-from exporter.model.frozen import FrozenMapping
 
 
 class Protocol(StrEnum):
@@ -51,7 +50,7 @@ class MechanismChoice(StrEnum):
 
 
 class Role(StrEnum):
-    """What an IMAP folder is for: INBOX, and the special uses of RFC 6154 and RFC 8457 under Gmail's words."""
+    """What an IMAP folder is for: INBOX, and the special uses of RFC 6154 and RFC 8457 under Gmail's names."""
 
     INBOX = "inbox"
     SENT = "sent"
@@ -63,26 +62,20 @@ class Role(StrEnum):
     IMPORTANT = "important"
 
 
-class Model(BaseModel):
-    """What all models share: immutable, no keys beyond the declared, and no values in error texts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+def _none() -> Mapping[str, Any]:
+    return MappingProxyType({})
 
 
-class SecretRef(Model):
-    """Where a secret is to be found, never the secret: a file, or an environment variable."""
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """Where a secret is to be found, never the secret: either a file or an environment variable."""
 
     file: Path | None = None
     env: str | None = None
 
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        if (self.file is None) == (self.env is None):
-            raise ValueError("exactly one of file and env is needed")
-        return self
 
-
-class OAuth2(Model):
+@dataclass(frozen=True, slots=True)
+class OAuth2:
     """An OAuth client and the refresh token that the account's owner granted to it."""
 
     client_id: str
@@ -91,96 +84,69 @@ class OAuth2(Model):
     token_uri: str = "https://oauth2.googleapis.com/token"  # noqa: S105 (an address)
 
 
-class Account(Model):
-    """Who logs in, and with which of the three kinds of credential."""
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who logs in, and with which one of the three kinds of credential."""
 
     name: str
     username: str
     app_password: SecretRef | None = None
     oauth2: OAuth2 | None = None
     service_account: SecretRef | None = None
-    max_logins_per_day: Annotated[int, Field(ge=1)] = 200
-
-    @model_validator(mode="after")
-    def _one_credential(self) -> Self:
-        if sum(one is not None for one in (self.app_password, self.oauth2, self.service_account)) != 1:
-            raise ValueError("exactly one of app_password, oauth2 and service_account is needed")
-        return self
+    max_logins_per_day: int = 200
 
 
-class Tls(Model):
-    """How a server is verified. Without `ca_file` the system's authorities, without `server_name` the host."""
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How a server is verified. Without `ca_file` by the system's authorities, without `server_name` for the host."""
 
     ca_file: Path | None = None
     server_name: str | None = None
     min_version: Literal["1.2", "1.3"] = "1.2"
 
 
-class Endpoint(Model):
-    """One endpoint with every default resolved; all durations are seconds.
-
-    Two endpoints are equal where nothing of them changed, their account included.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """What endpoints and modules have in common: what is spoken, and how; who logs in. Durations are seconds."""
 
     name: str
     protocol: Protocol
-    host: str
-    port: Annotated[int, Field(ge=1, le=65535)]
+    port: int
     security: Security = Security.TLS
     account: Account | None = None
     mechanism: MechanismChoice = MechanismChoice.AUTO
     folders: tuple[Role, ...] = ()
     tls: Tls = Tls()
-    labels: FrozenMapping[str] = FrozenMapping()
-    interval: Annotated[float, Field(gt=0)] = 30.0
-    timeout: Annotated[float, Field(gt=0)] = 10.0
-    login_interval: Annotated[float, Field(gt=0)] = 900.0
+    timeout: float = 10.0
+    login_interval: float = 900.0
     ip_family: IpFamily = IpFamily.ANY
 
 
-class Module(Model):
-    """What `/probe` does with a target: an endpoint without a host. Durations are seconds.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint(SessionSettings):
+    """One endpoint with every default resolved. Two are equal if all their settings are, the account's included."""
 
-    With an account it is for the addresses of `allow_hosts` alone, each of which is one host and one port. Without one
-    `allow_hosts` takes the place of `ProbeSettings.allow` where it was said.
+    host: str
+    labels: Mapping[str, str] = field(default_factory=_none, hash=False)
+    interval: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Module(SessionSettings):
+    """How `/probe` probes a target: an endpoint without a host. One probe is of one address family, or of any.
+
+    A module with an account has `allow_hosts`, each of which is one host and one port: it is used for nothing else.
+    For a module without an account, `allow_hosts` takes the place of `ProbeSettings.allow` where it is set.
     """
 
-    name: str
-    protocol: Protocol
-    port: Annotated[int, Field(ge=1, le=65535)]
-    security: Security = Security.TLS
-    account: Account | None = None
-    mechanism: MechanismChoice = MechanismChoice.AUTO
-    folders: tuple[Role, ...] = ()
-    tls: Tls = Tls()
-    timeout: Annotated[float, Field(gt=0)] = 10.0
-    login_interval: Annotated[float, Field(gt=0)] = 900.0
-    ip_family: Literal[IpFamily.ANY, IpFamily.IPV4, IpFamily.IPV6] = IpFamily.ANY
     allow_hosts: tuple[HostPattern, ...] | None = None
 
-    @model_validator(mode="after")
-    def _account_is_bound(self) -> Self:
-        if self.account is not None and not (self.allow_hosts and all(one.exact for one in self.allow_hosts)):
-            raise ValueError("an account needs allow_hosts, each of them one host and one port")
-        return self
-
     def endpoint(self, address: Address) -> Endpoint:
-        """Return what is probed at an address. No endpoint of a file can have its name."""
-        address = address if address.port else Address(address.host, self.port)
-        return Endpoint(
-            name=f"probe/{self.name}/{address}",
-            protocol=self.protocol,
-            host=address.host,
-            port=address.port or self.port,
-            security=self.security,
-            account=self.account,
-            mechanism=self.mechanism,
-            folders=self.folders,
-            tls=self.tls,
-            timeout=self.timeout,
-            login_interval=self.login_interval,
-            ip_family=self.ip_family,
-        )
+        """Return the endpoint that is probed at an address. No endpoint of a file can have its name."""
+        port = address.port or self.port
+        common = {each.name: getattr(self, each.name) for each in fields(SessionSettings)}
+        common |= {"name": f"probe/{self.name}/{Address(address.host, port)}", "port": port}
+        return Endpoint(**common, host=address.host)
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -193,8 +159,9 @@ class Module(Model):
         )
 
 
-class ProbeSettings(Model):
-    """What `/probe` may be asked.
+@dataclass(frozen=True, slots=True)
+class ProbeSettings:
+    """Which targets `/probe` accepts.
 
     Attributes:
         allow: The targets of modules that have neither an account nor `allow_hosts`; None is every public address, on
@@ -203,31 +170,32 @@ class ProbeSettings(Model):
     """
 
     allow: tuple[HostPattern, ...] | None = None
-    max_concurrent: Annotated[int, Field(ge=1, le=1000)] = 50
+    max_concurrent: int = 50
 
 
-class Config(Model):
+@dataclass(frozen=True, slots=True)
+class Config:
     """A whole configuration.
 
     Attributes:
         accounts: By name, in the order of the file.
-        endpoints: By name, in the order of the file; empty only where there are modules, when it was loaded.
+        endpoints: By name, in the order of the file; empty only where there are modules.
         modules: By name, in the order of the file.
-        probe: What `/probe` may be asked.
+        probe: Which targets `/probe` accepts.
         source: The file it was read from, for people to read.
-        digest: SHA-256 in hex of what is in effect: the same for two files that mean the same.
+        digest: SHA-256 in hex of the effective configuration: the same for two files that mean the same.
     """
 
-    accounts: FrozenMapping[Account]
-    endpoints: FrozenMapping[Endpoint]
-    modules: FrozenMapping[Module] = FrozenMapping()
+    accounts: Mapping[str, Account] = field(default_factory=_none)
+    endpoints: Mapping[str, Endpoint] = field(default_factory=_none)
+    modules: Mapping[str, Module] = field(default_factory=_none)
     probe: ProbeSettings = ProbeSettings()
-    source: str
-    digest: str
+    source: str = ""
+    digest: str = ""
 
     @property
     def login_endpoints(self) -> Iterator[Endpoint]:
-        """Return every endpoint at which an account logs in, those of modules too."""
+        """Yield every endpoint at which an account logs in, those of modules too."""
         yield from (endpoint for endpoint in self.endpoints.values() if endpoint.account)
         for module in self.modules.values():
             yield from module.endpoints

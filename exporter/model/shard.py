@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
+from types import MappingProxyType
 
-from exporter.model.frozen import FrozenMapping
 from exporter.model.settings import Config, Endpoint
 
 MOST = 1000
@@ -52,15 +52,13 @@ class Shard:
         """Return the part of a configuration that is this shard's. Its digest stays that of the whole."""
         if self.count == 1:
             return config
-        return config.model_copy(
-            update={
-                "accounts": FrozenMapping({n: a for n, a in config.accounts.items() if self._has(n)}),
-                "endpoints": FrozenMapping({n: e for n, e in config.endpoints.items() if self._has(key(e))}),
-                # One without an account is everybody's: what it probes is the scrape's choice.
-                "modules": FrozenMapping(
-                    {n: m for n, m in config.modules.items() if not m.account or self._has(m.account.name)}
-                ),
-            }
+        modules = {n: m for n, m in config.modules.items() if not m.account or self._has(m.account.name)}
+        return replace(
+            config,
+            accounts=MappingProxyType({n: a for n, a in config.accounts.items() if self._has(n)}),
+            endpoints=MappingProxyType({n: e for n, e in config.endpoints.items() if self._has(key(e))}),
+            # A module without an account is on every shard: the scrape decides what it probes.
+            modules=MappingProxyType(modules),
         )
 
     def elsewhere(self, config: Config) -> Mapping[str, Shard]:

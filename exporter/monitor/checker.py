@@ -183,7 +183,7 @@ class Checker:
 def _shortened(target: Target, seconds: float) -> Target:
     """The target with its timeout shortened by so many seconds, by three quarters at most."""
     endpoint = target.endpoint
-    left = endpoint.model_copy(update={"timeout": max(endpoint.timeout - seconds, endpoint.timeout / 4)})
+    left = replace(endpoint, timeout=max(endpoint.timeout - seconds, endpoint.timeout / 4))
     return replace(target, endpoint=left)
 
 

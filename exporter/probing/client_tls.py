@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import ssl
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -38,7 +39,7 @@ def context(tls: Tls) -> ssl.SSLContext:
     """
     if tls.server_name is not None:
         # It is not a part of a context, and `hostname` of /probe may be anything: each would take 30 ms.
-        tls = tls.model_copy(update={"server_name": None})
+        tls = replace(tls, server_name=None)
     if tls.ca_file is None:
         return _build(tls, None)
     try:

@@ -10,6 +10,7 @@ import asyncio
 import math
 from collections.abc import Coroutine
 from contextlib import contextmanager
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -104,9 +105,9 @@ class Probe:
         address = _address("target", asked.get("target", ""))
         public_only = self._check_allowed(module, address)
         timeout = min(module.timeout, _time_left(request, self._offset))
-        endpoint = module.endpoint(address).model_copy(update={"timeout": timeout})
+        endpoint = replace(module.endpoint(address), timeout=timeout)
         if asked.get("hostname"):
-            endpoint = endpoint.model_copy(update={"tls": _named(module, asked["hostname"])})
+            endpoint = replace(endpoint, tls=_named(module, asked["hostname"]))
         return asked.get("debug") == "true", Query(Target(endpoint, endpoint.ip_family), public_only)
 
     def _module(self, name: str) -> Module:
@@ -191,7 +192,7 @@ def _named(module: Module, hostname: str) -> Tls:
         raise HTTPException(
             400, f"hostname is not for the module {module.name}: its account logs in to the target itself"
         )
-    return module.tls if module.tls.server_name else module.tls.model_copy(update={"server_name": name.host})
+    return module.tls if module.tls.server_name else replace(module.tls, server_name=name.host)
 
 
 def _allowed(patterns: Iterable[HostPattern], module: Module, address: Address) -> bool:

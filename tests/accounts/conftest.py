@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ class Secrets:
             refresh_token=self.write(f"{name}.refresh", refresh_token),
             token_uri=self.tokens.token_uri,
         )
-        return Account(name=name, username=user, oauth2=oauth2.model_copy(update=changes))
+        return Account(name=name, username=user, oauth2=replace(oauth2, **changes))
 
     def service(
         self, user: str, name: str = "service", key: Mapping[str, str] | None = None, **changes: str

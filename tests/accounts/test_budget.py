@@ -300,7 +300,7 @@ def test_unsettled_login_is_lifted(clock: Clock) -> None:
 
 def test_ceiling_in_any_day(clock: Clock) -> None:
     """The next login is possible when the oldest of the last 24 hours is a day old."""
-    account = ACCOUNT.model_copy(update={"max_logins_per_day": 3})
+    account = replace(ACCOUNT, max_logins_per_day=3)
     of = target("imap", account=account, login_interval=3600)
     budget = Budget(Ledger(), clock)
     budget.configure(account, [of.endpoint])
@@ -316,7 +316,7 @@ def test_ceiling_in_any_day(clock: Clock) -> None:
 
 def test_ceiling_is_a_suspension(clock: Clock) -> None:
     """At the ceiling all endpoints of the account are suspended, until a known time."""
-    account = ACCOUNT.model_copy(update={"max_logins_per_day": 2})
+    account = replace(ACCOUNT, max_logins_per_day=2)
     imap, pop3 = target("imap", account=account), target("pop3", account=account)
     budget = Budget(Ledger(), clock)
     budget.configure(account, [imap.endpoint, pop3.endpoint])
@@ -400,7 +400,7 @@ def test_changed_mechanism_ends_the_hold(budget: Budget, clock: Clock) -> None:
     log_in(budget, POP3, success(POP3, login=True))
     clock.advance(60)
     log_in(budget, IMAP, refused(IMAP, Reason.AUTH_MECHANISM))
-    changed = IMAP.endpoint.model_copy(update={"mechanism": MechanismChoice.LOGIN})
+    changed = replace(IMAP.endpoint, mechanism=MechanismChoice.LOGIN)
     budget.configure(ACCOUNT, [changed, POP3.endpoint])
     assert not suspended(budget, IMAP)
     assert budget.ask(IMAP, SECRET) is Denial.INTERVAL
@@ -413,7 +413,7 @@ def test_changed_mechanism_ends_the_hold_after_a_restart(clock: Clock) -> None:
     """The ledger has the configuration with which the account was refused."""
     ledger = Ledger()
     log_in(restarted(ledger, clock), IMAP, refused(IMAP, Reason.AUTH_MECHANISM))
-    changed = IMAP.endpoint.model_copy(update={"mechanism": MechanismChoice.LOGIN})
+    changed = replace(IMAP.endpoint, mechanism=MechanismChoice.LOGIN)
     budget = Budget(ledger, clock)
     budget.configure(ACCOUNT, [changed, POP3.endpoint])
     assert budget.ask(IMAP, SECRET) is Denial.INTERVAL
@@ -423,7 +423,7 @@ def test_changed_mechanism_ends_the_hold_after_a_restart(clock: Clock) -> None:
 def test_same_configuration_keeps_the_hold(budget: Budget) -> None:
     """A reload that does not change the account, or only the interval of a probe, ends no hold."""
     log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
-    changed = IMAP.endpoint.model_copy(update={"interval": 60.0, "folders": (Role.INBOX,)})
+    changed = replace(IMAP.endpoint, interval=60.0, folders=(Role.INBOX,))
     budget.configure(ACCOUNT, [POP3.endpoint, changed])
     assert budget.ask(IMAP, SECRET) is Denial.HOLD
 
@@ -476,7 +476,7 @@ def test_report_without_a_grant(budget: Budget) -> None:
 def test_two_accounts(clock: Clock) -> None:
     """Two accounts in one ledger have separate budgets."""
     ledger = Ledger()
-    other = ACCOUNT.model_copy(update={"name": "other"})
+    other = replace(ACCOUNT, name="other")
     of = target("imap", account=other)
     budget, others = restarted(ledger, clock), Budget(ledger, clock)
     others.configure(other, [of.endpoint])
@@ -497,7 +497,7 @@ _REFUSALS = [reason for reason in Reason if reason is not Reason.CREDENTIAL_UNAV
 )
 def test_any_refusals(reasons: list[Reason], steps: list[int]) -> None:
     """Two logins of a target are at least an interval apart, and a day has no more logins than the ceiling."""
-    account = ACCOUNT.model_copy(update={"max_logins_per_day": 5})
+    account = replace(ACCOUNT, max_logins_per_day=5)
     of = target("imap", account=account, login_interval=900)
     clock, ledger = Clock(), Ledger()
     logins: list[float] = []

@@ -16,6 +16,8 @@ import pytest
 import yaml
 
 from exporter.accounts.tokens import fetch_token, token_secrets
+from exporter.config.dump import describe
+from exporter.config.schema import ACCOUNT
 from exporter.model.settings import Account
 from exporter.probing.dialogue import Credential, CredentialUnavailable
 from exporter.probing.redact import REDACTED, redact, secrets_of
@@ -161,11 +163,7 @@ async def test_no_secret_is_shown(
     }
     for name, account in made.items():
         protocol = name.rpartition("-")[2]
-        accounts[name] = {
-            key: value
-            for key, value in account.model_dump(mode="json", exclude_none=True).items()
-            if key not in ("name", "max_logins_per_day")
-        }
+        accounts[name] = describe(account, ACCOUNT)
         for mechanism in ("auto",) if name.startswith(("password", "echo")) else ("xoauth2", "oauthbearer"):
             endpoints[f"{name}-{mechanism}"] = {
                 "protocol": protocol,

@@ -2,12 +2,14 @@
 
 import pytest
 
-from exporter.config.document import MAX_DEPTH, MAX_VALUES, Mapping, Scalar, Sequence, compose, describe
+from exporter.config.document import MAX_DEPTH, MAX_VALUES, ListNode, MappingNode, ScalarNode, compose, describe
 from exporter.config.mistake import Position
 
+ROOT = ("the key a", "is empty")
 
-def root(text: str) -> Mapping:
-    document = compose(text)
+
+def root(text: str) -> MappingNode:
+    document = compose(text, *ROOT)
     assert document.root is not None
     assert document.findings == []
     return document.root
@@ -15,7 +17,7 @@ def root(text: str) -> Mapping:
 
 def only(text: str) -> tuple[tuple[int, int], str]:
     """Return the only finding of a text that is given up on."""
-    document = compose(text)
+    document = compose(text, *ROOT)
     assert document.root is None
     (finding,) = document.findings
     return finding.position, finding.text
@@ -24,13 +26,13 @@ def only(text: str) -> tuple[tuple[int, int], str]:
 def test_positions() -> None:
     """Every key and value knows its line and column, counted in characters from 1."""
     mapping = root("a: 1\nü:\n  - 'x'\n  - {ö: z}\n")
-    assert mapping.entries["a"] == ((1, 1), Scalar((1, 4), 1, "1"))  # type: ignore[arg-type]
+    assert mapping.entries["a"] == ((1, 1), ScalarNode((1, 4), 1, "1"))  # type: ignore[arg-type]
     assert mapping.entries["ü"].position == (2, 1)
     items = mapping.entries["ü"].node
-    assert isinstance(items, Sequence)
+    assert isinstance(items, ListNode)
     assert [item.position for item in items.items] == [(3, 5), (4, 5)]
     inner = items.items[1]
-    assert isinstance(inner, Mapping)
+    assert isinstance(inner, MappingNode)
     assert inner.entries["ö"].position == (4, 6)
     assert inner.entries["ö"].node.position == (4, 9)
 
@@ -38,10 +40,10 @@ def test_positions() -> None:
 def test_quotes_make_text() -> None:
     """Quoted and block scalars are text, whatever they look like."""
     entries = root("a: 'no'\nb: \"10:30\"\nc: |-\n  010\n").entries
-    assert [entry.node for entry in entries.values() if isinstance(entry.node, Scalar)] == [
-        Scalar(entries["a"].node.position, "no", "no"),
-        Scalar(entries["b"].node.position, "10:30", "10:30"),
-        Scalar(entries["c"].node.position, "010", "010"),
+    assert [entry.node for entry in entries.values() if isinstance(entry.node, ScalarNode)] == [
+        ScalarNode(entries["a"].node.position, "no", "no"),
+        ScalarNode(entries["b"].node.position, "10:30", "10:30"),
+        ScalarNode(entries["c"].node.position, "010", "010"),
     ]
 
 
@@ -56,8 +58,8 @@ def test_merge() -> None:
     """Merged keys stand behind the mapping's own, and earlier mappings before later ones."""
     entries = root("a: &a {x: 1, v: 1, z: 1}\nb: &b {v: 2, w: 2}\nc:\n  <<: [*b, *a]\n  x: 3\n").entries
     merged = entries["c"].node
-    assert isinstance(merged, Mapping)
-    values = {key: entry.node.value for key, entry in merged.entries.items() if isinstance(entry.node, Scalar)}
+    assert isinstance(merged, MappingNode)
+    values = {key: entry.node.value for key, entry in merged.entries.items() if isinstance(entry.node, ScalarNode)}
     assert values == {"x": 3, "v": 2, "w": 2, "z": 1}
     assert merged.entries["w"].position == (2, 14)
 
@@ -70,14 +72,14 @@ def test_quoted_merge_key_is_a_key() -> None:
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "---\n...\n", "~", "null\n"])
 def test_empty(text: str) -> None:
     """A text without a document, or with nothing in it, is empty."""
-    assert only(text) == ((0, 0), "is empty: at least one endpoint is needed")
+    assert only(text) == ((0, 0), "is empty")
 
 
 def test_what_is_wanted_is_the_caller_s() -> None:
     """Another kind of file has other keys, and may be empty."""
-    assert compose("", empty=None).root == Mapping(Position(0, 0), {})
-    assert [finding.text for finding in compose("", empty="no")[1]] == ["no"]
-    assert [finding.text for finding in compose("- a", "the key b")[1]] == ["must be a mapping with the key b"]
+    assert compose("", "", empty=None).root == MappingNode(Position(0, 0), {})
+    assert [finding.text for finding in compose("", "", empty="no")[1]] == ["no"]
+    assert [finding.text for finding in compose("- a", "the key b", None)[1]] == ["must be a mapping with the key b"]
 
 
 def test_one_document_may_be_marked() -> None:
@@ -103,7 +105,7 @@ def test_merge_bomb() -> None:
 
 def test_depth() -> None:
     """Nesting ends at the limit, and not before it."""
-    assert compose("a: " + "[" * (MAX_DEPTH - 1) + "]" * (MAX_DEPTH - 1)).root is not None
+    assert compose("a: " + "[" * (MAX_DEPTH - 1) + "]" * (MAX_DEPTH - 1), *ROOT).root is not None
     too_deep = f"nested more than {MAX_DEPTH} levels deep"
     assert only("a: " + "[" * MAX_DEPTH + "]" * MAX_DEPTH) == ((1, 35), too_deep)
     assert only("[" * 100_000)[1] == too_deep
@@ -113,7 +115,7 @@ def test_depth_of_aliases() -> None:
     """Aliases nest as deep as what they stand for."""
     text = "a: &a " + "[" * 20 + "]" * 20 + "\nb: " + "[" * 12 + "*a" + "]" * 12 + "\n"
     assert only(text) == ((2, 16), f"nested more than {MAX_DEPTH} levels deep")
-    assert compose(text.replace("[" * 12, "[" * 11).replace("]" * 12, "]" * 11, 1)).findings != []
+    assert compose(text.replace("[" * 12, "[" * 11).replace("]" * 12, "]" * 11, 1), *ROOT).findings != []
 
 
 def test_describe() -> None:

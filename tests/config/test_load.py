@@ -2,18 +2,23 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from exporter.config.load import load
+from exporter.config.dump import dump
+from exporter.config.load import load, load_with_web
 from exporter.config.mistake import ConfigError, Mistake
+from exporter.config.web import read_web
+from exporter.model.address import Address, HostPattern
 from exporter.model.settings import (
     Account,
     Endpoint,
     IpFamily,
     MechanismChoice,
+    Module,
     OAuth2,
     Protocol,
     Role,
@@ -174,6 +179,18 @@ def test_digest_is_of_the_meaning(loaded: Loader) -> None:
     assert one.endpoints["b"] != other.endpoints["b"]
 
 
+def test_mistakes_of_both_files_are_reported(tmp_path: Path) -> None:
+    """Those of the configuration and those of the web configuration; either is enough to refuse both."""
+    (tmp_path / "web.yml").write_text("rate_limit: 5\n")
+    (tmp_path / "bad.yml").write_text("endpoints: {}\n")
+    web = read_web(tmp_path / "web.yml")
+    assert load_with_web(None, {}, read_web(None)).digest == load(None, {}).digest
+    for file, mistakes in ((None, ["rate_limit"]), (tmp_path / "bad.yml", ["endpoints", "rate_limit"])):
+        with pytest.raises(ConfigError) as caught:
+            load_with_web(file, {}, web)
+        assert [mistake.path for mistake in caught.value.mistakes] == mistakes
+
+
 def test_templates_by_merge(loaded: Loader) -> None:
     """Endpoints can share keys by anchors and merge keys."""
     config = loaded(
@@ -183,12 +200,88 @@ def test_templates_by_merge(loaded: Loader) -> None:
     assert config.endpoints["b"].interval == 60.0
 
 
+def test_immutable(loaded: Loader) -> None:
+    """Nothing of a configuration can be changed in place, in none of its mappings."""
+    config = loaded(WHOLE.replace("1234", "x"))
+    mappings: tuple[Any, ...] = (config.accounts, config.endpoints, config.modules, config.endpoints["imap"].labels)
+    for mapping in mappings:
+        with pytest.raises(TypeError):
+            mapping["a"] = "2"
+
+
 def test_descriptors_are_closed(loaded: Loader, tmp_path: Path) -> None:
     """Loading leaves no file open."""
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(20):
         loaded("endpoints: {a: {protocol: imap, host: h}}")
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+MODULES = """
+defaults: {timeout: 5s, login_interval: 1h, ip_family: both}
+accounts: {ops: {username: probe@gmail.com, app_password: {env: X}}}
+modules:
+  imaps: {protocol: imap}
+  submission: {protocol: smtp, security: starttls, ip_family: ipv6, timeout: 1s, allow_hosts: ["*.gmail.com:*", "*"]}
+  login:
+    protocol: imap
+    account: ops
+    folders: [inbox]
+    tls: {min_version: "1.3"}
+    allow_hosts: [IMAP.gmail.com., "[::1]:143"]
+probe: {allow: [imap.gmail.com], max_concurrent: 7}
+"""
+
+
+def test_modules(loaded: Loader) -> None:
+    """They take the defaults of endpoints, but for `both`, and need no endpoint beside them."""
+    config = loaded(MODULES)
+    assert config.endpoints == {}
+    assert config.modules["imaps"] == Module(
+        name="imaps", protocol=Protocol.IMAP, port=993, timeout=5, login_interval=3600
+    )
+    submission = config.modules["submission"]
+    assert (submission.port, submission.security, submission.timeout) == (587, Security.STARTTLS, 1)
+    assert submission.ip_family is IpFamily.IPV6
+    assert submission.allow_hosts == (HostPattern("*.gmail.com", "*"), HostPattern("*"))
+    assert submission.endpoints == ()
+    assert config.probe.allow == (HostPattern("imap.gmail.com"),)
+    assert config.probe.max_concurrent == 7
+
+
+def test_the_endpoints_of_an_account(loaded: Loader) -> None:
+    """There are as many as its allow_hosts, under names that no endpoint of a file can have."""
+    login = loaded(MODULES).modules["login"]
+    assert [(one.name, one.host, one.port) for one in login.endpoints] == [
+        ("probe/login/imap.gmail.com:993", "imap.gmail.com", 993),
+        ("probe/login/[::1]:143", "::1", 143),
+    ]
+    assert login.endpoint(Address("imap.gmail.com", None)) == login.endpoints[0]
+    assert {one.account for one in login.endpoints} == {login.account}
+    both = loaded(
+        MODULES + "endpoints: {imap: {protocol: imap, host: h, account: ops}, pop3: {protocol: pop3, host: h}}"
+    )
+    names = [one.name for one in both.login_endpoints]
+    assert names == ["imap", "probe/login/imap.gmail.com:993", "probe/login/[::1]:143"]
+    assert {one.tls.min_version for one in login.endpoints} == {"1.3"}
+
+
+def test_modules_are_in_effect(loaded: Loader) -> None:
+    """They are printed, load again, and count for the digest."""
+    config = loaded(MODULES)
+    again = loaded(dump(config))
+    assert (again.modules, again.probe, again.digest) == (config.modules, config.probe, config.digest)
+    assert "allow_hosts:\n    - imap.gmail.com\n    - '[::1]:143'\n" in dump(config).replace('"', "'")
+    for changed in ("max_concurrent: 8", "max_concurrent: 7, allow: []"):
+        assert loaded(MODULES.replace("allow: [imap.gmail.com], max_concurrent: 7", changed)).digest != config.digest
+    assert loaded(MODULES.replace("timeout: 1s", "timeout: 2s")).digest != config.digest
+
+
+def test_nothing_allowed_is_not_everything(loaded: Loader) -> None:
+    """An empty list allows nothing; none at all allows what is public."""
+    assert loaded("modules: {a: {protocol: imap}}\nprobe: {allow: []}").probe.allow == ()
+    assert loaded("modules: {a: {protocol: imap}}\nprobe: {}").probe.allow is None
+    assert loaded("modules: {a: {protocol: imap, allow_hosts: []}}").modules["a"].allow_hosts == ()
 
 
 WORDS = "endpoints accounts defaults imap protocol host port folders tls labels app_password file env interval <<"

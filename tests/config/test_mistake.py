@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.config.mistake import ConfigError, Mistake, Path, show_path
+from exporter.config.mistake import ConfigError, KeyPath, Mistake, nearest, show_path, unknown_key
 from exporter.model.text import show
 
 
@@ -40,7 +40,7 @@ def test_error_sorts_and_drops_repetitions() -> None:
         (("ü", ""), '"ü".""'),
     ],
 )
-def test_path(path: Path, shown: str) -> None:
+def test_path(path: KeyPath, shown: str) -> None:
     """A path is keys with dots between them, odd ones in quotes."""
     assert show_path(path) == shown
 
@@ -48,3 +48,11 @@ def test_path(path: Path, shown: str) -> None:
 def test_show_cuts() -> None:
     """A long text is cut, so that a line stays one that people read."""
     assert show("x" * 65) == '"' + "x" * 64 + '…"'
+
+
+def test_nearest() -> None:
+    """The nearest word is suggested whatever its case, and none where nothing is near."""
+    assert nearest("INTERVALL", ("interval", "login_interval")) == "interval"
+    assert nearest("x" * 1_000_000, ("interval",)) is None
+    assert unknown_key("Interval", ("interval", "host")) == 'unknown key; did you mean "interval"?'
+    assert unknown_key("x", ("interval", "host")) == "unknown key; known here: interval, host"

@@ -1,11 +1,12 @@
-"""Files that cannot be read as text, each with its one line."""
+"""Files that cannot be read as text, each with its one line; and files of certificates."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from exporter.config.source import MAX_BYTES, Unreadable, decode, fingerprint, read_file
+from exporter.config.source import MAX_BYTES, Files, Unreadable, decode, fingerprint, read_file
+from exporter.model.text import Unacceptable
 
 
 def refusal(path: Path) -> str:
@@ -116,3 +117,42 @@ def test_not_text(content: bytes, text: str, position: tuple[int, int]) -> None:
         decode(content)
     assert str(caught.value) == text
     assert caught.value.position == position
+
+
+def test_authorities(ca_file: Path) -> None:
+    """A file with a certificate is accepted, by its absolute path, and read once."""
+    files = Files(ca_file.parent)
+    assert files.authorities(ca_file.name) == ca_file
+    ca_file.unlink()
+    assert files.authorities(str(ca_file)) == ca_file
+
+
+def test_text_around_a_certificate(ca_file: Path) -> None:
+    """Comments around a certificate may be in any language and encoding."""
+    ca_file.write_bytes("# Behörde\n".encode() + b"\xff\n" + ca_file.read_bytes())
+    assert Files(ca_file.parent).authorities("ca.pem") == ca_file
+
+
+def test_one_is_enough(ca_file: Path) -> None:
+    """A certificate that can be read makes up for one that cannot."""
+    broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    ca_file.write_bytes(broken + ca_file.read_bytes())
+    assert Files(ca_file.parent).authorities("ca.pem") == ca_file
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"nothing", b"\0\xff", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"],
+)
+def test_no_certificate(tmp_path: Path, content: bytes) -> None:
+    """A file without a certificate that can be read is refused."""
+    (tmp_path / "ca.pem").write_bytes(content)
+    with pytest.raises(Unacceptable, match=r"^the file holds no certificate in PEM that can be read$"):
+        Files(tmp_path).authorities("ca.pem")
+
+
+def test_authorities_unreadable(tmp_path: Path) -> None:
+    """A file that cannot be read is refused, and does not block."""
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(Unacceptable, match=r"^the file is not a regular file$"):
+        Files(tmp_path).authorities("fifo")

@@ -23,8 +23,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.config.mistake import ConfigError
+from exporter.config.schema import WEB
 from exporter.config.server_tls import CIPHERS
-from exporter.config.web import KEYS, WebConfig, read_web
+from exporter.config.web import WebConfig, read_web
 from tests.examples import SENTINEL
 
 HASH = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
@@ -301,7 +302,7 @@ def test_mistakes_are_no_configuration(directory: Path) -> None:
 
 
 WORDS = st.sampled_from(
-    [*KEYS, "cert_file", "headers", "X-Frame-Options", "min_version", "cipher_suites", "alice", "<<"]
+    [*WEB.keys, "cert_file", "headers", "X-Frame-Options", "min_version", "cipher_suites", "alice", "<<"]
 )
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=8) | WORDS | st.just(HASH)
 TREES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4))

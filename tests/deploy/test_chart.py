@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from exporter import __version__, cli
-from exporter.config.keys import keys_at
 from exporter.config.load import load
+from exporter.config.schema import CONFIGURATION
 from tests.deploy.chart import CHART, VALUES, VERSIONS, Manifest, lint, mistakes, render, values_of
 from tests.deploy.image import ROOT
 from tests.servers.process import find_program
@@ -310,7 +310,7 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text("utf-8"))
     values = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
     # A configuration's own keys; what is below them, the program judges.
-    assert set(schema["properties"]["config"]["properties"]) == set(keys_at(()))
+    assert set(schema["properties"]["config"]["properties"]) == set(CONFIGURATION.keys)
     # Kubernetes' own, of which the defaults only say a part; and what Helm hands to every chart.
     assert set(differences(schema, values)) == {
         "global",

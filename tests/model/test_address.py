@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.model.address import Address, HostPattern, parse_address, split_address
+from exporter.model.address import Address, HostPattern, check_host, parse_address, split_address
 from exporter.model.text import Unacceptable
 
 
@@ -102,3 +102,15 @@ def test_what_is_no_pattern_is_refused(pattern: str) -> None:
 def test_an_address_is_split(text: str, host: str, port: str | None) -> None:
     """Into its parts, which are not judged."""
     assert split_address(text) == (host, port)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "imap.gmail.com", "localhost", "a", "mail_server", "xn--mnchen-3ya.example", "imap.gmail.com.", "127.0.0.1",
+        "::1", "2001:db8::1", "1and1.com", "a." * 126 + "b", "3com.0x1", "IMAP.Gmail.com",
+    ],
+)  # fmt: skip
+def test_good_host(host: str) -> None:
+    """A host name or an IP address is taken as it is written."""
+    assert check_host(host) == host

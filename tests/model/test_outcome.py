@@ -85,7 +85,7 @@ def test_both_families_are_two_series() -> None:
 
 def test_a_family_is_named_where_there_are_two() -> None:
     """Else the endpoint's name says enough."""
-    endpoint = target("mx").endpoint.model_copy(update={"ip_family": IpFamily.BOTH})
+    endpoint = dataclasses.replace(target("mx").endpoint, ip_family=IpFamily.BOTH)
     assert [each.name for each in Target.of(endpoint)] == ["mx (ipv4)", "mx (ipv6)"]
     assert target("mx").name == "mx"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ async def test_a_changed_account_begins_with_a_fresh_budget(bench: Bench) -> Non
     bench.configure(of)
     await bench.check(of)
     assert bench.logins() == 1
-    bench.account = bench.account.model_copy(update={"username": "other@gmail.com"})
+    bench.account = replace(bench.account, username="other@gmail.com")
     changed = bench.target()
     bench.configure(changed)
     await bench.check(changed)
@@ -396,7 +397,7 @@ async def test_an_account_that_a_reload_has_changed_does_not_log_in_for_an_old_t
     """Its new secret was never meant for that one."""
     old = bench.target()
     bench.configure(old)
-    bench.account = bench.account.model_copy(update={"username": "other@gmail.com"})
+    bench.account = replace(bench.account, username="other@gmail.com")
     bench.configure(bench.target())
     assert Phase.LOGIN not in (await bench.checker.check(old)).phases
     assert Phase.LOGIN not in (await bench.checker.check_requested(old)).phases

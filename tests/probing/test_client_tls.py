@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from cryptography import x509
@@ -143,11 +143,11 @@ def test_contexts_are_shared(authority: Authority) -> None:
 
 
 @pytest.mark.parametrize("min_version", ["1.2", "1.3"])
-def test_contexts_verify(authority: Authority, min_version: str) -> None:
+def test_contexts_verify(authority: Authority, min_version: Literal["1.2", "1.3"]) -> None:
     """A context verifies chain and name, with the system's authorities or with those of the file alone."""
     versions = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
-    own = client_tls.context(Tls.model_validate({"ca_file": authority.ca_file, "min_version": min_version}))
-    for made in (own, client_tls.context(Tls.model_validate({"min_version": min_version}))):
+    own = client_tls.context(Tls(ca_file=authority.ca_file, min_version=min_version))
+    for made in (own, client_tls.context(Tls(min_version=min_version))):
         assert made.verify_mode is ssl.CERT_REQUIRED
         assert made.check_hostname
         assert made.minimum_version is versions[min_version]

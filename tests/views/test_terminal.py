@@ -134,7 +134,7 @@ def test_the_certificate_s_end_is_in_one_unit(days: float, text: str) -> None:
 
 def test_each_family_of_an_endpoint_is_named() -> None:
     """Of `ip_family: both`."""
-    endpoint = target().endpoint.model_copy(update={"ip_family": IpFamily.BOTH})
+    endpoint = replace(target().endpoint, ip_family=IpFamily.BOTH)
     both = [series(success(Target(endpoint, family))) for family in (IpFamily.IPV4, IpFamily.IPV6)]
     assert [line[:11] for line in shown(terminal.overview(both, 200))[1:]] == ["imap (ipv4)", "imap (ipv6)"]
 

@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from starlette.routing import Route
 
 from exporter.cli import main
-from exporter.config.server_tls import KEYS as TLS_KEYS
-from exporter.config.web import HEADERS, KEYS, MOST_COST, read_web
+from exporter.config.kinds import MAX_COST
+from exporter.config.schema import HEADERS, TLS_SERVER, WEB
+from exporter.config.web import read_web
 from exporter.daemon import reload
 from exporter.monitor.health import Health
 from exporter.monitor.store import Store
@@ -199,11 +200,9 @@ def test_every_path_is_there() -> None:
 
 def test_every_key_every_header_and_every_limit_is_there() -> None:
     """With the very numbers of the program."""
-    assert isinstance(KEYS, dict)
-    assert isinstance(TLS_KEYS, dict)
-    for name in (*KEYS, *TLS_KEYS, *HEADERS, *ALWAYS):
+    for name in (*WEB.keys, *TLS_SERVER.keys, *HEADERS.keys, *ALWAYS):
         assert f"`{name}" in DOCS
-    assert f"a cost of at most {MOST_COST}" in DOCS
+    assert f"a cost of at most {MAX_COST}" in DOCS
     keep_alive = Server(application()).config.timeout_keep_alive
     for row in (
         f"| request line and headers | {limits.HEAD >> 10} KiB | 431 |",

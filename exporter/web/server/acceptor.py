@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from exporter.config.server_tls import Tls
+from exporter.config.server_tls import ServerTls
 from exporter.web.server.connections import Connections, Place
 from exporter.web.server.protocol import Http
 
@@ -23,7 +23,9 @@ GOODBYE_SECONDS = 0.5
 class Door(asyncio.Protocol):
     """A connection until its handshake is done: then it is handed to `http`."""
 
-    def __init__(self, http: Http, tls: Tls, connections: Connections, handshakes: set[asyncio.Task[None]]) -> None:
+    def __init__(
+        self, http: Http, tls: ServerTls, connections: Connections, handshakes: set[asyncio.Task[None]]
+    ) -> None:
         self._http = http
         self._tls = tls
         self._connections = connections

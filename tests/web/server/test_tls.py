@@ -7,7 +7,6 @@ import ssl
 import httpx
 import pytest
 
-from exporter.config.server_tls import Tls
 from tests.servers.authority import Authority, Certificate
 from tests.web.conftest import Serve, WebFile
 
@@ -102,13 +101,3 @@ async def test_versions_and_ciphers_are_chosen(
     else:
         other.minimum_version = ssl.TLSVersion.TLSv1_3
     assert await ask(port, other) == "ConnectError"
-
-
-def test_names_are_compared_whole() -> None:
-    """Of any kind, and nothing else of a certificate."""
-    tls = Tls(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), frozenset({"a.example", "mailto:x"}))
-    assert tls.admits({"subjectAltName": (("DNS", "b.example"), ("URI", "mailto:x"))})
-    assert not tls.admits({"subjectAltName": (("DNS", "b.a.example"), ("DirName", (("a.example",),)))})
-    assert not tls.admits({"subject": ((("commonName", "a.example"),),)})
-    assert not tls.admits({})
-    assert not tls.admits(None)

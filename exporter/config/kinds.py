@@ -1,0 +1,244 @@
+"""The kinds of values that keys have: how each is read, what must stand there instead, and how it is written back."""
+
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from exporter.config.document import MappingNode, Node, ScalarNode, describe, is_null
+from exporter.config.duration import format_duration, parse_duration
+from exporter.config.mistake import AlreadyReported
+from exporter.config.section import Section
+from exporter.config.table import Value
+from exporter.model.address import HostPattern, check_host
+from exporter.model.settings import IpFamily, SecretRef
+from exporter.model.text import Unacceptable, check_text
+
+E = TypeVar("E", bound=StrEnum)
+T = TypeVar("T")
+
+RESERVED_LABELS = frozenset(
+    {"endpoint", "protocol", "host", "port", "ip_family", "security", "account", "job", "instance"}
+)
+"""Labels that the metrics have already, or that Prometheus adds to every target."""
+
+MAX_COST = 15
+"""Largest cost of a bcrypt hash: with 15 a comparison takes a second or two, and each more doubles that."""
+
+NO_HASH = "must be a bcrypt hash, as htpasswd -nBC 10 prints it: a password is never written here"
+
+_NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,62}")
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BCRYPT = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53}")
+_LITERAL = "must be {file: PATH} or {env: NAME}: a secret is never written here"
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that an endpoint cannot have: it becomes a label value and a part of a URL."""
+    if not _NAME.fullmatch(name):
+        raise Unacceptable("a name must start with a letter, a digit or _, then up to 62 letters, digits, _, . or -")
+
+
+def check_label(name: str) -> None:
+    """Refuse a name that a label cannot have."""
+    if not _LABEL.fullmatch(name):
+        raise Unacceptable("a label's name must be letters, digits and _, and not start with a digit")
+    if name.startswith("__"):
+        raise Unacceptable("a label's name must not start with __, which is Prometheus' own")
+    if name in RESERVED_LABELS:
+        raise Unacceptable("this label is there already, with a value of its own")
+
+
+def check_user(name: str) -> None:
+    """Refuse a name that a user of HTTP's basic authentication cannot have."""
+    # RFC 7617 §2: "a user-id containing a colon character is invalid, as the first colon … separates".
+    if ":" in check_text(name):
+        raise Unacceptable("must not hold a colon: a client could not send it")
+
+
+def read_text(node: Node) -> str:
+    """Return text that is not empty and that no control character can smuggle a second line into."""
+    if not isinstance(node, ScalarNode):
+        raise Unacceptable(f"must be text, not {describe(node)}")
+    if not isinstance(node.value, str):
+        raise Unacceptable("must be text: put it in quotes")
+    return check_text(node.value)
+
+
+def simple(words: str, read: Callable[[Node], T], write: Callable[[T], Any] = str) -> Value:
+    """Return a kind whose value depends on nothing but its own node."""
+    return Value(words, lambda node, _: read(node), write)
+
+
+def choice(choices: type[E], read_others: Callable[[ScalarNode], None] = lambda _: None) -> Value:
+    """Return the kind of a member of an enumeration; `read_others` may refuse a value in words of its own."""
+    by_word: dict[object, E] = {str(member): member for member in choices}
+    *most, last = choices
+
+    def read(node: Node) -> E:
+        if isinstance(node, ScalarNode):
+            read_others(node)
+            if node.value in by_word:
+                return by_word[node.value]
+        raise Unacceptable(f"must be {', '.join(most)} or {last}, not {describe(node)}")
+
+    return simple(", ".join(f"`{member}`" for member in choices), read)
+
+
+def whole(most: int) -> Value:
+    """Return the kind of a whole number from 1 to `most`."""
+
+    def read(node: Node) -> int:
+        # A bool is an int to Python, not to people.
+        if isinstance(node, ScalarNode) and type(node.value) is int and 1 <= node.value <= most:
+            return node.value
+        raise Unacceptable(f"must be a whole number from 1 to {most}, not {describe(node)}")
+
+    return simple(f"1 to {most}", read, int)
+
+
+def duration(at_least: float, at_most: float | None = None) -> Value:
+    """Return the kind of a duration, in seconds, within bounds that are themselves allowed."""
+    bounds = f"at least {format_duration(at_least)}"
+    words = bounds
+    if at_most is not None:
+        words = f"{format_duration(at_least)} to {format_duration(at_most)}"
+        bounds = f"from {words}"
+
+    def read(node: Node) -> float:
+        if isinstance(node, ScalarNode) and type(node.value) in {int, float} and node.value != 0:
+            raise Unacceptable(f"must have a unit, as in 30s or 1h30m, not {describe(node)}")
+        try:
+            seconds = parse_duration(node.text if isinstance(node, ScalarNode) else "")
+        except ValueError:
+            raise Unacceptable(f"must be a duration such as 30s or 1h30m, not {describe(node)}") from None
+        if seconds < at_least or (at_most is not None and seconds > at_most):
+            raise Unacceptable(f"must be {bounds}, not {describe(node)}")
+        return seconds
+
+    return simple(f"duration, {words}", read, format_duration)
+
+
+def header(*values: str) -> Value:
+    """Return the kind of an HTTP header's value: one of these, or any text without them; empty for none at all."""
+
+    def read(node: Node) -> str:
+        text = "" if isinstance(node, ScalarNode) and node.value == "" else read_text(node)
+        if text and values and text not in values:
+            raise Unacceptable(f"must be {' or '.join(values)}, not {describe(node)}")
+        if not text.isascii():
+            raise Unacceptable("must be ASCII")
+        return text
+
+    return simple(", ".join(f"`{value}`" for value in values) or "text", read)
+
+
+def _read_switch(node: Node) -> bool:
+    if isinstance(node, ScalarNode) and isinstance(node.value, bool):
+        return node.value
+    raise Unacceptable(f"must be true or false, not {describe(node)}")
+
+
+def _read_https(node: Node) -> str:
+    """Return an address that begins with https://. Nothing of a bad one is shown: addresses carry passwords."""
+    text = read_text(node)
+    parts = urlsplit(text)
+    if parts.scheme != "https" or not parts.hostname or parts.username is not None or parts.fragment:
+        raise Unacceptable("must be an address such as https://oauth2.googleapis.com/token")
+    return text
+
+
+def _read_host(node: Node) -> str:
+    """Return a host name or an IP address, as written. What stands there instead is not shown: a URL has passwords."""
+    if isinstance(node, ScalarNode) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+        raise Unacceptable("must be a host name or an IP address, not a number")
+    return check_host(read_text(node))
+
+
+def _read_min_version(node: Node) -> Literal["1.2", "1.3"]:
+    if isinstance(node, ScalarNode):
+        if node.value == "1.2":
+            return "1.2"
+        if node.value == "1.3":
+            return "1.3"
+        if isinstance(node.value, float):
+            raise Unacceptable('must be "1.2" or "1.3" in quotes; without them it is a number')
+    raise Unacceptable(f'must be "1.2" or "1.3", not {describe(node)}')
+
+
+def _read_secret(node: Node, section: Section) -> SecretRef:
+    """Return the reference. Whatever else stands there may be the secret: nothing of it is shown, keys included."""
+    if not isinstance(node, MappingNode):
+        raise Unacceptable(_LITERAL)
+    given = {key: entry.node for key, entry in node.entries.items() if not is_null(entry.node)}
+    if set(node.entries) == set(given) == {"file", "env"}:
+        raise Unacceptable("must be either {file: PATH} or {env: NAME}, not both")
+    if len(given) != 1 or not set(node.entries) <= {"file", "env"}:
+        raise Unacceptable(_LITERAL)
+    ((kind, value),) = given.items()
+    if section.report.is_trap(value.position):
+        raise AlreadyReported
+    if not isinstance(value, ScalarNode) or not isinstance(value.value, str):
+        raise Unacceptable(f"{kind} must be text" + (": put it in quotes" if isinstance(value, ScalarNode) else ""))
+    if kind == "env":
+        if not _VARIABLE.fullmatch(value.value):
+            raise Unacceptable("env must be the name of an environment variable")
+        return SecretRef(env=value.value)
+    try:
+        return SecretRef(file=section.report.files.directory / check_text(value.value))
+    except Unacceptable as mistake:
+        raise Unacceptable(f"file {mistake}") from None
+
+
+def _write_secret(reference: SecretRef) -> dict[str, str]:
+    return {"file": str(reference.file)} if reference.file is not None else {"env": str(reference.env)}
+
+
+def _read_http2(node: Node) -> bool:
+    if _read_switch(node):
+        raise Unacceptable("must be false: only HTTP/1.1 is spoken here")
+    return False
+
+
+def _read_hash(node: Node, _section: Section) -> bytes:
+    """Return a bcrypt hash. What stands there instead may be a password: nothing of it is shown."""
+    found = _BCRYPT.fullmatch(node.text) if isinstance(node, ScalarNode) else None
+    if found is None:
+        raise Unacceptable(NO_HASH)
+    cost = int(found[1])
+    if not 4 <= cost <= MAX_COST:
+        raise Unacceptable(f"must have a cost from 4 to {MAX_COST}, not {cost}: 10 to 12 is usual")
+    return found[0].encode()
+
+
+def _refuse_both(node: ScalarNode) -> None:
+    if node.value == IpFamily.BOTH:
+        raise Unacceptable("must be any, ipv4 or ipv6: one probe is of one family")
+
+
+def _read_pattern(node: Node) -> HostPattern:
+    return HostPattern.parse(read_text(node))
+
+
+def _read_login_host(node: Node, section: Section) -> HostPattern:
+    pattern = _read_pattern(node)
+    if section.given("account") and not pattern.exact:
+        raise Unacceptable("must be a host, or a host and a port, without *: the account's secret goes nowhere else")
+    return pattern
+
+
+TEXT = simple("text", read_text)
+HOST = simple("host name or IP address", _read_host)
+PORT = whole(65535)
+HTTPS = simple("https address", _read_https)
+MIN_VERSION = simple('`"1.2"`, `"1.3"`, in quotes', _read_min_version)
+SECRET = Value("secret", _read_secret, _write_secret, is_secret=True)
+CA_FILE = Value("path", lambda node, section: section.report.files.authorities(read_text(node)))
+PATTERN = simple("pattern", _read_pattern)
+LOGIN_HOST = Value("pattern", _read_login_host)
+ONE_FAMILY = choice(IpFamily, _refuse_both)
+SWITCH = simple("`true`, `false`", _read_switch)
+HTTP2 = simple("`false`", _read_http2)
+HASH = Value("bcrypt hash", _read_hash, is_secret=True)

@@ -1,0 +1,184 @@
+"""Rules across several keys: what must fit together, and what follows from other keys.
+
+Each function judges one section that was read. It reports what does not fit, at the key that an operator would change,
+and adds the values of keys that are not given.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from exporter.config.document import MappingNode
+from exporter.config.duration import format_duration
+from exporter.config.mistake import NOWHERE, nearest
+from exporter.config.schema import DEFAULTS
+from exporter.config.section import Section
+from exporter.config.server_tls import CIPHERS, ClientAuth, Version
+from exporter.model.settings import PORTS, IpFamily, MechanismChoice, Protocol, Role, Security
+from exporter.model.text import show
+
+Accounts = Mapping[str, Section | None]
+"""The accounts of a file by name, those with mistakes too: a reference to one of them is no mistake."""
+
+_CREDENTIALS = ("app_password", "oauth2", "service_account")
+_OAUTH = frozenset({MechanismChoice.XOAUTH2, MechanismChoice.OAUTHBEARER})
+
+
+def check_configuration(root: Section) -> None:
+    """Judge a whole configuration file."""
+    defaults = root.get("defaults") or Section(DEFAULTS, root.report, MappingNode(NOWHERE, {}))
+    accounts: Accounts = root.get("accounts") or {}
+    for account in accounts.values():
+        if account is not None:
+            check_account(account)
+    for section, check in (("endpoints", check_endpoint), ("modules", check_module)):
+        named = root.get(section)
+        for one in (named or {}).values():
+            if one is not None:
+                check(one, defaults, accounts)
+        if named is not None and not named:
+            root.wrong(section, f"must hold at least one {section.removesuffix('s')}", at_value=False)
+    if not (root.meant("endpoints") or root.meant("modules")):
+        root.missing("endpoints", "is missing: at least one endpoint is needed")
+
+
+def check_account(account: Section) -> None:
+    """An account has exactly one credential."""
+    given = _credentials(account)
+    if len(given) != 1 and (given or not any(map(account.meant, _CREDENTIALS))):
+        found = f"has {' and '.join(given)}" if given else "has no credential"
+        account.report.add(account.at, account.path, f"{found}; exactly one of {', '.join(_CREDENTIALS)} is needed")
+
+
+def check_endpoint(endpoint: Section, defaults: Section, accounts: Accounts) -> None:
+    """Judge an endpoint."""
+    _check_session(endpoint, accounts)
+    interval = _default(endpoint, defaults, "interval")
+    timeout = _default(endpoint, defaults, "timeout")
+    login_interval = _default(endpoint, defaults, "login_interval")
+    _default(endpoint, defaults, "ip_family")
+    if interval is not None and timeout is not None and timeout >= interval:
+        _contradict(endpoint, defaults, ("timeout", "shorter than", timeout), ("interval", "longer than", interval))
+    if interval is not None and login_interval is not None and login_interval < interval:
+        if not endpoint.given("login_interval") and not defaults.given("login_interval"):
+            endpoint.values["login_interval"] = interval
+        elif endpoint.given("account"):
+            its, other = ("login_interval", "at least", login_interval), ("interval", "at most", interval)
+            _contradict(endpoint, defaults, its, other)
+
+
+def check_module(module: Section, defaults: Section, accounts: Accounts) -> None:
+    """Judge a module. It has no interval, for who asks decides on that; and one probe is of one address family."""
+    _check_session(module, accounts)
+    _default(module, defaults, "timeout")
+    _default(module, defaults, "login_interval")
+    if _default(module, defaults, "ip_family") is IpFamily.BOTH:
+        module.values["ip_family"] = IpFamily.ANY
+    if module.given("account"):
+        if not module.meant("allow_hosts"):
+            module.missing("allow_hosts", "is missing: an account logs in only to hosts that are named there")
+        elif module.get("allow_hosts") == () and not module.items("allow_hosts"):
+            module.wrong("allow_hosts", "must name a host at which the account logs in")
+
+
+def _check_session(session: Section, accounts: Accounts) -> None:
+    """Judge what endpoints and modules have in common: what is spoken, how it is secured, and who logs in."""
+    protocol, security = session.get("protocol"), session.get("security")
+    if not session.given("security"):
+        security = Security.TLS
+    if protocol is not None and security is not None and not session.given("port"):
+        session.values["port"] = PORTS[protocol, security]
+    if (name := session.get("account")) is not None and name not in accounts:
+        session.wrong("account", f"there is no account {show(name)}; {_hint(name, accounts)}")
+    if security is Security.NONE:
+        if session.given("account"):
+            text = "must not be said with security: none, which would send its secret for all to read"
+            session.wrong("account", text)
+        if session.given("tls"):
+            session.wrong("tls", "has no meaning with security: none", at_value=False)
+    _check_mechanism(session, accounts)
+    if session.items("folders"):
+        if protocol is not None and protocol is not Protocol.IMAP:
+            session.wrong("folders", f"only imap has folders, {protocol} has none", at_value=False)
+        elif not session.meant("account"):
+            session.wrong("folders", "needs an account to log in with: folders are seen after login", at_value=False)
+        # In one order, so that another order in the file is no change.
+        session.values["folders"] = tuple(role for role in Role if role in session.values["folders"])
+
+
+def _hint(name: str, accounts: Accounts) -> str:
+    near = nearest(name, accounts)
+    if near is not None:
+        return f"did you mean {show(near)}?"
+    if len(accounts) > 5:  # a few can be listed, hundreds cannot
+        return f"none of the {len(accounts)} is like it"
+    return f"known: {', '.join(map(show, accounts))}" if accounts else "there are none"
+
+
+def _check_mechanism(session: Section, accounts: Accounts) -> None:
+    mechanism = session.get("mechanism")
+    if mechanism is None or mechanism is MechanismChoice.AUTO:
+        return
+    if not session.meant("account"):
+        session.wrong("mechanism", "needs an account to log in with")
+    elif (account := accounts.get(session.get("account"))) is not None:
+        given, is_oauth = _credentials(account), mechanism in _OAUTH
+        if len(given) == 1 and is_oauth is (given == ["app_password"]):
+            kinds = "oauth2 or service_account" if is_oauth else "app_password"
+            session.wrong("mechanism", f"{mechanism} needs an account with {kinds}")
+
+
+def _credentials(account: Section) -> list[str]:
+    return [key for key in _CREDENTIALS if account.given(key)]
+
+
+def _default(section: Section, defaults: Section, key: str) -> Any:
+    """Return the value of a key, else that of the file's defaults, else the built-in one; None for a mistake."""
+    if not section.given(key):
+        section.values[key] = defaults.get(key) if defaults.given(key) else section.table.defaults[key]
+    return section.get(key)
+
+
+def _contradict(
+    endpoint: Section, defaults: Section, one: tuple[str, str, float], other: tuple[str, str, float]
+) -> None:
+    """Report it at the key that is nearest to the endpoint; at the first of the two where both are as near.
+
+    The built-in durations do not contradict each other: at least one of the two is given.
+    """
+    section, key, relation, (its, _, value) = next(
+        (section, key, relation, counterpart)
+        for section in (endpoint, defaults)
+        for (key, relation, _), counterpart in ((one, other), (other, one))
+        if section.given(key)
+    )
+    section.wrong(key, f"must be {relation} the {its}, {format_duration(value)}")
+
+
+def check_tls_server(tls: Section) -> None:
+    """Judge a `tls_server_config`: none of what it asks for may be ignored in silence."""
+    certificate, key = tls.get("cert_file"), tls.get("key_file")
+    if certificate is not None and key is not None and certificate.public_key != key.public_key:
+        tls.wrong("key_file", "is not the key of the certificate in cert_file")
+    least, most = tls.get("min_version") or Version.TLS12, tls.get("max_version") or Version.TLS13
+    if least > most:
+        tls.wrong("max_version", "must not be older than min_version")
+    ciphers = tls.get("cipher_suites")
+    if ciphers and CIPHERS.keys().isdisjoint(ciphers) and least is Version.TLS12:
+        tls.wrong("cipher_suites", "holds none of TLS 1.2: add one, or say min_version: TLS13", at_value=False)
+    auth = tls.get("client_auth_type") if tls.given("client_auth_type") else ClientAuth.NONE
+    if auth is not None:
+        _check_client_auth(tls, auth)
+
+
+def _check_client_auth(tls: Section, auth: ClientAuth) -> None:
+    if auth is ClientAuth.NONE:
+        if tls.given("client_ca_file"):
+            given = tls.meant("client_auth_type")
+            text = f"means nothing with client_auth_type: {auth}"
+            missing = "needs client_auth_type: without it no certificate is asked for"
+            tls.wrong("client_ca_file", text if given else missing)
+    elif not tls.meant("client_ca_file"):
+        tls.wrong("client_auth_type", "needs client_ca_file: whose certificates are to be taken?")
+    if tls.given("client_allowed_sans") and auth is not ClientAuth.REQUIRED:
+        # A client without a certificate has no name that could be allowed or not.
+        tls.wrong("client_allowed_sans", f"needs client_auth_type: {ClientAuth.REQUIRED}", at_value=False)

@@ -1,0 +1,174 @@
+"""Every key of the configuration file and of the web configuration file, declared once.
+
+From these tables come the reader, with every mistake, the effective configuration that is printed and its digest, and
+the tables of keys in docs/configuration.md and docs/web.md. What must fit together among several keys is in `rules.py`.
+
+A row is a key: its name, its kind, its default, and its meaning. Where the default is "", it is the default of the
+settings class, if there is one.
+"""
+
+# fmt: off
+
+from dataclasses import replace
+
+from exporter.config import kinds, server_tls
+from exporter.config.table import REQUIRED, Key, ListOf, Names, Table, Value
+from exporter.model import settings
+
+DEFAULTS = Table(
+    settings.Endpoint,
+    Key("interval", kinds.duration(1, 86400), "", "between two probes of an endpoint"),
+    Key("timeout", kinds.duration(0.1), "", "deadline of a whole probe; shorter than the interval"),
+    Key("login_interval", kinds.duration(1), "`15m`, or the interval where that is longer",
+        "between two logins of an endpoint; with an account, at least the interval. The probes between two logins stop "
+        "before login"),
+    Key("ip_family", kinds.choice(settings.IpFamily), "",
+        "`any` is IPv6 where this host has a route, else, or where its connect fails, IPv4; `both` probes each family "
+        "as a series of its own"),
+)
+
+OAUTH2 = Table(
+    settings.OAuth2,
+    Key("client_id", kinds.TEXT, REQUIRED, "the client"),
+    Key("client_secret", kinds.SECRET, REQUIRED, "its secret"),
+    Key("refresh_token", kinds.SECRET, REQUIRED, "the token that the account's owner granted to it"),
+    Key("token_uri", kinds.HTTPS, "", "where access tokens come from"),
+)
+
+ACCOUNT = Table(
+    settings.Account,
+    Key("username", kinds.TEXT, REQUIRED, "the user name to log in with, at Gmail the address"),
+    Key("app_password", kinds.SECRET, "", "a password for IMAP, POP3 and SMTP"),
+    Key("oauth2", OAUTH2, "", "an OAuth client and a refresh token"),
+    Key("service_account", kinds.SECRET, "",
+        "the JSON key of a service account with domain-wide delegation; its subject is `username`"),
+    # More than one in nine seconds is no protection.
+    Key("max_logins_per_day", kinds.whole(10_000), "", "logins of the account in any 24 hours, over all its endpoints"),
+)
+
+TLS = Table(
+    settings.Tls,
+    Key("ca_file", kinds.CA_FILE, "the system's authorities", "certificates in PEM, at least one, to trust instead"),
+    Key("server_name", kinds.HOST, "`host`", "the name that is asked for and that the certificate must have"),
+    Key("min_version", kinds.MIN_VERSION, '`"1.2"`', "the oldest version of TLS accepted"),
+)
+
+_PROTOCOL = Key("protocol", kinds.choice(settings.Protocol), REQUIRED, "what is spoken")
+_PORT = Key("port", kinds.PORT, "see below", "where")
+_SESSION = (
+    Key("security", kinds.choice(settings.Security), "",
+        "TLS from the first byte, after STARTTLS (POP3: STLS), or not at all"),
+    Key("account", Value("name of an account", kinds.TEXT.read, lambda account: account.name), "no login",
+        "who logs in; not with `security: none`"),
+    Key("mechanism", kinds.choice(settings.MechanismChoice), "",
+        "how; `plain` and `login` need an account with `app_password`, the others one with `oauth2` or "
+        "`service_account`",
+        in_effect=lambda session: session.account is not None),
+    Key("folders", ListOf("list of roles", kinds.choice(settings.Role), "inbox, sent", unique=True), "none",
+        "IMAP folders that must be visible after login; needs an account"),
+    Key("tls", TLS, "", "how the server is verified; not with `security: none`",
+        in_effect=lambda session: session.security is not settings.Security.NONE),
+)
+_SCHEDULE = tuple(
+    replace(key, default="of `defaults`", doc="as in [`defaults`](#defaults)") for key in DEFAULTS.keys.values()
+)
+
+ENDPOINT = Table(
+    settings.Endpoint,
+    _PROTOCOL,
+    Key("host", kinds.HOST, REQUIRED,
+        "where; an IPv6 address without brackets, an internationalized name in its `xn--` form"),
+    _PORT,
+    *_SESSION,
+    Key("labels", Names("mapping of text", kinds.TEXT, kinds.check_label), "none",
+        "extra labels, on `gmail_endpoint_info`"),
+    *_SCHEDULE,
+)
+
+_PATTERNS = ListOf("list of patterns", kinds.PATTERN, "imap.gmail.com", unique=True)
+
+MODULE = Table(
+    settings.Module,
+    _PROTOCOL,
+    replace(_PORT, doc="where, if the target names no port"),
+    *_SESSION,
+    *(key for key in _SCHEDULE if key.name in {"timeout", "login_interval"}),
+    Key("ip_family", kinds.ONE_FAMILY, "of `defaults`; `any` where that is `both`", "as in [`defaults`](#defaults)"),
+    Key("allow_hosts", replace(_PATTERNS, of=kinds.LOGIN_HOST), "required with an account; else `probe.allow`",
+        "the targets that this module is for"),
+)
+
+PROBE = Table(
+    settings.ProbeSettings,
+    Key("allow", _PATTERNS, "public addresses, on the module's port",
+        "the targets of modules that have neither an account nor `allow_hosts`"),
+    # Every probe is a socket or two.
+    Key("max_concurrent", kinds.whole(1000), "", "probes under way at the same time; one more is answered with 503"),
+)
+
+CONFIGURATION = Table(
+    settings.Config,
+    Key("defaults", DEFAULTS, "the built-in ones", "for what an endpoint does not set itself"),
+    Key("accounts", Names("mapping of names", ACCOUNT, kinds.check_name), "none", "who logs in"),
+    Key("endpoints", Names("mapping of names", ENDPOINT, kinds.check_name),
+        "required, at least one; none where there are modules", "what is probed on a schedule"),
+    Key("modules", Names("mapping of names", MODULE, kinds.check_name), "none",
+        "how `/probe` probes a target that a scrape names"),
+    Key("probe", PROBE, "", "which targets that may be",
+        in_effect=lambda config: config.modules or config.probe != settings.ProbeSettings()),
+)
+
+_REFUSED = "refused: no certificate or key is written into this file"
+
+TLS_SERVER = Table(
+    None,
+    Key("cert_file", server_tls.CERTIFICATE, REQUIRED, "certificate in PEM, the whole chain, leaf first"),
+    Key("key_file", server_tls.KEY, REQUIRED, "its key in PEM; a key with a passphrase is refused"),
+    Key("client_auth_type", server_tls.CLIENT_AUTH, "`NoClientCert`",
+        "whether a client must show a certificate. `RequestClientCert` and `RequireAnyClientCert` would take a "
+        "certificate that nobody verifies: Python's ssl module cannot do that, and they are refused"),
+    Key("client_ca_file", server_tls.CLIENT_AUTHORITIES, "",
+        "the authorities of clients' certificates; with either of the last two types"),
+    Key("client_allowed_sans", ListOf("list of names", server_tls.CLIENT_NAME), "any",
+        "subject alternative names (DNS, IP, e-mail, URI), one of which a client's certificate must have; with "
+        "`RequireAndVerifyClientCert`. The connection of any other client is closed without an answer"),
+    Key("min_version", server_tls.VERSION, "`TLS12`", "`TLS10` and `TLS11` are refused: RFC 8996"),
+    Key("max_version", server_tls.VERSION, "`TLS13`", "not older than `min_version`"),
+    Key("cipher_suites", ListOf("list of names", server_tls.CIPHER), "OpenSSL's",
+        "of TLS 1.2, by the names that Go has for those it calls secure; all suites of TLS 1.3 are always offered, as "
+        "by Go"),
+    Key("prefer_server_cipher_suites", kinds.SWITCH, "`true`", "whether the server's order counts or the client's"),
+    Key("curve_preferences", ListOf("list of names", kinds.TEXT), "",
+        "refused: Python's ssl module takes no list of curves",
+        refused="cannot be chosen: Python's ssl module takes no list of curves"),
+    Key("cert", kinds.SECRET, "", _REFUSED, refused="is not taken here: name a file with cert_file"),
+    Key("key", kinds.SECRET, "", _REFUSED, refused="is not taken here: name a file with key_file"),
+    Key("client_ca", kinds.SECRET, "", _REFUSED, refused="is not taken here: name a file with client_ca_file"),
+)
+
+_HEADER = 'in place of the usual value; with `""` there is no such header'
+
+HEADERS = Table(
+    None,
+    Key("Content-Security-Policy", kinds.header(), "", _HEADER),
+    Key("X-Frame-Options", kinds.header("deny", "sameorigin"), "", _HEADER),
+    Key("X-Content-Type-Options", kinds.header("nosniff"), "", _HEADER),
+    Key("X-XSS-Protection", kinds.header(), "", _HEADER),
+    Key("Strict-Transport-Security", kinds.header(), "", _HEADER),
+)
+
+HTTP_SERVER = Table(
+    None,
+    Key("http2", kinds.HTTP2, "`false`",
+        "`true` is refused: only HTTP/1.1 is spoken, which every client of HTTP/2 speaks too"),
+    Key("headers", HEADERS, "", "headers of every answer"),
+)
+
+WEB = Table(
+    None,
+    Key("tls_server_config", TLS_SERVER, "no TLS", "how TLS is spoken"),
+    Key("http_server_config", HTTP_SERVER, "", "how HTTP is spoken"),
+    Key("basic_auth_users", Names("mapping of bcrypt hashes", kinds.HASH, kinds.check_user, kinds.NO_HASH), "none",
+        "users, and the hashes of their passwords"),
+    Key("rate_limit", kinds.TEXT, "", "refused", refused="is not supported: requests are bounded in other ways"),
+)

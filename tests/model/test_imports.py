@@ -1,0 +1,23 @@
+"""The vocabulary of the program imports nothing but the standard library, and nothing of that which does IO."""
+
+import pkgutil
+import subprocess
+import sys
+
+from exporter import model
+
+PROGRAM = """
+import sys
+before = set(sys.modules)
+import {}
+print(*sorted({{name.partition(".")[0] for name in set(sys.modules) - before}}))
+"""
+
+
+def test_the_standard_library_alone() -> None:
+    """In a process of its own, where nothing else has been imported."""
+    names = ", ".join(f"exporter.model.{module.name}" for module in pkgutil.iter_modules(model.__path__))
+    run = subprocess.run([sys.executable, "-c", PROGRAM.format(names)], capture_output=True, text=True, check=True)
+    imported = set(run.stdout.split())
+    assert imported - sys.stdlib_module_names == {"exporter"}
+    assert imported.isdisjoint({"ssl", "socket", "asyncio", "http"})
