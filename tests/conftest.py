@@ -28,6 +28,20 @@ if TYPE_CHECKING:
 
 Server = TypeVar("Server")
 
+LONGEST = ["test_image.py", "test_systemd.py", "test_end_to_end.py", "test_browser.py", "test_composition.py"]
+"""The files that take longest and start first, so that none of them runs alone at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each file's tests to one process: they share the servers of that file. Processes take files in this order.
+
+    Files of one `xdist_group` go to one process together.
+    """
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
 
 class StartScripted(Protocol):
     """Starts a scripted server, which ends with the test."""

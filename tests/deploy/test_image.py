@@ -15,7 +15,10 @@ from exporter import __version__
 from tests.deploy.conftest import Built
 from tests.deploy.image import BASE, ROOT
 
-pytestmark = pytest.mark.timeout(400)  # the first test has the image built, and on a new machine its base
+pytestmark = [
+    pytest.mark.timeout(400),  # the first test has the image built, and on a new machine its base
+    pytest.mark.xdist_group("image"),
+]
 
 LABEL = "org.opencontainers.image."
 

@@ -24,7 +24,9 @@ READY_SECONDS = 20.0
 STOP_SECONDS = 10.0
 
 # Below Linux's ephemeral range (32768 and up): while a server is stopped, no outgoing connection can take its port.
-FIRST_PORT, LAST_PORT = 20000, 32000
+# And apart from those of the tests that run beside these: a process of pytest-xdist has a number.
+PORTS = 3000
+FIRST_PORT = 20000 + PORTS * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4)
 
 
 class ServerError(RuntimeError):
@@ -56,7 +58,7 @@ def loopback_addresses() -> list[str]:
 def free_port() -> int:
     """A TCP port that nobody listens on, on 127.0.0.1 and ::1 alike, and that no outgoing connection takes."""
     while True:
-        port = random.randint(FIRST_PORT, LAST_PORT)
+        port = random.randrange(FIRST_PORT, FIRST_PORT + PORTS)
         with suppress(OSError), ExitStack() as sockets:
             for address in loopback_addresses():
                 family = socket.AF_INET6 if ":" in address else socket.AF_INET
