@@ -6,6 +6,7 @@ import math
 import random
 import time
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -54,6 +55,7 @@ _WORDS = {
 }
 
 
+@cache
 def certificates(
     now: float, days: float = 57.0, subject: str = "CN=imap.gmail.com", *, trusted: bool = True
 ) -> TlsFacts:
@@ -106,9 +108,10 @@ class Scene:
         **observed: Any,
     ) -> Outcome:
         """One probe that ended at `at`."""
-        order = [phase for phase in _STEPS if login or phase not in (Phase.LOGIN, Phase.FOLDERS)]
         if failed:
             order = [phase for phase in _STEPS if list(Phase).index(phase) <= list(Phase).index(failed[0])]
+        else:
+            order = [phase for phase in _STEPS if login or phase not in (Phase.LOGIN, Phase.FOLDERS)]
         phases = {phase: _STEPS[phase] * self.random.lognormvariate(0, 0.35) for phase in order}
         if failed and failed[1] is Reason.TIMEOUT:
             phases[failed[0]] = of.endpoint.timeout - sum(phases.values())
