@@ -95,7 +95,7 @@ class Process:
     def grants(self, of: Target, *, thorough: bool = True) -> bool:
         """Whether a check would log in now; the question is asked as the checker does, and changes nothing.
 
-        While `thorough`, all of the 20,160 probes read the secret, although it does not change.
+        Only where `thorough`, the secret is read: it does not change between most of the 20,160 probes.
         """
         denied = self.budget.denial(of)
         if denied is not None and denied.protects and thorough:
@@ -168,7 +168,7 @@ class Week:
             if self.clock.now >= end:
                 break
             for of in self.targets:
-                granted = process.grants(of, thorough=self.thorough or round_number % 20 == 0)
+                granted = process.grants(of, thorough=round_number % (5 if self.thorough else 20) == 0)
                 if granted and dying:
                     assert process.budget.ask(of, process.access.secret()) is None
                     login = await process.access.credential(process.access.secret())
