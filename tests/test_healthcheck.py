@@ -89,7 +89,7 @@ async def test_a_daemon_that_has_no_room_is_alive(tmp_path: Path, authority: Aut
     files = f"{{cert_file: {good.chain_file}, key_file: {good.key_file}}}"
     web.write_text(f"tls_server_config: {files}" if security == "tls" else "", "utf-8")
     async with serving(hello, WebSettings(read_web(web).usable())) as served:
-        served.server.connections.most = 0
+        served.server.connections.limit = 0
         arguments = [f"--web.config.file={web}", f"--web.listen-address=127.0.0.1:{served.port}"]
         assert await asyncio.to_thread(healthcheck.check, arguments) is None
 

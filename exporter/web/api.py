@@ -16,7 +16,7 @@ from exporter.views.document import series_to_json, summary_to_json
 from exporter.views.page import Filter
 from exporter.views.state import state_of
 from exporter.web.server.encoding import answer_once, negotiated
-from exporter.web.yielding import in_turns
+from exporter.web.time_slices import in_time_slices
 
 _JSON = "application/json"
 
@@ -52,7 +52,7 @@ class Api:
         chosen = Filter.of(request.query_params)
         pieces = [
             json.dumps(series_to_json(series), allow_nan=False)
-            async for series in in_turns(list(self.store))
+            async for series in in_time_slices(list(self.store))
             if chosen.admits(series, state_of(series))
         ]
         opened = json.dumps(summary_to_json(self.store, now)).removesuffix("}")

@@ -1,4 +1,4 @@
-"""Style, script and icons: few, small, read once, and named by what is in them."""
+"""Style, script and icons: a few small files, read once; the address of each has a digest of its content."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Asset:
 
 @cache
 def assets() -> Mapping[str, Asset]:
-    """Return every file by its name."""
+    """Return the files by name."""
     found = {}
     for file in (resources.files("exporter.web") / "static").iterdir():
         suffix = file.name[file.name.rfind(".") :]
@@ -38,19 +38,19 @@ def assets() -> Mapping[str, Asset]:
 
 
 def address(name: str) -> str:
-    """Return the address of a file, relative to the root; it changes with the content, so that it may be kept."""
+    """Return the address of a file, relative to the root; it changes with the content, so that it may be cached."""
     return f"static/{name}?v={assets()[name].digest}"
 
 
 class Assets:
-    """The answer to who asks for one."""
+    """Serves the files."""
 
     def routes(self) -> list[BaseRoute]:
-        """Return what is answered where."""
+        """Return the route."""
         return [Route("/static/{name}", self.file)]
 
     async def file(self, request: Request) -> Response:
-        """Answer with a file: for a year where its address names its content."""
+        """Answer with a file, which may be cached for a year if its address has the digest."""
         asset = assets().get(request.path_params["name"])
         if asset is None:
             raise HTTPException(404)

@@ -1,4 +1,4 @@
-"""`/-/healthy`, `/-/ready`, `/config`: what this process says of itself; `/-/reload`: that it read its files anew."""
+"""`/-/healthy`, `/-/ready` and `/config`: the state of this process; `/-/reload`: reload its files."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ OFF = "Reloading over HTTP is switched off: start with --web.enable-lifecycle, o
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """What this process says of itself, and how it is told to load its configuration anew."""
+    """Health, readiness, and reload on request."""
 
     store: Store
     health: Health
     reload: Callable[[], Awaitable[Sequence[str]]] | None = None
-    """Reloads, and returns the mistakes, a line each; None where nobody may over HTTP."""
+    """Reloads, and returns the mistakes, a line each; None where it is not allowed over HTTP."""
 
     def routes(self) -> list[BaseRoute]:
-        """Return what is answered where."""
+        """Return the routes."""
         return [
             Route("/-/healthy", self.healthy),
             Route("/-/ready", self.ready),
@@ -36,19 +36,19 @@ class Lifecycle:
         ]
 
     async def healthy(self, _request: Request) -> Response:
-        """Say whether probes are being completed on time."""
+        """Answer with 503 and the problems where probes are not completed on time."""
         if problems := self.health.problems():
             return PlainTextResponse("".join(f"{problem}\n" for problem in problems), 503)
         return PlainTextResponse("Healthy.\n")
 
     async def ready(self, _request: Request) -> Response:
-        """Say whether every target was probed."""
+        """Answer with 503 until every target was probed."""
         if waiting := sum(series.last is None for series in self.store):
             return PlainTextResponse(f"{waiting} of {len(self.store)} targets were not probed yet.\n", 503)
         return PlainTextResponse("Ready.\n")
 
     async def reload_now(self, _request: Request) -> Response:
-        """Load the configuration anew, and say what is wrong with it."""
+        """Reload, and answer with the mistakes."""
         if self.reload is None:
             return PlainTextResponse(OFF, 403)
         if mistakes := await self.reload():
@@ -58,15 +58,15 @@ class Lifecycle:
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """What is in effect. A secret is the place where it is, never the secret."""
+    """The configuration in force; in place of each secret, where it is read from."""
 
     config: Callable[[], Config]
 
     def routes(self) -> list[BaseRoute]:
-        """Return what is answered where."""
+        """Return the route."""
         return [Route("/config", self.show)]
 
     async def show(self, _request: Request) -> Response:
-        """Print it: text that a browser shows, and that is YAML."""
+        """Answer with it in YAML, as text that a browser shows."""
         # In a thread: a thousand endpoints take a good part of a second.
         return PlainTextResponse(await asyncio.to_thread(dump, self.config()))

@@ -27,7 +27,7 @@ from exporter.views.state import State, overview, state_of
 from exporter.web.assets import Assets
 from exporter.web.render import prepare, render
 from exporter.web.server.encoding import answer
-from exporter.web.yielding import in_turns
+from exporter.web.time_slices import in_time_slices
 
 FULL_ROWS = 40
 """Endpoints that are shown in full; where there are more, each has one line, and each problem is shown once."""
@@ -91,7 +91,7 @@ class Pages:
         now = time.time()
         everything = list(self.store)
         shown: list[tuple[Series, State]] = []
-        async for series in in_turns(everything):
+        async for series in in_time_slices(everything):
             state = state_of(series)
             if chosen.admits(series, state):
                 shown.append((series, state))
@@ -122,12 +122,12 @@ class Pages:
         if not compact:
             return [
                 Markup(render("row.html", row=row(series, now, state), anchor_of=anchor_of))  # noqa: S704 (rendered)
-                async for series, state in in_turns(members)
+                async for series, state in in_time_slices(members)
             ]
         if len(self._lines) > 2 * len(self.store):
             self._lines.clear()
         logins = any(series.target.endpoint.account for series in self.store)
-        return [self._line(series, state, now, logins=logins) async for series, state in in_turns(members)]
+        return [self._line(series, state, now, logins=logins) async for series, state in in_time_slices(members)]
 
     def _line(self, series: Series, state: State, now: float, *, logins: bool) -> Markup:
         hour = int(now // 3600)  # the time until its certificate expires changes without a probe

@@ -115,7 +115,7 @@ def test_it_ends_while_passwords_are_being_guessed(files: Files) -> None:
     web.write_text(f"basic_auth_users: {{alice: '{bcrypt.hashpw(b'x', bcrypt.gensalt(14)).decode()}'}}", "utf-8")
     with files.exporter(f"--web.config.file={web}") as exporter, ExitStack() as stack:
         address, clients = httpx.URL(exporter.url), []
-        for number in range(passwords.QUEUE + 1):
+        for number in range(passwords.MAX_WAITING + 1):
             guess = base64.b64encode(f"alice:{number}".encode()).decode()
             clients.append(stack.enter_context(socket.create_connection((address.host, address.port or 0), 5)))
             clients[-1].sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {guess}\r\n\r\n".encode())

@@ -32,7 +32,7 @@ from tests.examples import Clock
 
 
 class Site:
-    """The pages over a store of the test's own."""
+    """The application over a store of the test."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -49,15 +49,15 @@ class Site:
         self.transport = httpx.ASGITransport(application(*parts, settings=self.settings))
 
     def show(self, store: Store) -> None:
-        """Let pages and API tell of this store."""
+        """Use this store for pages and API."""
         self.pages.store = self.api.store = store
 
     async def probe(self, key: Key) -> None:
-        """What the pages ask for when somebody wants a probe."""
+        """Record that the pages asked for a probe."""
         self.probed.append(key)
 
     async def request(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:
-        """Ask for a page."""
+        """Send a request."""
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         async with httpx.AsyncClient(transport=self.transport, base_url="http://exporter") as client:
             return await client.request(method, path, headers={"accept-encoding": "identity", **names})
@@ -69,7 +69,7 @@ class Site:
 
 @pytest.fixture
 def site() -> Site:
-    """Pages with nothing to show yet."""
+    """An application whose store is empty."""
     return Site()
 
 
@@ -118,20 +118,20 @@ async def serve() -> AsyncIterator[Serve]:
 
 
 class WebFile:
-    """A web configuration file in a directory of certificates, and what is in force of it."""
+    """A web configuration file in a directory of certificates."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.path = directory / "web.yml"
 
     def write(self, text: str) -> None:
-        """Replace it, as careful tools do."""
+        """Replace the file in one step."""
         new = self.path.with_suffix(".new")
         new.write_text(text, "utf-8")
         new.rename(self.path)
 
     def settings(self, text: str) -> WebSettings:
-        """Write it, and put it into force."""
+        """Write the file, and return what it sets."""
         self.write(text)
         return WebSettings(read_web(self.path).usable())
 
@@ -143,7 +143,7 @@ class WebFile:
 
 @pytest.fixture
 def web_file(directory: Path) -> WebFile:
-    """A web configuration file that is still to be written."""
+    """A web configuration file that is not written yet."""
     return WebFile(directory)
 
 
@@ -151,23 +151,23 @@ GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class Client:
-    """Says what it is told."""
+    """A TCP client."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
 
-    def say(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         """Send it."""
         self.writer.write(data)
 
-    async def hear_all(self) -> bytes:
-        """What comes until the end, or the reset, of the connection."""
-        heard = b""
+    async def read_all(self) -> bytes:
+        """Return what arrives until the connection is closed or reset."""
+        received = b""
         with contextlib.suppress(ConnectionResetError):
             while piece := await asyncio.wait_for(self.reader.read(65536), 5):
-                heard += piece
-        return heard
+                received += piece
+        return received
 
 
 Connect = Callable[[Served], Awaitable[Client]]
@@ -175,7 +175,7 @@ Connect = Callable[[Served], Awaitable[Client]]
 
 @pytest.fixture
 async def connect(serve: Serve) -> AsyncIterator[Connect]:
-    """Call it to connect in the clear."""
+    """Call it to connect without TLS."""
     clients: list[Client] = []
 
     async def to(served: Served) -> Client:
@@ -200,6 +200,6 @@ BOTH_LOOPS = {"test_acceptor.py", "test_protocol.py"}
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """What knows the transports is tested on both loops: uvloop where the platform has it, asyncio's own elsewhere."""
+    """Tests of transports run on both event loops: uvloop, and asyncio's own, which platforms without uvloop use."""
     plain = {"asyncio": asyncio.new_event_loop}
     return {"uvloop": uvloop.new_event_loop, **plain} if item.path.name in BOTH_LOOPS else plain

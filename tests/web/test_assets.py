@@ -18,8 +18,8 @@ ROOT = Path(__file__).parent.parent.parent
     ("name", "kind"),
     [("style.css", "text/css"), ("page.js", "text/javascript"), ("up.svg", "image/svg+xml")],
 )
-async def test_a_file_is_kept_by_its_content(site: Site, name: str, kind: str) -> None:
-    """For a year under the address that names the content; asked for again under any other."""
+async def test_a_file_is_cached_by_its_content(site: Site, name: str, kind: str) -> None:
+    """For a year under the address with its digest; under any other the client has to ask again."""
     answer = await site.request(f"/{address(name)}")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith(kind)
@@ -31,13 +31,13 @@ async def test_a_file_is_kept_by_its_content(site: Site, name: str, kind: str) -
 
 
 @pytest.mark.parametrize("name", ["nothing.css", "..%2Fpages.py", "%2e%2e%2f%2e%2e%2fcli.py", ".", "style.css%00"])
-async def test_other_files_are_not_there(site: Site, name: str) -> None:
-    """Only what is in the directory, by its name."""
+async def test_other_files_are_not_found(site: Site, name: str) -> None:
+    """Only the files of the directory, by name."""
     assert (await site.request(f"/static/{name}")).status_code == 404
 
 
-def test_the_style_asks_nobody_else() -> None:
-    """No address in it: not of another site, not of data."""
+def test_the_style_loads_nothing_else() -> None:
+    """It has no URL, not even a data: one."""
     for asset in assets().values():
         if asset.content_type != "image/svg+xml":
             assert b"url(" not in asset.body

@@ -205,14 +205,14 @@ def test_every_key_every_header_and_every_limit_is_there() -> None:
     assert f"a cost of at most {MAX_COST}" in DOCS
     keep_alive = Server(application()).config.timeout_keep_alive
     for row in (
-        f"| request line and headers | {limits.HEAD >> 10} KiB | 431 |",
-        f"| body | {limits.BODY >> 10} KiB | 413 |",
+        f"| request line and headers | {limits.MAX_HEAD >> 10} KiB | 431 |",
+        f"| body | {limits.MAX_BODY >> 10} KiB | 413 |",
         f"until it is taken | {protocol.REQUEST_SECONDS:.0f} s each |",
         f"| a TLS handshake | {acceptor.HANDSHAKE_SECONDS:.0f} s |",
         f"| an answer, until it is made | {protocol.ANSWER_SECONDS:.0f} s |",
         f"| a connection after an answer, until the next request begins | {keep_alive} s |",
-        f"| open connections | {connections.MOST} |",
-        f"| passwords being compared | {passwords.QUEUE} | 503",
+        f"| open connections | {connections.MAX_CONNECTIONS} |",
+        f"| passwords being compared | {passwords.MAX_WAITING} | 503",
     ):
         assert row in DOCS
     assert f"for another content every {reload.WEB_INTERVAL:.0f} seconds" in DOCS

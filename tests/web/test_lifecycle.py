@@ -1,4 +1,4 @@
-"""What the process says of itself, and how it is told to reload."""
+"""Health, readiness, reload and the configuration in force, over HTTP."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_healthy_names_the_probes_that_are_overdue(site: Site) -> None:
 
 
 async def test_ready_once_every_target_was_probed(site: Site) -> None:
-    """503 with the count of those that wait, until none does."""
+    """503 with the number of targets that were not, until then."""
     first, second = target("first"), target("second")
     site.store.configure([first, second])
     site.store[first.key].add(success(first))
@@ -35,21 +35,21 @@ async def test_ready_once_every_target_was_probed(site: Site) -> None:
     assert (await site.request("/-/ready")).status_code == 200
 
 
-async def test_a_reload_says_that_it_is_done(site: Site) -> None:
+async def test_a_reload_is_confirmed(site: Site) -> None:
     """In a line."""
     answer = await site.request("/-/reload", "POST")
     assert (answer.status_code, answer.text, site.reloads) == (200, "Reloaded.\n", 1)
 
 
-async def test_a_reload_says_every_mistake(site: Site) -> None:
+async def test_a_refused_reload_has_every_mistake(site: Site) -> None:
     """A line each, and 400."""
     site.mistakes = ["gmail.yml:2:3: one", "web.yml:4:5: two"]
     answer = await site.request("/-/reload", "POST")
     assert (answer.status_code, answer.text) == (400, "gmail.yml:2:3: one\nweb.yml:4:5: two\n")
 
 
-async def test_a_reload_that_is_switched_off_says_so(site: Site) -> None:
-    """And how to switch it on."""
+async def test_a_reload_that_is_not_allowed_is_refused(site: Site) -> None:
+    """With the flag that allows it."""
     transport = httpx.ASGITransport(application(Lifecycle(site.store, site.health)))
     async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
         answer = await client.post("/-/reload")
@@ -66,7 +66,7 @@ endpoints:
 """
 
 
-async def test_it_is_what_the_command_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_config_is_what_the_command_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Byte for byte, as text that a browser shows, and without a secret."""
     path = tmp_path / "gmail.yml"
     path.write_text(TEXT, "utf-8")

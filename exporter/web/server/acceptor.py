@@ -1,6 +1,6 @@
-"""TLS in front of HTTP: each connection's handshake, by the certificate of that moment.
+"""TLS in front of HTTP: the handshake of each connection, with the certificate that is in force at that moment.
 
-The handshake is done here, and not by the listening server, so that it counts among the connections, ends in time, and
+The handshake is done here, and not by the listening server, so that it counts as a connection, has a time limit, and
 needs no restart when the certificate is renewed.
 """
 
@@ -10,21 +10,21 @@ import asyncio
 from typing import cast
 
 from exporter.config.server_tls import ServerTls
-from exporter.web.server.connections import Connections, Place
-from exporter.web.server.protocol import Http
+from exporter.web.server.connections import Connections, ConnectionSlot
+from exporter.web.server.protocol import HttpConnection
 
 HANDSHAKE_SECONDS = 10.0
 """Seconds in which a TLS handshake must be done."""
 
-GOODBYE_SECONDS = 0.5
+CLOSE_NOTIFY_SECONDS = 0.5
 """Seconds in which a client must answer our close_notify: the end of this program waits for that."""
 
 
-class Door(asyncio.Protocol):
-    """A connection until its handshake is done: then it is handed to `http`."""
+class TlsAcceptor(asyncio.Protocol):
+    """The protocol of a connection until its handshake is done; then it is `http`."""
 
     def __init__(
-        self, http: Http, tls: ServerTls, connections: Connections, handshakes: set[asyncio.Task[None]]
+        self, http: HttpConnection, tls: ServerTls, connections: Connections, handshakes: set[asyncio.Task[None]]
     ) -> None:
         self._http = http
         self._tls = tls
@@ -35,54 +35,56 @@ class Door(asyncio.Protocol):
         self._early = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # a socket's is one
-        """Begin the handshake, if there is room for one more connection."""
+        """Begin the handshake, if there is a slot for one more connection."""
         self._transport = transport
-        self._http.place = self._connections.admit(transport.abort)
-        if self._http.place is None:
+        self._http.slot = self._connections.admit(transport.abort)
+        if self._http.slot is None:
             transport.abort()
             return
-        self._task = asyncio.get_running_loop().create_task(self._secure(self._http.place), name="handshake")
+        self._task = asyncio.get_running_loop().create_task(self._do_handshake(self._http.slot), name="handshake")
         self._handshakes.add(self._task)
         self._task.add_done_callback(self._handshakes.discard)
 
     def data_received(self, data: bytes) -> None:
-        """Keep what comes before the handshake has begun: it is for that."""
+        """Keep data that arrives before the handshake has begun: it is a part of it."""
         self._transport.pause_reading()
         self._early += data
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """Forget a client that has gone before the handshake has begun."""
+        """Forget a client that has closed the connection before the handshake has begun."""
         if self._task is not None:
             self._task.cancel()
-        if self._http.place is not None:
-            self._http.place.leave()
+        if self._http.slot is not None:
+            self._http.slot.release()
 
-    async def _secure(self, place: Place) -> None:
+    async def _do_handshake(self, slot: ConnectionSlot) -> None:
         loop = asyncio.get_running_loop()
-        loop.call_soon(self._pass_on)  # runs when what follows waits
-        inside = _Inside()
+        loop.call_soon(self._pass_on_early_data)  # runs once `start_tls` waits
+        inner = _InnerProtocol()
         try:
             secured = await loop.start_tls(
                 self._transport,
-                inside,
+                inner,
                 self._tls.context,
                 server_side=True,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS,
-                ssl_shutdown_timeout=GOODBYE_SECONDS,
+                ssl_shutdown_timeout=CLOSE_NOTIFY_SECONDS,
             )
-        except OSError:  # no TLS, no certificate that is taken, no patience: the client's affair, and it is told
+        except (
+            OSError
+        ):  # no TLS, a certificate that is not accepted, or a timeout: the client has an alert that says it
             secured = None
-        if secured is None or inside.is_lost or not self._tls.admits(secured.get_extra_info("peercert")):
-            place.leave()
+        if secured is None or inner.is_lost or not self._tls.admits(secured.get_extra_info("peercert")):
+            slot.release()
             self._transport.abort()
         else:
             secured.set_protocol(self._http)
             self._http.connection_made(secured)
-            if inside.early:
-                self._http.data_received(inside.early)
+            if inner.early:
+                self._http.data_received(inner.early)
 
-    def _pass_on(self) -> None:
-        """Give the transport's new protocol what came too early; reading is paused until then."""
+    def _pass_on_early_data(self) -> None:
+        """Give the transport's new protocol the data that came too early; reading is paused until then."""
         if self._transport.get_protocol() is self:
             return  # the handshake could not begin
         protocol = cast("asyncio.BufferedProtocol", self._transport.get_protocol())
@@ -94,8 +96,8 @@ class Door(asyncio.Protocol):
             protocol.buffer_updated(count)
 
 
-class _Inside(asyncio.Protocol):
-    """Takes what comes between the end of the handshake and the moment in which we hear of it."""
+class _InnerProtocol(asyncio.Protocol):
+    """Keeps what arrives between the end of the handshake and the moment in which `start_tls` returns."""
 
     early = b""
     is_lost = False

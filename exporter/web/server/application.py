@@ -1,9 +1,9 @@
-"""Everything that is answered over HTTP, as one ASGI application."""
+"""The ASGI application: all routes, behind headers, limits and passwords, in this order."""
 
 from __future__ import annotations
 
+import typing
 from http import HTTPStatus
-from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,33 +14,33 @@ from starlette.types import ASGIApp
 
 from exporter.web.server.auth import BasicAuth
 from exporter.web.server.headers import SecurityHeaders
-from exporter.web.server.limits import Guard
+from exporter.web.server.limits import RequestLimits
 from exporter.web.server.websettings import WebSettings
 
 
-class Part(Protocol):
-    """One part of what is answered: `scrape.py`, `lifecycle.py`, `pages.py`."""
+class Part(typing.Protocol):
+    """A part of the application: `Scrape`, `Lifecycle`, `Pages`."""
 
     def routes(self) -> list[BaseRoute]:
-        """Return what is answered where."""
+        """Return its routes."""
 
 
 def application(*parts: Part, settings: WebSettings | None = None) -> ASGIApp:
-    """Return the ASGI application that is made of these parts, behind what the web configuration asks for."""
+    """Return the ASGI application with the routes of these parts."""
     settings = settings or WebSettings()
     routes = [route for part in parts for route in part.routes()]
-    answering = Starlette(routes=routes, exception_handlers={HTTPException: refuse})
-    # A path with a slash too many is another path; a redirect would go by whatever Host the client has sent.
-    answering.router.redirect_slashes = False
-    return SecurityHeaders(Guard(BasicAuth(answering, settings)), settings)
+    routing = Starlette(routes=routes, exception_handlers={HTTPException: refuse})
+    # With a slash at its end a path is another path; a redirect would use whatever Host the client has sent.
+    routing.router.redirect_slashes = False
+    return SecurityHeaders(RequestLimits(BasicAuth(routing, settings)), settings)
 
 
 async def refuse(request: Request, error: Exception) -> Response:
-    """Say in one line why a request is not answered; `Allow` names the methods that would be."""
+    """Answer with an error in one line; for a wrong method, `Allow` has the right ones."""
     status, text, headers = 500, "", None
     if isinstance(error, HTTPException):
         status, text, headers = error.status_code, error.detail, error.headers
-    if status == 404 and text == HTTPStatus(404).phrase:  # no part has said it better
+    if status == 404 and text == HTTPStatus(404).phrase:  # the path has no route, so no part has a better text
         text = "There is nothing here: the pages begin at /."
     elif status == 405:
         text = f"{request.method} is not answered here, only {(headers or {}).get('Allow', 'other methods')}."

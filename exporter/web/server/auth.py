@@ -1,4 +1,4 @@
-"""Basic authentication (RFC 7617), for everything that is answered, as exporter-toolkit has it."""
+"""Basic authentication (RFC 7617) for every request, as exporter-toolkit has it."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exporter.web.server.passwords import Busy
 from exporter.web.server.websettings import WebSettings
 
-# RFC 7617 §2.1: charset="UTF-8" tells clients how to encode what they send.
+# RFC 7617 §2.1: clients are to encode user and password in UTF-8.
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="gmail-exporter", charset="UTF-8"'}
 
 
 @dataclass(frozen=True, slots=True)
 class BasicAuth:
-    """Lets in who knows a password, where there are any."""
+    """Asks for a user and the password, where the web configuration has users."""
 
     app: ASGIApp
     settings: WebSettings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or ask for a password."""
+        """Answer the request, or refuse it."""
         users = self.settings.config.users
         answer: ASGIApp = self.app
         if users:
-            said = credentials(Headers(scope=scope).get("authorization", ""))
+            given = credentials(Headers(scope=scope).get("authorization", ""))
             try:
-                if said is None or not await self.settings.passwords.admits(users, *said):
+                if given is None or not await self.settings.passwords.check(users, *given):
                     answer = PlainTextResponse("A user and the password are needed.\n", 401, _CHALLENGE)
             except Busy:
                 text = "Too many passwords are being compared: try again.\n"

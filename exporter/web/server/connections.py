@@ -1,8 +1,8 @@
-"""Open connections: so many, and no more, however clients behave.
+"""A limit to open connections, which no client can exhaust.
 
-A client that has sent its request whole is served. All others wait, and where there is no room for a new one, the one
-that has waited for the longest has to go: so a thousand clients that never come to the point cannot keep Prometheus,
-which does at once, from its metrics, nor the probes from the files they need.
+A connection whose request is complete is served. All others wait, and where the limit is reached, the one that has
+waited the longest is closed for a new one: so a thousand clients that never complete a request cannot keep Prometheus,
+which completes its own at once, from the metrics, nor the probes from their file descriptors.
 """
 
 from __future__ import annotations
@@ -10,53 +10,53 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-MOST = 512
+MAX_CONNECTIONS = 512
 """Open connections."""
 
 
 @dataclass(eq=False, slots=True)
-class Place:
-    """One connection's place among them."""
+class ConnectionSlot:
+    """One open connection; `abort` closes it."""
 
     abort: Callable[[], None]
-    among: Connections
+    connections: Connections
 
     def wait(self) -> None:
-        """A request is to come, or an answer to be taken: this one may have to go."""
-        self.among.serving.discard(self)
-        self.among.waiting[self] = None
+        """The connection waits for its client: for a request, or until an answer is taken. It may be closed."""
+        self.connections.serving.discard(self)
+        self.connections.waiting[self] = None
 
     def serve(self) -> None:
-        """A request is being answered."""
-        self.among.waiting.pop(self, None)
-        self.among.serving.add(self)
+        """A request is being answered: the connection stays open."""
+        self.connections.waiting.pop(self, None)
+        self.connections.serving.add(self)
 
-    def leave(self) -> None:
-        """The connection has ended."""
-        self.among.waiting.pop(self, None)
-        self.among.serving.discard(self)
+    def release(self) -> None:
+        """The connection is closed."""
+        self.connections.waiting.pop(self, None)
+        self.connections.serving.discard(self)
 
 
 @dataclass(slots=True)
 class Connections:
-    """All that are open."""
+    """All open connections, at most `limit`."""
 
-    most: int = MOST
-    waiting: dict[Place, None] = field(default_factory=dict)
+    limit: int = MAX_CONNECTIONS
+    waiting: dict[ConnectionSlot, None] = field(default_factory=dict)
     """In the order in which they began to wait."""
-    serving: set[Place] = field(default_factory=set)
+    serving: set[ConnectionSlot] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self.waiting) + len(self.serving)
 
-    def admit(self, abort: Callable[[], None]) -> Place | None:
-        """Return a place for a new connection that `abort` would end; None where every other one is being served."""
-        if len(self) >= self.most:
+    def admit(self, abort: Callable[[], None]) -> ConnectionSlot | None:
+        """Return a slot for a new connection that `abort` would close; None where every other one is being served."""
+        if len(self) >= self.limit:
             longest = next(iter(self.waiting), None)
             if longest is None:
                 return None
-            longest.leave()
+            longest.release()
             longest.abort()
-        place = Place(abort, self)
-        place.wait()
-        return place
+        slot = ConnectionSlot(abort, self)
+        slot.wait()
+        return slot

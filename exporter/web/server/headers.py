@@ -1,4 +1,4 @@
-"""Headers of every answer: what a browser may do with it."""
+"""Headers of every response: what a browser may do with it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from exporter.web.server.websettings import WebSettings
 
 ALWAYS = MappingProxyType(
     {
-        # Nothing that is not ours, nothing inline: what a mail server says can never become a script.
+        # Nothing from elsewhere and nothing inline: text of a mail server can never become a script.
         "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "deny",
-        # Not no-referrer: our own pages' POSTs would come from the origin "null", and guard.py refuses that.
+        # Not no-referrer: a POST of our own pages would have the origin "null", which limits.py refuses.
         "Referrer-Policy": "same-origin",
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Embedder-Policy": "require-corp",
@@ -25,24 +25,24 @@ ALWAYS = MappingProxyType(
     }
 )
 
-NOT_KEPT = "no-store"
-"""Cache-Control of an answer that does not say its own: it is of this moment."""
+NO_STORE = "no-store"
+"""Cache-Control of a response that has none of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class SecurityHeaders:
-    """Adds them, as far as an answer does not have them; the web configuration file has the last word."""
+    """Adds the headers that a response does not have; those of the web configuration replace all others."""
 
     app: ASGIApp
     settings: WebSettings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with them."""
+        """Answer the request, and add the headers."""
 
-        async def send_with_them(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.setdefault("Cache-Control", NOT_KEPT)
+                headers.setdefault("Cache-Control", NO_STORE)
                 for name, value in ALWAYS.items():
                     headers.setdefault(name, value)
                 for name, value in self.settings.config.headers.items():
@@ -52,4 +52,4 @@ class SecurityHeaders:
                         del headers[name]
             await send(message)
 
-        await self.app(scope, receive, send_with_them)
+        await self.app(scope, receive, send_with_headers)

@@ -14,10 +14,10 @@ from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
 from exporter.model.address import split_address
-from exporter.web.server.acceptor import Door
+from exporter.web.server.acceptor import TlsAcceptor
 from exporter.web.server.connections import Connections
-from exporter.web.server.limits import HEAD
-from exporter.web.server.protocol import Http
+from exporter.web.server.limits import MAX_HEAD
+from exporter.web.server.protocol import HttpConnection
 from exporter.web.server.websettings import WebSettings
 
 
@@ -26,15 +26,15 @@ class ListenError(Exception):
 
 
 def listen(addresses: Sequence[str]) -> list[socket.socket]:
-    """Bind every address (`:9993`, `127.0.0.1:9993`, `[::1]:9993`) and return the listening sockets.
+    """Return listening sockets, one for each address (`:9993`, `127.0.0.1:9993`, `[::1]:9993`).
 
     Raises:
-        ListenError: an address is malformed, in use, or not of this host. Nothing stays bound.
+        ListenError: An address is malformed, in use, or not of this host; no socket stays open.
     """
     bound: list[socket.socket] = []
     try:
         for address in addresses:
-            bound.append(_bind(address))  # noqa: PERF401 (what was bound before a failure must be closed)
+            bound.append(_bind(address))  # noqa: PERF401 (the sockets before a failure must be closed)
     except ListenError:
         for bound_socket in bound:
             bound_socket.close()
@@ -46,16 +46,16 @@ def _bind(address: str) -> socket.socket:
     host, port = _parse(address)
     try:
         if host == "":
-            # Every interface: both families by one socket where this host has IPv6.
+            # Every interface: one socket for both families, where this host has IPv6.
             if socket.has_dualstack_ipv6():
                 return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1024)
             return socket.create_server(("0.0.0.0", port), backlog=1024)
         family, _, _, _, resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(resolved[:2], family=family, backlog=1024)
-    except (socket.gaierror, UnicodeError) as error:  # UnicodeError: no name of a host can be spelled so
+    except (socket.gaierror, UnicodeError) as error:  # UnicodeError: IDNA cannot encode the host
         raise ListenError(f"cannot listen on {address}: {getattr(error, 'strerror', None) or 'no such host'}") from None
     except OSError as error:
-        # Not the exception's own words: they repeat the address.
+        # Not the text of the exception: it repeats the address.
         raise ListenError(f"cannot listen on {address}: {os.strerror(error.errno or 0)}") from None
 
 
@@ -70,7 +70,7 @@ class Server(uvicorn.Server):
     """uvicorn, without its signal handlers: the daemon has its own.
 
     Args:
-        app: What answers.
+        app: The ASGI application.
         settings: Whether connections are in TLS, and with which certificate.
     """
 
@@ -85,22 +85,22 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 timeout_graceful_shutdown=1,
-                h11_max_incomplete_event_size=HEAD,
+                h11_max_incomplete_event_size=MAX_HEAD,
             )
         )
         self.connections = Connections()
         self._settings = settings or WebSettings()
         self._handshakes: set[asyncio.Task[None]] = set()
         self.config.load()
-        # uvicorn calls this for each connection as it would call a class.
-        self.config.http_protocol_class = self._receive  # type: ignore[assignment]
+        # uvicorn calls this for each connection, where it expects a class.
+        self.config.http_protocol_class = self._protocol  # type: ignore[assignment]
 
-    def _receive(
+    def _protocol(
         self, config: uvicorn.Config, server_state: ServerState, app_state: dict[str, Any], _loop: object = None
     ) -> asyncio.Protocol:
-        http = Http(config, server_state, app_state, self.connections)
+        http = HttpConnection(config, server_state, app_state, self.connections)
         tls = self._settings.config.tls
-        return http if tls is None else Door(http, tls, self.connections, self._handshakes)
+        return http if tls is None else TlsAcceptor(http, tls, self.connections, self._handshakes)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -108,7 +108,7 @@ class Server(uvicorn.Server):
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close all connections; those that are not secured yet have nothing to lose."""
+        """Close all connections, those in a handshake at once."""
         for task in self._handshakes:
             task.cancel()
         await super().shutdown(sockets)

@@ -1,4 +1,4 @@
-"""The web configuration in force, which headers, passwords and TLS ask at each request and handshake."""
+"""The web configuration in force: each request and each handshake reads it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from exporter.web.server.passwords import Passwords
 
 
 class WebSettings:
-    """What is in force now.
+    """The web configuration in force, and what checks its passwords.
 
     Attributes:
-        config: Replaced as a whole where the web configuration file has changed.
-        passwords: Checks passwords, whichever configuration they are of.
+        config: Replaced, as a whole, by a reload.
+        passwords: Stays: it remembers results, which hold as long as a user's hash is the same.
     """
 
     def __init__(self, config: WebConfig | None = None) -> None:
@@ -19,5 +19,5 @@ class WebSettings:
         self.passwords = Passwords()
 
     def close(self) -> None:
-        """Check no more passwords, or the end of this program would wait for all that were guessed."""
+        """Check no more passwords: the end of this program would wait for all that are in the queue."""
         self.passwords.close()

@@ -1,4 +1,4 @@
-"""Handshakes that do not come, come in pieces, or come too early, on both event loops."""
+"""Handshakes that never begin, arrive in pieces, or arrive too early, on both event loops."""
 
 from __future__ import annotations
 
@@ -20,51 +20,51 @@ from tests.web.conftest import GET, Client, Connect, Serve, WebFile, hello, unti
 T = TypeVar("T")
 
 
-async def test_a_handshake_that_does_not_come_is_not_waited_for(
+async def test_a_handshake_that_never_begins_ends_in_time(
     connect: Connect, serve: Serve, web_file: WebFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It counts among the connections, and ends in time."""
+    """Until then it counts as a connection."""
     monkeypatch.setattr(acceptor, "HANDSHAKE_SECONDS", 0.2)
     served = await serve(settings=web_file.settings(web_file.tls()))
     client = await connect(served)
     await until(lambda: len(served.server.connections) == 1)
-    assert await client.hear_all() == b""
+    assert await client.read_all() == b""
     await until(lambda: len(served.server.connections) == 0)
 
 
-async def test_a_handshake_has_to_go_for_one_that_is_made(
+async def test_an_idle_handshake_is_closed_for_a_new_connection(
     connect: Connect, serve: Serve, web_file: WebFile, authority: Authority
 ) -> None:
-    """As a request does; and a server that is stopped waits for none."""
+    """As an idle request is; and a server that stops waits for none."""
     served = await serve(settings=web_file.settings(web_file.tls()))
-    served.server.connections.most = 3
+    served.server.connections.limit = 3
     silent = [await connect(served) for _ in range(3)]
     await until(lambda: len(served.server.connections) == 3)
     context = ssl.create_default_context(cafile=str(authority.ca_file))
     async with httpx.AsyncClient(verify=context) as client:
         assert (await client.get(f"https://localhost:{served.port}/")).text == "hello"
-    assert await silent[0].hear_all() == b""
+    assert await silent[0].read_all() == b""
     assert len(served.server.connections) <= 3
     await served.server.stop()
     for one in silent[1:]:
-        assert await one.hear_all() == b""
+        assert await one.read_all() == b""
 
 
-async def test_a_client_that_leaves_in_the_middle_leaves_nothing(
+async def test_a_client_that_leaves_in_the_handshake_leaves_nothing(
     connect: Connect, serve: Serve, web_file: WebFile
 ) -> None:
-    """Before its first octet, after it, and with what is no TLS."""
+    """Before its first octet, after it, and after octets that are no TLS."""
     served = await serve(settings=web_file.settings(web_file.tls()))
-    for words in (b"", b"\x16", b"\x16\x03\x01\x02\x00", GET):
+    for data in (b"", b"\x16", b"\x16\x03\x01\x02\x00", GET):
         client = await connect(served)
-        client.say(words)
+        client.send(data)
         await client.writer.drain()
         client.writer.close()
     await until(lambda: not served.server.connections and not served.server._handshakes)
 
 
 class TlsClient:
-    """A client whose every octet goes through the test."""
+    """A TLS client whose octets the test sends and receives."""
 
     def __init__(self, authority: Authority) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -80,14 +80,14 @@ class TlsClient:
         """Finish the handshake and ask, in pieces of a size, until the answer has come."""
 
         async def exchange() -> None:
-            said = self._outgoing.read()
-            for start in range(0, len(said), size):
-                client.say(said[start : start + size])
+            data = self._outgoing.read()
+            for start in range(0, len(data), size):
+                client.send(data[start : start + size])
                 await client.writer.drain()
                 await asyncio.sleep(0)
-            heard = await asyncio.wait_for(client.reader.read(65536), 5)
-            assert heard
-            self._incoming.write(heard)
+            received = await asyncio.wait_for(client.reader.read(65536), 5)
+            assert received
+            self._incoming.write(received)
 
         async def done(step: Callable[[], T]) -> T:
             while True:
@@ -113,7 +113,7 @@ async def test_a_handshake_in_pieces_is_made(
 
 
 async def test_a_handshake_that_is_there_already_is_made(serve: Serve, web_file: WebFile, authority: Authority) -> None:
-    """Its first octets have come before the connection is looked at: from another process they often have."""
+    """Its first octets arrive before the connection is accepted: from another process they often do."""
     served = await serve(settings=web_file.settings(web_file.tls()))
     for _ in range(5):
         tls = TlsClient(authority)
@@ -126,19 +126,19 @@ async def test_a_handshake_that_is_there_already_is_made(serve: Serve, web_file:
 
 
 async def test_a_client_that_has_gone_already_leaves_nothing(serve: Serve, web_file: WebFile) -> None:
-    """With a reset, before the connection is looked at; with words or without."""
+    """With a reset, before the connection is accepted, with data or without."""
     served = await serve(settings=web_file.settings(web_file.tls()))
-    for words in (b"", b"\x16\x03\x01"):
+    for data in (b"", b"\x16\x03\x01"):
         for _ in range(5):
             early = socket.create_connection(("127.0.0.1", served.port), 5)
-            early.sendall(words)
+            early.sendall(data)
             early.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             early.close()
             await asyncio.sleep(0.01)
     await until(lambda: not served.server.connections and not served.server._handshakes)
 
 
-async def test_where_all_are_being_served_no_handshake_is_made(
+async def test_no_handshake_begins_where_all_connections_are_being_served(
     connect: Connect, serve: Serve, web_file: WebFile, authority: Authority
 ) -> None:
     """The connection ends at once."""
@@ -150,9 +150,9 @@ async def test_where_all_are_being_served_no_handshake_is_made(
         await hello(scope, receive, send)
 
     served = await serve(slow, web_file.settings(web_file.tls()))
-    served.server.connections.most = 1
+    served.server.connections.limit = 1
     talking = asyncio.create_task(TlsClient(authority).talk(await connect(served)))
     await asked.wait()
-    assert await (await connect(served)).hear_all() == b""
+    assert await (await connect(served)).read_all() == b""
     gate.set()
     await talking

@@ -1,4 +1,4 @@
-"""What the exporter answers over HTTP, in process."""
+"""The application, in process."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from tests.web.conftest import Site
 
 @pytest.mark.parametrize("path", ["/nothing", "/metrics/", "/-/", "/metrics/..%2f", "/%00", "/probe%0a"])
 async def test_an_unknown_path_is_one_clear_line(site: Site, path: str) -> None:
-    """404, and no redirect to whatever host the client has named."""
+    """404, and no redirect to the Host that the client has sent."""
     answer = await site.request(path)
     assert (answer.status_code, answer.text) == (404, "There is nothing here: the pages begin at /.\n")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "QUERY"])
 async def test_other_methods_are_refused(site: Site, method: str) -> None:
-    """405 with the methods that there are."""
+    """405, with the methods that are allowed."""
     for path in ("/", "/metrics", "/-/healthy", "/-/ready"):
         answer = await site.request(path, method)
         assert answer.status_code == 405

@@ -1,4 +1,4 @@
-"""Who is let in."""
+"""Basic authentication."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def closed(site: Site) -> Site:
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready", "/-/reload", "/nothing"])
 async def test_everything_needs_the_password(closed: Site, path: str) -> None:
-    """As exporter-toolkit has it; what there is and what there is not look the same from outside."""
+    """As with exporter-toolkit; a path that does not exist is answered like any other."""
     for authorization in (None, basic("älice", "wrong"), basic("eve", SENTINEL), "Bearer x"):
         answer = await closed.request(path, **({"authorization": authorization} if authorization else {}))
         assert (answer.status_code, answer.text) == (401, "A user and the password are needed.\n")
@@ -44,18 +44,18 @@ async def test_everything_needs_the_password(closed: Site, path: str) -> None:
     assert answer.status_code != 401
 
 
-async def test_without_users_nobody_is_asked(site: Site) -> None:
-    """Also who sends a password all the same."""
+async def test_without_users_no_password_is_needed(site: Site) -> None:
+    """One that is sent is ignored."""
     assert (await site.request("/-/healthy", authorization=basic("eve", "x"))).status_code == 200
 
 
-async def test_who_would_wait_for_too_long_is_sent_away(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To come again, rather than to wait with a thousand others."""
+async def test_a_check_that_would_wait_too_long_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the time after which to try again."""
 
     async def busy(*_: object) -> bool:
         raise Busy
 
-    monkeypatch.setattr(Passwords, "admits", busy)
+    monkeypatch.setattr(Passwords, "check", busy)
     settings = WebSettings(WebConfig(users=USERS))
     transport = httpx.ASGITransport(application(Lifecycle(site.store, site.health), settings=settings))
     async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
@@ -80,5 +80,5 @@ async def test_who_would_wait_for_too_long_is_sent_away(site: Site, monkeypatch:
     ],
 )
 def test_credentials_are_taken_from_the_header(authorization: str, expected: tuple[str, bytes] | None) -> None:
-    """RFC 7617 §2; what is none of it is none."""
+    """RFC 7617 §2; None for anything else."""
     assert credentials(authorization) == expected

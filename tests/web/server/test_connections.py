@@ -1,35 +1,35 @@
-"""Who has to go where there are too many."""
+"""Which connection is closed where the limit is reached."""
 
 from __future__ import annotations
 
-from exporter.web.server.connections import Connections, Place
+from exporter.web.server.connections import Connections, ConnectionSlot
 
 
 class Crowd:
-    """Connections, and the names of those that were ended."""
+    """Connections, and the names of those that were closed."""
 
-    def __init__(self, most: int) -> None:
-        self.connections = Connections(most)
+    def __init__(self, limit: int) -> None:
+        self.connections = Connections(limit)
         self.ended: list[str] = []
 
-    def enter(self, name: str) -> Place | None:
+    def enter(self, name: str) -> ConnectionSlot | None:
         """One more."""
         return self.connections.admit(lambda: self.ended.append(name))
 
 
-def test_up_to_the_limit_nobody_has_to_go() -> None:
-    """Nor after somebody has left."""
+def test_none_is_closed_up_to_the_limit() -> None:
+    """A connection that has ended does not count."""
     crowd = Crowd(2)
     first, second = crowd.enter("first"), crowd.enter("second")
     assert first
     assert second
-    first.leave()
+    first.release()
     assert crowd.enter("third")
     assert (len(crowd.connections), crowd.ended) == (2, [])
 
 
-def test_who_has_waited_the_longest_goes() -> None:
-    """One that was served since has not waited for so long."""
+def test_the_one_that_has_waited_the_longest_is_closed() -> None:
+    """One that was served in between began to wait again later."""
     crowd = Crowd(3)
     first, _, third = crowd.enter("first"), crowd.enter("second"), crowd.enter("third")
     assert first
@@ -39,16 +39,16 @@ def test_who_has_waited_the_longest_goes() -> None:
     assert crowd.enter("fourth")
     assert crowd.enter("fifth")
     assert (len(crowd.connections), crowd.ended) == (3, ["second", "third"])
-    third.leave()  # its end is heard of only now
+    third.release()  # its end is noticed only now
     assert len(crowd.connections) == 3
 
 
-def test_who_is_being_served_stays() -> None:
-    """Where that is everybody, a new one is not admitted."""
+def test_one_that_is_being_served_stays_open() -> None:
+    """Where all of them are, a new one is not admitted."""
     crowd = Crowd(2)
     for name in ("first", "second"):
-        place = crowd.enter(name)
-        assert place
-        place.serve()
+        slot = crowd.enter(name)
+        assert slot
+        slot.serve()
     assert crowd.enter("third") is None
     assert (len(crowd.connections), crowd.ended) == (2, [])

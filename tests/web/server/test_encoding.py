@@ -17,7 +17,7 @@ from tests.web.conftest import Site
 
 @pytest.mark.parametrize("count", [1, 300], ids=["small", "large"])
 async def test_a_page_is_compressed_where_that_is_accepted(site: Site, count: int) -> None:
-    """In the loop where it is little, in a thread where it is much: the same comes out."""
+    """A small one in the event loop, a large one in a thread, with the same result."""
     scene = many(count)
     site.store.configure(series.target for series in scene.store)
     plain = await site.request("/")
@@ -30,16 +30,16 @@ async def test_a_page_is_compressed_where_that_is_accepted(site: Site, count: in
     assert plain.headers["vary"] == "Accept-Encoding"
 
 
-async def test_what_did_not_change_is_not_sent_again(site: Site) -> None:
-    """304 without a body, until something happens."""
+async def test_an_unchanged_page_is_not_sent_again(site: Site) -> None:
+    """304 without a body; another page has another tag."""
     answer = await site.request("/")
     again = await site.request("/", if_none_match=answer.headers["etag"])
     assert (again.status_code, again.content) == (304, b"")
     assert (await site.request("/?q=x", if_none_match=answer.headers["etag"])).status_code == 200
 
 
-async def test_what_tells_its_time_has_no_tag(site: Site) -> None:
-    """It would never match; nobody is to keep it."""
+async def test_a_response_with_its_time_has_no_tag(site: Site) -> None:
+    """It would never match; the response is not cached."""
     site.show(many(1).store)
     for path in ("/api/v1/endpoints", "/api/v1/endpoints/nobody"):
         answer = await site.request(path)
@@ -49,8 +49,8 @@ async def test_what_tells_its_time_has_no_tag(site: Site) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 300], ids=["small", "large"])
-async def test_much_is_hashed_in_a_thread(site: Site, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    """As it is compressed: in the loop it would hold up the probes."""
+async def test_a_large_page_is_hashed_in_a_thread(site: Site, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """In the event loop it would delay the probes."""
     site.show(many(count).store)
     threads = []
 

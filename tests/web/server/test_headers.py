@@ -1,4 +1,4 @@
-"""Headers of every answer."""
+"""Headers of every response."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from tests.web.conftest import Site
 
 
 class Odd:
-    """A part that says its own headers, and one that breaks."""
+    """A route with headers of its own, and one that fails."""
 
     def routes(self) -> list[BaseRoute]:
-        """Return what is answered where."""
+        """Return its routes."""
         return [Route("/own", self.own), Route("/broken", self.broken)]
 
     async def own(self, _request: Request) -> PlainTextResponse:
-        """Be kept for an hour."""
+        """Allow to cache the response for an hour."""
         return PlainTextResponse("", headers={"Cache-Control": "max-age=3600", "Content-Security-Policy": "sandbox"})
 
     async def broken(self, _request: Request) -> PlainTextResponse:
-        """Break."""
+        """Fail."""
         raise RuntimeError("on purpose")
 
 
@@ -34,14 +34,14 @@ class Odd:
     ("path", "method"),
     [("/", "GET"), ("/metrics", "HEAD"), ("/nothing", "GET"), ("/-/ready", "PUT"), ("/-/reload", "POST")],
 )
-async def test_every_answer_has_them(site: Site, path: str, method: str) -> None:
-    """Refusals too; and none is kept by anybody, or shown again without asking whether it is still so."""
+async def test_every_response_has_them(site: Site, path: str, method: str) -> None:
+    """Refusals too; and none is cached, or shown again without asking the server."""
     answer = await site.request(path, method)
     assert ALWAYS.items() <= {name.title(): value for name, value in answer.headers.items()}.items()
     assert answer.headers["cache-control"] == ("private, no-cache" if path == "/" else "no-store")
 
 
-def test_nothing_foreign_and_nothing_inline_runs() -> None:
+def test_only_the_exporter_s_own_files_run() -> None:
     """The policy, word for word."""
     assert ALWAYS["Content-Security-Policy"] == (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -49,8 +49,8 @@ def test_nothing_foreign_and_nothing_inline_runs() -> None:
     )
 
 
-async def test_the_file_has_the_last_word(site: Site) -> None:
-    """An empty value leaves a header out; another one comes instead; from one request to the next."""
+async def test_the_web_configuration_replaces_headers(site: Site) -> None:
+    """An empty value removes a header, another one replaces it, from one request to the next."""
     site.settings.config = WebConfig(
         headers={
             "X-Frame-Options": "sameorigin",
@@ -66,8 +66,8 @@ async def test_the_file_has_the_last_word(site: Site) -> None:
     assert "strict-transport-security" not in (await site.request("/")).headers
 
 
-async def test_a_part_may_say_its_own() -> None:
-    """And a fault of ours has them as well."""
+async def test_a_route_may_have_its_own() -> None:
+    """And the answer to an internal error has the usual ones."""
     transport = httpx.ASGITransport(application(Odd()), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
         own = await client.get("/own")

@@ -1,4 +1,4 @@
-"""What is refused before anybody looks at it."""
+"""Requests that are refused: too large, or sent by a page of another site."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Route
 
 from exporter.web.server.application import application
-from exporter.web.server.limits import BODY, FOREIGN, HEAD, TOO_LARGE_BODY, TOO_LARGE_HEAD
+from exporter.web.server.limits import FOREIGN, MAX_BODY, MAX_HEAD, TOO_LARGE_BODY, TOO_LARGE_HEAD
 from tests.web.conftest import Serve, Site
 
 
 class Forms:
-    """A part that reads what it is sent."""
+    """A part of the application that reads a body."""
 
     def routes(self) -> list[BaseRoute]:
-        """Return what is answered where."""
+        """Return its routes."""
         return [Route("/form", self.take, methods=["POST"])]
 
     async def take(self, request: Request) -> PlainTextResponse:
-        """Say how much it was."""
+        """Answer with the size of the body."""
         return PlainTextResponse(str(len(await request.body())))
 
 
 async def pieces(count: int, size: int) -> AsyncIterator[bytes]:
-    """A body that does not say its size."""
+    """A body without a Content-Length."""
     for _ in range(count):
         yield b"x" * size
 
 
 @pytest.mark.parametrize(
-    "url", ["/?" + "a" * 60_000, "/" + "b" * 60_000, "/?" + "c" * HEAD], ids=["query", "path", "edge"]
+    "url", ["/?" + "a" * 60_000, "/" + "b" * 60_000, "/?" + "c" * MAX_HEAD], ids=["query", "path", "edge"]
 )
 async def test_a_long_request_line_is_refused(serve: Serve, site: Site, url: str) -> None:
     """In one clear line, by the server as by the application."""
@@ -58,12 +58,12 @@ async def test_headers_of_100_kb_are_refused(serve: Serve, site: Site) -> None:
 
 @pytest.mark.parametrize("announced", [True, False], ids=["announced", "chunked"])
 async def test_a_large_body_is_refused(serve: Serve, announced: bool) -> None:
-    """Whether it says its size or not; up to the limit it is taken."""
+    """With or without a Content-Length; up to the limit it is read."""
     url = f"http://127.0.0.1:{(await serve(application(Forms()))).port}/form"
     async with httpx.AsyncClient() as client:
-        fits = b"x" * BODY if announced else pieces(64, BODY // 64)
-        assert (await client.post(url, content=fits)).text == str(BODY)
-        large = b"x" * (BODY + 1) if announced else pieces(65, BODY // 64)
+        fits = b"x" * MAX_BODY if announced else pieces(64, MAX_BODY // 64)
+        assert (await client.post(url, content=fits)).text == str(MAX_BODY)
+        large = b"x" * (MAX_BODY + 1) if announced else pieces(65, MAX_BODY // 64)
         answer = await client.post(url, content=large)
         assert (answer.status_code, answer.text) == (413, TOO_LARGE_BODY)
 
@@ -82,7 +82,7 @@ async def test_a_large_body_is_refused(serve: Serve, announced: bool) -> None:
     ],
 )
 async def test_a_page_of_another_site_changes_nothing(site: Site, headers: dict[str, str]) -> None:
-    """Its POST is refused in one line; it may look, as far as the browser lets it."""
+    """Its POST is refused in one line; a GET is answered."""
     answer = await site.request("/-/reload", "POST", **headers)
     assert (answer.status_code, answer.text) == (403, FOREIGN)
     assert site.reloads == 0
@@ -99,7 +99,7 @@ async def test_a_page_of_another_site_changes_nothing(site: Site, headers: dict[
         {"origin": "https://EXPORTER"},
     ],
 )
-async def test_our_own_pages_and_what_is_no_browser_may(site: Site, headers: dict[str, str]) -> None:
-    """What curl sends says nothing of where it comes from; a proxy may speak TLS in front of us."""
+async def test_our_own_pages_and_other_programs_may_post(site: Site, headers: dict[str, str]) -> None:
+    """A program such as curl sends none of these headers; a proxy may do TLS in front of the exporter."""
     assert (await site.request("/-/reload", "POST", **headers)).status_code == 200
     assert site.reloads == 1

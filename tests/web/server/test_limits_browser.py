@@ -1,4 +1,4 @@
-"""What a real browser says of where a form comes from, and that our own pages' are taken."""
+"""The headers by which a real browser tells the origin of a form; forms of our own pages are accepted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.web.conftest import Serve
 
 
 class Button:
-    """A page with a button, and what it does."""
+    """A page with a button, and the route that the button posts to."""
 
     def __init__(self, action: str, **headers: str) -> None:
         self.pressed: list[str | None] = []
@@ -22,21 +22,21 @@ class Button:
         self._headers = headers
 
     def routes(self) -> list[BaseRoute]:
-        """Return what is answered where."""
+        """Return its routes."""
         return [Route("/", self.page), Route("/press", self.press, methods=["POST"])]
 
     async def page(self, _request: Request) -> Response:
-        """Show it."""
+        """Show the button."""
         return HTMLResponse(self._form, headers=self._headers)
 
     async def press(self, request: Request) -> Response:
-        """Note what the browser says of the page."""
+        """Record the Sec-Fetch-Site header."""
         self.pressed.append(request.headers.get("sec-fetch-site"))
         return PlainTextResponse("pressed")
 
 
-async def test_a_browser_s_own_words_decide(serve: Serve) -> None:
-    """Of a page of ours it says so, by one header or the other; one of another site is refused, and presses nothing."""
+async def test_the_headers_of_a_browser_decide(serve: Serve) -> None:
+    """One header or the other tells that the page is ours; the form of another site is refused and has no effect."""
     button = Button("/press")
     ours = await serve(application(button))
     evil = Button(f"http://exporter.test:{ours.port}/press", **{"Content-Security-Policy": "default-src 'none'"})

@@ -1,4 +1,4 @@
-"""What a client accepts: qvalues, gzip, and the format of an exposition."""
+"""Content negotiation: qvalues, gzip, and the format of an exposition."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ NAMED = "application/openmetrics-text; version=1.0.0"
     ],
 )
 def test_qvalues(header: str, expected: dict[str, float]) -> None:
-    """RFC 9110 §12.4.2: from 0, which is never, to 1, which is usual."""
+    """RFC 9110 §12.4.2."""
     assert qvalues(header) == expected
 
 
 @given(st.text())
 def test_any_header_is_read(header: str) -> None:
-    """Whatever a client sends; no qvalue is beyond the bounds."""
+    """Every qvalue is between 0 and 1."""
     assert all(0 <= qvalue <= 1 for qvalue in qvalues(header).values())
 
 

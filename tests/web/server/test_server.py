@@ -1,4 +1,4 @@
-"""Listening."""
+"""Listening sockets, and the server on them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_malformed_address_is_explained(address: str) -> None:
 
 
 def test_a_port_in_use_is_one_clear_line_and_nothing_stays_bound() -> None:
-    """Also what was bound before the failure is given back."""
+    """Sockets before the failure are closed."""
     (taken,) = listen(["127.0.0.1:0"])
     port = taken.getsockname()[1]
     (free,) = listen(["127.0.0.1:0"])
@@ -68,26 +68,26 @@ def test_a_port_in_use_is_one_clear_line_and_nothing_stays_bound() -> None:
 
 
 def test_an_address_of_another_host_is_one_clear_line() -> None:
-    """192.0.2.0/24 is for documentation: no host has it."""
+    """192.0.2.0/24 is for documentation (RFC 5737): no host has it."""
     with pytest.raises(ListenError, match="cannot listen on 192.0.2.1:9993: "):
         listen(["192.0.2.1:9993"])
 
 
 def test_a_name_that_does_not_resolve_is_one_clear_line() -> None:
-    """The resolver's own words."""
+    """With the text of the resolver."""
     with pytest.raises(ListenError, match="cannot listen on nowhere.invalid:9993: "):
         listen(["nowhere.invalid:9993"])
 
 
 @pytest.mark.parametrize("host", ["a..b", "..", f"{'x' * 64}.example"])
-def test_a_name_that_cannot_be_spelled_is_one_clear_line(host: str) -> None:
-    """IDNA's own exceptions are no OSError."""
+def test_a_name_that_cannot_be_encoded_is_one_clear_line(host: str) -> None:
+    """The exceptions of IDNA are no OSError."""
     with pytest.raises(ListenError, match=r"cannot listen on .*:9993: "):
         listen([f"{host}:9993"])
 
 
-async def test_a_client_that_never_ends_its_request_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that says nothing, one that drips, and one that is idle after an answer; a good one is served meanwhile."""
+async def test_a_client_that_never_completes_its_request_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that sends nothing, one that sends single octets, and one that is idle after an answer; others are served."""
     monkeypatch.setattr("exporter.web.server.protocol.REQUEST_SECONDS", 0.5)
 
     async def hello(_request: object) -> PlainTextResponse:
@@ -120,7 +120,7 @@ async def test_a_client_that_never_ends_its_request_is_cut_off(monkeypatch: pyte
 
 
 async def test_requests_are_served_until_it_is_stopped() -> None:
-    """On every socket, without touching the process's signal handlers."""
+    """On every socket, and it leaves the signal handlers of the process alone."""
 
     async def hello(_request: object) -> PlainTextResponse:
         return PlainTextResponse("hello")

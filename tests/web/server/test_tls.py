@@ -22,7 +22,7 @@ def trusting(authority: Authority, certificate: Certificate | None = None) -> ss
 
 
 async def ask(port: int, context: ssl.SSLContext) -> str:
-    """What is answered, or the error's name."""
+    """Return the body of the answer, or the name of the error."""
     async with httpx.AsyncClient(verify=context) as client:
         try:
             return (await client.get(f"https://localhost:{port}/")).text
@@ -31,7 +31,7 @@ async def ask(port: int, context: ssl.SSLContext) -> str:
 
 
 async def test_tls_is_served(serve: Serve, web_file: WebFile, authority: Authority) -> None:
-    """1.2 and 1.3, HTTP/1.1 by ALPN; what is no TLS gets no answer."""
+    """TLS 1.2 and 1.3, HTTP/1.1 by ALPN; a request in plain text gets no answer."""
     port = (await serve(settings=web_file.settings(web_file.tls()))).port
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         context = trusting(authority)
@@ -42,8 +42,8 @@ async def test_tls_is_served(serve: Serve, web_file: WebFile, authority: Authori
             await client.get(f"http://localhost:{port}/")
 
 
-async def test_a_client_s_certificate_is_required(serve: Serve, web_file: WebFile, authority: Authority) -> None:
-    """One of the authority is let in; none, and a self-signed one, are not."""
+async def test_a_client_certificate_is_required(serve: Serve, web_file: WebFile, authority: Authority) -> None:
+    """One of the authority is accepted; none, a self-signed one and an expired one are not."""
     port = (await serve(settings=web_file.settings(web_file.tls(*CLIENTS)))).port
     assert await ask(port, trusting(authority, authority.issue("prometheus.example.net"))) == "hello"
     assert await ask(port, trusting(authority)) in {"ReadError", "RemoteProtocolError"}
@@ -51,10 +51,8 @@ async def test_a_client_s_certificate_is_required(serve: Serve, web_file: WebFil
     assert await ask(port, trusting(authority, authority.expired)) in {"ReadError", "RemoteProtocolError"}
 
 
-async def test_a_client_s_certificate_is_verified_if_given(
-    serve: Serve, web_file: WebFile, authority: Authority
-) -> None:
-    """Whoever has none is let in."""
+async def test_a_client_certificate_is_verified_if_given(serve: Serve, web_file: WebFile, authority: Authority) -> None:
+    """A client without one is accepted."""
     settings = web_file.settings(web_file.tls("client_auth_type: VerifyClientCertIfGiven", "client_ca_file: ca.pem"))
     port = (await serve(settings=settings)).port
     assert await ask(port, trusting(authority)) == "hello"
@@ -62,8 +60,10 @@ async def test_a_client_s_certificate_is_verified_if_given(
     assert await ask(port, trusting(authority, authority.self_signed)) in {"ReadError", "RemoteProtocolError"}
 
 
-async def test_a_client_s_names_are_checked(serve: Serve, web_file: WebFile, authority: Authority) -> None:
-    """One of the names that are allowed is enough; a good certificate of another is cut off without an answer."""
+async def test_the_names_of_a_client_certificate_are_checked(
+    serve: Serve, web_file: WebFile, authority: Authority
+) -> None:
+    """One of the allowed names is enough; with a valid certificate of another name there is no answer."""
     allowed = "client_allowed_sans: [prometheus.example.net, '::1']"
     port = (await serve(settings=web_file.settings(web_file.tls(*CLIENTS, allowed)))).port
     assert await ask(port, trusting(authority, authority.issue("a.example.net", "prometheus.example.net"))) == "hello"
@@ -88,7 +88,7 @@ async def test_a_client_s_names_are_checked(serve: Serve, web_file: WebFile, aut
 async def test_versions_and_ciphers_are_chosen(
     serve: Serve, web_file: WebFile, authority: Authority, lines: tuple[str, ...], version: str, cipher: str | None
 ) -> None:
-    """Seen from the client; one that knows nothing else is not served."""
+    """As the client sees it; a client without that version is not served."""
     port = (await serve(settings=web_file.settings(web_file.tls(*lines)))).port
     async with httpx.AsyncClient(verify=trusting(authority)) as client:
         answer = await client.get(f"https://localhost:{port}/")
