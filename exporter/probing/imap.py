@@ -65,9 +65,14 @@ class _Response:
     literals: tuple[bytes, ...] = ()
 
     @property
-    def words(self) -> list[bytes]:
-        """The first two words, and the rest."""
-        return self.line.split(b" ", 2)
+    def tag(self) -> bytes:
+        """The first word: a tag, `*` or `+`."""
+        return self.line.partition(b" ")[0]
+
+    @property
+    def kind(self) -> bytes:
+        """The second word in capitals: a status, or the name of the data."""
+        return self.line.partition(b" ")[2].partition(b" ")[0].upper()
 
 
 def session(plan: Plan) -> Dialogue[None]:
@@ -106,21 +111,19 @@ def logout() -> Dialogue[None]:
 
 def _read_greeting() -> Dialogue[bytes]:
     """Read the greeting and return its status, OK or PREAUTH (RFC 3501 §7.1)."""
-    line = yield from read_line()
-    words = line.split(b" ", 2)
-    status = words[1].upper() if len(words) > 1 else b""
-    if words[0] != b"*" or status not in (b"OK", b"PREAUTH", b"BYE"):
-        raise ProtocolViolation(f"not an IMAP greeting: {excerpt(line)}")
-    if status == b"BYE":
-        raise Refusal(line[2:], temporary=_temporary(line), closing=True)
-    return status
+    greeting = _Response((yield from read_line()))
+    if greeting.tag != b"*" or greeting.kind not in (b"OK", b"PREAUTH", b"BYE"):
+        raise ProtocolViolation(f"not an IMAP greeting: {excerpt(greeting.line)}")
+    if greeting.kind == b"BYE":
+        raise _refusal([greeting], closing=True)
+    return greeting.kind
 
 
 def _read_response() -> Dialogue[_Response]:
     """Read one response with its literals."""
     line = yield from read_line()
     literals: list[bytes] = []
-    while not _is_status(line) and (literal := _LITERAL.search(line)):
+    while not _ends_in_text(_Response(line)) and (literal := _LITERAL.search(line)):
         # RFC 3501 §9: a number has 10 digits at most.
         if len(literal[1]) > 10 or int(literal[1]) > MAX_LITERAL:
             raise ResponseTooLarge(f"a literal of {literal[1].decode()} octets; at most {MAX_LITERAL} are read")
@@ -131,10 +134,9 @@ def _read_response() -> Dialogue[_Response]:
     return _Response(line, tuple(literals))
 
 
-def _is_status(line: bytes) -> bool:
+def _ends_in_text(response: _Response) -> bool:
     """Whether the line ends in text for people, where braces are not a literal."""
-    words = line.split(b" ", 2)
-    return words[0] == b"+" or (len(words) > 1 and words[1].upper() in _STATUS)
+    return response.tag == b"+" or response.kind in _STATUS
 
 
 def _read_until_tagged(tag: bytes, untagged: list[_Response], *, leaving: bool = False) -> Dialogue[_Response]:
@@ -146,16 +148,12 @@ def _read_until_tagged(tag: bytes, untagged: list[_Response], *, leaving: bool =
     """
     while True:
         response = yield from _read_response()
-        words = response.words
-        if words[0] == tag and len(words) > 1 and words[1].upper() in (b"OK", b"NO", b"BAD"):
+        if response.tag == b"+" or (response.tag == tag and response.kind in (b"OK", b"NO", b"BAD")):
             return response
-        if words[0] == b"+":
-            return response
-        if words[0] != b"*" or len(words) < 2:
+        if response.tag != b"*" or response.line == b"*":
             raise ProtocolViolation(f"expected an answer to {tag.decode()}, got {excerpt(response.line)}")
-        if words[1].upper() == b"BYE" and not leaving:
-            text = _text_of([*untagged, response])
-            raise Refusal(text, temporary=_temporary(text), closing=True)
+        if response.kind == b"BYE" and not leaving:
+            raise _refusal([*untagged, response], closing=True)
         untagged.append(response)
 
 
@@ -171,16 +169,15 @@ def _read_answer(
         ProtocolViolation: the wrong one came; an OK before the login is complete proves nothing.
     """
     response = yield from _read_until_tagged(tag, untagged, leaving=leaving)
-    if response.line.startswith(b"+"):
+    if response.tag == b"+":
         if not challenge:
             raise ProtocolViolation(f"a continuation request that nothing asked for: {excerpt(response.line)}")
         return True
     # Gmail adds [THROTTLED] to a tagged line, also to an OK, while it slows the account down.
     if response.line.rstrip().upper().endswith(b"[THROTTLED]"):
         yield Note("throttled", value=True)
-    if response.words[1].upper() != b"OK":
-        text = _text_of([*untagged, response])
-        raise Refusal(text, temporary=_temporary(text))
+    if response.kind != b"OK":
+        raise _refusal([*untagged, response])
     if not final:
         raise ProtocolViolation(f"an OK before the login was complete: {excerpt(response.line)}")
     untagged.append(response)
@@ -195,21 +192,18 @@ def _command(tag: bytes, text: bytes, *, leaving: bool = False) -> Dialogue[list
     return untagged
 
 
-def _text_of(responses: Sequence[_Response]) -> bytes:
-    """Join the texts of a refusal, untagged NO, BAD and BYE lines too: the reason may stand only there."""
-    lines = [r.line for r in responses if r.words[0] != b"*" or r.words[1].upper() in (b"NO", b"BAD", b"BYE")]
-    return b" ".join(line.partition(b" ")[2] for line in lines)
-
-
-def _temporary(text: bytes) -> bool | None:
-    return True if _TEMPORARY.search(text) else None
+def _refusal(responses: Sequence[_Response], *, closing: bool = False) -> Refusal:
+    """Return a refusal with the text of all lines, untagged NO, BAD and BYE too: the reason may stand only there."""
+    lines = [r.line for r in responses if r.tag != b"*" or r.kind in (b"NO", b"BAD", b"BYE")]
+    text = b" ".join(line.partition(b" ")[2] for line in lines)
+    return Refusal(text, temporary=True if _TEMPORARY.search(text) else None, closing=closing)
 
 
 def _capability(tag: bytes) -> Dialogue[frozenset[bytes]]:
     """CAPABILITY (RFC 3501 §6.1.1): the names of all responses, in capitals."""
     names: dict[bytes, None] = {}
     for response in (yield from _command(tag, b"CAPABILITY")):
-        if response.words[1].upper() == b"CAPABILITY":
+        if response.kind == b"CAPABILITY":
             names.update(dict.fromkeys(response.line.upper().split()[2:]))
     if not names:
         raise ProtocolViolation("no CAPABILITY response before the tagged OK")
@@ -270,7 +264,7 @@ def _read_folders(tags: Iterator[bytes], wanted: Sequence[Role]) -> Dialogue[lis
     """LIST with the special-use attributes (RFC 6154 §2), and STATUS of the wanted folders; return the hidden roles."""
     names: dict[Role, bytes] = {}
     for response in (yield from _command(next(tags), b'LIST "" "*"')):
-        if response.words[1].upper() == b"LIST":
+        if response.kind == b"LIST":
             attributes, name = _parse_list(response)
             if attributes & _NOT_SELECTABLE:
                 continue
@@ -298,7 +292,7 @@ def _read_quota(tag: bytes) -> Dialogue[None]:
             raise
         return
     for response in responses:
-        if response.words[1].upper() == b"QUOTA" and (storage := _STORAGE.search(response.line)):
+        if response.kind == b"QUOTA" and (storage := _STORAGE.search(response.line)):
             yield Note("quota", Quota(used=int(storage[1]) * 1024, limit=int(storage[2]) * 1024))
             return
 
@@ -310,7 +304,7 @@ def _count_messages(tag: bytes, name: bytes) -> Dialogue[tuple[int, int | None]]
     """
     for response in (yield from _command(tag, b"STATUS " + _quote(name) + b" (MESSAGES UNSEEN)")):
         items = response.line.rpartition(b"(")[2]  # the name before it may contain anything
-        if response.words[1].upper() == b"STATUS" and (messages := _MESSAGES.search(items)):
+        if response.kind == b"STATUS" and (messages := _MESSAGES.search(items)):
             unseen = _UNSEEN.search(items)
             return int(messages[1]), int(unseen[1]) if unseen else None
     raise ProtocolViolation("no STATUS response before the tagged OK")
