@@ -25,7 +25,7 @@ ROWS = (now, speed, availability, failures, certificates, logins, exporters)
 """From top to bottom."""
 
 SCHEMA = 41
-"""That of Grafana 12.0. A newer one finds nothing in here to migrate; what is newer than its own, one may refuse."""
+"""Of Grafana 12.0. A newer Grafana has nothing to migrate; an older one may refuse a schema newer than its own."""
 
 DESCRIPTION = (
     "Is Gmail reachable over IMAP, POP3 and SMTP, how fast is it, and when it fails: why, and whose fault is it? "
@@ -34,7 +34,7 @@ DESCRIPTION = (
 
 
 def dashboard() -> model.Dashboard:
-    """Build it. A panel's id is made of its row's number and its own in the row, so that links to it outlive others."""
+    """Build it. A panel's id is its row's number and its number in the row: links to it stay valid when others come."""
     builder = (
         build.Dashboard("Gmail")
         .uid(UID)
@@ -64,7 +64,7 @@ def as_dict() -> dict[str, Any]:
 
 
 def without_relics(board: dict[str, Any]) -> dict[str, Any]:
-    """Take out what the SDK's model of Grafana 10 always writes and Grafana 13 does not know, and reword what moved."""
+    """Return it without keys that the SDK's model of Grafana 10 always writes and Grafana 13 has moved or dropped."""
     del board["style"]
     for variable in board["templating"]["list"]:
         for key in ("id", "auto", "auto_min", "auto_count"):
@@ -82,12 +82,12 @@ def without_relics(board: dict[str, Any]) -> dict[str, Any]:
 
 
 def text() -> str:
-    """The file's content: indented and in a fixed order, so that a change of the dashboard is a readable one here."""
+    """The file's content: indented and in a fixed order, so that a change of the dashboard gives a readable diff."""
     return json.dumps(as_dict(), indent=2, ensure_ascii=False) + "\n"
 
 
 def main() -> int:
-    """Write the file, or with --check say whether it is current."""
+    """Write the file; with --check, only return whether it is out of date."""
     current = FILE.is_file() and FILE.read_text(encoding="utf-8") == text()
     if "--check" in sys.argv:
         if not current:

@@ -1,4 +1,4 @@
-"""The dashboard as a page of the documentation: its layout as text, and every panel's question."""
+"""docs/dashboard.md: the dashboard's layout as text, and the question of every panel."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ from grafana.dashboard import as_dict
 from grafana.links import DOCS
 
 COLUMN = 4
-"""Characters that stand for one of the grid's 24 columns."""
+"""Characters for each of the grid's 24 columns."""
 
 INTRODUCTION = f"""## Installing it
 
-With Grafana in a container, mount two directories and it is there, in the folder Mail:
+With Grafana in a container, mount these two; the dashboard is then in the folder Mail:
 
-| directory | where Grafana's image wants it |
+| file or directory | where Grafana's image expects it |
 | --- | --- |
 | `grafana/provisioning/` | `/etc/grafana/provisioning` |
 | `grafana/gmail-exporter.json` | `/var/lib/grafana/dashboards/gmail-exporter.json` |
 
 The data source in `grafana/provisioning/datasources/` is Prometheus at `http://prometheus:9090`, scraping every 15 s.
-Into a Grafana that you have, import the JSON (Dashboards → New → Import), and choose the data source on the page. It
-wants Grafana 10 and Prometheus 2.37, or newer, and exporters that are scraped once a minute or more often.
+In a Grafana of your own, import the JSON (Dashboards → New → Import), and choose the data source on the page. It needs
+Grafana 10 and Prometheus 2.37, or newer, and exporters that are scraped at least once a minute.
 
-One panel, the budget of 30 days, needs the recording rules in `deploy/prometheus/gmail-recording.yml`; all others ask
-for the exporter's own metrics.
+One panel, the budget of 30 days, needs the recording rules in `deploy/prometheus/gmail-recording.yml`; all others query
+the exporter's own metrics.
 
-The links to runbooks and remedies start with a placeholder. Put in where you publish this directory:
+The links to runbooks and remedies start with a placeholder. Put in the address where you publish this directory:
 
     sed -i 's|{DOCS}|https://wiki.acme.example/gmail|' grafana/gmail-exporter.json
 
-Links to an exporter's own pages are made of the instance as Prometheus knows it, over HTTP; where the exporter's pages
-are served over TLS, add `var-scheme=https` to the dashboard's address.
+Links to an exporter's own pages use the instance as Prometheus knows it, and HTTP. If the exporter serves its pages
+over TLS, add `var-scheme=https` to the dashboard's address.
 
 To change a panel, change `grafana/rows/` and run `make dashboard docs`.
 """
 
 
 def guide() -> str:
-    """What follows the title and the notice in docs/dashboard.md."""
+    """The text of docs/dashboard.md after its title and notice."""
     board = as_dict()
     return "\n".join([INTRODUCTION, _variables(board), *_rows(board)])
 
 
 def _variables(board: dict[str, Any]) -> str:
-    lines = ["## What can be chosen", "", "| variable | chooses |", "| --- | --- |"]
+    lines = ["## Variables", "", "| variable | chooses |", "| --- | --- |"]
     shown = (variable for variable in board["templating"]["list"] if variable["hide"] == 0)
     lines += [f"| {variable['label']} | {variable['description']} |" for variable in shown]
     names = " and ".join(f"*{each['name']}*" for each in board["annotations"]["list"])
@@ -65,14 +65,14 @@ def _rows(board: dict[str, Any]) -> list[str]:
 
 
 def _layout(panels: list[dict[str, Any]]) -> str:
-    """The panels where they are, as boxes."""
+    """The panels as boxes in their places."""
     lines: list[str] = []
     for _, band in groupby(panels, key=lambda panel: panel["gridPos"]["y"]):
         inner = [(panel["title"], panel["gridPos"]["w"] * COLUMN - 3) for panel in band]
         titles = [textwrap.wrap(title, width - 1) for title, width in inner]
         edge = "+".join("-" * (width + 2) for _, width in inner)
         if lines:
-            lines.pop()  # the edge above is that of the band before
+            lines.pop()  # the lower edge of the band above is the upper edge of this one
         lines.append(f"+{edge}+")
         for number in range(max(len(title) for title in titles)):
             cells = (

@@ -1,4 +1,4 @@
-"""Where the dashboard leads: the documentation, and the exporter's own pages."""
+"""Links of the dashboard: to the documentation, and to the exporter's own pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from grafana_foundation_sdk.models import dashboard as model
 DOCS = "https://gmail-exporter.example"
 """Where `docs/` is published, a placeholder as in the alerts. In the dashboard it is the hidden variable `docs`."""
 
-# Scraped over TLS, the exporter's pages are, too: `scheme` is a hidden variable, for the URL (`var-scheme=https`).
+# An exporter that is scraped over TLS has its pages over TLS, too: `scheme` is a hidden variable (`var-scheme=https`).
 _EXPORTER = "${scheme}://${__data.fields.instance}"
 
 

@@ -1,7 +1,7 @@
-"""The kinds of panel that the dashboard uses, each with what all panels of that kind have in common.
+"""The kinds of panel that the dashboard uses, with the settings that all panels of a kind share.
 
-A panel is told what it asks, how to read it and what to do; that is its description in Grafana, and its entry in
-`docs/dashboard.md`.
+Each panel has an `About`: its question, how to read the answer, what to do. That is its description in Grafana, and its
+entry in `docs/dashboard.md`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ B = TypeVar("B", bargauge.Panel, heatmap.Panel, stat.Panel, statetimeline.Panel,
 
 
 class About(NamedTuple):
-    """What a panel asks, how its answer reads, and what to do about it."""
+    """The question of a panel, how to read its answer, and what to do."""
 
     title: str
     question: str
@@ -42,7 +42,7 @@ class About(NamedTuple):
 
 
 class Query(NamedTuple):
-    """An expression, the name of its series, and the least step of its range."""
+    """An expression, the legend of its series, and the smallest step of its range."""
 
     expression: str
     legend: str = ""
@@ -50,7 +50,7 @@ class Query(NamedTuple):
 
 
 class Size(NamedTuple):
-    """Of a panel: the dashboard is 24 columns wide; a row of the grid is 30 pixels high."""
+    """The size of a panel: the dashboard is 24 columns wide; a row of the grid is 30 pixels high."""
 
     width: int
     height: int
@@ -64,7 +64,7 @@ def _query(query: Query, index: int) -> promql.Dataquery:
 
 
 POINTS = 120
-"""Of a line, from left to right: at each, the buckets of a thousand endpoints take Prometheus some 15 ms of CPU."""
+"""Points of a line from left to right. Each costs Prometheus about 15 ms of CPU for a thousand endpoints' buckets."""
 
 
 def _thresholds(steps: Steps) -> build.ThresholdsConfig:
@@ -96,7 +96,7 @@ def _name(text: str) -> model.DynamicConfigValue:
 
 
 def _series(panel: B, series: Mapping[str, tuple[str, str]]) -> B:
-    """Give these series their words and their colours."""
+    """Give these series their names and their colours."""
     for name, (text, colour) in series.items():
         panel = panel.override_by_name(name, [_name(text), _colour(colour)])
     return panel
@@ -117,7 +117,7 @@ def number(
     decimals: int | None = None,
     no_value: str = "No data: is the exporter scraped?",
 ) -> stat.Panel:
-    """A number, or a few, of now. `words` stand for numbers; with several series, `series` names and colours them."""
+    """One present value, or a few. `words` replace numbers; `series` names and colours several series."""
     named = series is not None or len(queries) > 1 or any(query.legend for query in queries)
     panel = (
         _common(stat.Panel(), about, size, unit, steps)
@@ -141,7 +141,7 @@ def number(
 def bars(
     about: About, size: Size, query: Query, *, unit: str, steps: Steps = NEUTRAL, most: float | None = None
 ) -> bargauge.Panel:
-    """A bar for each of a few series of now."""
+    """A bar for the present value of each of a few series."""
     panel = (
         _common(bargauge.Panel(), about, size, unit, steps)
         .color_scheme(build.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
@@ -163,11 +163,11 @@ class Graph:
     stacked: bool = False
     bars: bool = False
     steps: Steps = NEUTRAL
-    """Drawn as dashed lines where they are more than a colour."""
+    """Thresholds; drawn as dashed lines where there are several."""
     series: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Words and colour of a series by its legend."""
+    """Name and colour of a series by its legend."""
     dashed: tuple[str, ...] = ()
-    """Series, by their words, that are of another kind than the rest."""
+    """Names of series that are of another kind than the rest."""
     least: float | None = 0
     most: float | None = None
     calcs: tuple[str, ...] = ("lastNotNull", "max")
@@ -175,7 +175,7 @@ class Graph:
 
 
 def graph(about: About, size: Size, *queries: Query, unit: str, drawn: Graph | None = None) -> timeseries.Panel:
-    """Series over time, with a table for a legend, and every series in the tooltip, the greatest first."""
+    """Series over time. The legend is a table; the tooltip shows every series, the greatest first."""
     drawn = drawn or Graph()
     panel = (
         _common(timeseries.Panel(), about, size, unit, drawn.steps)
@@ -285,7 +285,7 @@ def timeline(
 
 @dataclass(frozen=True)
 class Column:
-    """A column: the words at its head, and either the label it shows or the expression it is the value of."""
+    """A column: its heading, and either the label it shows or the expression whose value it shows."""
 
     head: str
     label: str = ""
@@ -298,7 +298,7 @@ class Column:
     decimals: int | None = None
     width: int | None = None
     hidden: bool = False
-    """Asked for its labels alone."""
+    """Not shown: queried only for its labels."""
 
 
 def rows(
@@ -318,12 +318,12 @@ def rows(
         query = Query(column.expression)
         panel = panel.with_target(_query(query, index).instant().format(PromQueryFormat.TABLE))
         names[column.head] = f"Value #{ascii_uppercase[index]}"
-    # Where one query alone returns anything, Grafana does not say whose value it is. The first has all the rows.
+    # If only one query returns rows, Grafana names its value `Value`. That is the first query, which has all the rows.
     visible = [column for column in columns if not column.hidden]
     heads = {names[column.head]: column.head for column in visible} | {"Value": measured[0].head}
     shown = [name for column in visible for name, head in heads.items() if head == column.head]
     panel = panel.with_transformation(model.DataTransformerConfig(id_val="merge", options={})).with_transformation(
-        # All that is shown is named, so that a label which somebody's relabelling adds is no column.
+        # Columns are named one by one, so that a label added by relabelling does not become a column.
         model.DataTransformerConfig(
             id_val="filterFieldsByName", options={"include": {"names": shown}, "byVariable": False}
         )

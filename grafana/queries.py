@@ -1,13 +1,13 @@
-"""The pieces that the dashboard's PromQL is made of.
+"""The parts of the dashboard's PromQL.
 
-Queries are on the exporter's own metrics, not on recording rules: the dashboard works without them. What looks back 30
-days is the one exception.
+Queries use the exporter's own metrics, not recording rules, so the dashboard works without those. The one exception is
+the error budget of 30 days.
 
-Every query is narrowed down by the dashboard's variables. The account is a label of `gmail_endpoint_info` alone, so
-that filter is a set operation: `unless on (…)` the endpoints of all other accounts. It adds no label, and is no error
-where the sides match many to many. "All" is the expression `.*` for every variable but `job`, so that a query stays
-short with a thousand endpoints: then there are no other accounts, the right side is empty, and costs nothing. Endpoints
-without an account, whose label is empty, are there.
+Every query is filtered by the dashboard's variables. Only `gmail_endpoint_info` has the account as a label, so that
+filter is a set operation: `unless on (…)` the endpoints of all other accounts. It adds no label, and many-to-many
+matches are no error. "All" is the expression `.*` for every variable but `job`, so that a query stays short with a
+thousand endpoints: then there are no other accounts, and the right side is empty and cheap. Endpoints without an
+account, whose label is empty, are included.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ IDENTITY = "job, instance, endpoint, ip_family"
 """The labels that identify a series of an endpoint, whatever else it carries."""
 
 EXPORTER = 'job=~"$job",instance=~"$instance"'
-"""Matchers of what an exporter says of itself."""
+"""Matchers of an exporter's own metrics."""
 
 ENDPOINT = f'{EXPORTER},protocol=~"$protocol",endpoint=~"$endpoint"'
-"""Matchers of what it says of an endpoint; the account is missing."""
+"""Matchers of an endpoint's metrics, without the account."""
 
 SLO = 0.999
 """The availability that is promised: Google's service level agreement for Workspace says 99.9 %."""
 
 
 def alerts(state: str, *matchers: str) -> str:
-    """Alerts of what is chosen. Those of many endpoints or instances at once lack labels, and always show."""
+    """Alerts of the exporters and endpoints chosen. Alerts about several of them lack these labels and always show."""
     labels = (f'{name}=~"${name}|"' for name in ("job", "instance", "account", "protocol", "endpoint"))
     return f'ALERTS{{alertname=~"Gmail.+",alertstate="{state}",{",".join((*labels, *matchers))}}}'
 
@@ -55,19 +55,19 @@ BUDGET_30D = (
     'endpoint:gmail_error_budget:remaining30d{protocol=~"$protocol",endpoint=~"$endpoint"}'
     f" and on (endpoint, protocol, host, port) {INFO}"
 )
-"""What the recording rules say is left of each endpoint's error budget, of the endpoints and accounts chosen."""
+"""The error budget that is left, as recorded, for each endpoint of the endpoints and accounts chosen."""
 
 _OTHERS = of_exporter("gmail_endpoint_info", 'account!~"$account"')
 
 
 def chosen(expression: str, at: str = "") -> str:
-    """The part of an expression that is of the accounts chosen. `at` evaluates that elsewhere (`@ end()`)."""
+    """The part of an expression that belongs to the accounts chosen; `at` evaluates those elsewhere (`@ end()`)."""
     return f"({expression} unless on ({IDENTITY}) {_OTHERS}{at})"
 
 
 def with_account(expression: str) -> str:
     """The same, and with the label `account`: for tables, once per row."""
-    # Aggregated: where something else of an endpoint's configuration changes, two of its series may overlap.
+    # Aggregated: when another part of an endpoint's configuration changes, two of its series may overlap.
     return f"({expression}) * on ({IDENTITY}) group_left (account) max by ({IDENTITY}, account) ({INFO})"
 
 
@@ -82,16 +82,17 @@ def over(function: str, metric: str, window: str, *matchers: str) -> str:
 
 
 def one_provider(of: Callable[[str], str]) -> str:
-    """What `of` makes of a matcher of the blame; series older than 0.1.0, which have `google`, as `provider`.
+    """The expression that `of` makes from a matcher of the blame, with the old blame `google` replaced by `provider`.
 
-    Two selectors, because one `label_replace` of all fails where the two values overlap. To be dropped in 0.2.0.
+    Exporters older than 0.1.0 expose `google`. There are two selectors because one `label_replace` of all series fails
+    where both values overlap. To be removed in 0.2.0.
     """
     new, old = of('blame!="google"'), of('blame="google"')
     return f'({new} or label_replace({old}, "blame", "provider", "", ""))'
 
 
 FAILURES = one_provider(partial(selector, "gmail_failure_info"))
-"""What fails, of the endpoints chosen, whatever their account."""
+"""The failures of the endpoints chosen, whatever their account."""
 
 
 def budget_left(availability: str) -> str:

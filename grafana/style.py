@@ -1,7 +1,7 @@
-"""How the dashboard looks: colours, words for values, thresholds. One meaning has one colour, and a word beside it.
+"""Colours, words for values, and thresholds. Each meaning has one colour, and a word beside it.
 
-The colours of parties and phases are of a palette that people with any kind of colour blindness tell apart (Okabe and
-Ito); those of states are Grafana's own, which follow its theme.
+The colours of parties and phases are from the palette of Okabe and Ito, for any kind of colour blindness; those of
+states are Grafana's own, which follow its theme.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ SECONDS: Steps = ((None, GOOD), (1, DOUBTFUL), (5, BAD))
 AVAILABILITY: Steps = ((None, BAD), (0.995, DOUBTFUL), (0.999, GOOD))
 BUDGET: Steps = ((None, BAD), (0, DOUBTFUL), (0.25, GOOD))
 BURN: Steps = ((None, GOOD), (1, DOUBTFUL), (14.4, BAD))
-"""At 14.4 a budget of 30 days is gone in 50 hours, 2 % of it in an hour."""
+"""At 14.4, a budget of 30 days is gone in 50 hours: 2 % of it in one hour."""
 EXPIRY: Steps = ((None, BAD), (3 * 86400, DOUBTFUL), (21 * 86400, GOOD))
-"""Google's certificates live 12 weeks and are replaced weekly: below 3 weeks, a rotation was missed. As the alerts."""
+"""As in the alerts. Google's certificates are valid for 12 weeks and replaced weekly: 3 left are too few."""
 TOKEN_EXPIRY: Steps = ((None, DOUBTFUL), (0, GOOD))
 STALENESS: Steps = ((None, GOOD), (120, DOUBTFUL), (600, BAD))
 LAG: Steps = ((None, GOOD), (0.1, DOUBTFUL), (1, BAD))
@@ -66,7 +66,7 @@ NEUTRAL: Steps = ((None, "text"),)
 """A number that is neither good nor bad."""
 
 Words = Mapping[float, tuple[str, str]]
-"""Words, and a colour, for values."""
+"""A text and a colour for each value."""
 
 STATE: Words = {
     0: ("Down", BAD),
@@ -88,7 +88,7 @@ ALERT: Words = {1: ("Pending", DOUBTFUL), 2: ("Firing", BAD)}
 
 
 def mapping(words: Words) -> list[model.ValueMapping]:
-    """Grafana's form of it."""
+    """Return the value mapping of Grafana for these values."""
     results = {
         f"{value:g}": model.ValueMappingResult(text=text, color=colour, index=index)
         for index, (value, (text, colour)) in enumerate(words.items())

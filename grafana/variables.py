@@ -18,26 +18,26 @@ _BUILD = "gmail_exporter_build_info"
 
 
 def variables() -> list[Builder[model.VariableModel]]:
-    """In the order of the page; each narrows down what those after it offer."""
+    """In the order of the page; each limits the choices of those after it."""
     info = "gmail_endpoint_info"
     return [
         build.DatasourceVariable("datasource")
         .label("Prometheus")
         .description("The Prometheus that scrapes the exporters.")
         .type("prometheus"),
-        # `.*` here would be the targets of every job, where a query asks for `up`.
+        # With `.*`, a query of `up` would return the targets of every job.
         _choice("job", "Job", "The scrape job of the exporters.", f"label_values({_BUILD}, job)"),
         _choice(
             "instance",
             "Exporter",
-            "Where it is seen from: each exporter is a vantage point of its own.",
+            "The exporter that probes: each one is a vantage point of its own.",
             f'label_values({_BUILD}{{job=~"$job"}}, instance)',
             every=".*",
         ),
         _choice(
             "account",
             "Account",
-            "Endpoints that log in with this account. All shows those without one, too.",
+            "Endpoints that log in with this account. All includes those without an account.",
             f"label_values({info}{{{EXPORTER}}}, account)",
             every=".*",
         ),
@@ -55,7 +55,7 @@ def variables() -> list[Builder[model.VariableModel]]:
             f'label_values({info}{{{ENDPOINT.rpartition(",")[0]},account=~"$account"}}, endpoint)',
             every=".*",
         ),
-        # For the link to a status page at the top, which can lead to one exporter only: the first of those chosen.
+        # For the link to a status page at the top, which can lead to one exporter only: the first one chosen.
         build.QueryVariable("exporter")
         .hide(model.VariableHide.HIDE_VARIABLE)
         .description("The exporter whose status page is linked at the top.")
@@ -65,7 +65,7 @@ def variables() -> list[Builder[model.VariableModel]]:
         .sort(model.VariableSort.ALPHABETICAL_ASC),
         build.CustomVariable("scheme")
         .hide(model.VariableHide.HIDE_VARIABLE)
-        .description("How the exporter's pages are reached: https where it has a web configuration with TLS.")
+        .description("How to reach the exporter's pages: https if its web configuration has TLS.")
         .values("http,https")
         .current(model.VariableOption(text="http", value="http", selected=True)),
         build.ConstantVariable("docs").description("Where the runbooks and the reasons are published.").value(DOCS),
@@ -93,7 +93,7 @@ def _choice(name: str, label: str, text: str, query: str, every: str | None = No
 
 
 class Mark(NamedTuple):
-    """An annotation: what it marks on every graph, in which colour, and its words, made of the labels found."""
+    """An annotation on every graph: what it marks, its colour, and its texts, made from the labels found."""
 
     name: str
     expression: str
@@ -124,7 +124,7 @@ MARKS = (
 
 
 def marks() -> list[Builder[model.AnnotationQuery]]:
-    """As far as the SDK's model knows them."""
+    """The part of the annotations that the SDK's model supports."""
     return [
         build.AnnotationQuery().name(mark.name).datasource(DATASOURCE).enable(True).icon_color(mark.colour)
         for mark in MARKS
@@ -140,4 +140,4 @@ PROMETHEUS_MARKS = {
     }
     for mark in MARKS
 }
-"""What Grafana's Prometheus plugin reads of an annotation, by its name."""
+"""The keys of an annotation that Grafana's Prometheus plugin reads, by the annotation's name."""

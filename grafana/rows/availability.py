@@ -1,4 +1,4 @@
-"""How available, and how much of the error budget is left?"""
+"""How available is it, and how much of the error budget is left?"""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def _numbers() -> list[Builder]:
         number(
             About(
                 "Availability in this range",
-                "How available was what is chosen, over the range on this page?",
-                f"The mean share of time that endpoints were up, of the time that was watched. {_promise()}",
-                "below it, see the timeline for when, and the failures for why.",
+                "How available were the endpoints chosen, over the range on this page?",
+                f"The mean share of time that endpoints were up, of the time that they were monitored. {_promise()}",
+                "if it is below the objective, see the timeline for when, and the failures for why.",
             ),
             Size(6, 4),
             Query(_AVAILABILITY),
@@ -55,9 +55,10 @@ def _numbers() -> list[Builder]:
         number(
             About(
                 "Budget left in this range",
-                "How much of what may fail has not failed yet, over the range on this page?",
-                f"{_promise()} The rest is the budget: 100 % is untouched, 0 % is used up, below 0 it is overdrawn.",
-                "with little left, put off changes of network, resolvers and accounts.",
+                "How much of the error budget is left, over the range on this page?",
+                f"{_promise()} The rest of the time is the budget: 100 % is untouched, 0 % is used up, below 0 it is "
+                "overdrawn.",
+                "with little left, postpone changes of network, resolvers and accounts.",
             ),
             Size(6, 4),
             Query(budget_left(_AVAILABILITY)),
@@ -69,10 +70,10 @@ def _numbers() -> list[Builder]:
             About(
                 "Least budget left of 30 days",
                 "Will the promise of 99.9 % be kept over 30 days?",
-                "What is left to the endpoint that has least, whatever the range on this page. As the alerts see it: a "
-                "site that is cut off alone does not count. 30 days are too long to ask anew each minute: this needs "
-                "the recording rules in deploy/prometheus/gmail-recording.yml.",
-                "below 0 the promise is broken for this month: say so to whom it was made.",
+                "The least budget left of any endpoint, whatever the range on this page. As in the alerts, an outage "
+                "that only one of several sites sees does not count. To query 30 days each minute takes too long: this "
+                "needs the recording rules in deploy/prometheus/gmail-recording.yml.",
+                "below 0 the promise is broken for these 30 days: tell those to whom it was made.",
             ),
             Size(6, 4),
             Query(f"min({BUDGET_30D})"),
@@ -86,7 +87,7 @@ def _numbers() -> list[Builder]:
                 "Budget being spent",
                 "How fast is the budget being spent right now?",
                 "Over the last hour: at 1 a budget of 30 days lasts 30 days, at 14.4 it lasts two, at 0 nothing fails.",
-                "above 14.4 someone should be looking at it now.",
+                "above 14.4 somebody should work on it now.",
             ),
             Size(6, 4),
             Query(burn_rate(f"avg({over('avg_over_time', 'gmail_up', '1h')})")),
@@ -103,11 +104,11 @@ def _timeline() -> Builder:
     up = f"min_over_time({selector('gmail_up')}[$__interval])"
     return timeline(
         About(
-            "When was what down",
+            "When was each endpoint down",
             "When did each endpoint fail, and did others fail at the same time?",
-            f"The {SHOWN} endpoints that were down longest in this range; each step shows the worst within it. Down is "
-            "red, up with a failing login orange, up green; a gap is unknown: the exporter did not run, or was not "
-            "scraped.",
+            f"The {SHOWN} endpoints that were down longest in this range; each step shows its worst state. Down is "
+            "red, up with a failing login orange, up green; in a gap the state is unknown: the exporter did not run, "
+            "or was not scraped.",
             "red in all rows at once: a common cause (this host's network, or the mail provider). In one row: that "
             "endpoint.",
         ),
@@ -128,7 +129,7 @@ def _over_time() -> Builder:
         About(
             "Availability by protocol",
             "Is it all of Gmail, or one protocol?",
-            "The share of endpoints that were up in each step. IMAP and POP3 are read by mail clients, SMTP sends.",
+            "The share of endpoints that were up in each step. Mail clients read by IMAP and POP3, and send by SMTP.",
             "if one protocol alone dips, it is not the network: see the failures, and the mail provider's status page.",
         ),
         Size(8, 9),
@@ -153,10 +154,10 @@ def _burn() -> Builder:
         About(
             "How fast the budget is spent",
             "Is this an emergency, or a slow leak?",
-            "Multiples of what the objective allows, over an hour and over six. The dashed lines: at 1 the budget "
-            "lasts as long as it should, at 14.4 that of 30 days is gone in two.",
-            "both above 14.4: emergency. Six hours above 6 and one hour low: over for now, find out why in the "
-            "morning.",
+            "The burn rate, a multiple of what the objective allows, over one hour and over six. The dashed lines: at "
+            "1 the budget of 30 days lasts 30 days, at 14.4 it lasts two.",
+            "both above 14.4: emergency. Six hours above 6 and one hour low: it is over for now, find the cause the "
+            "next day.",
         ),
         Size(8, 9),
         Query(burn_rate(f"avg({over('avg_over_time', 'gmail_up', '1h')})"), "Last hour", "5m"),
@@ -176,7 +177,7 @@ def _worst() -> Builder:
             "Least available",
             "Which endpoints were down longest?",
             f"The {WORST} least available endpoints of this range: the share of time they were up, how long they were "
-            "down in all, and what that leaves of their own budget.",
+            "down in all, and how much of their own budget is left.",
             "follow the link of an endpoint to its history.",
         ),
         Size(8, 9),

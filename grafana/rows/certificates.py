@@ -1,4 +1,4 @@
-"""Are certificates in order, and over which TLS and IP is Gmail reached?"""
+"""Are certificates valid, and which versions of TLS and IP are used?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from grafana import links, style
 from grafana.panels import About, Builder, Column, Query, Size, bars, number, rows
 from grafana.queries import IDENTITY, endpoint, selector, with_account
 
-TITLE = "TLS and IP: are certificates in order, and is IPv6?"
+TITLE = "TLS and IP: are certificates valid, and does IPv6 work?"
 
 _LEAF = "gmail_tls_certificate_expiry_timestamp_seconds"
 _TLS = 'check="tls"'
@@ -23,11 +23,11 @@ def _numbers() -> list[Builder]:
         number(
             About(
                 "Next certificate expires in",
-                "How long is the certificate valid that expires first?",
-                "Of the servers' own certificates, also of those that were refused. Google's live twelve weeks and are "
-                "replaced weeks before their end.",
-                "below three weeks a rotation was missed: of your own server, renew; of Google's, see the fingerprint "
-                "for who really answers.",
+                "For how long is the certificate valid that expires first?",
+                "Of the servers' own certificates, also of those that were refused. Google's are valid for twelve "
+                "weeks and are replaced every week.",
+                "below three weeks, replacements were missed. At your own server, renew it; at Google's, compare the "
+                "fingerprint to see which host really answers.",
             ),
             Size(5, 5),
             Query(f"min({endpoint(_LEAF)} - time())"),
@@ -41,8 +41,8 @@ def _numbers() -> list[Builder]:
                 "Not secured",
                 "How many connections could not be secured?",
                 "Endpoints whose last handshake or certificate check failed. No password is ever sent there.",
-                "see the reason at the top. A certificate for another name or of an unknown issuer is interception, "
-                "until shown otherwise.",
+                "see the reason at the top. Treat a certificate for another name or of an unknown issuer as "
+                "interception, unless you know better.",
             ),
             Size(4, 5),
             Query(f"sum(1 - {endpoint('gmail_check_success', _TLS)})"),
@@ -56,9 +56,9 @@ def _numbers() -> list[Builder]:
             About(
                 "IPv6 fails, IPv4 serves",
                 "Is IPv6 broken without anyone noticing?",
-                "Endpoints with `ip_family: any` where IPv6 failed to connect and IPv4 served, as in a mail client, "
-                "which waits for it each time.",
-                "mend this site's route to IPv6, or withdraw it. To watch both, set `ip_family: both`.",
+                "Endpoints with `ip_family: any` where IPv6 did not connect and the probe fell back to IPv4. Mail "
+                "clients do the same, and wait each time.",
+                "fix this site's route to IPv6, or remove it. To monitor both, set `ip_family: both`.",
             ),
             Size(5, 5),
             Query(f"sum({endpoint('gmail_probe_ip_fallback')})"),
@@ -71,9 +71,9 @@ def _numbers() -> list[Builder]:
         bars(
             About(
                 "TLS versions",
-                "Which versions of TLS are spoken?",
-                "Endpoints by the version agreed on. Google speaks TLS 1.3.",
-                "an older version to Google means that something in between ends TLS.",
+                "Which versions of TLS are used?",
+                "Endpoints by the version agreed on. Google uses TLS 1.3.",
+                "an older version with Google means that a device in between intercepts TLS.",
             ),
             Size(5, 5),
             Query(f"count by (version) ({endpoint('gmail_tls_info')})", "{{version}}"),
@@ -82,9 +82,9 @@ def _numbers() -> list[Builder]:
         bars(
             About(
                 "IP versions",
-                "Over which IP are servers reached?",
+                "Over which version of IP are servers reached?",
                 "Endpoints by the version of IP of their last probe.",
-                "a change that nobody made is a change of routes or of the resolver.",
+                "if this changes and nobody changed the configuration, routes or the resolver did change.",
             ),
             Size(5, 5),
             Query(f'count_values("version", {endpoint("gmail_probe_ip_protocol")})', "IPv{{version}}"),
@@ -99,11 +99,11 @@ def _certificates() -> Builder:
     return rows(
         About(
             "Certificates",
-            "Whose certificate does each server present, and until when is it valid?",
-            "The one that expires first is first. “Chain” is the earliest end of all certificates that the server "
-            "sent. The issuer of Google's is Google Trust Services.",
-            "an issuer that you do not know, or a fingerprint that differs from another instance's at the same time, "
-            "is interception until shown otherwise.",
+            "Which certificate does each server present, and until when is it valid?",
+            "The one that expires first is at the top. “Chain” is the earliest expiry of all certificates that the "
+            "server sent. Google's are issued by Google Trust Services.",
+            "treat an issuer that you do not know, or a fingerprint that differs from another instance's at the same "
+            "time, as interception, unless you know better.",
         ),
         Size(24, 8),
         Column(

@@ -1,4 +1,4 @@
-"""Can what this page says be trusted: is the exporter itself well?"""
+"""Can the figures on this page be trusted: does the exporter itself work?"""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ def _instances() -> Builder:
         About(
             "Exporters",
             "Which exporters run, since when, and with which configuration?",
-            "Those that do not answer first. Where the last reload was refused, the configuration before it still "
-            "runs. Instances that should be alike have the same version and the same hash of their configuration.",
-            "silent: see Prometheus' page of targets. Reload refused: the exporter's log names file, line and column.",
+            "Exporters that do not answer are first. If the last reload was refused, the configuration before it still "
+            "runs. Instances that should be equal have the same version and the same hash of their configuration.",
+            "no answer: see Prometheus' page of targets. Reload refused: the exporter's log names file, line and "
+            "column.",
         ),
         Size(24, 7),
         Column("State", expression=of_exporter("up"), words=style.ANSWERS, width=140),
@@ -74,9 +75,9 @@ def _probes() -> Builder:
     return graph(
         About(
             "Probes made",
-            "How much does the exporter do?",
-            "Probes a second of what is chosen, by result.",
-            "a step that nobody configured is an exporter that went silent or stalled.",
+            "How many probes does the exporter make?",
+            "Probes a second of the endpoints chosen, by result.",
+            "if it changes suddenly without a change of the configuration, an exporter is down or has stalled.",
         ),
         Size(8, 8),
         Query(f"sum by (result) ({over('rate', 'gmail_probes_total', '$__rate_interval')})", "{{result}}", STEP),
@@ -92,7 +93,7 @@ def _missed() -> Builder:
         About(
             "Probes missed and overdue",
             "Does the exporter keep up?",
-            "Probes that were due and not made, because the exporter was stalled or the probe before was still "
+            "Probes that were due and not made, because the exporter had stalled or the previous probe was still "
             "running; and probes that should have been completed by now.",
             "see CPU and the event loop's lag beside this; spread the endpoints over more exporters, or raise "
             "interval.",
@@ -115,8 +116,8 @@ def _lag() -> Builder:
         About(
             "Lag",
             "Is the exporter itself late, so that servers look slow?",
-            "The 99th centile of how late probes start, and of how late the event loop wakes a timer. The second is an "
-            "upper bound of what this exporter may add to any time it reports.",
+            "The 99th centile of how late probes start, and of how late the event loop runs a timer. The second is the "
+            "most that this exporter can add to any time it reports.",
             "above 0.1 s, give it a CPU of its own, or fewer endpoints.",
         ),
         Size(8, 8),
@@ -132,8 +133,8 @@ def _cpu() -> Builder:
         About(
             "CPU",
             "How busy is the exporter?",
-            "Seconds of CPU a second. It runs on one core: 1 is all it can use.",
-            "from about 0.7 on, its own queues begin to show in the times; spread the endpoints.",
+            "Seconds of CPU a second. It runs on one core: it cannot use more than 1.",
+            "from about 0.7 on, waiting inside the exporter adds to the times; use more exporters.",
         ),
         Size(6, 8),
         Query(f"rate({of_exporter('process_cpu_seconds_total')}[$__rate_interval])", "{{instance}}", STEP),
@@ -147,8 +148,8 @@ def _memory() -> Builder:
         About(
             "Memory",
             "Does the exporter leak?",
-            "Resident memory. It grows for the first hundred probes of each endpoint, whose history it keeps, and "
-            "stays.",
+            "Resident memory. It grows during the first hundred probes of each endpoint, whose history it keeps, and "
+            "then stays.",
             "if it keeps growing, report it with the version.",
         ),
         Size(6, 8),
@@ -162,7 +163,7 @@ def _files() -> Builder:
         About(
             "Open files",
             "Can the exporter open more connections?",
-            "Open files as a share of the limit. A probe is one, a client is one.",
+            "Open files as a share of the limit. Each probe and each HTTP client needs one.",
             "near 100 %, raise the limit (LimitNOFILE in systemd).",
         ),
         Size(6, 8),
@@ -177,8 +178,8 @@ def _scrapes() -> Builder:
         About(
             "Scrapes",
             "Does Prometheus get its answer in time?",
-            "How long Prometheus waits for /metrics. Its time-out is 10 s by default.",
-            "if it grows, so does the number of endpoints, or the host is short of CPU.",
+            "How long Prometheus waits for /metrics. Its timeout is 10 s by default.",
+            "if it grows, there are more endpoints, or the host has too little CPU.",
         ),
         Size(6, 8),
         Query(of_exporter("scrape_duration_seconds"), "{{instance}}", STEP),
@@ -193,7 +194,7 @@ def _in_flight() -> Builder:
             "Probes in flight",
             "Do probes take longer than they should, or pile up?",
             "How many probes run at the moment of a scrape.",
-            "more of them at the same rate: servers answer more slowly, or the exporter does; see its lag.",
+            "more of them at the same rate of probes: servers are slower, or the exporter is; see its lag.",
         ),
         Size(8, 7),
         Query(of_exporter("gmail_exporter_probes_in_flight"), "{{instance}}", STEP),
@@ -205,10 +206,10 @@ def _requests() -> Builder:
     return graph(
         About(
             "Requests of /probe",
-            "What comes of the probes that Prometheus asks for by name?",
-            "Requests a second, by result; nothing where no modules are configured, or nobody asks.",
-            "busy: raise probe.max_concurrent, or ask more exporters. refused: a target that no module allows; the "
-            "answer says which. abandoned: the scrape's time-out is shorter than the module's.",
+            "What are the results of the probes that scrapes of /probe ask for?",
+            "Requests a second, by result; none if no modules are configured, or /probe is not scraped.",
+            "busy: raise probe.max_concurrent, or use more exporters. refused: a target that no module allows; the "
+            "answer names it. abandoned: the scrape's timeout is shorter than the module's.",
         ),
         Size(8, 7),
         Query(
@@ -224,9 +225,9 @@ def _samples() -> Builder:
     return graph(
         About(
             "Samples",
-            "How much does the exporter tell Prometheus?",
-            "Samples that one scrape returns: some fifty for an endpoint.",
-            "a step is a changed configuration, or an exporter that restarted; growth without one should be reported.",
+            "How many samples does the exporter expose?",
+            "Samples that one scrape returns: about fifty for an endpoint.",
+            "a sudden change means a new configuration or a restart; report growth without either.",
         ),
         Size(8, 7),
         Query(of_exporter("scrape_samples_scraped"), "{{instance}}", STEP),

@@ -1,4 +1,4 @@
-"""Which failures, by reason and by whose fault?"""
+"""Which failures were there, by reason and by the party at fault?"""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def _by_blame() -> Builder:
         About(
             "Failing endpoints by whose fault",
             "Whose fault were the failures, and when?",
-            "How many endpoints fail at each time, logins among them, by the party at fault. The colours of parties "
-            "are the same all over this page.",
-            "the mail provider alone: an outage of theirs. The network at one instance: that site. The account or the "
+            "How many endpoints fail at each time, failing logins included, by the party at fault. Each party has one "
+            "colour on the whole page.",
+            "the mail provider alone: it has an outage. The network at one instance: that site. The account or the "
             "grant: ask their administrator.",
         ),
         Size(12, 8),
@@ -46,7 +46,7 @@ def _by_reason() -> Builder:
         About(
             "Failing endpoints by reason",
             "Why do endpoints fail, and when did that begin?",
-            "How many endpoints fail at each time for each of the ten reasons that held longest in this range.",
+            "How many endpoints fail at each time, for each of the ten reasons that lasted longest in this range.",
             "the table below links each reason to its remedy.",
         ),
         Size(12, 8),
@@ -61,11 +61,11 @@ def _by_phase() -> Builder:
         About(
             "Failed probes by phase",
             "In which step do probes end?",
-            "Failed probes counted by the exporter, those between two scrapes among them. The first failure of a kind "
-            "since the exporter started is missing: its counter begins with it, and Prometheus sees no increase. The "
-            "panels beside this do not miss it.",
-            "resolve and connect: the way there. tls: interception or a clock. greeting and capability: the server. "
-            "login and folders: the account.",
+            "Failed probes as the exporter counts them, also between two scrapes. The first failure of a kind since "
+            "the exporter started is missing: its counter begins with it, so Prometheus sees no increase. The panels "
+            "above include it.",
+            "resolve and connect: the network. tls: interception or a wrong clock. greeting and capability: the "
+            "server. login and folders: the account.",
         ),
         Size(12, 8),
         Query(
@@ -86,10 +86,10 @@ def _ratio() -> Builder:
     return graph(
         About(
             "Share of probes that fail",
-            "How much of what is tried fails?",
-            "By protocol, of all probes, those with a failing login among them. Unlike the number of failing endpoints "
-            "it also shows what fails now and then.",
-            "a few per cent all the time: packets are lost, or one address of several is ill. See the slowest "
+            "Which part of all probes fails?",
+            "By protocol; probes with a failing login included. Unlike the number of failing endpoints it also shows "
+            "failures that are rare.",
+            "a few per cent all the time: packets are lost, or one of several addresses does not work. See the slowest "
             "endpoints.",
         ),
         Size(12, 8),
@@ -109,10 +109,10 @@ def _table() -> Builder:
     return rows(
         About(
             "What failed in this range",
-            "What failed, for how long, and for how many?",
+            "What failed, for how long, and at how many endpoints?",
             "A row for each kind of failure. “Failing for” adds up the time of all endpoints: two endpoints for a "
-            "minute are two minutes. Looked at once in each step of the range on this page.",
-            "work from the top: that is what users felt most. The reason links to its remedy.",
+            "minute are two minutes. It is sampled once in each step of the range on this page.",
+            "start at the top: that affected users most. The reason links to its remedy.",
         ),
         Size(24, 8),
         Column("Whose fault", "blame", texts=style.BLAME_WORDS, width=210),

@@ -1,4 +1,4 @@
-"""Can the accounts log in, are their folders visible, are their tokens good?"""
+"""Can the accounts log in, are their folders visible, are their tokens valid?"""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _numbers() -> list[Builder]:
             About(
                 "Logins refused",
                 "How many endpoints refused the last login?",
-                "The mail server is well: it answered, and said no, or the secret could not be had.",
+                "The mail server works: it answered and refused the login, or the secret could not be read.",
                 "find the account in the table below, and its reason at the top of the page.",
             ),
             Size(6, 4),
@@ -52,7 +52,7 @@ def _numbers() -> list[Builder]:
             About(
                 "Logins held back",
                 "How many endpoints do not log in, to protect the account?",
-                "After a refusal the exporter does not try again until something changed, or waits: Google locks "
+                "After a refusal the exporter waits, or does not try again until something has changed: Google locks "
                 "accounts that fail too often.",
                 "remove the cause, then run: gmail-exporter accounts release NAME.",
             ),
@@ -68,7 +68,7 @@ def _numbers() -> list[Builder]:
             About(
                 "Folders hidden",
                 "How many folders do mail clients not see?",
-                "Of the roles that the configuration names. The folder is there, its label is not shown in IMAP.",
+                "Of the roles that the configuration names. The folder exists, but its label is not shown in IMAP.",
                 "Gmail → Settings → See all settings → Labels → Show in IMAP.",
             ),
             Size(6, 4),
@@ -82,10 +82,10 @@ def _numbers() -> list[Builder]:
         number(
             About(
                 "Next token expires in",
-                "Are the access tokens in hand good?",
-                "Of accounts with OAuth 2.0. A token lives an hour and is replaced at the first login in its last five "
-                "minutes; one that has expired is no fault while no login is due.",
-                "expired while logins fail: see the tokens below, and the reason.",
+                "Are the present access tokens valid?",
+                "Of accounts with OAuth 2.0. A token is valid for an hour and is replaced at the first login in its "
+                "last five minutes; an expired token is no problem while no login is due.",
+                "if it is expired and logins fail, see the tokens below, and the reason.",
             ),
             Size(6, 4),
             Query(f"min({of_account('gmail_oauth_token_expiry_timestamp_seconds')} - time())"),
@@ -104,11 +104,11 @@ def _logins() -> Builder:
     return rows(
         About(
             "Logins",
-            "Which account can log in where, and when is the next try?",
-            "Held ones first. “Held back by” is why the login budget does not allow one; without it, the next login "
-            "comes at its usual time. “OK” and “Failed” count the logins in this range.",
-            "held until released: remove the cause, then `gmail-exporter accounts release NAME`. The others end by "
-            "themselves.",
+            "Which account can log in at which endpoint, and when is the next login?",
+            "Logins held back are first. “Held back by” is why the login budget does not allow one; if it is empty, "
+            "the next login comes at its usual time. “OK” and “Failed” count the logins in this range.",
+            "held until released: remove the cause, then run `gmail-exporter accounts release NAME`. The others end "
+            "without you.",
         ),
         Size(24, 8),
         Column("Held", expression=with_account(selector("gmail_login_suspended")), words=style.HELD, width=100),
@@ -150,8 +150,8 @@ def _attempts() -> Builder:
         About(
             "Logins made",
             "How many logins succeed and fail?",
-            "All that are chosen. Few is right: an endpoint logs in every 15 minutes by default, and no more often "
-            "after a failure.",
+            "Of all accounts chosen. There should be few: an endpoint logs in every 15 minutes by default, and no more "
+            "often after a failure.",
             "many failures at once: one account on many endpoints, or the provider's sign-in itself.",
         ),
         Size(8, 8),
@@ -169,11 +169,10 @@ def _denials() -> Builder:
     return graph(
         About(
             "Logins not made, to protect the account",
-            "Which limits keep logins back?",
-            "Probes that stopped before the login because the account's budget did not allow one. The ordinary rhythm "
-            "is not shown.",
-            "the daily ceiling is a matter of configuration: raise login_interval, or max_logins_per_day. The others "
-            "follow a refusal.",
+            "Which limits hold logins back?",
+            "Probes that stopped before the login because the account's budget did not allow one. The usual wait of "
+            "`login_interval` is not shown.",
+            "daily ceiling: raise login_interval, or max_logins_per_day. The others follow a refusal.",
         ),
         Size(8, 8),
         Query(
@@ -191,8 +190,8 @@ def _refreshes() -> Builder:
         About(
             "Access tokens asked for",
             "Does the token endpoint give tokens?",
-            "Of accounts with OAuth 2.0: about one an hour and account.",
-            "if they fail, the table below says why.",
+            "Of accounts with OAuth 2.0: about one an hour for each account.",
+            "if they fail, the table below shows why.",
         ),
         Size(8, 8),
         Query(
@@ -213,9 +212,9 @@ def _tokens() -> Builder:
         About(
             "Tokens",
             "Does every account with OAuth 2.0 get its token, and if not, why?",
-            "“Asked” and “Refused” count in this range; “Reason” and how often are since the exporter started.",
-            "follow the link of the reason to its remedy. A refresh token that expires every week is that of a consent "
-            "screen which was not published.",
+            "“Asked” and “Refused” count in this range; “Reason” and “How often” since the exporter started.",
+            "follow the link of the reason to its remedy. A refresh token expires every week if the consent screen was "
+            "not published.",
         ),
         Size(12, 8),
         Column("Refused", expression=refused, decimals=0, steps=style.ANY_IS_BAD, width=80),
@@ -249,7 +248,7 @@ def _folders() -> Builder:
         About(
             "Folders",
             "Do mail clients see every folder, and how full is it?",
-            "Hidden ones first. By role, whatever the language. Sizes are of POP3, which tells them.",
+            "Hidden folders first. They are named by role, whatever the language. Only POP3 reports sizes.",
             "hidden: Gmail → Settings → See all settings → Labels → Show in IMAP.",
         ),
         Size(12, 8),
@@ -286,9 +285,9 @@ def _quota() -> Builder:
     return bars(
         About(
             "The fullest mailboxes",
-            "Which mailbox is about to be full?",
-            "The ten fullest, where the server tells it (IMAP). A full mailbox takes no mail.",
-            "free some storage, or buy some, at one.google.com/storage; Drive and Photos count, too.",
+            "Which mailbox is nearly full?",
+            "The ten fullest, where the server reports a quota (IMAP). A full mailbox receives no mail.",
+            "free storage or buy more. At Google: one.google.com/storage; Drive and Photos count, too.",
         ),
         Size(12, 8),
         Query(f"topk(10, {with_account(f'{used} / {quota}')})", "{{account}}, {{endpoint}}, by {{instance}}"),
@@ -303,9 +302,9 @@ def _messages() -> Builder:
     return graph(
         About(
             "Messages in the folders that grow fastest",
-            "Does mail still come in, or pile up?",
-            "The ten folders that took in most messages in this range. A flat line where mail should come in is worth "
-            "a look; a steep one is a flood.",
+            "Does mail still arrive, or does it pile up?",
+            "The ten folders that received most messages in this range. Check a flat line where mail should arrive; a "
+            "steep line is a flood of messages.",
             "compare with the folder in a browser.",
         ),
         Size(12, 8),

@@ -22,7 +22,7 @@ TITLE = "Now: is everything up, and if not, whose fault is it?"
 _UP = endpoint("gmail_up")
 _LOGIN = 'check=~"login|folders"'
 _STALLED = chosen(
-    # As old as the sample was when it was scraped: a slow scrape is no stalled probe.
+    # The age when the sample was scraped: a slow scrape is not a stalled probe.
     f"(timestamp({selector('gmail_probe_last_run_timestamp_seconds')})"
     f" - {selector('gmail_probe_last_run_timestamp_seconds')})"
     f" > bool 3 * {selector('gmail_probe_interval_seconds')}"
@@ -43,9 +43,10 @@ def _numbers() -> list[Builder]:
             About(
                 "Down",
                 "How many endpoints do not work right now?",
-                "Endpoints that could not be reached, secured or greeted by their last probe, seen from every exporter "
-                "chosen; with `ip_family: both`, each family counts. A refused login is not an outage.",
-                "read whose fault it is beside this, and the reason in the table below; follow its link to the remedy.",
+                "Endpoints whose last probe could not connect, secure the connection or get a greeting, counted for "
+                "each exporter chosen; with `ip_family: both`, for each address family. A refused login is not an "
+                "outage.",
+                "see whose fault it is beside this, and the reason in the table below; follow its link to the remedy.",
             ),
             Size(4, 4),
             Query(f"sum(1 - {_UP})"),
@@ -57,12 +58,12 @@ def _numbers() -> list[Builder]:
         number(
             About(
                 "Whose fault",
-                "Whose fault is what fails right now?",
-                "Failures of now by the party at fault, logins among them. The mail provider: its server "
+                "Whose fault are the failures of this moment?",
+                "Present failures by the party at fault, failing logins included. The mail provider: its server "
                 "answered, and badly. The network: the server was not reached, which may be your own network. The "
-                "account, the OAuth grant, this exporter: the mail server is well.",
+                "account, the OAuth grant, this exporter: the mail server works.",
                 "the mail provider: see its status page, tell users, wait. The network: compare instances in the table "
-                "below; if one alone fails, it is that site's. The others: the remedy of the reason.",
+                "below; if one alone fails, it is that site's. Others: follow the remedy of the reason.",
             ),
             Size(6, 4),
             Query(
@@ -79,10 +80,10 @@ def _numbers() -> list[Builder]:
         number(
             About(
                 "Up",
-                "How many endpoints work, of how many that are probed?",
+                "How many endpoints work, and how many are configured?",
                 "An endpoint counts once for each exporter that probes it, and for each address family of "
                 "`ip_family: both`.",
-                "if fewer are probed than you expect, look at the exporter's configuration and at the variables above.",
+                "if fewer are configured than you expect, check the exporter's configuration and the variables above.",
             ),
             Size(4, 4),
             Query(f"sum({_UP})", "Up"),
@@ -95,9 +96,9 @@ def _numbers() -> list[Builder]:
             About(
                 "Logins failing",
                 "How many endpoints refuse the login, or hide a folder?",
-                "Endpoints whose last login, or the look at the folders after it, failed. Logins are rare on purpose "
-                "(every 15 minutes by default): this is as old as the last one.",
-                "see the row on accounts below. Users with the same setting see the same; the servers are well.",
+                "Endpoints whose last login, or the check of the folders after it, failed. Logins are rare on purpose "
+                "(every 15 minutes by default): this is as old as the last login.",
+                "see the row on accounts below. Users with the same setting have the same problem; the servers work.",
             ),
             Size(3, 4),
             Query(f"sum(1 - min without (check) ({endpoint('gmail_check_success', _LOGIN)}))"),
@@ -111,7 +112,7 @@ def _numbers() -> list[Builder]:
             About(
                 "Probes stalled",
                 "Are the numbers on this page fresh?",
-                "Endpoints that were not probed for three intervals. What they say is old, and an old “up” is no “up”.",
+                "Endpoints that were not probed for three intervals. Their results are old, so “up” may be wrong.",
                 "read /-/healthy and the log of the exporter; then the row on the exporter at the bottom.",
             ),
             Size(3, 4),
@@ -125,9 +126,9 @@ def _numbers() -> list[Builder]:
             About(
                 "Exporters silent",
                 "Does every exporter answer Prometheus?",
-                "Exporters chosen that Prometheus could not scrape. Whatever they probe is unknown: it is missing from "
-                "all panels of now, and says nothing of Gmail.",
-                "start the exporter, or open the way to it; Prometheus' page of targets tells the error.",
+                "Exporters chosen that Prometheus could not scrape. The state of their endpoints is unknown: they are "
+                "missing from all panels about this moment, which does not mean that Gmail is down.",
+                "start the exporter, or let Prometheus reach it; Prometheus' page of targets shows the error.",
             ),
             Size(4, 4),
             Query(f"sum(1 - {of_exporter('up')})"),
@@ -144,10 +145,10 @@ def _failing() -> Builder:
         About(
             "What fails now",
             "What fails, where, in which step, why, and whose fault is it?",
-            "A row for each endpoint that fails and each exporter that sees it. “Last good probe” is how long ago one "
-            "succeeded; where only the login fails, the probes between two logins succeed.",
-            "follow the link of the reason to its remedy, and that of the endpoint to the server's own words. One "
-            "endpoint from many instances: it is down. Many endpoints from one instance: that site is cut off.",
+            "A row for each endpoint that fails and each exporter that sees it. “Last good probe” is how long ago a "
+            "probe succeeded; if only the login fails, the probes between two logins succeed.",
+            "follow the link of the reason to its remedy, and the link of the endpoint to the server's own words. One "
+            "endpoint at many instances: it is down. Many endpoints at one instance: that site has no connection.",
         ),
         Size(24, 8),
         Column("Whose fault", "blame", texts=style.BLAME_WORDS, width=190),
@@ -178,8 +179,9 @@ def _endpoints() -> Builder:
         About(
             "Every endpoint",
             "In what state is each endpoint, and how fast is it?",
-            "Failing ones first. “Probe” is the whole of the last one; “round trip” is the kernel's measure of the "
-            "network alone. “Probed” is how long ago: red is ten minutes, too long but where the interval is longer.",
+            "Failing endpoints first. “Probe” is the duration of the last probe; “Round trip” is the network's part, "
+            "as measured by the kernel. “Probed” is how long ago it was: red from ten minutes on, which is too long "
+            "unless the interval is longer.",
             "follow the link of an endpoint to its history, its certificate and its last dialogue.",
         ),
         Size(15, 10),
@@ -221,10 +223,10 @@ def _alerts() -> Builder:
         About(
             "Alerts",
             "Which alerts fire, or are about to?",
-            "Prometheus' own view, before Alertmanager groups, silences or inhibits. An alert without endpoint or "
-            "instance is about several at once.",
-            "follow the link of the alert to its runbook. Start with the most general one: the others may be its "
-            "consequence.",
+            "As Prometheus sees them, before Alertmanager groups, silences or inhibits. An alert without endpoint or "
+            "instance is about several of them.",
+            "follow the link of the alert to its runbook. Start with the most general alert: the others may follow "
+            "from it.",
         ),
         Size(9, 10),
         Column("Alert", "alertname", links=[links.runbook()]),

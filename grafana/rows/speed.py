@@ -1,4 +1,4 @@
-"""How fast, phase by phase, and network apart from server?"""
+"""How fast is it, in which phase, in the network or in the server?"""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def _quantiles() -> Builder:
     return graph(
         About(
             "Duration of a probe",
-            "How long does a session take, from the name's resolution to the goodbye?",
-            "Of successful probes, all that are chosen: half are faster than the median, one in a hundred is slower "
-            "than the 99th centile. Buckets make these estimates. A probe that fails is not slow, it is below, among "
-            "the failures.",
+            "How long does a session take, from name resolution to logout?",
+            "Of all successful probes chosen, half are faster than the median, and one in a hundred is slower than the "
+            "99th centile; these are estimates from histogram buckets. Failed probes are not counted here, but in the "
+            "row on failures.",
             "if all rise, see which phase does; if the 99th alone rises, see the slowest endpoints.",
         ),
         Size(12, 8),
@@ -66,7 +66,7 @@ def _heatmap() -> Builder:
             "How many probes took how long",
             "Did everything get slower, or did a part?",
             "The stronger the colour, the more probes. One band that moves: everything changed. A second band above "
-            "the first: some endpoints, or one address of a host, are slow while the rest is well.",
+            "the first: some endpoints, or one address of a host, are slow, and the rest is not.",
             "choose endpoints above until one band is left.",
         ),
         Size(12, 8),
@@ -79,13 +79,13 @@ def _phases() -> Builder:
         About(
             "Where the time goes",
             "Which phase makes up the duration?",
-            "What each phase adds to the mean probe, stacked in the order of a session; the top is the mean duration. "
-            "Of the last probe of each endpoint. Logins appear when one was made.",
-            "resolve: the resolver. connect: the network. tls: both. From greeting on: the server, and a round trip "
-            "each.",
+            "The mean duration of each phase in the last probe of each endpoint, stacked in the order of a session; "
+            "the top is the mean duration of a probe. Logins appear when one was made.",
+            "resolve: the resolver. connect: the network. tls: both. From greeting on: the server, and one round trip "
+            "for each phase.",
         ),
         Size(12, 9),
-        # One by one: in one query they would be stacked in the order of the alphabet.
+        # One query each: in one query they would be stacked in alphabetical order.
         *(
             Query(_mean(f"sum({endpoint('gmail_phase_duration_seconds', matcher)})"), phase, STEP)
             for phase, matcher in ((phase.value, f'phase="{phase}"') for phase in Phase)
@@ -103,9 +103,9 @@ def _network_or_server() -> Builder:
         About(
             "Network or server",
             "Is it the network that is slow, or the server?",
-            "The mean probe without its goodbye, split by who takes the time. Network: the handshake of TCP, and in "
-            "each step of the dialogue one round trip, as the kernel measures it. Server: what is left of those steps. "
-            "TLS is a round trip or two and the server's cryptography.",
+            "The mean probe without its logout, split by where the time is spent. Network: the TCP handshake, and one "
+            "round trip for each step of the dialogue, as the kernel measures it. Server: the rest of those steps. TLS "
+            "is one or two round trips and the server's cryptography.",
             "if the network grows, compare instances, and ask your Internet provider; if the server does, see the mail "
             "provider's status page.",
         ),
@@ -132,10 +132,10 @@ def _slow_phases() -> Builder:
     return graph(
         About(
             "Phases of the slow endpoints, and the round trip",
-            "What is slow for those that are slow?",
+            "Which phase is slow at the slow endpoints?",
             "The 95th centile across endpoints of each phase of the last probe, and, dashed, of the round trip. A "
-            "phase of the dialogue cannot be faster than the dashed line; what is above it is the server.",
-            "name the phase that rises when you ask for help: it says who is to be asked.",
+            "phase of the dialogue cannot be faster than the dashed line; the time above it is the server's.",
+            "name the phase that rises when you ask for help: it shows whom to ask.",
         ),
         Size(12, 9),
         Query(f"quantile by (phase) (0.95, {endpoint('gmail_phase_duration_seconds')})", "{{phase}}", STEP),
@@ -159,7 +159,8 @@ def _slowest() -> Builder:
             "Which endpoints are slow?",
             "The last probe of the ten endpoints with the greatest mean over the whole range on the page, so that they "
             "stay the same ten from left to right.",
-            "a single one: open its page on the exporter. All of one host or instance: it is that host or site.",
+            "one endpoint: open its page on the exporter. All endpoints of one host or instance: it is that host or "
+            "site.",
         ),
         Size(12, 9),
         Query(

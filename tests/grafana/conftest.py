@@ -1,4 +1,4 @@
-"""The dashboard as Grafana loads it, and a Prometheus with a scripted past."""
+"""The dashboard as Grafana loads it, and a Prometheus with a scripted history."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def board() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def past() -> Iterator[Past]:
-    """A Prometheus that has seen the scripted quarter of an hour, with the recording rules that are shipped."""
+    """A Prometheus with the scripted quarter of an hour, and what the shipped recording rules make of it."""
     with ExitStack() as stack:
         try:
             server = stack.enter_context(Past())

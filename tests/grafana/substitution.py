@@ -1,4 +1,4 @@
-"""A dashboard's variables in a query, replaced as Grafana replaces them before it asks Prometheus."""
+"""A dashboard's variables in a query, replaced as Grafana replaces them before it queries Prometheus."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 ALL = "$__all"
-"""What a variable holds where everything is chosen."""
+"""The value of a variable with everything chosen."""
 
 _REFERENCE = re.compile(r"\$\{(\w+)(?::(\w+))?\}|\$(\w+)")
 _SPECIAL = re.compile(r"[$^*{}\[\]'+?.()|]")
@@ -15,9 +15,9 @@ _SPECIAL = re.compile(r"[$^*{}\[\]'+?.()|]")
 
 @dataclass(frozen=True)
 class View:
-    """What the page shows: the time range, its step, what is chosen, and what there is to choose.
+    """The state of the page: the time range and its step in seconds, the values chosen, and the values offered.
 
-    Seconds all. `scrape_interval` is the data source's `timeInterval`.
+    `scrape_interval` is the data source's `timeInterval`, in seconds.
     """
 
     range: float
@@ -30,16 +30,17 @@ class View:
 
 
 def seconds(duration: str) -> float:
-    """Of a duration as Grafana writes it: a number and a unit."""
-    number, unit = re.fullmatch(r"(\d+)(ms|[smhd])", duration).groups()  # type: ignore[union-attr]  # None is a fault
+    """Return the seconds of a duration as Grafana writes it: a number and a unit."""
+    number, unit = re.fullmatch(r"(\d+)(ms|[smhd])", duration).groups()  # type: ignore[union-attr]  # None is a test's error
     return float(number) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
 
 
 def substitute(text: str, view: View, min_step: str | None = None) -> str:
-    """Return the query that Prometheus is sent. `min_step` is the target's own least step.
+    """Return the query that is sent to Prometheus. `min_step` is the target's own smallest step.
 
-    `$__rate_interval` is the greater of the step plus a scrape and four scrapes, where the target's least step, if it
-    has one, stands for the scrape interval. An unknown variable stays as it is, as in Grafana: Prometheus refuses it.
+    `$__rate_interval` is the greater of the step plus one scrape interval, and four scrape intervals; the target's
+    smallest step, if it has one, replaces the scrape interval. An unknown variable is not replaced, as in Grafana:
+    Prometheus refuses it.
     """
     least = seconds(min_step) if min_step else view.scrape_interval
     interval = max(view.interval, least)
@@ -64,11 +65,11 @@ def substitute(text: str, view: View, min_step: str | None = None) -> str:
 
 
 def _chosen(name: str, view: View) -> str:
-    """A variable's value, as the Prometheus data source writes it into a regular expression."""
+    """Return a variable's value as the Prometheus data source writes it into a regular expression."""
     value = view.chosen[name]
     if value == ALL:
         if name in view.all_values:
-            return view.all_values[name]  # as it stands: an expression of the dashboard's author
+            return view.all_values[name]  # not escaped: an expression of the dashboard's author
         value = view.options[name]
     if isinstance(value, str):
         return _escape(value)

@@ -1,4 +1,4 @@
-"""The dashboard's JSON: current, as Grafana's schema wants it, complete, and laid out without gaps or overlaps."""
+"""The dashboard's JSON is current, complete, valid by Grafana's schema, and has no gaps or overlaps."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ PANELS: list[dict[str, Any]] = [panel for panel in BOARD["panels"] if panel["typ
 TARGETS = [(panel, target) for panel in PANELS for target in panel["targets"]]
 
 RETIRED = {"graph", "singlestat", "table-old", "grafana-worldmap-panel", "grafana-piechart-panel", "heatmap-old"}
-"""Panels of AngularJS, which Grafana 12 does not draw."""
+"""Panels of AngularJS, which Grafana 12 does not support."""
 
 BY_NAME = re.compile(r"\b(?:gmail|process|scrape|up)(?:_\w+)?\b(?=[{\[])")
 
 NOT_SHOWN = {
-    "gmail_exporter_shard_info": "an alert tells of a shard that is missing; each one that is there is an instance",
+    "gmail_exporter_shard_info": "an alert reports a missing shard; each running shard is an instance",
     "gmail_exporter_shards": "as gmail_exporter_shard_info",
-    "process_virtual_memory_bytes": "says nothing of a program that maps files; resident memory is shown",
+    "process_virtual_memory_bytes": "means nothing for a program that maps files; resident memory is shown",
 }
 
 
 def of(panel: dict[str, Any]) -> str:
-    """A panel's title, to name its tests."""
+    """Return a panel's title, the name of its test."""
     title: str = panel["title"]
     return title
 
 
 def exposed() -> set[str]:
-    """Every name that the exporter exposes, histograms by their base name."""
+    """Return every name that the exporter exposes, histograms by their base name."""
     families = [family.metric for family in (*FAMILIES, *ACCOUNT_FAMILIES)]
     own = list(ExporterMetrics().registry.collect())
     return {f"{m.name}_total" if m.type == "counter" else m.name for m in (*families, *own)}
 
 
 def test_the_file_is_current(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is what the code builds, by the same check as `make check`; which says so where it is not."""
+    """It is what the code builds. The check, which `make check` runs too, reports a file that is not current."""
     monkeypatch.setattr("sys.argv", ["dashboard", "--check"])
     assert built.main() == 0
     monkeypatch.setattr(built, "UID", "another")
@@ -71,24 +71,24 @@ def test_writing_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_grafanas_models_read_it_whole() -> None:
-    """What the Foundation SDK's model of Grafana's schema parses and writes again is the same: no key is unknown."""
+    """The Foundation SDK's model of Grafana's schema parses and writes it without a change: no key is unknown."""
     plugins.register_default_plugins()
     again = json.loads(json.dumps(model.Dashboard.from_json(BOARD), cls=JSONEncoder))
     assert built.without_relics(again) == BOARD
 
 
-def test_what_identifies_it() -> None:
-    """The address that alerts lead to, the title, and a schema that Grafana need not migrate."""
+def test_identity() -> None:
+    """The address that alerts link to, the title, and a schema that Grafana need not migrate."""
     assert (BOARD["uid"], BOARD["title"]) == ("gmail-exporter", "Gmail")
     assert BOARD["schemaVersion"] == 41
     assert "style" not in BOARD  # retired
     assert "id" not in BOARD  # of one Grafana's database
-    assert "__inputs" not in BOARD  # asked for by a person; provisioning asks nobody
+    assert "__inputs" not in BOARD  # a dialog asks a person for these; provisioning cannot
     assert BOARD["refresh"] == "1m"
 
 
-def test_nothing_retired() -> None:
-    """No panel, and no field of one, that a current Grafana would have to migrate or could not draw."""
+def test_nothing_is_retired() -> None:
+    """It has no panel and no field that a current Grafana would have to migrate or does not support."""
     assert not {panel["type"] for panel in BOARD["panels"]} & RETIRED
     text = built.FILE.read_text("utf-8")
     for key in ('"displayMode": "hidden"', '"custom.displayMode"', '"time_options"', '"seriesOverrides"', '"yaxes"'):
@@ -99,7 +99,7 @@ def test_nothing_retired() -> None:
 
 
 def test_ids() -> None:
-    """Each panel has its own, which a link to it relies on."""
+    """Each panel has its own id and title: links use the id."""
     ids = [panel["id"] for panel in BOARD["panels"]]
     assert len(set(ids)) == len(ids)
     assert all(isinstance(each, int) and each > 0 for each in ids)
@@ -108,7 +108,7 @@ def test_ids() -> None:
 
 
 def test_layout() -> None:
-    """No cell of the grid is taken twice, and none is left out: what Grafana would move, it moves elsewhere."""
+    """No cell of the grid is used twice, and none is empty: otherwise Grafana would move panels."""
     taken: dict[tuple[int, int], str] = {}
     for panel in BOARD["panels"]:
         position = panel["gridPos"]
@@ -131,7 +131,7 @@ def test_rows_are_in_reading_order() -> None:
 
 @pytest.mark.parametrize("panel", PANELS, ids=of)
 def test_every_panel_is_complete(panel: dict[str, Any]) -> None:
-    """It asks a question, says how to read it and what to do, has a data source, a unit, thresholds, and queries."""
+    """It has a question, how to read the answer, what to do, a data source, a unit, thresholds, and queries."""
     question, reading, action = panel["description"].split("\n\n")
     assert re.fullmatch(r"\*\*[A-Z].+\?\*\*", question)
     assert re.fullmatch(r"[A-Z“].+\.", reading)
@@ -150,7 +150,7 @@ def test_every_panel_is_complete(panel: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("panel", "target"), [pytest.param(p, t, id=f"{p['title']} {t['refId']}") for p, t in TARGETS])
 def test_every_target_is_complete(panel: dict[str, Any], target: dict[str, Any]) -> None:
-    """It asks the chosen data source, once, in the form that its panel draws; and only for what is chosen."""
+    """It queries the chosen data source, in the form that its panel draws, and only for the values chosen."""
     assert target["datasource"] == panel["datasource"]
     assert target["instant"] != target["range"]
     form = {"table": "table", "heatmap": "heatmap"}.get(panel["type"], "time_series")
@@ -162,8 +162,8 @@ def test_every_target_is_complete(panel: dict[str, Any], target: dict[str, Any])
 
 
 @pytest.mark.parametrize("panel", [panel for panel in PANELS if panel["type"] == "table"], ids=of)
-def test_every_column_is_worded(panel: dict[str, Any]) -> None:
-    """What a table shows is named by it; it sorts by one of its columns; every value has a unit and thresholds."""
+def test_every_column_has_a_heading(panel: dict[str, Any]) -> None:
+    """A table names the columns it shows and sorts by one of them; every value has a unit and thresholds."""
     merge, keep, organize = panel["transformations"]
     assert [merge["id"], keep["id"], organize["id"]] == ["merge", "filterFieldsByName", "organize"]
     renamed = organize["options"]["renameByName"]
@@ -180,7 +180,7 @@ def test_every_column_is_worded(panel: dict[str, Any]) -> None:
 
 
 def test_one_colour_has_one_meaning() -> None:
-    """Each party and each phase looks the same on every panel."""
+    """Each party and each phase has the same colour on every panel."""
     seen: dict[str, set[str]] = {}
     for panel in PANELS:
         for override in panel["fieldConfig"]["overrides"]:
@@ -194,7 +194,7 @@ def test_one_colour_has_one_meaning() -> None:
 
 
 def test_colours_come_with_words() -> None:
-    """Where a number stands for a state, each of its values has a word; a colour alone says nothing to some."""
+    """If a number stands for a state, each value has a text; not everyone can tell colours apart."""
     mapped = [
         (panel["title"], mapping)
         for panel in PANELS
@@ -216,8 +216,8 @@ def test_colours_come_with_words() -> None:
             assert result["color"], title
 
 
-def test_every_metric_that_is_asked_for_exists() -> None:
-    """Or is Prometheus' own."""
+def test_every_metric_in_a_query_exists() -> None:
+    """Or it is Prometheus' own."""
     own = {"up", "scrape_duration_seconds", "scrape_samples_scraped"}
     for _, target in TARGETS:
         for name in BY_NAME.findall(target["expr"]):
@@ -225,7 +225,7 @@ def test_every_metric_that_is_asked_for_exists() -> None:
 
 
 def test_every_metric_is_shown() -> None:
-    """What the exporter exposes is on some panel, or there is a reason."""
+    """Every metric of the exporter is on a panel, or there is a reason."""
     shown = {
         re.sub(r"_(bucket|sum|count)$", "", name) for _, target in TARGETS for name in BY_NAME.findall(target["expr"])
     }
@@ -233,7 +233,7 @@ def test_every_metric_is_shown() -> None:
 
 
 def test_variables() -> None:
-    """Each one comes after those that it uses; All is chosen, and is one short expression wherever it can be."""
+    """Each one comes after those that it uses; All is chosen, and is a short expression wherever possible."""
     variables = {variable["name"]: variable for variable in BOARD["templating"]["list"]}
     expected = ["datasource", "job", "instance", "account", "protocol", "endpoint", "exporter", "scheme", "docs"]
     assert list(variables) == expected
@@ -254,7 +254,7 @@ def test_variables() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    """Every page of the documentation that is linked is there; a reason's remedy has a heading of the reason's name."""
+    """Every linked page of the documentation exists; docs/reasons.md has a heading for each reason."""
     text = built.FILE.read_text("utf-8")
     pages = set(re.findall(r"\$\{docs\}/([\w.-]+)", text)) - {"runbooks"}
     assert {"reasons.md", "dashboard.md"} <= pages
@@ -266,8 +266,8 @@ def test_links_lead_somewhere() -> None:
     assert any(link["url"] == "${scheme}://${exporter}/" for link in BOARD["links"])
 
 
-def test_alerts_lead_here() -> None:
-    """Alerts link this dashboard, set variables that it has, and begin runbooks with the same placeholder."""
+def test_alerts_link_here() -> None:
+    """Alerts link this dashboard, set variables that it has, and have the same placeholder for runbooks."""
     annotations = [
         rule["annotations"]
         for path in RULE_FILES
@@ -283,7 +283,7 @@ def test_alerts_lead_here() -> None:
 
 
 def test_provisioning() -> None:
-    """A data source that knows its scrape interval, and a folder's worth of dashboards where the image has them."""
+    """The data source knows its scrape interval, and the folder of dashboards is where the image has it."""
     provisioning = ROOT / "grafana/provisioning"
     sources = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text("utf-8"))
     assert sources["apiVersion"] == 1

@@ -1,4 +1,4 @@
-"""The documentation's page about the dashboard says what the dashboard says."""
+"""docs/dashboard.md has the texts of the dashboard."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_page_is_current() -> None:
-    """As `make check` checks, too."""
+    """`make check` checks this, too."""
     assert (ROOT / "docs/dashboard.md").read_text("utf-8").endswith(guide())
 
 
 def test_every_panel_has_an_entry(board: dict[str, Any]) -> None:
-    """Its title as a heading, its question, how to read it and what to do; and its place in a picture."""
+    """Its title as a heading, its question, how to read the answer and what to do; and its place in a picture."""
     text = guide()
     pictures = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
     assert len(pictures) == sum(panel["type"] == "row" for panel in board["panels"])
@@ -31,13 +31,13 @@ def test_every_panel_has_an_entry(board: dict[str, Any]) -> None:
 
 
 def test_pictures_are_rectangles() -> None:
-    """All lines of a picture are as long as the grid is wide."""
+    """All lines of a picture have the same length."""
     for picture in re.findall(r"```text\n(.*?)```", guide(), re.DOTALL):
         assert len({len(line) for line in picture.splitlines()}) == 1
 
 
 def test_variables_have_an_entry(board: dict[str, Any]) -> None:
-    """Those that a person sees; the hidden ones are explained where they matter."""
+    """Only visible variables; hidden ones are explained where they are needed."""
     text = guide()
     for variable in board["templating"]["list"]:
         shown = variable["hide"] == 0

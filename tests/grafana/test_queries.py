@@ -1,4 +1,4 @@
-"""Every query of the dashboard, and of the rules, runs on a real Prometheus, and returns what happened."""
+"""Every query of the dashboard and of the rules runs on a real Prometheus, and returns what the script says."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ VIEW = View(
 )
 
 EMPTY: dict[str, str] = {}
-"""Queries that rightly return nothing of that life, by their name, and why."""
+"""Queries that rightly return nothing from the scripted life, by their name, and why."""
 
 EMPTY_RULES: dict[str, str] = {
-    "GmailEndpointSlow": "compares with a week, and else wants a median above 5 s",
+    "GmailEndpointSlow": "compares with a week, or needs a median above 5 s",
     "GmailShardMissing": "neither exporter of that life is a shard",
-    "target:gmail_probe_duration_seconds:p50_1w": "wants a day of history, at least",
+    "target:gmail_probe_duration_seconds:p50_1w": "needs at least a day of history",
 }
-"""The same of rules, by the name of the record or the alert: all of that name find nothing."""
+"""Rules that rightly return nothing, by the name of the record or the alert, and why."""
 
 
-class Asked(NamedTuple):
-    """A query as the dashboard has it."""
+class PanelQuery(NamedTuple):
+    """A query of a panel."""
 
     name: str
     expression: str
@@ -54,7 +54,7 @@ class Asked(NamedTuple):
 
 
 TARGETS = [
-    Asked(f"{name} {t['refId']}", t["expr"], t.get("interval"), t["instant"], panel, t.get("legendFormat", ""))
+    PanelQuery(f"{name} {t['refId']}", t["expr"], t.get("interval"), t["instant"], panel, t.get("legendFormat", ""))
     for name, panel in PANELS.items()
     for t in panel["targets"]
 ]
@@ -66,14 +66,14 @@ RULES = [
 ]
 
 
-def asked(title: str, ref: str = "A") -> Asked:
+def query_of(title: str, ref: str = "A") -> PanelQuery:
     """The query of a panel, by its title."""
     (found,) = (each for each in TARGETS if each.panel["title"] == title and each.name.endswith(f" {ref}"))
     return found
 
 
-def answer(past: Past, query: Asked, view: View = VIEW) -> list[dict[str, Any]]:
-    """What Grafana would be told: the labels of each series, with its last value as `value`."""
+def answer(past: Past, query: PanelQuery, view: View = VIEW) -> list[dict[str, Any]]:
+    """Return what Grafana would get: the labels of each series, with its last value as `value`."""
     promql = substitute(query.expression, view, query.step)
     if query.instant:
         return [{**sample.labels, "value": sample.value} for sample in past.query(promql, at=END)]
@@ -82,7 +82,7 @@ def answer(past: Past, query: Asked, view: View = VIEW) -> list[dict[str, Any]]:
     return [{**samples[-1].labels, "value": samples[-1].value} for samples in series]
 
 
-def test_there_is_something_to_ask() -> None:
+def test_there_are_queries() -> None:
     """The tests below would pass with a dashboard without queries."""
     assert len(PANELS) > 40
     assert len(TARGETS) > 80
@@ -90,16 +90,16 @@ def test_there_is_something_to_ask() -> None:
 
 
 @pytest.mark.parametrize("query", TARGETS, ids=[each.name for each in TARGETS])
-def test_every_query_returns_data(past: Past, query: Asked) -> None:
-    """Of that quarter of an hour, with everything chosen; numbers, at least one of each."""
+def test_every_query_returns_data(past: Past, query: PanelQuery) -> None:
+    """From the scripted quarter of an hour, with everything chosen; at least one value is a number."""
     found = answer(past, query)
     assert bool(found) != (query.name in EMPTY), found
     assert any(series["value"] == series["value"] for series in found) or query.name in EMPTY
 
 
 @pytest.mark.parametrize("query", TARGETS, ids=[each.name for each in TARGETS])
-def test_no_graph_draws_every_endpoint(past: Past, query: Asked) -> None:
-    """Tables list them; a graph has a line for each only of a few that it chooses. Every legend names what it has."""
+def test_no_graph_draws_every_endpoint(past: Past, query: PanelQuery) -> None:
+    """A graph draws single endpoints only for a few that it selects. Every label of a legend is on its series."""
     found = answer(past, query)
     if query.panel["type"] == "table":
         return
@@ -113,7 +113,7 @@ def test_no_graph_draws_every_endpoint(past: Past, query: Asked) -> None:
     "panel", [each for each in PANELS.values() if each["type"] == "table"], ids=lambda p: p["title"]
 )
 def test_every_column_has_something_in_it(past: Past, panel: dict[str, Any]) -> None:
-    """Each label that a table shows is on its series; the first query has a row for all that the others know."""
+    """Each label that a table shows is on a series; the first query has the rows of all others."""
     answers = [answer(past, each) for each in TARGETS if each.panel["id"] == panel["id"]]
     shown = [
         name for name in panel["transformations"][1]["options"]["include"]["names"] if not name.startswith("Value")
@@ -139,8 +139,8 @@ LABEL_VALUES = re.compile(r"label_values\((.+), (\w+)\)")
         ("exporter", set(INSTANCES)),
     ],
 )
-def test_every_variable_offers_what_there_is(past: Past, name: str, expected: set[str]) -> None:
-    """By the question that Grafana asks: the series in the range, and one of their labels."""
+def test_every_variable_offers_all_values(past: Past, name: str, expected: set[str]) -> None:
+    """By the query that Grafana makes: the series in the range, and one of their labels."""
     match = LABEL_VALUES.fullmatch(VARIABLES[name]["query"]["query"])
     assert match
     series = past.get(
@@ -149,8 +149,8 @@ def test_every_variable_offers_what_there_is(past: Past, name: str, expected: se
     assert {each[match[2]] for each in series if each.get(match[2])} == expected
 
 
-def test_every_variable_is_asked_for() -> None:
-    """The test above knows all that ask Prometheus."""
+def test_every_variable_is_tested() -> None:
+    """The test above has all variables that query Prometheus."""
     queries = {name for name, variable in VARIABLES.items() if variable["type"] == "query"}
     assert queries == {"job", "instance", "account", "protocol", "endpoint", "exporter"}
 
@@ -168,7 +168,7 @@ def test_endpoints_are_offered_by_account(past: Past) -> None:
 
 @pytest.mark.parametrize("annotation", BOARD["annotations"]["list"], ids=lambda each: each["name"])
 def test_every_annotation_marks_something(past: Past, annotation: dict[str, Any]) -> None:
-    """And its words name labels that are there, in at least one."""
+    """And each label in its text is on at least one series."""
     found = past.query_range(
         substitute(annotation["target"]["expr"], VIEW), START, END, seconds(annotation["target"]["interval"])
     )
@@ -177,8 +177,8 @@ def test_every_annotation_marks_something(past: Past, annotation: dict[str, Any]
     assert set(re.findall(r"\{\{(\w+)\}\}", annotation["titleFormat"])) <= labels
 
 
-def test_every_rule_finds_what_it_looks_for(past: Past) -> None:
-    """In that life, by a real Prometheus, unless there is a reason."""
+def test_every_rule_returns_something(past: Past) -> None:
+    """In the scripted life, on a real Prometheus, unless there is a reason."""
     found: dict[str, bool] = {}
     for name, expression in RULES:
         found[name] = bool(past.query_range(expression, START, END, 15.0)) or found.get(name, False)
@@ -189,23 +189,23 @@ def values(past: Past, title: str, ref: str = "A", view: View = VIEW) -> dict[st
     """The values of a panel by what distinguishes its series: endpoint, IP family and instance."""
     return {
         " ".join(series[label] for label in ("endpoint", "ip_family", "instance") if label in series): series["value"]
-        for series in answer(past, asked(title, ref), view)
+        for series in answer(past, query_of(title, ref), view)
     }
 
 
 def test_what_is_down(past: Past) -> None:
-    """At the end of that life: submission from both, POP3 from London, and one family to the MX from each."""
-    assert answer(past, asked("Down")) == [{"value": 5}]
-    blames = {series["blame"]: series["value"] for series in answer(past, asked("Whose fault"))}
+    """At the end: submission from both, POP3 from London, and one address family to the MX from each."""
+    assert answer(past, query_of("Down")) == [{"value": 5}]
+    blames = {series["blame"]: series["value"] for series in answer(past, query_of("Whose fault"))}
     assert blames == {"provider": 2, "account": 4, "token": 2, "client": 1, "network": 2}
-    assert answer(past, asked("Up")) == [{"value": 11}]
+    assert answer(past, query_of("Up")) == [{"value": 11}]
     states = values(past, "Every endpoint")
     assert states["submission any london:9993"] == 0
     assert states["imap any tokyo:9993"] == 1
     assert states["smtps any tokyo:9993"] == 2
     assert len(states) == 16
-    assert answer(past, asked("Exporters silent")) == [{"value": 0}]
-    assert answer(past, asked("Probes stalled")) == [{"value": 1}]
+    assert answer(past, query_of("Exporters silent")) == [{"value": 0}]
+    assert answer(past, query_of("Probes stalled")) == [{"value": 1}]
 
 
 def test_old_series_show_as_new_ones(past: Past) -> None:
@@ -219,28 +219,28 @@ def test_old_series_show_as_new_ones(past: Past) -> None:
     # The failure that London saw before and after its update is that of one endpoint.
     endpoints = {
         (series["phase"], series["reason"], series["blame"]): series["value"]
-        for series in answer(past, asked("What failed in this range", "B"))
+        for series in answer(past, query_of("What failed in this range", "B"))
     }
     assert endpoints["capability", "timeout", "provider"] == 2
 
 
 def test_nobody_is_to_blame_where_nothing_fails(past: Past) -> None:
-    """It says so, rather than nothing: no data would mean that nobody looks."""
+    """The panel shows that, rather than no data, which would mean that nothing is monitored."""
     view = replace(VIEW, chosen={**VIEW.chosen, "endpoint": "smtps"})
-    assert answer(past, asked("Whose fault"), view) == [{"blame": "nobody", "value": 0}]
+    assert answer(past, query_of("Whose fault"), view) == [{"blame": "nobody", "value": 0}]
     nowhere = replace(VIEW, chosen={**VIEW.chosen, "endpoint": "no such endpoint"})
     for title in ("Down", "Whose fault", "Up", "Probes stalled"):
-        assert answer(past, asked(title), nowhere) == []
+        assert answer(past, query_of(title), nowhere) == []
 
 
 def test_the_filter_by_account(past: Past) -> None:
-    """All shows endpoints without an account; one account shows its own alone, in every panel about endpoints."""
+    """All includes endpoints without an account; one account shows only its own, in every panel about endpoints."""
     view = replace(VIEW, chosen={**VIEW.chosen, "account": "ops"})
     assert {each.split()[0] for each in values(past, "Every endpoint")} >= {"imap", "smtps", "mx"}
     assert {each.split()[0] for each in values(past, "Every endpoint", view=view)} == {"imap", "pop3"}
     for query in TARGETS:
         for series in answer(past, query, view):
-            if not query.expression.startswith("2 * max by (alertname"):  # alerts do not know the account
+            if not query.expression.startswith("2 * max by (alertname"):  # alerts have no account
                 assert series.get("endpoint", "imap") in {"imap", "pop3"}, query.name
                 assert series.get("account", "ops") == "ops", query.name
 
@@ -248,9 +248,9 @@ def test_the_filter_by_account(past: Past) -> None:
 def test_how_available_it_was(past: Past) -> None:
     """IMAP was down for two minutes of fifteen in London, which spends the budget many times over."""
     view = replace(VIEW, chosen={**VIEW.chosen, "endpoint": "imap", "instance": INSTANCES[0]})
-    (availability,) = answer(past, asked("Availability in this range"), view)
+    (availability,) = answer(past, query_of("Availability in this range"), view)
     assert availability["value"] == pytest.approx(13 / 15, abs=0.01)
-    (left,) = answer(past, asked("Budget left in this range"), view)
+    (left,) = answer(past, query_of("Budget left in this range"), view)
     assert left["value"] == pytest.approx(1 - (2 / 15) / 0.001, rel=0.05)
     assert values(past, "Least available", "B", view)["imap any london:9993"] == pytest.approx(120, abs=16)
     worst = values(past, "Least available")
@@ -259,7 +259,7 @@ def test_how_available_it_was(past: Past) -> None:
 
 def test_when_it_was_down(past: Past) -> None:
     """The timeline shows the outage in the minutes of the outage, the failing login after it, and Tokyo's silence."""
-    query = asked("When was what down")
+    query = query_of("When was each endpoint down")
     promql = substitute(query.expression, VIEW, query.step)
     series = {
         (samples[0].labels["endpoint"], samples[0].labels["instance"]): {
@@ -273,11 +273,11 @@ def test_when_it_was_down(past: Past) -> None:
     assert 7 not in tokyo
 
 
-def test_network_apart_from_server(past: Past) -> None:
+def test_network_and_server_are_separate(past: Past) -> None:
     """While answers were slow, the server's share grew, and the network's did not."""
     shares = {}
     for ref, name in zip("ABCD", ("resolve", "network", "tls", "server"), strict=True):
-        query = asked("Network or server", ref)
+        query = query_of("Network or server", ref)
         promql = substitute(query.expression, VIEW, query.step)
         (samples,) = past.query_range(promql, START, END, 60)
         minutes = {round((sample.timestamp - START) / 60): sample.value for sample in samples}
@@ -290,7 +290,7 @@ def test_what_failed(past: Past) -> None:
     """The table of failures adds up the time: IMAP was refused for two minutes, seen by two."""
     rows = {
         (series["phase"], series["reason"], series["blame"]): series["value"]
-        for series in answer(past, asked("What failed in this range"))
+        for series in answer(past, query_of("What failed in this range"))
     }
     assert rows["connect", "refused", "network"] == pytest.approx(240, abs=31)
     assert rows["capability", "timeout", "provider"] == pytest.approx(240, abs=31)
@@ -301,7 +301,7 @@ def test_logins(past: Past) -> None:
     held = values(past, "Logins")
     assert held["imap any london:9993"] == 1
     assert held["workspace any london:9993"] == 0
-    reasons = {series["endpoint"]: series["denial"] for series in answer(past, asked("Logins", "G"))}
+    reasons = {series["endpoint"]: series["denial"] for series in answer(past, query_of("Logins", "G"))}
     assert reasons["imap"] == "hold"
-    tokens = answer(past, asked("Tokens", "E"))
+    tokens = answer(past, query_of("Tokens", "E"))
     assert {series["reason"] for series in tokens} == {"oauth_grant_revoked"}

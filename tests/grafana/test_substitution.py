@@ -1,4 +1,4 @@
-"""Variables are replaced as Grafana documents it."""
+"""Variables are replaced as Grafana's documentation says."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ VIEW = View(
     ],
 )
 def test_substitute(text: str, min_step: str | None, expected: str) -> None:
-    """Built-in variables, All with an expression and without, one value, several values, and what is unknown."""
+    """Built-in variables, All with an expression and without, one value, several values, and an unknown variable."""
     assert substitute(text, VIEW, min_step) == expected
 
 
 def test_a_wide_step_widens_the_rate() -> None:
-    """The step and a scrape, where that is more than four scrapes."""
+    """It is the step plus a scrape interval, if that is more than four scrape intervals."""
     assert substitute("$__rate_interval", View(range=86400, interval=120)) == "135s"
 
 
 @pytest.mark.parametrize(("text", "expected"), [("500ms", 0.5), ("30s", 30), ("1m", 60), ("2h", 7200), ("1d", 86400)])
 def test_seconds(text: str, expected: float) -> None:
-    """Of Grafana's durations."""
+    """Grafana's durations in seconds."""
     assert seconds(text) == expected
