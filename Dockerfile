@@ -1,14 +1,14 @@
 # docker build --tag gmail-exporter .
 # docker run --rm --publish 9993:9993 --read-only gmail-exporter
 
-# To pin it for good: --build-arg BASE=docker.io/library/python:3.13-slim@sha256:…
+# To pin the base image: --build-arg BASE=docker.io/library/python:3.13-slim@sha256:…
 ARG BASE=docker.io/library/python:3.13-slim
 
 FROM ${BASE} AS build
 WORKDIR /src
-# A virtual environment refers to its Python by path: it must be made where it will be.
+# A virtual environment refers to its Python by path, so it is created at its final path.
 RUN python -m venv --without-pip /opt/gmail-exporter
-# First what changes least. Wheels only, each by its hash: nothing is resolved, and nothing is compiled.
+# Dependencies first, for they change least. Only wheels, pinned by hash: nothing is resolved or compiled.
 COPY requirements.lock requirements-build.lock ./
 RUN python -m pip --python /opt/gmail-exporter/bin/python install --no-cache-dir --no-compile --no-deps \
         --require-hashes --only-binary :all: --requirement requirements.lock \
@@ -16,13 +16,13 @@ RUN python -m pip --python /opt/gmail-exporter/bin/python install --no-cache-dir
         --requirement requirements-build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY exporter exporter
-# Byte code here, since a read-only root can keep none; by the source's hash, so that two builds make the same.
+# Byte code is written here, because a read-only root cannot store it; by source hash, so that builds are reproducible.
 RUN PYTHONPATH=/opt/build python -m pip --python /opt/gmail-exporter/bin/python install --no-cache-dir --no-compile \
         --no-deps --no-build-isolation --no-index . \
     && python -m compileall -q --invalidation-mode unchecked-hash /opt/gmail-exporter
 
 FROM ${BASE}
-# What installs packages has no business where none will be.
+# The final image needs no tools to install packages.
 RUN python -m pip uninstall --yes --quiet --root-user-action=ignore pip \
     && python -c 'import ensurepip, shutil; shutil.rmtree(ensurepip.__path__[0])' \
     && install --directory --owner=65532 --group=65532 --mode=0750 /var/lib/gmail-exporter
@@ -30,7 +30,7 @@ COPY --from=build /opt/gmail-exporter /opt/gmail-exporter
 ENV PATH=/opt/gmail-exporter/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
-# By number: Kubernetes cannot tell of a name that it is not root's.
+# A number: from a name, Kubernetes cannot see that the user is not root.
 USER 65532:65532
 EXPOSE 9993
 STOPSIGNAL SIGTERM

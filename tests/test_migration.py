@@ -1,4 +1,4 @@
-"""docs/migrating-from-blackbox.md, as it stands there, in the real Prometheus: only addresses are replaced."""
+"""The examples of docs/migrating-from-blackbox.md in a real Prometheus: only addresses are replaced."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHARDED = ("imap.gmail.com", "imap.googlemail.com", "mail.example.com", "mail.ex
 
 
 def shard_of(target: str) -> int:
-    """Where Prometheus' hashmod puts a target, of two: by the last eight octets of its MD5."""
+    """Return the shard (of two) of a target by Prometheus' hashmod: the last eight octets of its MD5."""
     return int.from_bytes(hashlib.md5(target.encode()).digest()[8:], "big") % 2
 
 
@@ -61,14 +61,14 @@ class Site:
         self.rules = []
         for number, text in enumerate((ALERTS, BETTER_ALERTS)):
             self.rules.append(directory / f"rules{number}.yml")
-            self.rules[-1].write_text(text.replace("86400 * 14", "86400 * 400"), "utf-8")  # certificates are for a year
+            self.rules[-1].write_text(text.replace("86400 * 14", "86400 * 400"), "utf-8")  # they are valid for a year
 
     def address(self, number: int) -> str:
-        """Where an exporter listens."""
+        """Return the address of an exporter."""
         return self.exporters[number].url.removeprefix("http://")
 
     def jobs(self) -> list[dict[str, Any]]:
-        """The documented jobs with our addresses, the first of them as it was before too."""
+        """Return the documented jobs with our addresses, and the first also as it was before."""
         targets = f"{self.target}\n          - {self.closed}"
         before = replaced(JOB, {"imap.gmail.com:993": targets, "localhost:9993": self.blackbox.address})
         after = replaced(JOB, {"imap.gmail.com:993": targets, "localhost:9993": self.address(0)})
@@ -79,7 +79,7 @@ class Site:
 
 
 def replaced(text: str, addresses: Mapping[str, str]) -> dict[str, Any]:
-    """The one scrape configuration in a text, with these addresses replaced."""
+    """Return the scrape configuration in a text, with these addresses replaced."""
     for documented, ours in addresses.items():
         assert documented in text
         text = text.replace(documented, ours)
@@ -89,7 +89,7 @@ def replaced(text: str, addresses: Mapping[str, str]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, authority: Authority, dovecot_server: Dovecot) -> Iterator[Site]:
-    """Started, but for Prometheus."""
+    """All programs started, except for Prometheus."""
     site = Site(tmp_path_factory.mktemp("migration"), authority, dovecot_server.imaps_port)
     with ExitStack() as stack:
         stack.enter_context(site.blackbox)
@@ -107,7 +107,7 @@ def server(site: Site) -> Iterator[Prometheus]:
 
 
 def test_the_documented_modules_are_a_configuration(tmp_path: Path) -> None:
-    """As they stand there."""
+    """Unchanged."""
     (tmp_path / "gmail.yml").write_text(MODULES, "utf-8")
     modules = load(tmp_path / "gmail.yml", {}).modules
     assert {name: module.port for name, module in modules.items()} == {
@@ -118,7 +118,7 @@ def test_the_documented_modules_are_a_configuration(tmp_path: Path) -> None:
 
 
 def test_a_job_moves_by_changing_its_address(site: Site, server: Prometheus) -> None:
-    """Every metric that it had is there, and those of the targets say the same."""
+    """Every metric of blackbox_exporter exists, and those about targets have the same values."""
     same = 'probe_success{job="mail"} == on (instance) probe_success{job="before"}'
     assert {
         sample.labels["instance"]: sample.value for sample in server.wait_for(same, lambda found: len(found) == 2)
@@ -136,7 +136,7 @@ def test_a_job_moves_by_changing_its_address(site: Site, server: Prometheus) -> 
 
 
 def test_the_usual_alerts_evaluate(site: Site, server: Prometheus) -> None:
-    """To the same before and after: a probe that failed, and a certificate that expires; none is slow."""
+    """They fire as before, for a failed probe and an expiring certificate; none is slow."""
     expected = {("ProbeFailed", site.closed), ("CertificateExpiresSoon", site.target)}
     for job in ("before", "mail"):
         found = server.wait_for(f'ALERTS{{job="{job}"}}', lambda alerts: len(alerts) >= 2)
@@ -148,7 +148,7 @@ def test_the_usual_alerts_evaluate(site: Site, server: Prometheus) -> None:
 
 
 def test_targets_are_spread_by_their_hash(site: Site, server: Prometheus) -> None:
-    """The documented hashmod: each target has one exporter, and each exporter has some."""
+    """With the documented hashmod each target has one exporter, and each exporter has targets."""
     asked = {
         (target["labels"]["instance"], target["scrapeUrl"].split("/")[2]): target["health"]
         for target in server.targets()

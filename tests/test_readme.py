@@ -1,4 +1,4 @@
-"""What the README shows works as it stands there."""
+"""The examples in the README work unchanged."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ BLOCKS = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 
 
 def block(word: str) -> str:
-    """The YAML block that holds this word."""
+    """Return the YAML block that contains this word."""
     found: list[str] = [text for text in BLOCKS if word in text]
     assert len(found) == 1
     return found[0]
 
 
 def test_the_configuration_is_valid(tmp_path: Path) -> None:
-    """Taken as it is, it loads."""
+    """It loads unchanged."""
     path = tmp_path / "gmail.yml"
     path.write_text(block("endpoints:"), "utf-8")
     assert set(load(path, {}).endpoints) == {"imap", "mx"}
 
 
 def test_prometheus_takes_the_scrape_configuration(tmp_path: Path) -> None:
-    """By promtool's own judgement."""
+    """By promtool's check."""
     promtool = find_program("promtool", "prometheus")
     path = tmp_path / "prometheus.yml"
     path.write_text(block("scrape_configs:"), "utf-8")
@@ -48,13 +48,13 @@ def test_every_metric_that_is_named_exists(name: str) -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    """Links to files of this repository."""
+    """Every file of this repository that is linked exists."""
     for link in re.findall(r"\]\((?!https?:)([^)#]+)", README):
         assert (ROOT / link).exists(), link
 
 
 def test_every_make_target_that_is_named_exists() -> None:
-    """What people are told to type."""
+    """The commands that users are asked to run."""
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
     assert set(re.findall(r"\bmake ([a-z]+)", README)) <= set(targets)
     assert yaml.safe_load(block("scrape_configs:"))

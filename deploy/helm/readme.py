@@ -1,4 +1,4 @@
-"""Writes the chart's README.md from the comments of its values.yaml; with --check, fails where it is not current."""
+"""Writes the chart's README.md from the comments of its values.yaml; with --check, fails if it is not current."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ README = """# The chart of gmail-exporter
 helm install gmail deploy/helm/gmail-exporter --namespace monitoring --values my-values.yaml
 ```
 
-One pod that probes Gmail's endpoints, or what `config` says, and serves `/metrics` at port 9993; with the Prometheus
-Operator its scraping, its rules and its alerts, with Grafana's sidecar its dashboard. The pod satisfies the Pod
-Security Standard `restricted`. How to build the image: [docs/deployment.md](../../../docs/deployment.md).
+It runs one pod that probes Gmail's endpoints, or those of `config`, and serves `/metrics` on port 9993. It can also
+install scraping, rules and alerts for the Prometheus Operator, and the dashboard for Grafana's sidecar. The pod
+satisfies the Pod Security Standard `restricted`. [docs/deployment.md](../../../docs/deployment.md) shows how to build
+the image.
 
 ```yaml
 # my-values.yaml
@@ -44,7 +45,7 @@ dashboard: {enabled: true}
 
 ## Values
 
-A value that is misspelt, or of the wrong kind, is refused by `values.schema.json` before anything is installed.
+`values.schema.json` refuses misspelt values and values of the wrong type before anything is installed.
 
 | value | default | meaning |
 |---|---|---|
@@ -52,14 +53,14 @@ A value that is misspelt, or of the wrong kind, is refused by `values.schema.jso
 
 
 class MissingCommentError(Exception):
-    """A value is not explained."""
+    """A value has no comment."""
 
 
 def explained(text: str) -> Iterator[tuple[str, Any, str]]:
-    """Each value that has a comment: its path, its default and the comment. What is below it is a part of its default.
+    """Yield each value that has a comment: its path, its default with everything below it, and the comment.
 
     Raises:
-        MissingCommentError: neither a value nor anything below it has one.
+        MissingCommentError: neither a value nor a value below it has a comment.
     """
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     assert isinstance(root, yaml.MappingNode)  # noqa: S101 (of the file beside this one)
@@ -79,7 +80,7 @@ def _of(node: yaml.MappingNode, path: str, lines: list[str]) -> Iterator[tuple[s
 
 
 def _comment_above(lines: list[str], number: int) -> str:
-    """The lines of comment right above a line, as one."""
+    """Return the lines of comment directly above a line, as one line."""
     first = number
     while first and lines[first - 1].lstrip().startswith("#"):
         first -= 1
@@ -87,7 +88,7 @@ def _comment_above(lines: list[str], number: int) -> str:
 
 
 def readme() -> str:
-    """README.md."""
+    """Return the text of README.md."""
     rows = [
         f"| `{name}` | `{json.dumps(default)}` | {comment.replace('|', chr(92) + '|')} |"
         for name, default, comment in explained((CHART / "values.yaml").read_text("utf-8"))
@@ -96,7 +97,7 @@ def readme() -> str:
 
 
 def main() -> int:
-    """Write the file, or with --check say that it is not current."""
+    """Write the file; with --check, only report whether it is current."""
     path, text = CHART / "README.md", readme()
     if path.is_file() and path.read_text("utf-8") == text:
         return 0

@@ -1,1 +1,1 @@
-"""What is shipped beside the program: the image, and the files in deploy/."""
+"""The files that are shipped beside the program: the image, and everything in deploy/."""

@@ -1,4 +1,4 @@
-"""As root, in mount and network namespaces of its own: boot a systemd, look at the unit, print what was seen.
+"""As root, in mount and network namespaces of its own: boot systemd, inspect the unit, print the results.
 
 The root directory that it is given holds systemd, the exporter, its unit, its configuration and a credential.
 """
@@ -38,7 +38,7 @@ mkdir -p old
 pivot_root . old
 cd /
 umount -l /old
-# As on any host that systemd boots: credentials are mounted elsewhere and arrive by propagation.
+# As on any host booted by systemd: credentials are mounted elsewhere and appear by mount propagation.
 mount --make-rshared /
 exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --system
 """
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def _cgroup(directory: Path) -> Path:
-    """A new control group, of version 2, in which the processes of the machine are."""
+    """Create a control group of version 2 for the processes of the machine."""
     subprocess.run(["mount", "-t", "cgroup2", "cgroup2", directory], check=True)
     group = directory / f"gmail-exporter-{os.getpid()}"
     group.mkdir()
@@ -89,7 +89,7 @@ class _Machine:
         self._process = process
 
     def look(self) -> dict[str, Any]:
-        """From its start to its stop."""
+        """Run it from start to stop."""
         _wait(lambda: self._show("ActiveState") == "active")
         process = self._show("MainPID")
         status = self._run("cat", f"/proc/{process}/status")
@@ -122,7 +122,7 @@ class _Machine:
     def _run(self, *argv: str, check: bool = True) -> str:
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         if not children:
-            return ""  # it is still to begin, or has ended
+            return ""  # it has not begun yet, or has ended
         within = ["nsenter", f"--target={children[0]}", "--mount", "--pid", "--cgroup", "--uts", "--ipc"]
         done = subprocess.run([*within, *argv], capture_output=True, text=True, check=False)
         if check and done.returncode:

@@ -1,4 +1,4 @@
-"""Lints and renders the chart with the real Helm, and holds every object to the schema of its kind.
+"""Lints and renders the chart with the real Helm, and validates every object by the schema of its kind.
 
 `python -m tests.deploy.chart` does so with every set of values in values/ and says what is wrong.
 """
@@ -26,7 +26,7 @@ CRDS = Path(__file__).parent / "crds"
 VALUES = {path.stem: path for path in sorted((Path(__file__).parent / "values").glob("*.yaml"))}
 
 VERSIONS = ("1.25", "1.37")
-"""Of Kubernetes: the oldest that the chart admits, and the newest that the schemas know."""
+"""Versions of Kubernetes: the oldest that the chart allows, and the newest with a schema."""
 
 Manifest = Mapping[str, Any]
 
@@ -39,7 +39,7 @@ def values_of(name: str) -> dict[str, Any]:
 
 @cache
 def _copy() -> tempfile.TemporaryDirectory[str]:
-    """The chart with what its links lead to: Helm remarks on each link, each time. It goes with this process."""
+    """A copy of the chart with files in place of links, of which Helm would warn. It is deleted with this process."""
     directory = tempfile.TemporaryDirectory(prefix="chart-")
     shutil.copytree(CHART, f"{directory.name}/{CHART.name}", ignore=shutil.ignore_patterns("__pycache__"))
     return directory
@@ -51,14 +51,14 @@ def _chart() -> helm.Chart:
 
 
 def lint(values: Mapping[str, Any]) -> list[str]:
-    """What Helm finds wrong, warnings included."""
+    """Return the errors and warnings of Helm."""
     report = helm.lint(f"{_copy().name}/{CHART.name}", dict(values), strict=True)
     found = [message["error"] for message in report["messages"] if message["severity"] > 1]
     return [*found, *report["errors"]]
 
 
 def render(values: Mapping[str, Any], *, name: str = "release") -> dict[str, Manifest]:
-    """Every object that a release of this name consists of, by its kind.
+    """Return every object of a release of this name, by its kind.
 
     Raises:
         helm_python.HelmError: the values are refused, or a template fails.
@@ -76,7 +76,7 @@ def render(values: Mapping[str, Any], *, name: str = "release") -> dict[str, Man
 
 
 def mistakes(manifest: Manifest, version: str) -> list[str]:
-    """What the schema of its kind says against an object."""
+    """Return the errors of an object by the schema of its kind."""
     where = f"{manifest['kind']}/{manifest['metadata']['name']}"
     try:
         if manifest["apiVersion"] == "monitoring.coreos.com/v1":
@@ -94,7 +94,7 @@ def _crd(kind: str) -> Any:
 
 
 def main() -> int:
-    """Print what is wrong, one a line."""
+    """Print the errors, one on each line."""
     found = []
     for name in VALUES:
         values = values_of(name)

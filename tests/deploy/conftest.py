@@ -15,7 +15,7 @@ from tests.deploy.image import Builder, Ran, builder, run
 
 @dataclass(frozen=True)
 class Built:
-    """The image, all that it says of itself, its files, and how it ran."""
+    """The image, its metadata, its files, and how it ran."""
 
     building: Builder
     id: str

@@ -1,8 +1,8 @@
-"""Builds the Dockerfile with buildah, without a daemon, and runs what it made.
+"""Builds the Dockerfile with buildah, without a daemon, and runs the image.
 
-On the base image that it names where a registry can be reached; else on a stand-in of that name, which debootstrap
-makes from Debian's packages: Debian's own Python, with a `python` and a `pip` where the original has them. Base images
-are kept in the user's cache directory from run to run; remove `gmail-exporter` there to have them made anew.
+It uses the base image of the Dockerfile if a registry can be reached. Otherwise debootstrap makes a replacement of that
+name from Debian's packages: Debian's own Python, with `python` and `pip` at the paths of the original. Base images are
+kept in the user's cache directory between runs; remove `gmail-exporter` there to build them again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 from tests.servers.process import ServerError, find_program
 
 ROOT = Path(__file__).parent.parent.parent
-SCENARIO = Path(__file__).parent / "scenario.py"
+CONTAINER = Path(__file__).parent / "container.py"
 BOOT = Path(__file__).parent / "boot.py"
 
 BASE = "docker.io/library/python:3.13-slim"
@@ -37,7 +37,7 @@ set -eu
 root=$1
 debootstrap --variant=minbase --include=python3-minimal,python3-venv,ca-certificates bookworm "$root"
 chroot "$root" python3 -m venv --symlinks /usr/local
-# What Debian's slim image leaves out, and the copy of pip that ensurepip keeps elsewhere in Debian.
+# Files that Debian's slim image omits, and the copy of pip that Debian keeps outside ensurepip.
 rm -rf "$root"/usr/share/doc "$root"/usr/share/man "$root"/usr/share/info "$root"/usr/share/locale \
     "$root"/usr/share/python-wheels "$root"/var/cache/* "$root"/var/lib/apt/lists
 """
@@ -74,7 +74,7 @@ def as_root(*argv: str | Path, timeout: float = 300) -> str:
 
 @dataclass(frozen=True)
 class Ran:
-    """What became of the image's command; see scenario.py."""
+    """The results of the image's command; see container.py."""
 
     started: bool
     log: str
@@ -88,7 +88,7 @@ class Ran:
 
 
 class Builder:
-    """buildah, on a storage of its own."""
+    """buildah with a storage of its own."""
 
     def __init__(self) -> None:
         self._flags = ["--storage-driver=vfs", f"--root={CACHE}/storage", f"--runroot={CACHE}/run"]
@@ -99,7 +99,7 @@ class Builder:
         return as_root("buildah", *self._flags, *arguments, timeout=timeout)
 
     def prepare(self) -> None:
-        """Have the base image, and nothing that a run which was killed has left."""
+        """Provide the base image, and remove what a killed run has left."""
         self.buildah("rm", "--all")
         self.buildah("rmi", "--prune", "--force")
         if BASE not in self.buildah("images", "--format={{.Name}}:{{.Tag}}").split():
@@ -119,7 +119,7 @@ class Builder:
         as_root("rm", "-rf", "--one-file-system", root)
 
     def prepare_systemd(self) -> str:
-        """Have the base image with systemd in it, and return its name."""
+        """Provide the base image with systemd in it, and return its name."""
         if WITH_SYSTEMD not in self.buildah("images", "--format={{.Name}}:{{.Tag}}").split():
             container = self.buildah("from", "--pull-never", BASE)
             install = "apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes"
@@ -129,7 +129,7 @@ class Builder:
         return WITH_SYSTEMD
 
     def build(self, directory: Path, *arguments: str) -> str:
-        """Build the Dockerfile, every step anew, and return the image's id."""
+        """Build the Dockerfile without a cache, and return the image's id."""
         iid = directory / "iid"
         self.buildah(
             "build",
@@ -149,18 +149,18 @@ class Builder:
         return image
 
     def inspect(self, image: str) -> Any:
-        """All that the image says of itself, in Docker's format."""
+        """Return the image's metadata in Docker's format."""
         return json.loads(self.buildah("inspect", "--type=image", image))["Docker"]
 
     def size(self, image: str) -> int:
-        """The octets of all its layers, as `docker images` counts them, in MB."""
+        """Return the size of all its layers in MB, as `docker images` counts it."""
         bytes_of = {"kB": 1e-3, "MB": 1.0, "GB": 1e3}
         number, unit = self.buildah("images", "--format={{.Size}}", image).split()
         return round(float(number) * bytes_of[unit])
 
     @contextmanager
     def mounted(self, image: str) -> Iterator[Path]:
-        """The image's root file system."""
+        """Mount the image's root file system."""
         container = self.buildah("from", "--pull-never", image)
         try:
             yield Path(self.buildah("mount", container))
@@ -168,7 +168,7 @@ class Builder:
             self.buildah("rm", container)
 
     def clean(self) -> None:
-        """Remove what was built; the base stays."""
+        """Remove the images that were built, but not the base image."""
         if self._taken:
             self.buildah("rmi", "--force", *dict.fromkeys(self._taken))
 
@@ -190,7 +190,7 @@ def builder() -> Iterator[Builder]:
 
 
 def run(root: Path, image: Mapping[str, Any], *arguments: str) -> Ran:
-    """Run the image's command as its user in namespaces of its own, with a root that nobody can write to."""
+    """Run the image's command as its user in namespaces of its own, with a read-only root."""
     config = image["config"]
     told = json.dumps(
         {
@@ -201,18 +201,18 @@ def run(root: Path, image: Mapping[str, Any], *arguments: str) -> Ran:
             "health": config["Healthcheck"]["Test"][1:],
         }
     )
-    argv: list[str | Path] = ["unshare", "--mount", "--net", "--kill-child", "--fork", sys.executable, SCENARIO, told]
+    argv: list[str | Path] = ["unshare", "--mount", "--net", "--kill-child", "--fork", sys.executable, CONTAINER, told]
     return Ran(**json.loads(as_root(*argv, timeout=60)))
 
 
 def boot(root: Path) -> Any:
-    """Boot the systemd in a root directory, with the exporter as a service; what is seen is told by boot.py."""
+    """Boot systemd in a root directory, with the exporter as a service; boot.py returns the results."""
     argv: list[str | Path] = ["unshare", "--mount", "--net", "--kill-child", "--fork", sys.executable, BOOT, root]
     return json.loads(as_root(*argv, timeout=200))
 
 
 def _pip_configuration(directory: Path) -> list[str]:
-    """Let pip in the build reach what pip reaches here: its configuration, and the local paths that this names."""
+    """Give pip in the build the configuration of pip here, and the local paths that it names."""
     said = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     ).stdout
@@ -227,7 +227,7 @@ def _pip_configuration(directory: Path) -> list[str]:
         parser.set(section, name, text.replace("\n", "\n\t"))
         words = text.split()
         paths |= {Path(word) for word in words if word.startswith("/")}
-        # An index in files: what it links to lies beside it.
+        # An index in files: the files that it links to are beside it.
         paths |= {Path(word.removeprefix("file://")).parent for word in words if word.startswith("file:///")}
     with (directory / "pip.conf").open("w") as file:
         parser.write(file)

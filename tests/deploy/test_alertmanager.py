@@ -1,4 +1,4 @@
-"""The Alertmanager example: it is valid, and amtool routes and the real Alertmanager inhibits as it claims."""
+"""The Alertmanager example is valid, routes by amtool, and inhibits in the real Alertmanager."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHIPPED: dict[str, Any] = yaml.safe_load(PATH.read_text("utf-8"))
 
 
 def amtool(*arguments: str) -> str:
-    """What amtool prints on standard output; it must like it."""
+    """Return the standard output of amtool, which must succeed."""
     run = subprocess.run(
         [find_program("amtool", "prometheus-alertmanager"), *arguments], capture_output=True, text=True, check=False
     )
@@ -28,8 +28,8 @@ def amtool(*arguments: str) -> str:
     return run.stdout
 
 
-def test_amtool_likes_it() -> None:
-    """Receivers, routes and inhibition, by its own judgement; and Alertmanager's own names for what is secret."""
+def test_amtool_accepts_it() -> None:
+    """Receivers, routes and inhibition are valid, and the secret is in a field that Alertmanager treats as one."""
     assert "SUCCESS" in amtool("check-config", str(PATH))
     for receiver in SHIPPED["receivers"]:
         [webhook] = receiver["webhook_configs"]
@@ -53,14 +53,14 @@ def test_amtool_likes_it() -> None:
         ("alertname=GmailUnreachableFromOneSite severity=warning", "tickets"),
     ],
 )
-def test_who_is_told(labels: str, receiver: str) -> None:
+def test_receiver(labels: str, receiver: str) -> None:
     """By severity, then by blame."""
     routed = amtool("config", "routes", "test", f"--config.file={PATH}", *labels.split())
     assert routed.split() == [receiver]
 
 
 def test_every_alert_is_a_page_only_where_its_severity_says_so() -> None:
-    """With the labels that each rule gives."""
+    """Routed with the labels that each rule sets."""
     for rule in ALERTS:
         labels = [f"alertname={rule['alert']}", *(f"{name}={value}" for name, value in rule["labels"].items())]
         routed = amtool("config", "routes", "test", f"--config.file={PATH}", *labels).split()
@@ -68,7 +68,7 @@ def test_every_alert_is_a_page_only_where_its_severity_says_so() -> None:
 
 
 def quickened(url: str, group_wait: str = "500ms", group_interval: str = "500ms") -> dict[str, Any]:
-    """The shipped configuration, its receivers at `url` by their names, and its waits short."""
+    """Return the shipped configuration with short waits, and with each receiver at a path of its name below `url`."""
     waits = {"group_wait": group_wait, "group_interval": group_interval}
     routes = [{**route, **waits} for route in SHIPPED["route"]["routes"]]
     route = {**SHIPPED["route"], **waits, "routes": routes}
@@ -81,13 +81,13 @@ def quickened(url: str, group_wait: str = "500ms", group_interval: str = "500ms"
 
 @pytest.fixture
 def running() -> Iterator[tuple[Alertmanager, Webhook]]:
-    """The real one, with that."""
+    """A real Alertmanager with that configuration."""
     with Webhook() as webhook, Alertmanager(quickened(webhook.url)) as alertmanager:
         yield alertmanager, webhook
 
 
 def alert(name: str, endpoint: str = "imap", instance: str = "a:9993", **labels: str) -> dict[str, Any]:
-    """An alert as the rules make it."""
+    """Return an alert as the rules make it."""
     severity = next(rule["labels"]["severity"] for rule in ALERTS if rule["alert"] == name)
     base = {"severity": severity, "job": "gmail", "instance": instance, "endpoint": endpoint}
     base |= {"protocol": "imap", "host": f"{endpoint}.gmail.com", "port": "993"}
@@ -95,12 +95,12 @@ def alert(name: str, endpoint: str = "imap", instance: str = "a:9993", **labels:
 
 
 def without(one: dict[str, Any], *labels: str) -> dict[str, Any]:
-    """The same without some labels."""
+    """Return the alert without some labels."""
     return {"labels": {name: value for name, value in one["labels"].items() if name not in labels}}
 
 
 def test_an_outage_of_gmail_is_one_page(running: tuple[Alertmanager, Webhook]) -> None:
-    """Four endpoints and three sites, with everything that comes with it; and another site's wrong password is told."""
+    """Four endpoints, three sites and all alerts that follow are one page; a wrong password elsewhere is sent, too."""
     alertmanager, webhook = running
     endpoints = ("imap", "pop3", "smtps", "submission")
     everywhere = [without(alert("GmailDownEverywhere", each), "job", "instance") for each in endpoints]
@@ -176,13 +176,13 @@ def test_an_outage_of_gmail_is_one_page(running: tuple[Alertmanager, Webhook]) -
     ],
     ids=lambda value: value["labels"]["alertname"] if isinstance(value, dict) else "",
 )  # fmt: skip
-def test_what_silences_what(
+def test_inhibition(
     running: tuple[Alertmanager, Webhook],
     source: dict[str, Any],
     silenced: list[dict[str, Any]],
     told: list[dict[str, Any]],
 ) -> None:
-    """An alert silences what follows from it, and nothing beside it."""
+    """An alert inhibits the alerts that follow from it, and no others."""
     alertmanager, webhook = running
     alertmanager.post([source, *silenced, *told])
 

@@ -1,4 +1,4 @@
-"""The chart, by the real Helm's own judgement and Kubernetes' own schemas, in several sets of values."""
+"""The chart is valid by the real Helm and by Kubernetes' own schemas, with several sets of values."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ EVERYTHING: Mapping[str, Any] = {
 
 
 def pod_of(objects: Mapping[str, Manifest]) -> dict[str, Any]:
-    """The pod template of a release."""
+    """Return the pod template of a release."""
     kind = "StatefulSet" if "StatefulSet" in objects else "Deployment"
     template: dict[str, Any] = objects[kind]["spec"]["template"]
     return template
@@ -42,13 +42,13 @@ def pod_of(objects: Mapping[str, Manifest]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", VALUES)
 def test_helm_lint_finds_nothing(name: str) -> None:
-    """Not even to warn of."""
+    """Not even warnings."""
     assert lint(values_of(name)) == []
 
 
 @pytest.mark.parametrize("name", VALUES)
 def test_every_object_is_valid(name: str) -> None:
-    """By Kubernetes' schemas, in the oldest and the newest version; by the operator's for its own kinds."""
+    """By Kubernetes' schemas of the oldest and the newest version; kinds of the operator by its own schemas."""
     objects = render(values_of(name))
     assert "Service" in objects
     assert len({"Deployment", "StatefulSet"} & set(objects)) == 1
@@ -56,7 +56,7 @@ def test_every_object_is_valid(name: str) -> None:
 
 
 def test_which_objects_there_are() -> None:
-    """All that a set asks for, and nothing else."""
+    """The objects that each set of values needs, and no others."""
     always = {"Deployment", "Service", "ServiceAccount"}
     expected = {
         "defaults": always,
@@ -72,7 +72,7 @@ def test_which_objects_there_are() -> None:
 
 @pytest.mark.parametrize("kind", sorted({*render(EVERYTHING), "PodMonitor"}))
 def test_a_misspelt_key_is_a_mistake(kind: str) -> None:
-    """In an object of every kind: the schemas are strict, the operator's too."""
+    """In an object of every kind: all schemas are strict, also the operator's."""
     values = (
         {**EVERYTHING, "serviceMonitor": {}, "podMonitor": {"enabled": True}} if kind == "PodMonitor" else EVERYTHING
     )
@@ -84,7 +84,7 @@ def test_a_misspelt_key_is_a_mistake(kind: str) -> None:
 
 @pytest.mark.parametrize("name", VALUES)
 def test_the_pod_is_restricted(name: str) -> None:
-    """As the Pod Security Standard "restricted" has it, with a read-only root, and without a token."""
+    """By the Pod Security Standard "restricted", with a read-only root, and without a token."""
     spec = pod_of(render(values_of(name)))["spec"]
     assert spec["automountServiceAccountToken"] is False
     assert spec["securityContext"]["runAsNonRoot"] is True
@@ -102,7 +102,7 @@ def test_the_pod_is_restricted(name: str) -> None:
 
 @pytest.mark.parametrize("name", VALUES)
 def test_what_refers_to_something_finds_it(name: str) -> None:
-    """Volumes are there and mounted, selectors select the pod, ports have their names."""
+    """Volumes exist and are mounted, selectors select the pod, ports have their names."""
     objects = render(values_of(name))
     pod = pod_of(objects)
     (container,) = pod["spec"]["containers"]
@@ -133,7 +133,7 @@ def test_what_refers_to_something_finds_it(name: str) -> None:
 
 
 def test_each_pod_of_a_stateful_set_knows_its_part() -> None:
-    """By its index, of as many as there are; each has a claim of its own, and no Deployment runs beside them."""
+    """By its index and their number; each has a claim of its own, and there is no Deployment."""
     objects = render(values_of("sharded"))
     spec = objects["StatefulSet"]["spec"]
     (container,) = spec["template"]["spec"]["containers"]
@@ -150,9 +150,9 @@ def test_each_pod_of_a_stateful_set_knows_its_part() -> None:
 
 @pytest.mark.parametrize("name", VALUES)
 def test_the_program_takes_its_flags(name: str) -> None:
-    """They are those of the command line; what they name is mounted."""
+    """They are flags of the command line; the paths in them are mounted."""
     (container,) = pod_of(render(values_of(name)))["spec"]["containers"]
-    # Kubernetes puts variables in; this is the only one.
+    # Kubernetes replaces variables; this is the only one.
     options = cli._parser().parse_args([argument.replace("$(SHARD)", "2") for argument in container["args"]])
     mounts = {Path(mount["mountPath"]) for mount in container["volumeMounts"]}
     assert options.storage_path.parent in mounts
@@ -160,7 +160,7 @@ def test_the_program_takes_its_flags(name: str) -> None:
 
 
 def test_the_configuration_is_what_was_said(tmp_path: Path) -> None:
-    """It loads, text stays text, and its secrets are where the Secrets are mounted."""
+    """It loads, texts are not converted, and its secrets are where the Secrets are mounted."""
     objects = render(values_of("login"))
     path = tmp_path / "gmail.yml"
     path.write_text(objects["ConfigMap"]["data"]["gmail.yml"], "utf-8")
@@ -175,7 +175,7 @@ def test_the_configuration_is_what_was_said(tmp_path: Path) -> None:
 
 
 def test_another_configuration_is_another_pod() -> None:
-    """And the same configuration is the same pod."""
+    """An unchanged configuration gives the same pod."""
 
     def pod(interval: str) -> Any:
         return pod_of(render({**EVERYTHING, "config": {"defaults": {"interval": interval}}}))
@@ -185,7 +185,7 @@ def test_another_configuration_is_another_pod() -> None:
 
 
 def test_the_rules_are_the_files(tmp_path: Path) -> None:
-    """All of deploy/prometheus, templates of Prometheus untouched; promtool takes them."""
+    """All rules of deploy/prometheus with Prometheus' templates unchanged; promtool accepts them."""
     files = sorted((ROOT / "deploy/prometheus").glob("gmail-*.yml"))
     assert len(files) >= 2
     groups = [group for path in files for group in yaml.safe_load(path.read_text("utf-8"))["groups"]]
@@ -199,7 +199,7 @@ def test_the_rules_are_the_files(tmp_path: Path) -> None:
 
 
 def test_alerts_can_be_left_out_labelled_and_linked() -> None:
-    """An alert that is not wanted is gone, the others lead to one's own pages; recording rules stay as they are."""
+    """A disabled alert is missing, the others link to the given addresses; recording rules are unchanged."""
 
     def rules(values: Mapping[str, Any]) -> list[dict[str, Any]]:
         groups = render(values)["PrometheusRule"]["spec"]["groups"]
@@ -217,7 +217,7 @@ def test_alerts_can_be_left_out_labelled_and_linked() -> None:
 
 
 def test_the_dashboard_is_the_file() -> None:
-    """Octet for octet, in the namespace and with the label that the sidecar looks for; it fits into a ConfigMap."""
+    """It is unchanged, with the namespace and the label that the sidecar searches for, and fits into a ConfigMap."""
     files = {path.name: path.read_text("utf-8") for path in (ROOT / "grafana").glob("*.json")}
     assert files
     dashboard = render(values_of("operator"))["Dashboard"]
@@ -230,7 +230,7 @@ def test_the_dashboard_is_the_file() -> None:
 
 
 def test_pages_behind_a_password_are_probed_by_the_program_itself() -> None:
-    """Kubernetes has neither the password nor a certificate to show."""
+    """Kubernetes has neither the password nor a client certificate."""
     (container,) = pod_of(render(values_of("locked")))["spec"]["containers"]
     command = {"command": ["python", "-m", "exporter.healthcheck"]}
     assert [container[f"{kind}Probe"]["exec"] for kind in ("startup", "liveness", "readiness")] == [command] * 3
@@ -240,7 +240,7 @@ def test_pages_behind_a_password_are_probed_by_the_program_itself() -> None:
 
 
 def test_the_job_is_one_that_the_alerts_know() -> None:
-    """Whatever the release is called."""
+    """Whatever the name of the release."""
     for values in ("operator", "locked"):
         objects = render(values_of(values), name="r")
         monitor = objects.get("ServiceMonitor") or objects["PodMonitor"]
@@ -261,7 +261,7 @@ def test_the_job_is_one_that_the_alerts_know() -> None:
     ],
 )
 def test_names(release: str, values: dict[str, Any], name: str) -> None:
-    """At most 63 characters, and no word twice."""
+    """They have at most 63 characters, and no word twice."""
     objects = render(values, name=release)
     assert objects["Deployment"]["metadata"]["name"] == name
     assert [problem for one in objects.values() for problem in mistakes(one, VERSIONS[-1])] == []
@@ -288,14 +288,14 @@ def test_names(release: str, values: dict[str, Any], name: str) -> None:
     ],
 )
 def test_wrong_values_are_refused(values: dict[str, Any], message: str) -> None:
-    """With the place, what was found and what was wanted."""
+    """The message has the place, what was found and what was wanted."""
     with pytest.raises(helm.HelmError) as caught:
         render(values)
     assert message in str(caught.value)
 
 
 def test_the_schema_knows_every_value_and_no_other() -> None:
-    """As far as the chart gives defaults for what is below."""
+    """For each object whose keys have defaults in the chart."""
 
     def differences(schema: Mapping[str, Any], values: Mapping[str, Any], path: str = "") -> list[str]:
         properties = schema.get("properties", {})
@@ -309,9 +309,9 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
 
     schema = json.loads((CHART / "values.schema.json").read_text("utf-8"))
     values = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
-    # A configuration's own keys; what is below them, the program judges.
+    # Keys of the configuration; the program itself validates what is below them.
     assert set(schema["properties"]["config"]["properties"]) == set(CONFIGURATION.keys)
-    # Kubernetes' own, of which the defaults only say a part; and what Helm hands to every chart.
+    # Objects of Kubernetes, of which the defaults set only a part; and values that Helm passes to every chart.
     assert set(differences(schema, values)) == {
         "global",
         "dnsConfig.nameservers",
@@ -321,7 +321,7 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
 
 
 def test_the_packaged_chart_renders_the_same(tmp_path: Path) -> None:
-    """A package holds the rules and the dashboard themselves, and none of what makes them."""
+    """A package has the rules and the dashboard, but not the code that makes them."""
     with helm.Chart.load(helm.package(CHART, destination=tmp_path)) as packaged:
         assert all(file["name"].endswith((".json", ".yml", ".md", ".helmignore")) for file in packaged.files)
         rendered = packaged.render(dict(EVERYTHING), name="release", namespace="monitoring")
@@ -331,7 +331,7 @@ def test_the_packaged_chart_renders_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("part", "what"), [("prometheusRule", "rules"), ("dashboard", "dashboard")])
 def test_a_copy_without_its_links_says_so(tmp_path: Path, part: str, what: str) -> None:
-    """Rather than to install a rule without rules."""
+    """It does not install an object without rules."""
     copy = tmp_path / CHART.name
     shutil.copytree(CHART, copy, ignore=lambda directory, _: ["prometheus", "grafana"] if "files" in directory else [])
     with helm.Chart.load(copy) as chart:
@@ -341,13 +341,13 @@ def test_a_copy_without_its_links_says_so(tmp_path: Path, part: str, what: str) 
 
 
 def test_versions_agree() -> None:
-    """The chart installs the version that it lies beside."""
+    """The chart installs the version of this checkout."""
     about = yaml.safe_load((CHART / "Chart.yaml").read_text("utf-8"))
     assert about["appVersion"] == __version__
 
 
 def test_the_readme_is_current_and_explains_every_value(tmp_path: Path) -> None:
-    """As `make check` says, too; a value without a comment is refused."""
+    """`make check` checks this, too; a value without a comment is refused."""
     script = ROOT / "deploy/helm/readme.py"
     checked = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""The Compose files: by the specification's own rules, and that all that they refer to is there."""
+"""The Compose files are valid by the specification, and everything that they refer to exists."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PORTS = {"gmail-exporter": 9993, "prometheus": 9090, "alertmanager": 9093, "graf
 
 
 def mounts(service: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Source, target and mode of each volume of a service."""
+    """Yield source, target and mode of each volume of a service."""
     for volume in service.get("volumes", []):
         source, target, *mode = volume.split(":")
         yield source, target, mode[0] if mode else "rw"
@@ -35,7 +35,7 @@ def mounts(service: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_the_files_keep_to_the_specification(name: str) -> None:
-    """Each on its own."""
+    """Each file alone."""
     PyOptions(apply_merge=True).from_yaml(TEXTS[name]).validate()
 
 
@@ -50,7 +50,7 @@ def test_the_files_keep_to_the_specification(name: str) -> None:
     ],
 )
 def test_the_specification_is_strict(right: str, wrong: str, message: str) -> None:
-    """What would be wrong is found: a key, a condition, a duration, a port, a size."""
+    """A wrong key, condition, duration, port or size is found."""
     assert right in TEXTS["docker-compose.yml"]
     with pytest.raises(ValueError, match=message):
         PyOptions(apply_merge=True).from_yaml(TEXTS["docker-compose.yml"].replace(right, wrong))
@@ -58,7 +58,7 @@ def test_the_specification_is_strict(right: str, wrong: str, message: str) -> No
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_service_is_locked_in(name: str) -> None:
-    """A read-only root, no capability, no new privileges, bounds, a port for this machine alone."""
+    """A read-only root, no capability, no new privileges, limits, a port on the loopback only."""
     service = SERVICES[name]
     assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
     assert service["security_opt"] == ["no-new-privileges:true"]
@@ -71,7 +71,7 @@ def test_every_service_is_locked_in(name: str) -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_image_is_pinned_and_checked(name: str) -> None:
-    """To a version, with a health check in the file; the exporter's is built here, and has its own."""
+    """Pinned to a version, with a health check in the file; the exporter's image is built here, and has its own."""
     service = SERVICES[name]
     if name == "gmail-exporter":
         assert (DIRECTORY / service["build"] / "Dockerfile").resolve() == ROOT / "Dockerfile"
@@ -83,7 +83,7 @@ def test_every_image_is_pinned_and_checked(name: str) -> None:
 
 
 def test_what_is_mounted_is_in_the_repository() -> None:
-    """Read-only; only volumes are written to, each is declared, and each is used."""
+    """Read-only; only volumes are writable, and each is declared and used."""
     named = set()
     for service in (*SERVICES.values(), *LOGIN["services"].values()):
         for source, target, mode in mounts(service):
@@ -97,7 +97,7 @@ def test_what_is_mounted_is_in_the_repository() -> None:
 
 
 def test_services_wait_for_services() -> None:
-    """That there are; and for health only where there is a check of it."""
+    """They wait for services that exist, and for health only if there is a health check."""
     for service in SERVICES.values():
         for name, how in service.get("depends_on", {}).items():
             assert name in SERVICES
@@ -108,14 +108,14 @@ def test_services_wait_for_services() -> None:
     ("name", "program"), [("prometheus", "prometheus"), ("alertmanager", "prometheus-alertmanager")]
 )
 def test_the_others_take_their_commands(name: str, program: str) -> None:
-    """Debian's own versions know each flag."""
+    """Debian's versions of the programs have each flag."""
     asked = subprocess.run([find_program(program, program), "--help"], capture_output=True, text=True, check=False)
     known = set(re.findall(r"^ +(--[\w.-]+)", asked.stdout + asked.stderr, re.MULTILINE))
     assert {flag.partition("=")[0] for flag in SERVICES[name]["command"]} <= known
 
 
 def test_prometheus_finds_the_others() -> None:
-    """Its configuration's targets are services of these names, at their ports, and its rules lie beside it."""
+    """The targets of its configuration are services at their ports, and its rules are beside it."""
     sources = {target: DIRECTORY / source for source, target, _ in mounts(SERVICES["prometheus"])}
     directory = sources["/etc/prometheus"]
     config = yaml.safe_load((directory / "prometheus.yml").read_text("utf-8"))
@@ -139,7 +139,7 @@ def test_prometheus_finds_the_others() -> None:
 
 
 def test_alertmanager_has_its_configuration() -> None:
-    """Where its command says, and a directory for the files of secrets that it names."""
+    """It is at the path in its command, and the directory of its secret files exists."""
     service = SERVICES["alertmanager"]
     sources = {target: DIRECTORY / source for source, target, _ in mounts(service)}
     (flag,) = [flag for flag in service["command"] if flag.startswith("--config.file=")]
@@ -151,7 +151,7 @@ def test_alertmanager_has_its_configuration() -> None:
 
 @pytest.mark.parametrize("place", ["gmail_app_password", "alertmanager/ntfy-token"])
 def test_secrets_are_never_committed(place: str) -> None:
-    """Git ignores whatever is put where the secrets lie."""
+    """Git ignores files in the directory of the secrets."""
     path = DIRECTORY / "secrets" / place
     assert path.parent.is_dir()
     git = subprocess.run(["git", "check-ignore", "--quiet", path], cwd=ROOT, check=False)
@@ -159,7 +159,7 @@ def test_secrets_are_never_committed(place: str) -> None:
 
 
 def test_grafana_finds_prometheus_and_the_dashboard() -> None:
-    """The provisioned datasource is the service, and the dashboard lies where the provider looks."""
+    """The provisioned data source is the service, and the dashboard is where the provider searches."""
     sources = {target: (DIRECTORY / source).resolve() for source, target, _ in mounts(SERVICES["grafana"])}
     provisioning = sources["/etc/grafana/provisioning"]
     datasources = [
@@ -180,7 +180,7 @@ def test_grafana_finds_prometheus_and_the_dashboard() -> None:
 
 
 def test_the_exporter_takes_its_commands() -> None:
-    """With login and without: the flags are the program's, what they name is mounted, the secret is handed over."""
+    """With and without login: its flags exist, the paths in them are mounted, the secret is passed."""
     plain, login = SERVICES["gmail-exporter"], LOGIN["services"]["gmail-exporter"]
     options = [cli._parser().parse_args(service["command"]) for service in (plain, login)]
     assert options[0].storage_path == options[1].storage_path

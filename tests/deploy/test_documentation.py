@@ -1,4 +1,4 @@
-"""The page on deployment says what is there."""
+"""docs/deployment.md refers only to what exists."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!https?:|#)([^)#]+)", PAGE))))
-def test_every_link_leads_somewhere(link: str) -> None:
-    """To a file or a directory of this repository."""
+def test_every_link_has_a_target(link: str) -> None:
+    """It is a file or a directory of this repository."""
     assert (ROOT / "docs" / link).exists()
 
 
 def test_every_anchor_is_a_heading() -> None:
-    """Of this page."""
+    """Links to this page name its headings."""
     headings = {
         re.sub(r"[^\w\- ]", "", line).lower().replace(" ", "-") for line in re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
     }
@@ -31,14 +31,14 @@ def test_every_anchor_is_a_heading() -> None:
 
 
 def test_every_path_of_the_repository_exists() -> None:
-    """Wherever one is named, in the text and in the commands."""
+    """In the text and in the commands."""
     named = set(re.findall(r"(?<![\w./])(?:/opt/gmail-exporter/)?((?:deploy|grafana|docs)/[\w./-]+)", PAGE))
     assert len(named) > 3
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def test_the_configuration_and_the_values_are_valid(tmp_path: Path) -> None:
-    """Taken as they are."""
+    """Unchanged, each one loads."""
     configuration, values = BLOCKS
     (tmp_path / "gmail.yml").write_text(configuration, "utf-8")
     assert set(load(tmp_path / "gmail.yml", {}).endpoints) == {"imap"}

@@ -1,7 +1,7 @@
-"""From the mail servers to the telephone: everything is real, and the rules and routes are those that are shipped.
+"""From the mail servers to the notification: all programs are real, with the shipped rules and routes.
 
-Dovecot and Postfix → the daemon → Prometheus → Alertmanager → a webhook. Time runs twenty times as fast: whatever is a
-duration in the rules is divided, and nothing else is touched; probes are a second apart, and Alertmanager waits less.
+Dovecot and Postfix → the daemon → Prometheus → Alertmanager → a webhook. Time runs twenty times as fast: only durations
+in the rules are divided; probes are a second apart, and Alertmanager waits less.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from tests.servers.webhook import Notification, Webhook
 
 FASTER = 20
 EVALUATION = "15s"
-"""As in the example configuration."""
+"""The job of the example configuration."""
 
 
 def quicken(duration: str) -> str:
-    """A duration of Prometheus, divided."""
+    """Return a duration of Prometheus, divided."""
     return f"{round(parse_duration(duration) * 1000 / FASTER)}ms"
 
 
 def quicken_rules(path: Path) -> dict[str, Any]:
-    """A file of rules whose intervals, waits, windows and offsets are divided."""
+    """Return a file of rules with intervals, waits, windows and offsets divided."""
     document: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
     for group in document["groups"]:
         group["interval"] = quicken(group.get("interval", EVALUATION))
@@ -54,7 +54,7 @@ def quicken_rules(path: Path) -> dict[str, Any]:
 
 
 class Site:
-    """The whole of it."""
+    """All programs, from the mail servers to the receiver."""
 
     def __init__(self, directory: Path, authority: Authority, dovecot: Dovecot, postfix: Postfix) -> None:
         self.secret = directory / "secret"
@@ -62,7 +62,7 @@ class Site:
         common = {"host": "localhost", "tls": {"ca_file": str(authority.ca_file)}, "ip_family": "ipv4"}
         imap = {"protocol": "imap", "port": dovecot.imaps_port, "account": "ops", **common}
         pop3 = {"protocol": "pop3", "port": dovecot.pop3s_port, **common}
-        # The port for other servers, which asks Dovecot nothing.
+        # The port for other servers: it does not use Dovecot.
         mx = {"protocol": "smtp", "port": postfix.smtp_port, "security": "starttls", **common}
         config = directory / "gmail.yml"
         document = {
@@ -81,7 +81,7 @@ class Site:
             self.rule_files.append(quick)
 
     def start(self, stack: ExitStack) -> None:
-        """Start it all, from the end to the beginning."""
+        """Start all programs, the receiver first."""
         stack.enter_context(self.webhook)
         stack.enter_context(self.alertmanager)
         stack.enter_context(self.exporter)
@@ -97,12 +97,12 @@ class Site:
         )
 
     def wait_until_all_is_well(self) -> None:
-        """Wait until Prometheus sees every endpoint up and the login accepted, and nothing is on or about to be."""
+        """Wait until Prometheus has every endpoint up and the login accepted, and no alert pending or firing."""
         self.prometheus.wait_for("sum(gmail_up) == 3 and sum(gmail_check_success{check='login'}) == 1", timeout=30)
         self.prometheus.wait_for("sum(ALERTS) or vector(0)", lambda found: found[0].value == 0, timeout=60)
 
     def told(self, name: str, status: str = "firing") -> Notification:
-        """The first notification with that alert in it and that status."""
+        """Return the first notification with that alert and that status."""
         return self.webhook.wait_for(lambda each: name in each.names and each.status == status)
 
 
@@ -110,7 +110,7 @@ class Site:
 def whole_site(
     tmp_path_factory: pytest.TempPathFactory, authority: Authority, dovecot_server: Dovecot, postfix_server: Postfix
 ) -> Iterator[Site]:
-    """One for the three tests: Prometheus takes five seconds to find its targets."""
+    """One chain for three tests: Prometheus needs five seconds to find its targets."""
     with ExitStack() as stack:
         site = Site(tmp_path_factory.mktemp("site"), authority, dovecot_server, postfix_server)
         site.start(stack)
@@ -119,14 +119,14 @@ def whole_site(
 
 @pytest.fixture
 def site(whole_site: Site, dovecot: Dovecot, postfix: Postfix) -> Site:
-    """It runs, all is well, and nobody has been told anything."""
+    """All endpoints are up, and there was no notification."""
     whole_site.wait_until_all_is_well()
     whole_site.webhook.notifications.clear()
     return whole_site
 
 
 def test_only_durations_are_quickened() -> None:
-    """All else in the rules is as shipped."""
+    """Everything else in the rules is unchanged."""
     for path in PROMETHEUS.glob("gmail-*.yml"):
         shipped = [rule for group in yaml.safe_load(path.read_text("utf-8"))["groups"] for rule in group["rules"]]
         quick = [rule for group in quicken_rules(path)["groups"] for rule in group["rules"]]
@@ -139,7 +139,7 @@ def test_only_durations_are_quickened() -> None:
 
 
 def test_a_wrong_password_is_no_outage(site: Site) -> None:
-    """Whoever looks after the accounts is told, with the reason; nobody is paged, for everything answers."""
+    """The receiver for accounts is notified with the reason; there is no page, for everything answers."""
     site.secret.write_text("wrong", "utf-8")
     told = site.told("GmailLoginFailing")
     assert told.path == "/accounts"
@@ -154,10 +154,10 @@ def test_a_wrong_password_is_no_outage(site: Site) -> None:
 
 
 def test_an_outage_is_one_page(site: Site, dovecot: Dovecot) -> None:
-    """Dovecot stops: one notification, with what does not answer and why. It starts: resolved."""
+    """Dovecot stops: one page with the endpoints and the reasons. It starts: the page is resolved."""
     dovecot.stop()
     page = site.told("GmailEndpointDown")
-    # The next time at which it could send another.
+    # The next time at which it could send another one.
     time.sleep(4)
     assert site.webhook.notifications == [page]
     assert page.path == "/page"
@@ -178,7 +178,7 @@ def test_an_outage_is_one_page(site: Site, dovecot: Dovecot) -> None:
 
 
 def test_an_exporter_that_is_down_says_nothing_of_gmail(site: Site) -> None:
-    """It is the one thing that anyone is told."""
+    """It is the only notification."""
     assert site.exporter.stop()[0] == 0
     page = site.told("GmailExporterDown")
     time.sleep(4)

@@ -1,4 +1,4 @@
-"""docs/getting-started.md as a new user would follow it, as far as it needs no internet and no root."""
+"""docs/getting-started.md as a new user follows it, except for steps that need the Internet or root."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ TEXT = (ROOT / "docs" / "getting-started.md").read_text("utf-8")
 
 
 def block(word: str, language: str = "sh") -> str:
-    """The block of that language that holds this word."""
+    """Return the block of that language that contains this word."""
     blocks = re.findall(rf"^( *)```{language}\n(.*?)^\1```", TEXT, re.MULTILINE | re.DOTALL)
     [(indent, text)] = [(indent, text) for indent, text in blocks if word in text]
     return re.sub(rf"^{indent}", "", text, flags=re.MULTILINE)
 
 
 def follow(script: str, directory: Path, **variables: str) -> str:
-    """Type it into a shell, in a copy of what is shipped."""
+    """Run it in a shell, in a copy of the checkout."""
     environ = {**os.environ, "topic": "gmail-0123", "token": "tk_0123", **variables}
     run = subprocess.run(
         ["bash", "-euc", script], cwd=directory, env=environ, capture_output=True, text=True, check=False
@@ -39,13 +39,13 @@ def follow(script: str, directory: Path, **variables: str) -> str:
 
 
 def copy(tmp_path: Path) -> Path:
-    """A checkout, as far as it is needed."""
+    """The files of a checkout that are needed."""
     subprocess.run(["cp", "-r", str(ROOT / "deploy"), str(tmp_path)], check=True)
     return tmp_path
 
 
 def test_without_containers(tmp_path: Path) -> None:
-    """What step 3 makes, promtool and amtool like; every name is replaced, and the token is in its file."""
+    """The files of step 3 pass promtool and amtool; every name is replaced, and the token is in its file."""
     etc = tmp_path / "etc"
     etc.mkdir()
     script = block("sudo cp").replace("/etc/prometheus", str(etc)).replace("-o root -g prometheus", "")
@@ -64,7 +64,7 @@ def test_without_containers(tmp_path: Path) -> None:
 
 
 def test_with_containers(tmp_path: Path) -> None:
-    """Topic and token are where the containers look for them."""
+    """Topic and token are where the containers read them."""
     directory = copy(tmp_path)
     follow(block("secrets/alertmanager"), directory)
     routed = (directory / "deploy" / "alertmanager" / "alertmanager.yml").read_text("utf-8")
@@ -75,7 +75,7 @@ def test_with_containers(tmp_path: Path) -> None:
 
 
 def test_the_alert_made_by_hand_is_a_page() -> None:
-    """As amtool makes it, the shipped routes take it to the receiver of pages."""
+    """The shipped routes send the alert made by amtool to the receiver of pages."""
     shipped = yaml.safe_load((ROOT / "deploy" / "alertmanager" / "alertmanager.yml").read_text("utf-8"))
     with Webhook() as webhook:
         for receiver in shipped["receivers"]:
@@ -88,7 +88,7 @@ def test_the_alert_made_by_hand_is_a_page() -> None:
 
 
 def test_the_configurations_are_valid(tmp_path: Path) -> None:
-    """The endpoint where nobody answers, several vantage points, and the receivers that Alertmanager 0.25 knows."""
+    """The endpoint where nothing answers, several vantage points, and receivers that Alertmanager 0.25 has."""
     path = tmp_path / "gmail.yml"
     path.write_text(block("nobody", "yaml"), "utf-8")
     assert list(load(path, {}).endpoints) == ["imap", "pop3", "smtps", "submission", "nobody"]

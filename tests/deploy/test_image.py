@@ -1,4 +1,4 @@
-"""The Dockerfile, built for real, and the image's command, run as a container engine would run it."""
+"""The Dockerfile is built with buildah, and the image's command is run as a container engine would run it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.deploy.conftest import Built
 from tests.deploy.image import BASE, ROOT
 
 pytestmark = [
-    pytest.mark.timeout(400),  # the first test has the image built, and on a new machine its base
+    pytest.mark.timeout(400),  # the first test builds the image, and on a new machine its base
     pytest.mark.xdist_group("image"),
 ]
 
@@ -26,21 +26,21 @@ COMPILERS = re.compile(r"(.*-)?(cc|c\+\+|gcc|g\+\+|clang|ld|as|make|cpp|tcc|rust
 
 
 def files(root: Path) -> Iterator[Path]:
-    """Every file of the image, from its root, that is not the kernel's."""
+    """Yield the path of every file of the image, without those of the kernel."""
     for directory, _, names in os.walk(root):
         if directory not in {f"{root}/proc", f"{root}/sys", f"{root}/dev"}:
             yield from ((Path(directory) / name).relative_to(root) for name in names)
 
 
 def test_hadolint_has_nothing_to_say() -> None:
-    """Not even for information."""
+    """Not even with severity info."""
     hadolint = Path(sys.executable).with_name("hadolint")
     checked = subprocess.run([hadolint, "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
 def test_its_command_is_the_daemon_with_the_default_configuration(built: Built) -> None:
-    """On :9993, of Gmail's four endpoints; SIGTERM ends it cleanly."""
+    """It serves metrics of Gmail's four endpoints on :9993; SIGTERM ends it cleanly."""
     assert built.ran.started, built.ran.log
     assert set(re.findall(r'^gmail_probe_interval_seconds\{endpoint="(\w+)"', built.ran.metrics, re.MULTILINE)) == {
         "imap",
@@ -55,20 +55,20 @@ def test_its_command_is_the_daemon_with_the_default_configuration(built: Built) 
 
 
 def test_it_is_nobody_and_can_write_nowhere(built: Built) -> None:
-    """A number for a user, no capability, and a root file system that is read-only."""
+    """Its user is a number, without capabilities, and its root file system is read-only."""
     assert built.config["User"] == "65532:65532"
     assert (built.ran.uid, int(built.ran.privileges, 16)) == ("65532", 0)
     assert [line.split(" ", 1)[1] for line in built.ran.writes] == ["Read-only file system"] * 4
 
 
 def test_a_volume_for_the_login_budget_is_its_own(built: Built) -> None:
-    """What an engine copies the owner of a new volume from."""
+    """An engine copies the owner of a new volume from this directory."""
     found = (built.root / "var/lib/gmail-exporter").stat()
     assert (found.st_uid, found.st_gid, oct(found.st_mode & 0o777)) == (65532, 65532, "0o750")
 
 
 def test_its_health_check_tells_health(built: Built) -> None:
-    """By the program itself: 0 while the daemon is healthy, 1 when it is not there."""
+    """It exits with 0 while the daemon is healthy, with 1 when it does not run."""
     assert built.config["Healthcheck"]["Test"] == ["CMD", "python", "-m", "exporter.healthcheck"]
     assert built.ran.health == [0, ""]
     assert built.ran.health_when_stopped == 1
@@ -76,7 +76,7 @@ def test_its_health_check_tells_health(built: Built) -> None:
 
 def test_nothing_in_it_installs_or_compiles(built: Built) -> None:
     """No pip, no ensurepip, no compiler, nothing of the build."""
-    found = [path for path in files(built.root) if path.parts[0] != "etc"]  # where the build had pip's configuration
+    found = [path for path in files(built.root) if path.parts[0] != "etc"]  # the build had pip's configuration there
     assert len(found) > 1000
     assert [path for path in found if {"pip", "ensurepip", "flit_core"} & set(path.parts)] == []
     programs = [path for path in found if path.parent.name in {"bin", "sbin"}]
@@ -84,14 +84,14 @@ def test_nothing_in_it_installs_or_compiles(built: Built) -> None:
 
 
 def test_it_holds_what_the_lock_says(built: Built) -> None:
-    """Each package in the version that is locked, and no other."""
+    """Each package of the lock in its version, and no others."""
     locked = dict(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "requirements.lock").read_text("utf-8"), re.MULTILINE))
     (packages,) = (built.root / "opt/gmail-exporter/lib").glob("python3*/site-packages")
     installed = [re.fullmatch(r"(.+)-(.+)\.dist-info", path.name) for path in packages.glob("*.dist-info")]
     versions = {re.sub(r"[-_.]+", "-", match[1]).lower(): match[2] for match in installed if match}
     assert versions.pop("gmail-exporter") == __version__
     assert versions.items() <= locked.items()
-    # Others are for other systems, or other versions of Python.
+    # The rest is for other systems, or other versions of Python.
     assert set(locked) - set(versions) <= {"tzdata", "exceptiongroup", "typing-extensions"}
     assert list(packages.glob("exporter/daemon/__pycache__/composition.*.pyc"))
 
@@ -110,11 +110,11 @@ def test_its_labels(built: Built) -> None:
 
 
 def test_its_size(built: Built) -> None:
-    """At most 200 MB on Python's image, which has about 125; what is added to it is what can be measured anywhere."""
+    """At most 200 MB with Python's image, which has about 125; only the size added to it can be measured everywhere."""
     assert built.building.size(built.id) - built.building.size(BASE) <= 75
 
 
 def test_a_second_build_makes_the_same_layers(built: Built, tmp_path: Path) -> None:
-    """Octet for octet, so by their hashes; buildah notes the name of its own container beside them."""
+    """Two builds have the same layers, by their hashes; only the name of buildah's container differs."""
     again = built.building.build(tmp_path, f"--build-arg=VERSION={__version__}")
     assert built.building.inspect(again)["rootfs"]["diff_ids"] == built.layers

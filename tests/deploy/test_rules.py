@@ -1,4 +1,4 @@
-"""Every alert through promtool: it fires at its minute, not on its near miss, and resolves."""
+"""Every alert in promtool: it fires at its minute, does not fire on a near miss, and resolves."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NAMES = sorted({rule["alert"] for rule in ALERTS})
 
 
 def labels(endpoint: str, port: str, *, instance: str = "a", family: str = "any") -> dict[str, str]:
-    """The labels of a target of Gmail's, as the example configuration scrapes it."""
+    """Return the labels of one of Gmail's endpoints, as scraped by the example configuration."""
     protocol = {"imap": "imap", "pop3": "pop3"}.get(endpoint, "smtp")
     host = f"{'pop' if protocol == 'pop3' else protocol}.gmail.com"
     return {
@@ -46,7 +46,7 @@ def labels(endpoint: str, port: str, *, instance: str = "a", family: str = "any"
 
 
 def written(pairs: dict[str, str], between: str) -> str:
-    """Labels as PromQL or YAML writes them."""
+    """Return labels as in PromQL or YAML."""
     return ",".join(f'{name}{between}"{value}"' for name, value in pairs.items())
 
 
@@ -61,7 +61,7 @@ TARGETS = {
 }
 # $imap in a series, $everywhere_imap without job and instance and family; on an alert $of_imap_target, $of_imap without
 # the family, and $of_imap_everywhere.
-PLACES = {
+PLACEHOLDERS = {
     "rules": "[gmail-recording.yml, gmail-alerts.yml]",
     "alerts": "[gmail-alerts.yml]",
     "runbooks": "https://gmail-exporter.example/runbooks",
@@ -69,21 +69,21 @@ PLACES = {
     "provider": "provider",  # the blame that exporters older than 0.1.0 call google
 }
 for name, all_labels in TARGETS.items():
-    PLACES[name] = written(all_labels, "=")
-    PLACES[f"of_{name}_target"] = written(all_labels, ": ")
-    PLACES[f"of_{name}"] = written({n: v for n, v in all_labels.items() if n != "ip_family"}, ": ")
+    PLACEHOLDERS[name] = written(all_labels, "=")
+    PLACEHOLDERS[f"of_{name}_target"] = written(all_labels, ": ")
+    PLACEHOLDERS[f"of_{name}"] = written({n: v for n, v in all_labels.items() if n != "ip_family"}, ": ")
     everywhere = {n: v for n, v in all_labels.items() if n not in ("job", "instance", "ip_family")}
-    PLACES[f"everywhere_{name}"] = written(everywhere, "=")
-    PLACES[f"of_{name}_everywhere"] = written(everywhere, ": ")
+    PLACEHOLDERS[f"everywhere_{name}"] = written(everywhere, "=")
+    PLACEHOLDERS[f"of_{name}_everywhere"] = written(everywhere, ": ")
 
 
-def scenarios(path: Path, places: dict[str, str] = PLACES) -> str:
-    """The scenarios in a file, with its places filled in."""
-    return Template(path.read_text("utf-8")).substitute(places)
+def scenarios(path: Path, values: dict[str, str] = PLACEHOLDERS) -> str:
+    """Return the scenarios of a file, with its placeholders filled in."""
+    return Template(path.read_text("utf-8")).substitute(values)
 
 
 def named(text: str) -> set[str]:
-    """The rules that a text names, and those that these name."""
+    """Return the rules that a text names, and those that these rules name."""
     found: set[str] = set()
     while more := {*RULES} & set(re.findall(r"[\w:]+", text)) - found:
         found |= more
@@ -92,9 +92,9 @@ def named(text: str) -> set[str]:
 
 
 def run_promtool(text: str, directory: Path, wanted: set[str]) -> None:
-    """Fail where a scenario ends in another way than promtool finds, by the rules that are `wanted`.
+    """Run the scenarios with the shipped rules that are `wanted`, and fail if promtool finds a difference.
 
-    These are as shipped. promtool would take most of its time for the others, which decide nothing.
+    promtool would take most of its time for the other rules, which have no effect here.
     """
     for name, document in SHIPPED.items():
         groups = [
@@ -112,12 +112,12 @@ def run_promtool(text: str, directory: Path, wanted: set[str]) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_alert(name: str, tmp_path: Path) -> None:
-    """By the scenarios in rules/NAME.yml."""
+    """The scenarios in rules/NAME.yml, with the shipped rules."""
     text = scenarios(CASES / f"{name}.yml")
     run_promtool(text, tmp_path, named(text))
 
 
-# Every rule that selects a blame or shows it. Certificates and budgets: no blame of theirs was google.
+# Every rule that selects or shows a blame. The others are about certificates and budgets, whose blame was never google.
 @pytest.mark.parametrize(
     "name",
     [
@@ -136,37 +136,37 @@ def test_alert_of_an_exporter_older_than_0_1_0(name: str, tmp_path: Path) -> Non
     """The same alert, word for word, where the exporter still exposes `google` for `provider`."""
     path = CASES / f"{name}.yml"
     assert "$provider" in path.read_text("utf-8")
-    text = scenarios(path, {**PLACES, "provider": "google"})
+    text = scenarios(path, {**PLACEHOLDERS, "provider": "google"})
     run_promtool(text, tmp_path, named(text))
 
 
 def test_each_alert_has_its_scenarios_and_they_decide_something() -> None:
-    """Each file is of an alert, and there it both fires and does not."""
+    """Each file belongs to an alert, which fires in some scenarios and not in others."""
     assert sorted(path.stem for path in CASES.glob("*.yml")) == NAMES
     for name in NAMES:
         cases = yaml.safe_load(scenarios(CASES / f"{name}.yml"))["tests"]
-        looks = [look for case in cases for look in case["alert_rule_test"] if look["alertname"] == name]
+        evaluations = [each for case in cases for each in case["alert_rule_test"] if each["alertname"] == name]
         rules = [rule for rule in ALERTS if rule["alert"] == name]
-        assert len([look for look in looks if look.get("exp_alerts")]) >= len(rules), name
+        assert len([each for each in evaluations if each.get("exp_alerts")]) >= len(rules), name
         # Before its time, after its end, and on a near miss.
-        assert len([look for look in looks if not look.get("exp_alerts")]) >= 3, name
+        assert len([each for each in evaluations if not each.get("exp_alerts")]) >= 3, name
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
-def test_each_alert_says_what_a_person_needs(rule: dict[str, dict[str, str]]) -> None:
-    """Severity, summary, description with reason and blame, runbook and dashboard."""
+def test_each_alert_is_complete(rule: dict[str, dict[str, str]]) -> None:
+    """It has a severity, a summary, a description with the blame, a runbook and a dashboard."""
     name = rule["alert"]
     assert rule["labels"]["severity"] in ("critical", "warning")
     annotations = rule["annotations"]
     assert set(annotations) == {"summary", "description", "runbook_url", "dashboard_url"}
-    assert annotations["runbook_url"] == f"{PLACES['runbooks']}/{name}.md"
-    assert annotations["dashboard_url"].startswith(f"{PLACES['dashboard']}?var-")
+    assert annotations["runbook_url"] == f"{PLACEHOLDERS['runbooks']}/{name}.md"
+    assert annotations["dashboard_url"].startswith(f"{PLACEHOLDERS['dashboard']}?var-")
     assert "blame" in annotations["description"].lower()
     assert "\n" not in annotations["description"].strip()
 
 
-def test_every_metric_that_is_asked_for_exists() -> None:
-    """In expressions and in the queries of annotations, and every recorded series."""
+def test_every_metric_in_a_query_exists() -> None:
+    """In expressions and in annotations; recorded series, too."""
     known = {family.metric.name for family in (*FAMILIES, *ACCOUNT_FAMILIES)}
     known |= {metric.name for metric in ExporterMetrics().registry.collect()}
     for path in PROMETHEUS.glob("gmail-*.yml"):
@@ -177,5 +177,5 @@ def test_every_metric_that_is_asked_for_exists() -> None:
 
 
 def test_what_is_recorded(tmp_path: Path) -> None:
-    """Vantage points, availability in every window, quantiles, the budget; by the scenarios in recording.yml."""
+    """Vantage points, availability in every window, quantiles and budget, by the scenarios in recording.yml."""
     run_promtool(scenarios(CASES.parent / "recording.yml"), tmp_path, RECORDED)

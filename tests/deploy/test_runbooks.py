@@ -1,4 +1,4 @@
-"""The runbooks: a page for each alert, and nothing in them that does not exist."""
+"""The runbooks have a page for each alert, and refer only to what exists."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ SECTIONS = ["What it means", "Who is affected", "What to check", "When it ends"]
 
 
 def anchors(path: Path) -> set[str]:
-    """What a link may name behind `#`, as GitHub and most renderers make it of headings."""
+    """Return the anchors of a page's headings, as GitHub and most renderers make them."""
     headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_each_alert_has_its_page_and_each_page_its_alert() -> None:
-    """Beside the table of them and the tree that has no alert of its own."""
+    """Except for the table of contents and the guide without an alert."""
     named = {path.stem for path in PAGES} - {"README", "imap-gmail-com-is-not-responding"}
     assert sorted(named) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_page_answers_the_same_questions(name: str) -> None:
-    """Meaning, who is affected, what to check, in steps and with a command of ours, and when it ends."""
+    """Its meaning, who is affected, what to check (in steps, with one of our commands), and when it ends."""
     text = (RUNBOOKS / f"{name}.md").read_text("utf-8")
     assert text.startswith(f"# {name}\n")
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS
@@ -47,7 +47,7 @@ def test_each_page_answers_the_same_questions(name: str) -> None:
 
 
 def test_the_table_says_what_the_rules_say() -> None:
-    """Every alert, with its severities."""
+    """It has every alert with its severities."""
     table = (RUNBOOKS / "README.md").read_text("utf-8")
     rows = re.findall(r"^\| \[(\w+)\]\((\w+)\.md\) \| ([a-z, ]+) \|", table, re.MULTILINE)
     assert sorted(name for name, _, _ in rows) == NAMES
@@ -57,8 +57,8 @@ def test_the_table_says_what_the_rules_say() -> None:
 
 
 @pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
-def test_every_link_leads_somewhere(path: Path) -> None:
-    """To a file of this repository, and to a heading that is in it."""
+def test_every_link_has_a_target(path: Path) -> None:
+    """It is a file of this repository, and a heading in it."""
     for link in re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text("utf-8")):
         name, _, anchor = link.partition("#")
         target = (path.parent / name).resolve() if name else path
@@ -68,7 +68,7 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 
 @pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
 def test_every_metric_and_every_reason_that_is_named_exists(path: Path) -> None:
-    """Reasons are in tables' first columns and in the text; metrics may be cut short in a grep."""
+    """Reasons are in the first columns of tables and in the text; a metric's name may be incomplete in a grep."""
     text = path.read_text("utf-8")
     metrics = {family.metric.name for family in (*FAMILIES, *ACCOUNT_FAMILIES)}
     metrics |= {metric.name for metric in ExporterMetrics().registry.collect()}
@@ -97,7 +97,7 @@ COMMANDS = sorted(
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_of_ours_is_one(command: str, tmp_path: Path) -> None:
-    """It has these subcommands and flags, and complains of nothing but files and names that are not here."""
+    """Its subcommands and flags exist."""
     _, *arguments = shlex.split(command)
     run = subprocess.run(
         [sys.executable, "-m", "exporter", *arguments, "--help"], capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""The unit, by systemd's own judgement."""
+"""systemd accepts the unit, and the unit works under a real systemd."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.xdist_group("image")  # which it installs
 UNIT = ROOT / "deploy/systemd/gmail-exporter.service"
 
 EXPOSURE = 1.1
-"""On systemd's scale from 0 to 10, as the deployment's page says. What is left is the network."""
+"""Exposure on systemd's scale from 0 to 10, as in docs/deployment.md. The rest is the network."""
 
 
 def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -32,7 +32,7 @@ def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def section(name: str) -> list[tuple[str, str]]:
-    """The settings of a section, in order; a setting may be there more than once."""
+    """Return the settings of a section, in order; a setting may occur more than once."""
     text = UNIT.read_text("utf-8").replace("\\\n", " ")
     body = text.split(f"[{name}]\n", 1)[1].split("\n[", 1)[0]
     pairs = [line.split("=", 1) for line in body.splitlines() if line and not line.startswith("#")]
@@ -40,7 +40,7 @@ def section(name: str) -> list[tuple[str, str]]:
 
 
 def test_verify_finds_nothing(tmp_path: Path) -> None:
-    """With the program where this checkout has it; every key is known and every value is understood."""
+    """With the program of this checkout; every key and every value is valid."""
     copy = tmp_path / UNIT.name
     program = Path(sys.executable).with_name("gmail-exporter")
     copy.write_text(
@@ -53,7 +53,7 @@ def test_verify_finds_nothing(tmp_path: Path) -> None:
 
 
 def test_it_is_exposed_to_little(tmp_path: Path) -> None:
-    """Below the threshold by systemd's own reckoning, and the figure that is told is the figure."""
+    """The figure of systemd is below the threshold, and is the figure in the documentation."""
     checked = analyze("security", "--offline=true", f"--threshold={round(EXPOSURE * 10)}", "--no-pager", UNIT)
     assert checked.returncode == 0, checked.stdout
     assert f"Overall exposure level for {UNIT.name}: {EXPOSURE} OK" in checked.stdout
@@ -61,17 +61,17 @@ def test_it_is_exposed_to_little(tmp_path: Path) -> None:
     assert f"exposure level: {EXPOSURE}" in page
     rows = json.loads(analyze("security", "--offline=true", "--json=short", UNIT).stdout)
     assert {row["json_field"] for row in rows if row["exposure"]} == {
-        "DeviceAllow",  # /dev/rtc, which ProtectClock= itself admits
+        "DeviceAllow",  # /dev/rtc, which ProtectClock= itself allows
         "IPAddressDeny",
         "PrivateNetwork",
         "RestrictAddressFamilies_AF_INET_INET6",
-        "RestrictAddressFamilies_AF_UNIX",  # of the notifications
+        "RestrictAddressFamilies_AF_UNIX",  # for notifications
         "RootDirectoryOrRootImage",
     }
 
 
 def test_the_program_takes_its_command(tmp_path: Path) -> None:
-    """Its flags are those of the command line, and the login budget lies where the unit may write."""
+    """Its flags exist, and the login budget is in a directory that the unit may write to."""
     service = dict(section("Service"))
     _, *arguments = service["ExecStart"].split()
     options = cli._parser().parse_args(arguments)
@@ -82,7 +82,7 @@ def test_the_program_takes_its_command(tmp_path: Path) -> None:
 
 
 def test_credentials_are_files_that_the_configuration_can_name(tmp_path: Path) -> None:
-    """The path that the unit's own comment gives is one that a configuration takes."""
+    """A configuration accepts the path in the unit's comment."""
     comment = next(line for line in UNIT.read_text("utf-8").splitlines() if "app_password:" in line).lstrip("# ")
     path = tmp_path / "gmail.yml"
     path.write_text(
@@ -97,7 +97,7 @@ def test_credentials_are_files_that_the_configuration_can_name(tmp_path: Path) -
 
 @pytest.mark.parametrize("name", ["Unit", "Service", "Install"])
 def test_no_setting_is_there_twice_by_mistake(name: str) -> None:
-    """Only the filter of system calls has two lines: what is allowed, and what is not."""
+    """Except for the filter of system calls: one line for what is allowed, one for what is not."""
     keys = [key for key, _ in section(name)]
     assert {key for key in keys if keys.count(key) > 1} <= {"SystemCallFilter"}
 
@@ -114,7 +114,7 @@ endpoints:
 DROP_IN = """
 [Service]
 LoadCredential=ops:/etc/gmail-exporter/secrets/ops
-# For the test alone: what the watchdog does is the same, only sooner.
+# Only for the test: the watchdog works in the same way, but sooner.
 WatchdogSec=2s
 RestartSec=100ms
 """
@@ -132,7 +132,7 @@ def test_a_real_systemd_runs_it(built: Built, tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, "utf-8")
     with built.building.mounted(built.building.prepare_systemd()) as root:
-        # Where the unit has it; .venv is the directory itself.
+        # At the unit's path; .venv is the directory itself.
         script = """
             set -e
             cp -a "$1/opt/gmail-exporter" "$2/opt/" && ln -s . "$2/opt/gmail-exporter/.venv"

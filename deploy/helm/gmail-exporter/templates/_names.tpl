@@ -4,7 +4,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* A release that is called after the chart does not say it twice. */}}
+{{/* If the release has the chart's name, the name is not repeated. */}}
 {{- define "gmail-exporter.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
@@ -15,8 +15,8 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What selects the pods: it can never change. The first label is the job of what is scraped, whatever the release is
-called: the alerts know an exporter by it. */}}
+{{/* The labels that select the pods: they can never change. The first one becomes the job in Prometheus, whatever the
+name of the release: the alerts select exporters by it. */}}
 {{- define "gmail-exporter.selector" -}}
 app.kubernetes.io/name: gmail-exporter
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
@@ -45,7 +45,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* The ConfigMap with the configuration; nothing where the built-in one runs. */}}
+{{/* The name of the ConfigMap with the configuration; empty if the built-in one is used. */}}
 {{- define "gmail-exporter.configMap" -}}
 {{- if .Values.existingConfigMap -}}
 {{- .Values.existingConfigMap -}}
@@ -54,7 +54,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* What no schema says in words that one understands. */}}
+{{/* Mistakes that a schema cannot report in clear words. */}}
 {{- define "gmail-exporter.check" -}}
 {{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled -}}
 {{- fail "serviceMonitor and podMonitor are both enabled: everything would be scraped twice; choose one" -}}
@@ -65,7 +65,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.config .Values.existingConfigMap -}}
 {{- fail "config and existingConfigMap are both given: only one can be what runs; choose one" -}}
 {{- end -}}
-{{- /* Links do not survive every way of copying. */ -}}
+{{- /* Some ways of copying lose symbolic links. */ -}}
 {{- if and .Values.prometheusRule.enabled (not (.Files.Glob "files/prometheus/gmail-*.yml")) -}}
 {{- fail "this copy of the chart holds no rules in files/: install it from a checkout, or from a package made there" -}}
 {{- end -}}

@@ -1,4 +1,4 @@
-{{/* The pod template, for whatever kind of object makes the pods. It satisfies the Pod Security Standard "restricted". */}}
+{{/* The pod template, for every kind of object that creates pods. It satisfies the Pod Security Standard "restricted". */}}
 {{- define "gmail-exporter.pod" -}}
 metadata:
   labels:
@@ -7,7 +7,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
   annotations:
-    # A configuration that changes makes another pod.
+    # A changed configuration replaces the pod.
     checksum/config: {{ toJson .Values.config | sha256sum | quote }}
     {{- with .Values.podAnnotations }}
     {{- toYaml . | nindent 4 }}
@@ -15,7 +15,7 @@ metadata:
 spec:
   serviceAccountName: {{ include "gmail-exporter.serviceAccount" . }}
   automountServiceAccountToken: false
-  # The addresses of every Service in the namespace, as variables: nothing here reads them.
+  # No variables with the addresses of all Services in the namespace: nothing here reads them.
   enableServiceLinks: false
   {{- with .Values.imagePullSecrets }}
   imagePullSecrets:
@@ -114,7 +114,7 @@ spec:
 {{- end }}
 {{- end -}}
 
-{{/* Kubernetes can neither log in nor show a certificate: where the pages want that, the image's own check asks. */}}
+{{/* Kubernetes can neither log in nor present a certificate: if the pages need that, the image's own check is used. */}}
 {{- define "gmail-exporter.probes" -}}
 {{- $command := dict "exec" (dict "command" (list "python" "-m" "exporter.healthcheck")) "timeoutSeconds" 5 -}}
 {{- $healthy := dict "httpGet" (dict "path" "/-/healthy" "port" "http") "timeoutSeconds" 5 -}}

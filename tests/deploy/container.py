@@ -1,4 +1,4 @@
-"""As root, in mount and network namespaces of its own: run an image's command, look at it, end it; print what was seen.
+"""As root, in mount and network namespaces of its own: run an image's command, inspect it, end it, print the results.
 
 Nothing of the host's network is there: the daemon listens where it listens by default, whoever does so outside.
 """
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def _metrics(container: subprocess.Popen[bytes]) -> str:
-    """What it exposes, once it does; nothing if it ends before."""
+    """Wait for the metrics and return them; empty if the process ends before."""
     deadline = time.monotonic() + SECONDS
     while container.poll() is None and time.monotonic() < deadline:
         try:
