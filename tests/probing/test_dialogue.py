@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,6 +53,15 @@ def test_secrets_are_sent() -> None:
     """The check of secrets in `transcript.play` can fail: the password is sent."""
     sent = replay(load(next(path for path in cases(Protocol.POP3) if path.stem == "gmail_2012_login"))).sent
     assert any(SENTINEL.encode() in send.data for send in sent)
+
+
+def test_dialogues_load_no_io() -> None:
+    """The dialogues load no IO and no library, also not through other modules."""
+    program = """import sys
+from exporter.probing import dialogue, imap, pop3, sasl, smtp
+print(*sorted({"asyncio", "cryptography", "pydantic", "socket", "ssl", "yaml"} & sys.modules.keys()))"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    assert ended.stdout.split() == []
 
 
 # The steps and errors themselves
