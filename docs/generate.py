@@ -24,27 +24,27 @@ DOCS = Path(__file__).parent
 NOTICE = "<!-- Written by `make docs` from the code: change it there. -->"
 
 PHASES = {
-    Phase.RESOLVE: "The host's name is looked up.",
-    Phase.CONNECT: "TCP's handshake with one address.",
-    Phase.TLS: "TLS's handshake, with verification of the certificate: after connect, or after STARTTLS.",
-    Phase.GREETING: "From the connection to the server's first words.",
+    Phase.RESOLVE: "The lookup of the host's name.",
+    Phase.CONNECT: "The TCP handshake with one address.",
+    Phase.TLS: "The TLS handshake, with verification of the certificate: after connect, or after STARTTLS.",
+    Phase.GREETING: "From the connection to the server's greeting.",
     Phase.CAPABILITY: "CAPABILITY, CAPA or EHLO; with STARTTLS before it and after it, as one sum.",
     Phase.STARTTLS: "The round trip of STARTTLS or STLS.",
     Phase.LOGIN: "The login, where one is due.",
     Phase.FOLDERS: "IMAP: LIST, and STATUS of the folders configured; POP3: STAT.",
-    Phase.LOGOUT: "LOGOUT or QUIT. A failure here is noted, and fails nothing.",
+    Phase.LOGOUT: "LOGOUT or QUIT. A failure here is recorded, but does not fail the probe.",
 }
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [list(head), *rows]
     lines.insert(1, ["---"] * len(list(head)))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def code(words: Iterable[str]) -> str:
-    """Words as code, separated by commas."""
+    """Return words as code, separated by commas."""
     return ", ".join(f"`{word}`" for word in words)
 
 
@@ -52,14 +52,14 @@ METRICS = f"""# Metrics
 
 {NOTICE}
 
-What is not known is absent, never 0 or NaN. A removed endpoint takes its series with it. To rename a metric or a
-label, or to change what it means, is a breaking change.
+A value that is not known has no sample; it is never 0 or NaN. A removed endpoint has no series. To rename a metric or a
+label, or to change its meaning, is a breaking change.
 
 ## Of each endpoint
 
 Every sample has the base labels {code(BASE_LABELS)}, the last as
 configured (`any`, `ipv4`, `ipv6`): an endpoint with `ip_family: both` is two series. `gmail_endpoint_info` also has the
-endpoint's own `labels`; join it to have them elsewhere:
+endpoint's own `labels`; a join adds them to other metrics:
 
     gmail_up * on (instance, endpoint, ip_family) group_left (tenant) gmail_endpoint_info
 
@@ -73,7 +73,7 @@ Values of `phase`:
 
 {{phases}}
 
-A phase ends when its last octet arrives, not when this program gets to read it. Values of `reason` and `blame`:
+A phase ends when its last octet arrives, not when this program reads it. Values of `reason` and `blame`:
 [reasons and remedies](reasons.md).
 
 ## Of an account with OAuth 2.0
@@ -84,9 +84,9 @@ Every sample has the label `account`.
 
 ## Of a target of /probe
 
-In the answer to a scrape of [/probe](migrating-from-blackbox.md), and nowhere else. Names and meanings are those of
-blackbox_exporter, which says 0 for an address that is not known; the last four are this exporter's own, and
-`serialnumber` and `probe_tls_cipher_info` are of its newer versions.
+Only in the answer to a scrape of [/probe](migrating-from-blackbox.md). Names and meanings are those of
+blackbox_exporter, which has 0 for an address that is not known; the last four are this exporter's own, and
+`serialnumber` and `probe_tls_cipher_info` are from newer versions of blackbox_exporter.
 
 {{probe}}
 
@@ -99,24 +99,24 @@ REASONS = f"""# Reasons and remedies
 
 {NOTICE}
 
-A failure has a *phase*, where it happened, and a *reason*, why. The two are independent: a time-out in the TLS
-handshake is `tls` and `timeout`. A reason carries whose fault it is, what the next login may do, and a remedy.
+A failure has a *phase* (where it happened) and a *reason* (why). The two are independent: a timeout in the TLS
+handshake is `tls` and `timeout`. Each reason has the party at fault, the rule for the next login, and a remedy.
 
 ## Whose fault
 
 {{blames}}
 
-`timeout`, `reset` and `closed` are the network's fault up to and including the TLS handshake, and the server's
-afterwards: it had accepted the connection.
+`timeout`, `reset` and `closed` are the network's fault up to and including the TLS handshake, and the provider's after
+it, because the server had accepted the connection.
 
-## What the next login may do
+## When the next login is made
 
 {{retries}}
 
-A refusal of the credential counts for the account on all its endpoints; a protocol that is switched off, or a fault of
-the server, for that protocol alone. Probes without login go on in any case; and where a connection could not be
-secured, no login is attempted at all. `gmail-exporter accounts release NAME` releases an account that is held. Without
-`--storage.path`, so does a restart.
+A refused credential counts for the account on all its endpoints; a protocol that is switched off, or a fault of the
+server, only for that protocol. Probes without login continue in any case. If a connection could not be secured, no
+login is attempted. `gmail-exporter accounts release NAME` releases an account that is held; without `--storage.path`, a
+restart does, too.
 
 ## The reasons
 
@@ -127,15 +127,15 @@ DASHBOARD = f"""# The dashboard
 
 {NOTICE}
 
-Grafana's answer to whoever is called at night, from top to bottom: is everything up, whose fault is it if not, how fast
-is it, how available was it, what failed. Every panel says in its description, the “i” in its corner, what it asks, how
-its answer reads, and what to do.
+The dashboard is for a person on call. It answers from top to bottom: is everything up, if not, whose fault is it, how
+fast is it, how available was it, what failed. The description of every panel, the “i” in its corner, has its question,
+how to read the answer, and what to do.
 
 """
 
 
 def metrics() -> str:
-    """docs/metrics.md."""
+    """Return the text of docs/metrics.md."""
     families, accounts = (
         [(f"`{_exposed(f.metric)}`", f.metric.type, code(f.labels), f.metric.documentation) for f in of_one]
         for of_one in (FAMILIES, ACCOUNT_FAMILIES)
@@ -167,7 +167,7 @@ def _labels(metric: Metric) -> Iterable[str]:
 
 
 def reasons() -> str:
-    """docs/reasons.md."""
+    """Return the text of docs/reasons.md."""
     sections = [
         f"### {reason}\n\n{fill(reason.remedy)}\n\nBlame: `{reason.blame}` · Retry: `{reason.retry}`"
         for reason in Reason
@@ -225,13 +225,13 @@ MEASURED = "<!-- Written by `make bench` from bench/results.md. -->"
 
 
 def performance() -> str:
-    """docs/performance.md, with the last measurements at its end."""
+    """Return the text of docs/performance.md, with the last measurements at its end."""
     words, notice, _ = (DOCS / "performance.md").read_text(encoding="utf-8").partition(MEASURED)
     return f"{words}{notice}\n\n{(DOCS.parent / 'bench' / 'results.md').read_text(encoding='utf-8')}"
 
 
 def main() -> int:
-    """Write the files, or with --check name those that are not current."""
+    """Write the files; with --check, only report those that are not current."""
     stale = []
     files = {
         "configuration.md": keys("configuration.md"),
