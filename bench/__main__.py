@@ -1,8 +1,8 @@
-"""Run the measurements, print what they found, and write it as JSON and Markdown.
+"""Run the measurements, print the results, and write them as JSON and Markdown.
 
-python -m bench                        everything, seven minutes on an idle machine with two cores
+python -m bench                        all measurements, seven minutes on an idle machine with two cores
 python -m bench --only cost --only truth
-python -m bench --quick                everything, in a minute; the figures are worth little
+python -m bench --quick                all of them, shorter: only to check that they work
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MEASUREMENTS: Mapping[str, Callable[[Lab], Awaitable[Result]]] = {
 
 
 def machine() -> str:
-    """What this was measured on."""
+    """Return the machine and the versions of this measurement."""
     cpus = Path("/proc/cpuinfo").read_text().splitlines()
     names = [line.partition(":")[2].strip() for line in cpus if line.startswith("model name")]
     blackbox = subprocess.run(
@@ -65,7 +65,7 @@ async def run(lab: Lab, names: Sequence[str]) -> list[Result]:
 
 
 def report(results: Sequence[Result], where: str, when: str) -> str:
-    """Everything in Markdown."""
+    """Return all results in Markdown."""
     parts = [f"Measured {when} on {where}."]
     figures = [figure.row() for result in results for figure in result.figures]
     if figures:
@@ -77,12 +77,12 @@ def report(results: Sequence[Result], where: str, when: str) -> str:
 
 
 def main() -> None:
-    """Measure and tell."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(
         prog="bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", action="append", choices=MEASUREMENTS, help="make only this measurement; repeatable")
-    parser.add_argument("--quick", action="store_true", help="try it out in short turns")
+    parser.add_argument("--quick", action="store_true", help="measure for a short time, only as a try")
     parser.add_argument("--output", type=Path, default=Path("bench"), help="where results.json and results.md go")
     options = parser.parse_args()
     names = options.only or list(MEASUREMENTS)
@@ -95,7 +95,7 @@ def main() -> None:
     found = {"machine": where, "date": when, "results": {result.name: result.as_json() for result in results}}
     document = json.dumps(found, indent=1)
     if options.only or options.quick:
-        return  # a part, or a try, must not pass for the whole
+        return  # only a complete run may replace the published figures
     (options.output / "results.json").write_text(document + "\n", "utf-8")
     (options.output / "results.md").write_text(text, "utf-8")
 

@@ -1,7 +1,7 @@
-"""A day on which half of the endpoints hang until their deadline: what that does to the healthy half.
+"""A day on which half of the endpoints hang until their deadline: how that affects the healthy half.
 
-Of 1,000 endpoints, 250 are accepted and never greeted, and the names of 250 are asked of a name server that says
-nothing. The other 500 are measured, for cost and truth, against a day on which all 1,000 are well.
+Of 1,000 endpoints, 250 accept connections and never greet, and 250 have names whose name server never answers. Cost and
+truth of the other 500 are compared with a day on which all 1,000 work.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import asyncio
 import socket
 from dataclasses import dataclass
 
-from bench.process import cpu_seconds
+from bench.mailserver import MailServer
 from bench.result import Lab, Result, Table, milliseconds, quantile
-from bench.server import MailServer
 from bench.subjects import Mailbox, Ours, Samples, free_port, write_config
 from bench.truth import DELAYS, Reported, apart
+from bench.usage import cpu_seconds
 
 INTERVAL, TIMEOUT, SCRAPE = 10.0, 5.0, 5.0
 
 
 @dataclass(frozen=True)
 class Day:
-    """Seconds of CPU per probe, of all that were made, and errors of the greetings of the healthy half."""
+    """Seconds of CPU per probe, errors of the greetings of the healthy half, and the share of probes that failed."""
 
     per_probe: float
     greeting: list[float]
@@ -33,7 +33,7 @@ async def _live(lab: Lab, endpoints: list[Mailbox], healthy: list[Mailbox], serv
     reported = Reported()
     with Ours(lab.directory, free_port(), config, nameserver) as ours:
         await ours.ready()
-        await asyncio.sleep(3 if lab.quick else INTERVAL)  # by then as many hang as ever will
+        await asyncio.sleep(3 if lab.quick else INTERVAL)  # then the number of hanging probes is at its maximum
         answers, used = [await ours.scrape()], cpu_seconds(ours.pid)
         for _ in range(round(lab.seconds(10) / SCRAPE) or 1):
             await asyncio.sleep(SCRAPE)
@@ -48,7 +48,7 @@ async def _live(lab: Lab, endpoints: list[Mailbox], healthy: list[Mailbox], serv
 
 
 async def measure(lab: Lab) -> Result:
-    """Live through a good day and a bad one."""
+    """Measure a good day and a bad one."""
     result = Result("badday")
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent,
@@ -69,7 +69,7 @@ async def measure(lab: Lab) -> Result:
         "p99 of it": (quantile(good.greeting, 0.99), quantile(bad.greeting, 0.99)),
     }
     for name, (of_good, of_bad) in figures.items():
-        result.promise(f"bad day against a good one: {name}", of_bad / of_good, "", 1.1)
+        result.limit(f"bad day against a good one: {name}", of_bad / of_good, "", 1.1)
     result.data = {name: {"good": of_good, "bad": of_bad} for name, (of_good, of_bad) in figures.items()}
     rows = [[name, milliseconds(of_good), milliseconds(of_bad)] for name, (of_good, of_bad) in figures.items()]
     note = f"On the bad day {bad.failed:.0%} of the probes failed."

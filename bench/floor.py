@@ -1,4 +1,4 @@
-"""The floor: what OpenSSL and the kernel cost a probe that is written in C, with nothing around it."""
+"""The floor: the cost of OpenSSL and the kernel in a probe that is written in C."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SOURCE = Path(__file__).with_name("floor.c")
 
 
 def build(directory: Path) -> Path:
-    """Compile the C program, once, against the OpenSSL of this machine."""
+    """Compile the C program once, with the OpenSSL of this machine."""
     program = directory / "floor"
     if not program.exists():
         compiler = shutil.which("cc")
@@ -27,7 +27,7 @@ def build(directory: Path) -> Path:
 
 
 async def measure(lab: Lab, port: int) -> tuple[float, float]:
-    """Return seconds of CPU: of connection and handshake alone, and of the whole dialogue."""
+    """Return the seconds of CPU of connection and handshake alone, and of the whole dialogue."""
     command = [str(build(lab.directory)), str(port), str(lab.authority.ca_file), "100" if lab.quick else "400"]
     process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
     out, _ = await process.communicate()

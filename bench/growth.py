@@ -1,21 +1,21 @@
 """CPU per probe, peak memory and the schedule's lag, by the number of endpoints.
 
-100 probes a second, but 10 a second of 10 endpoints, for an interval is a second at least; scraped every 5 s at first,
-and in proportion to the interval where that is longer, so that each probe is scraped twice.
+100 probes a second, but only 10 with 10 endpoints, because an interval is at least a second. Scraped every 5 s, or
+twice in each interval if that is longer.
 """
 
 from __future__ import annotations
 
 from bench import cost
+from bench.mailserver import MailServer
 from bench.result import Lab, Result, Table, milliseconds
-from bench.server import MailServer
 from bench.subjects import mailboxes, write_config
 
 COUNTS = (10, 100, 1000, 5000)
 
 
 async def measure(lab: Lab) -> Result:
-    """Measure each number; every endpoint is probed once at least, for the memory that this takes."""
+    """Measure each number of endpoints; each endpoint is probed at least once, for the memory that this takes."""
     result = Result("growth")
     turns = {}
     with MailServer(lab.certificate) as server:
@@ -30,8 +30,8 @@ async def measure(lab: Lab) -> Result:
     result.data = {str(count): vars(turn) for count, turn in turns.items()}
     grown = turns[5000].per_probe / turns[10].per_probe - 1
     further = (turns[5000].peak - turns[1000].peak) / 4000
-    result.promise("growth of CPU per probe from 10 to 5,000 endpoints", grown * 100, "%", 10)
-    result.promise("peak memory for each endpoint further than 1,000", further / 1024, "KiB", 20)
+    result.limit("growth of CPU per probe from 10 to 5,000 endpoints", grown * 100, "%", 10)
+    result.limit("peak memory for each endpoint beyond 1,000", further / 1024, "KiB", 20)
     rows = [
         [f"{count:,}", milliseconds(turn.per_probe), f"{turn.peak / 2**20:.0f}", milliseconds(turn.lag)]
         for count, turn in turns.items()

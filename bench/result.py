@@ -1,4 +1,4 @@
-"""What a measurement found: figures that are promised, and tables that show how they came about."""
+"""The result of a measurement: figures with a limit, and tables with the details."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.servers.authority import Authority, Certificate
 
 @dataclass(frozen=True)
 class Lab:
-    """Where measurements are made. `quick` is for trying out: the figures are worth little."""
+    """The environment of the measurements. With `quick` they are short, and the figures mean little."""
 
     directory: Path
     authority: Authority
@@ -20,37 +20,37 @@ class Lab:
 
     @property
     def certificate(self) -> Certificate:
-        """What the servers present."""
+        """The certificate of the servers."""
         return self.authority.issue()
 
     def seconds(self, usual: float) -> float:
-        """How long to measure."""
+        """Return for how many seconds to measure."""
         return max(2.0, usual / 4) if self.quick else usual
 
     def turns(self, usual: int) -> int:
-        """How often to measure."""
+        """Return how often to measure."""
         return 2 if self.quick else usual
 
 
 class Figure(NamedTuple):
-    """A number that is promised, and whether it is met."""
+    """A figure with a limit, and whether the limit is met."""
 
     name: str
     value: float
     unit: str
-    promise: str
+    limit: str
     met: bool
 
     def row(self) -> list[str]:
-        """As a row of a table."""
-        return [self.name, self.promise, f"{self.value:.3g}{' ' if self.unit else ''}{self.unit}", _MET[self.met]]
+        """Return it as a row of a table."""
+        return [self.name, self.limit, f"{self.value:.3g}{' ' if self.unit else ''}{self.unit}", _MET[self.met]]
 
 
 _MET = {True: "met", False: "**not met**"}
 
 
 class Table(NamedTuple):
-    """Rows of text below a head."""
+    """Rows of text below a heading."""
 
     title: str
     head: Sequence[str]
@@ -60,34 +60,34 @@ class Table(NamedTuple):
 
 @dataclass
 class Result:
-    """Of one measurement; `data` is for programs."""
+    """The result of one measurement; `data` is for programs."""
 
     name: str
     figures: list[Figure] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     data: dict[str, Any] = field(default_factory=dict)
 
-    def promise(self, name: str, value: float, unit: str, most: float) -> None:
-        """Note a figure that is to be at most so much."""
+    def limit(self, name: str, value: float, unit: str, most: float) -> None:
+        """Add a figure and its upper limit."""
         shown = f"≤ {most:g}{' ' if unit else ''}{unit}"
         self.figures.append(Figure(name, value, unit, shown, value <= most))
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for programs."""
+        """Return all of it for programs."""
         return {"figures": [figure._asdict() for figure in self.figures], "data": self.data}
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
+    """Return a table in Markdown."""
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
 
 
 def milliseconds(seconds: float) -> str:
-    """Seconds, shown as milliseconds."""
+    """Return seconds as a text in milliseconds."""
     return f"{seconds * 1e3:.3f}"
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The value below which that share of the values lies."""
+    """Return the value below which this share of the values lies."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

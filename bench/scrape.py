@@ -1,7 +1,7 @@
-"""What one scrape costs, by the number of endpoints, the format and the encoding.
+"""The cost of one scrape, by the number of endpoints, the format and the encoding.
 
-The daemon has probed everything, and has nothing else to do. The time of its main thread is what the event loop, and
-with it every probe, is held up for; compressing is another thread's.
+The daemon has probed everything and is otherwise idle. While its main thread works on a scrape, the event loop and
+every probe are blocked; compression runs in another thread.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import asyncio
 import statistics
 import time
 
-from bench.http import Answer
-from bench.process import cpu_seconds, main_thread_seconds
+from bench.client import Answer
+from bench.mailserver import MailServer
 from bench.result import Lab, Result, Table, milliseconds
-from bench.server import MailServer
 from bench.subjects import Ours, free_port, mailboxes, write_config
+from bench.usage import cpu_seconds, main_thread_seconds
 
 COUNTS = (10, 100, 1000, 5000)
 DAY = 86400.0
@@ -25,7 +25,7 @@ ASKED: dict[str, dict[str, str]] = {
     "OpenMetrics, gzip": {"Accept": ACCEPT["OpenMetrics"], "Accept-Encoding": "gzip"},
 }
 MOST = 25.0
-"""Milliseconds of the event loop that a scrape of a thousand endpoints may take."""
+"""Most milliseconds that a scrape of a thousand endpoints may block the event loop."""
 
 
 async def measure(lab: Lab) -> Result:
@@ -44,14 +44,14 @@ async def measure(lab: Lab) -> Result:
                     rows.append([f"{count:,}", name, *map(milliseconds, (held, cpu, taken)), f"{size / 1e6:.2f}"])
                     result.data[f"{count} {name}"] = {"loop": held, "cpu": cpu, "seconds": taken, "octets": size}
     longest = max(result.data[f"1000 {name}"]["loop"] for name in ASKED)
-    result.promise("one scrape at 1,000 endpoints, of the event loop", longest * 1e3, "ms", MOST)
+    result.limit("one scrape at 1,000 endpoints, of the event loop", longest * 1e3, "ms", MOST)
     head = ["endpoints", "format", "event loop, ms", "CPU, ms", "until answered, ms", "MB"]
     result.tables.append(Table("Scrape", head, rows, "The first is a mean, the last a median of 20 scrapes."))
     return result
 
 
 async def _ask(ours: Ours, headers: dict[str, str], times: int) -> tuple[float, float, float, int]:
-    """Scrape so often; seconds of the main thread and of the process, seconds to the answer, octets of it."""
+    """Scrape this often; return seconds of the main thread, of the process, and to the answer, and its octets."""
     answer: Answer = await ours.client.get("/metrics", headers)
     held, cpu, taken = main_thread_seconds(ours.pid), cpu_seconds(ours.pid), []
     for _ in range(times):

@@ -1,4 +1,4 @@
-"""100,000 endpoints over some shards: how even they are, and what one more moves; Prometheus' hashmod beside it."""
+"""100,000 endpoints on several shards: how even they are, and how many one more shard moves; also with hashmod."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ COUNTS = (4, 10, 20)
 
 
 def hashmod(key: str, count: int) -> int:
-    """The shard by Prometheus' relabelling: the last 8 octets of an MD5, modulo."""
+    """Return the shard by Prometheus' relabelling: the last 8 octets of an MD5, modulo `count`."""
     return int.from_bytes(md5(key.encode(), usedforsecurity=False).digest()[8:]) % count
 
 
 async def measure(lab: Lab) -> Result:
-    """Simulate."""
+    """Simulate both ways."""
     result = Result("sharding")
     rows = []
     tenants = range(0, TENANTS, 10 if lab.quick else 1)

@@ -16,14 +16,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bench.http import Answer, Client
+from bench.client import Answer, Client
 
 START_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Mailbox:
-    """An endpoint to be probed: where, how often, and for how long at most; in seconds."""
+    """An endpoint to probe; `interval` and `timeout` in seconds."""
 
     name: str
     host: str
@@ -33,12 +33,12 @@ class Mailbox:
 
 
 def mailboxes(count: int, port: int, interval: float, host: str = "localhost", prefix: str = "tenant") -> list[Mailbox]:
-    """So many endpoints of one server."""
+    """Return this number of endpoints of one server."""
     return [Mailbox(f"{prefix}-{n}", host, port, interval, interval * 0.9) for n in range(count)]
 
 
 class _Process:
-    """A process that ends with the context, whatever happens."""
+    """A process that always ends with the context."""
 
     def __init__(self, command: Sequence[str], port: int, log: Path) -> None:
         self._command = list(command)
@@ -60,7 +60,7 @@ class _Process:
         self._popen.wait(10)
 
     async def ready(self) -> float:
-        """Wait until it listens; the seconds since it was started."""
+        """Wait until it listens; return the seconds since it was started."""
         while True:
             if self._popen.poll() is not None or time.perf_counter() - self.began > START_SECONDS:
                 raise RuntimeError(f"not started:\n{self.log.read_text()[-3000:]}")
@@ -72,8 +72,8 @@ class _Process:
                 writer.close()
                 return time.perf_counter() - self.began
 
-    def said(self, pattern: str) -> int:
-        """How often its log says so."""
+    def logged(self, pattern: str) -> int:
+        """Return how often the pattern is in its log."""
         return len(re.findall(pattern, self.log.read_text()))
 
 
@@ -85,7 +85,7 @@ class Samples:
 
     @classmethod
     def parse(cls, answer: Answer) -> Samples:
-        """Read the lines of an exposition whose labels are simple, as ours are here."""
+        """Parse an exposition whose labels have no escapes."""
         text = answer.text
         values: dict[str, list[tuple[Mapping[str, str], float]]] = {}
         for name, labels, value in _SAMPLE.findall(text):
@@ -93,11 +93,11 @@ class Samples:
         return cls(values)
 
     def of(self, name: str, label: str, **wanted: str) -> dict[str, float]:
-        """The values of a metric by one of its labels."""
+        """Return the values of a metric by one of its labels."""
         return {labels[label]: value for labels, value in self._with(name, wanted)}
 
     def total(self, name: str, **wanted: str) -> float:
-        """The sum of a metric."""
+        """Return the sum of a metric."""
         return sum(value for _, value in self._with(name, wanted))
 
     def _with(self, name: str, wanted: Mapping[str, str]) -> Iterator[tuple[Mapping[str, str], float]]:
@@ -109,22 +109,22 @@ _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
 class Ours(_Process):
-    """The daemon as a user runs it, on a configuration file; `wrapped` are flags of `bench.daemon`."""
+    """The daemon as a user runs it, on a configuration file; `wrapped` are flags of `bench.wrapper`."""
 
     def __init__(self, directory: Path, port: int, config: Path | None, *wrapped: str, level: str = "warn") -> None:
-        # A line for each endpoint that is found to be up is written once, and has no part in what a probe costs.
+        # The log line of an endpoint that comes up is written once, and does not belong to the cost of a probe.
         flags = [f"--web.listen-address=127.0.0.1:{port}", f"--log.level={level}"]
         flags += [f"--config.file={config}"] if config else []
-        module = ["bench.daemon", *wrapped, "--"] if wrapped else ["exporter"]
+        module = ["bench.wrapper", *wrapped, "--"] if wrapped else ["exporter"]
         super().__init__([sys.executable, "-m", *module, *flags], port, directory / "ours.log")
 
     async def scrape(self) -> Answer:
-        """Scrape it as Prometheus does; it is read when nothing is being measured any more."""
+        """Scrape it as Prometheus does. The answer is parsed after the measurement."""
         return await self.client.get("/metrics")
 
 
 def write_config(path: Path, endpoints: Iterable[Mailbox], ca_file: Path) -> Path:
-    """The endpoints as a configuration file; JSON is YAML, too, but people write it in blocks."""
+    """Write the endpoints as a configuration file, in YAML's block style, as people do."""
     lines = ["endpoints:"]
     for one in endpoints:
         lines += [
@@ -161,7 +161,7 @@ modules:
 
 
 class Blackbox(_Process):
-    """blackbox_exporter, asked as Prometheus asks it: one `/probe` for each endpoint in each interval."""
+    """blackbox_exporter, scraped like Prometheus does: one `/probe` for each endpoint in each interval."""
 
     def __init__(self, directory: Path, port: int, ca_file: Path, timeout: float = 9) -> None:
         program = shutil.which("prometheus-blackbox-exporter") or shutil.which("blackbox_exporter")
@@ -173,7 +173,7 @@ class Blackbox(_Process):
         super().__init__(command, port, directory / "blackbox.log")
 
     async def drive(self, endpoints: Sequence[Mailbox], seconds: float) -> list[tuple[Mailbox, float, float]]:
-        """Probe every endpoint in its interval; of each probe the Unix time of its end and the reported seconds."""
+        """Probe every endpoint at its interval; return each probe's Unix time of its end and its reported seconds."""
         seen: list[tuple[Mailbox, float, float]] = []
         failed: list[str] = []
         ends = time.perf_counter() + seconds
@@ -203,7 +203,7 @@ class Blackbox(_Process):
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
+    """Return a free port of the loopback."""
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port: int = unused.getsockname()[1]
         return port

@@ -1,9 +1,9 @@
-"""How far the reported times are from what the server saw, while many endpoints are probed and scraped.
+"""The difference of the reported times from those of the server, while many endpoints are probed and scraped.
 
-The server waits 20 ms before its handshake and 50 ms before its greeting, and notes how long it really waited: what its
-process took to wake is not the exporter's error. Each endpoint has an address of its own, by which a report is matched
-with a session. Compared are `greeting` and `tls`, and for both exporters the whole duration, which blackbox_exporter
-reports alone, with the time from the accepted connection to the last answer.
+The server waits 20 ms before its handshake and 50 ms before its greeting, and records how long it really waited: a
+delay of its own process is not the exporter's error. Each endpoint has an address of its own, which identifies its
+sessions. `greeting` and `tls` are compared, and for both exporters the whole duration with the time from the accepted
+connection to the last answer; blackbox_exporter reports no other time.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bench.http import Answer
+from bench.client import Answer
+from bench.mailserver import MailServer, Seen, address
 from bench.result import Lab, Result, Table, milliseconds, quantile
-from bench.server import MailServer, Seen, address
 from bench.subjects import Blackbox, Mailbox, Ours, Samples, free_port, write_config
 
 DELAYS = ("--accept-delay=0.02", "--greeting-delay=0.05")
 
 
 class Case(NamedTuple):
-    """So many endpoints; seconds between two probes of each, and between two scrapes."""
+    """Number of endpoints; seconds between two probes of each, and between two scrapes."""
 
     endpoints: int
     interval: float
@@ -32,18 +32,18 @@ class Case(NamedTuple):
 CASES = (Case(5, 1, 0.5), Case(100, 2, 1), Case(1000, 10, 5))
 
 MATCH = 0.5
-"""Seconds that the end of a probe and of its session may lie apart."""
+"""Most seconds between the end of a probe and the end of its session."""
 
 
 def apart(count: int, port: int, interval: float, timeout: float | None = None, first: int = 0) -> list[Mailbox]:
-    """So many endpoints, each with an address of its own."""
+    """Return this number of endpoints, each with an address of its own."""
     numbers = range(first, first + count)
     return [Mailbox(f"tenant-{n}", address(n), port, interval, timeout or interval * 0.9) for n in numbers]
 
 
 @dataclass
 class Errors:
-    """Sizes of errors in seconds."""
+    """Absolute errors in seconds."""
 
     tls: list[float] = field(default_factory=list)
     greeting: list[float] = field(default_factory=list)
@@ -52,12 +52,12 @@ class Errors:
 
 @dataclass
 class Reported:
-    """What was reported, each probe once: by endpoint, by when the probe ended, in Unix seconds, its phases."""
+    """The phases of each reported probe, by its endpoint and by the Unix seconds of its end."""
 
     probes: dict[tuple[str, float], dict[str, float]] = field(default_factory=dict)
 
     def take(self, answer: Answer) -> None:
-        """Add what a scrape tells."""
+        """Add the probes of a scrape."""
         samples = Samples.parse(answer)
         ends = samples.of("gmail_probe_last_run_timestamp_seconds", "endpoint")
         for name, ended in ends.items():
@@ -66,7 +66,7 @@ class Reported:
             self.probes[labels["endpoint"], ends[labels["endpoint"]]][labels["phase"]] = value
 
     def against(self, sessions: Iterable[Seen], endpoints: Sequence[Mailbox]) -> Errors:
-        """Match each probe with its session, and say how far they are apart."""
+        """Match each probe with its session, and return the errors."""
         found, errors, hosts = sessions_of(sessions), Errors(), {one.name: one.host for one in endpoints}
         for (name, ended), phases in self.probes.items():
             if (seen := nearest(found.get(hosts.get(name, ""), ()), ended)) and "logout" in phases:
@@ -77,7 +77,7 @@ class Reported:
 
 
 def sessions_of(sessions: Iterable[Seen]) -> dict[str, list[Seen]]:
-    """The sessions by their address."""
+    """Return the sessions by their address."""
     found: dict[str, list[Seen]] = {}
     for one in sessions:
         found.setdefault(one.address, []).append(one)
@@ -85,13 +85,13 @@ def sessions_of(sessions: Iterable[Seen]) -> dict[str, list[Seen]]:
 
 
 def nearest(sessions: Sequence[Seen], ended: float) -> Seen | None:
-    """The session that ended when the probe did."""
+    """Return the session that ended when the probe did, None if there is none."""
     best = min(sessions, key=lambda seen: abs(seen.ended - ended), default=None)
     return best if best and abs(best.ended - ended) < MATCH else None
 
 
 async def errors_of_ours(lab: Lab, case: Case, server: MailServer) -> tuple[Errors, Errors]:
-    """Errors of one interval without scrapes, and of some with them."""
+    """Return the errors of one interval without scrapes, and of several with them."""
     endpoints = apart(case.endpoints, server.port, case.interval)
     config = write_config(lab.directory / "truth.yml", endpoints, lab.authority.ca_file)
     with Ours(lab.directory, free_port(), config) as ours:
@@ -148,21 +148,21 @@ async def measure(lab: Lab) -> Result:
             "blackbox": quantiles(theirs),
         }
     # The last case, whose errors are still at hand, is the one with a thousand.
-    result.promise("error of `greeting` at 1,000 endpoints, median", quantile(ours.greeting, 0.5) * 1e3, "ms", 0.5)
-    result.promise("error of `greeting` at 1,000 endpoints, p99", quantile(ours.greeting, 0.99) * 1e3, "ms", 5)
+    result.limit("error of `greeting` at 1,000 endpoints, median", quantile(ours.greeting, 0.5) * 1e3, "ms", 0.5)
+    result.limit("error of `greeting` at 1,000 endpoints, p99", quantile(ours.greeting, 0.99) * 1e3, "ms", 5)
     for share, name in ((0.5, "median"), (0.99, "p99")):
         most = quantile(theirs, share) * 1e3
-        result.promise(
+        result.limit(
             f"the same, {name}, not above blackbox_exporter's error of the duration",
             quantile(ours.greeting, share) * 1e3, "ms", round(most, 3),
         )  # fmt: skip
     moved = quantile(ours.greeting, 0.99) - quantile(quiet.greeting, 0.99)
-    result.promise("p99 of that error, moved by scrapes", moved * 1e3, "ms", 1)
+    result.limit("p99 of that error, moved by scrapes", moved * 1e3, "ms", 1)
     head = ["endpoints", "`greeting`", "`tls`", "whole duration", "blackbox_exporter's duration"]
     result.tables.append(Table("Truth", head, rows, "Errors in ms, scraped meanwhile: median / p99 / maximum."))
     return result
 
 
 def quantiles(errors: Sequence[float]) -> dict[str, float]:
-    """For programs, in seconds."""
+    """Return median, 99th percentile and maximum, in seconds."""
     return {"median": quantile(errors, 0.5), "p99": quantile(errors, 0.99), "max": max(errors)}

@@ -1,7 +1,7 @@
-"""A fast IMAP server over TLS, in a process of its own; it notes how long it really took for what it was asked.
+"""A fast IMAP server over TLS, in a process of its own, which records the real times of its answers.
 
-It prints its port. For each line on its standard input it prints, as one line of JSON, the sessions that ended since
-the line before; it ends with its input.
+It prints its port. For each line on its standard input it prints one line of JSON: the sessions that ended since the
+line before. It ends with its input.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ CAPABILITY = b"* CAPABILITY IMAP4rev1 UNSELECT IDLE NAMESPACE QUOTA ID XLIST CHI
 
 
 class Seen(NamedTuple):
-    """A session as the server saw it, in seconds; `ended` is of the Unix epoch."""
+    """The times of a session at the server, in seconds; `ended` is in Unix seconds."""
 
     address: str
-    """The address that was connected to, which tells the endpoint."""
+    """The address of the server, which identifies the endpoint."""
     ended: float
     tls: float
-    """From the accepted connection to the end of the handshake, the wait included."""
+    """From the accepted connection to the end of the handshake, with the wait."""
     greeting: float
     """From the end of the handshake to the greeting."""
     whole: float
@@ -43,7 +43,7 @@ class Seen(NamedTuple):
 
 
 class _Session(asyncio.Protocol):
-    """Greeting, CAPABILITY, LOGOUT; each line is answered when it has come. TLS is done here, to know its times."""
+    """Greeting, CAPABILITY, LOGOUT; each line is answered when it arrives. It does TLS itself, to know its times."""
 
     def __init__(self, server: _Server) -> None:
         self._server = server
@@ -76,8 +76,8 @@ class _Session(asyncio.Protocol):
                 self._tls.do_handshake()
                 self._secured = time.perf_counter()
                 self._server.later(self._server.greeting_delay, self._greet)
-            while said := self._tls.read():
-                *lines, self._rest = (self._rest + said).split(b"\n")
+            while received := self._tls.read():
+                *lines, self._rest = (self._rest + received).split(b"\n")
                 for line in lines:
                     self._answer(self._tls, line)
         self._flush()
@@ -130,7 +130,7 @@ class _Server:
         self._sockets = listen(arguments.addresses)
 
     def later(self, delay: float, call: Callable[[], None]) -> None:
-        """Call after so many seconds, at once where there are none."""
+        """Call it after this number of seconds, or at once if that is 0."""
         if delay:
             asyncio.get_running_loop().call_later(delay, call)
         else:
@@ -149,7 +149,7 @@ class _Server:
 
 
 def listen(addresses: int) -> list[socket.socket]:
-    """Listen on 127.0.0.1 and on so many more addresses of the loopback, on the same port."""
+    """Listen on 127.0.0.1 and on this many more addresses of the loopback, on the same port."""
     while True:
         first = socket.create_server(("127.0.0.1", 0), backlog=1024)
         port = first.getsockname()[1]
@@ -160,16 +160,16 @@ def listen(addresses: int) -> list[socket.socket]:
 
 
 def address(number: int) -> str:
-    """The address of the endpoint of that number, where each has one of its own."""
+    """Return the address of the endpoint with this number, if each has its own."""
     return f"127.1.{number // 250}.{number % 250 + 1}"
 
 
 class MailServer:
-    """The server's process, as the benchmark sees it."""
+    """The process of the server, for the benchmark."""
 
     def __init__(self, certificate: Certificate, *flags: str) -> None:
         self._command = [
-            sys.executable, "-m", "bench.server", str(certificate.chain_file), str(certificate.key_file), *flags,
+            sys.executable, "-m", "bench.mailserver", str(certificate.chain_file), str(certificate.key_file), *flags,
         ]  # fmt: skip
 
     def __enter__(self) -> Self:
@@ -187,7 +187,7 @@ class MailServer:
         self._popen.__exit__(kind, error, trace)  # closes the pipes, which ends it, and waits
 
     def sessions(self) -> list[Seen]:
-        """The sessions that ended since this was last asked."""
+        """Return the sessions that ended since the last call."""
         assert self._popen.stdin is not None
         assert self._popen.stdout is not None
         self._popen.stdin.write("\n")
@@ -196,13 +196,13 @@ class MailServer:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Be the server."""
+    """Run the server."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("certificate", nargs=2, type=Path)
-    parser.add_argument("--addresses", type=int, default=0, help="further addresses to listen on")
+    parser.add_argument("--addresses", type=int, default=0, help="additional addresses to listen on")
     parser.add_argument("--accept-delay", type=float, default=0.0, help="seconds before the handshake")
     parser.add_argument("--greeting-delay", type=float, default=0.0, help="seconds before the greeting")
-    parser.add_argument("--hang", action="store_true", help="accept, and say nothing")
+    parser.add_argument("--hang", action="store_true", help="accept, and never answer")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_Server(parser.parse_args(arguments)).run())
 

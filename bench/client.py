@@ -1,4 +1,4 @@
-"""An HTTP/1.1 client that costs little: what asks must not be what is measured."""
+"""A cheap HTTP/1.1 client, so that its own cost does not disturb the measurement."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ PROMETHEUS: Mapping[str, str] = {
     "Accept-Encoding": "gzip",
     "X-Prometheus-Scrape-Timeout-Seconds": "5",
 }
-"""What Debian's Prometheus sends with a scrape."""
+"""The headers of a scrape by Debian's Prometheus."""
 
 
 class Answer(NamedTuple):
-    """What came back; `body` is still encoded."""
+    """A response; `body` is still encoded."""
 
     status: int
     headers: Mapping[str, str]
@@ -36,7 +36,7 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @dataclass
 class Client:
-    """Asks one host; connections are kept and taken again, as Prometheus does."""
+    """A client of one host, with persistent connections like Prometheus'."""
 
     host: str
     port: int
@@ -56,7 +56,7 @@ class Client:
             try:
                 return await self._ask(idle, path, headers)
             except (asyncio.IncompleteReadError, ConnectionError):
-                idle[1].close()  # it was idle for too long; Go's client asks again, too
+                idle[1].close()  # the server closed it; Go's client tries again, too
         return await self._ask(await asyncio.open_connection(self.host, self.port), path, headers)
 
     async def _ask(self, connection: Connection, path: str, headers: Mapping[str, str]) -> Answer:

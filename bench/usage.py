@@ -1,4 +1,4 @@
-"""What the kernel says of a process: its CPU, its memory."""
+"""CPU and memory of a process, as the kernel reports them."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of all its threads, in seconds (proc(5): fields 14 and 15 of stat)."""
+    """Return user and system time of all its threads, in seconds (proc(5): fields 14 and 15 of stat)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def main_thread_seconds(pid: int) -> float:
-    """Time on the CPU of its main thread alone, which runs the event loop; to the nanosecond."""
+    """Return the CPU seconds of its main thread, which runs the event loop; to the nanosecond."""
     return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 def peak_memory(pid: int) -> int:
-    """The most octets of memory that it held at any time."""
+    """Return its peak resident memory in octets."""
     return _status(pid, "VmHWM")
 
 
 def memory(pid: int) -> int:
-    """The octets of memory that it holds now."""
+    """Return its resident memory in octets."""
     return _status(pid, "VmRSS")
 
 

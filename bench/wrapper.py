@@ -1,4 +1,4 @@
-"""The daemon, in conditions that no flag makes: a name server of its own choice, or a store that is full already."""
+"""The daemon under conditions that no flag sets: a given name server, or a store that is filled at the start."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FACTS = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", "CN=WR2,O=Google Trust Ser
 
 
 def outcome(target: Target, number: int) -> Outcome:
-    """A probe that went well, a little differently each time."""
+    """Return a successful outcome, slightly different for each number."""
     phases: dict[Phase, float] = {
         phase: (10 + number + len(phase)) / 1234.5
         for phase in Phase
@@ -32,7 +32,7 @@ def outcome(target: Target, number: int) -> Outcome:
 
 
 class Filled(composition.Daemon):
-    """A daemon that has probed everything a few times."""
+    """A daemon whose targets have all been probed a few times."""
 
     def __init__(self, config: Config, options: composition.Options) -> None:
         super().__init__(config, options)
@@ -43,10 +43,10 @@ class Filled(composition.Daemon):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Arrange the conditions, and be the daemon with the flags behind `--`."""
+    """Set the conditions, and run the daemon with the flags after `--`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--nameserver", metavar="HOST:PORT", help="ask this name server")
-    parser.add_argument("--filled", action="store_true", help="begin with a full store")
+    parser.add_argument("--nameserver", metavar="HOST:PORT", help="use this name server")
+    parser.add_argument("--filled", action="store_true", help="start with a filled store")
     parser.add_argument("flags", nargs="*")
     options = parser.parse_args(arguments)
     if options.nameserver:
