@@ -34,7 +34,7 @@ def outcome(target: Target, number: int) -> Outcome:
 class Filled(composition.Daemon):
     """A daemon whose targets have all been probed a few times."""
 
-    def __init__(self, config: Config, options: composition.Options) -> None:
+    def __init__(self, config: Config, options: composition.DaemonOptions) -> None:
         super().__init__(config, options)
         for series in self._store:
             for number in range(3):

@@ -29,12 +29,12 @@ LOG_FORMATS = ("logfmt", "json")
 USAGE_ERROR = 2
 INTERRUPTED = 128 + signal.SIGINT
 UNREAD = 128 + signal.SIGPIPE
-"""Who read standard output has left before the end: as a shell tells it of a program that dies of that."""
+"""Standard output was closed early: the exit code of a program that ends by SIGPIPE."""
 
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """Run the command that `arguments` name and return the exit code."""
-    # Until the daemon listens to it, a reload is nothing to die of. So it comes before all that takes long to import.
+    # Before the slow imports: SIGHUP would end the process until the daemon handles it.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         return _run(_parser().parse_args(arguments), environ)
@@ -61,8 +61,8 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if options.command == "config":
         write(dump(config))
         return 0
-    if elsewhere := _elsewhere(options, whole, config):
-        return _fail(f"gmail-exporter: {elsewhere}")
+    if message := _other_shard(options, whole, config):
+        return _fail(f"gmail-exporter: {message}")
     from exporter.accounts.ledger import Ledger, LedgerError  # noqa: PLC0415
 
     try:
@@ -76,17 +76,17 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _load(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Config, Reading]:
-    """Return what the files say; a ConfigError has the mistakes of all of them."""
+    """Read both configuration files; a ConfigError has the mistakes of both."""
     from exporter.config.load import load_with_web  # noqa: PLC0415
     from exporter.config.web import read_web  # noqa: PLC0415
 
-    # Of the commands, only the one that validates has a use for it.
+    # Of the commands, only `config` reads it, to validate it.
     web = read_web(options.web_config_file if options.command in (None, "config") else None)
     return load_with_web(options.config_file, environ, web), web
 
 
-def _elsewhere(options: argparse.Namespace, whole: Config, config: Config) -> str | None:
-    """Say where something belongs that was named and is another shard's: its login budget is there, too."""
+def _other_shard(options: argparse.Namespace, whole: Config, config: Config) -> str | None:
+    """Return the message for a name of another shard, whose process has the login budget; None where there is none."""
     from exporter.model.shard import key, owner  # noqa: PLC0415
 
     def belongs(what: str, name: str, of: str) -> str:
@@ -111,7 +111,7 @@ def _run_daemon(
         sockets = listen(options.listen_addresses or [":9993"])
     except ListenError as error:
         return _fail(f"gmail-exporter: {error}")
-    settings = composition.Options(
+    settings = composition.DaemonOptions(
         options.config_file,
         ledger,
         sockets,
@@ -134,8 +134,8 @@ def _run_once(config: Config, options: argparse.Namespace, ledger: Ledger, envir
         if options.command == "accounts" and options.action == "release":
             return accounts.release(config, options.name, ledger)
         if options.command == "accounts":
-            return accounts.try_out(config, options.name, check.Options(ledger, environ, force=options.force))
-        what = check.Options(ledger, environ, options.output, verbose=options.verbose, force=options.force)
+            return accounts.try_out(config, options.name, check.CommandOptions(ledger, environ, force=options.force))
+        what = check.CommandOptions(ledger, environ, options.output, verbose=options.verbose, force=options.force)
         return check.run(config, options.endpoints, what)
     except check.UsageError as error:
         return _fail(f"gmail-exporter: {error}")
@@ -211,7 +211,7 @@ def _add_accounts(commands: Commands) -> None:
 def _add_command(commands: Commands, name: str, arguments: str, text: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
     parser.usage = f"{parser.prog} [FLAG ...] {arguments}".rstrip()
-    # Flags may stand before or behind the command; behind it they must not reset what stands before.
+    # Flags may stand before or behind the command: a default behind it must not replace a value before it.
     _add_flags(parser, inherit=True)
     return parser
 
@@ -232,7 +232,7 @@ def _seconds(text: str) -> float:
 
 def _add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> None:
     def add(flag: str, text: str, *, of_daemon: bool = False, default: object = None, **settings: Any) -> None:
-        # A command takes the daemon's flags too, but nobody needs to read of them there.
+        # A command accepts the flags of the daemon, too, but its help does not list them.
         parser.add_argument(
             flag,
             default=argparse.SUPPRESS if inherit else default,
@@ -249,7 +249,7 @@ def _add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> Non
     )
     add(
         "--config.auto-reload-interval",
-        "reload when the configuration file's content has changed; how often to look (default: never)",
+        "how often to check whether the configuration file has changed, and reload then (default: never)",
         of_daemon=True,
         dest="auto_reload_interval",
         metavar="DURATION",
@@ -257,7 +257,7 @@ def _add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> Non
     )
     add(
         "--storage.path",
-        "where login budgets survive a restart; daemon and commands share it (default: in memory only)",
+        "file of the login budgets, which daemon and commands share (default: in memory only)",
         dest="storage_path",
         metavar="FILE",
         type=Path,
@@ -280,7 +280,7 @@ def _add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> Non
     )
     add(
         "--timeout-offset",
-        "seconds by which /probe answers before the scrape's time-out (default: 0.5)",
+        "seconds by which /probe answers before the scrape's timeout (default: 0.5)",
         of_daemon=True,
         default=0.5,
         dest="timeout_offset",
@@ -297,7 +297,7 @@ def _add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> Non
     )
     add(
         "--web.enable-lifecycle",
-        "let POST /-/reload load the configuration anew, and the pages probe an endpoint now",
+        "allow POST /-/reload, and on the pages to probe an endpoint now",
         of_daemon=True,
         dest="enable_lifecycle",
         action="store_true",
@@ -320,7 +320,7 @@ def _add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> Non
 
 
 def _interval(text: str) -> float:
-    """The seconds between two looks at a file."""
+    """Return the seconds between two checks of a file."""
     from exporter.config.duration import parse_duration  # noqa: PLC0415
 
     try:

@@ -1,4 +1,4 @@
-"""The command line, up to where the daemon begins."""
+"""The command line, until the daemon starts."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def restored() -> Iterator[None]:
     root.setLevel(level)
 
 
-def test_config_prints_what_is_in_effect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With every default, and a secret only as the place where it is."""
+def test_config_prints_the_effective_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With every default, and in place of a secret where it is read from."""
     path = tmp_path / "config.yml"
     path.write_text(GOOD, encoding="utf-8")
     assert main(["config", f"--config.file={path}"], {"OPS_PASSWORD": SENTINEL}) == 0
@@ -50,7 +50,7 @@ def test_config_prints_what_is_in_effect(tmp_path: Path, capsys: pytest.CaptureF
 
 @pytest.mark.parametrize("order", [["config", "--config.file"], ["--config.file", "config"]], ids=["behind", "before"])
 def test_flags_may_stand_before_or_behind_the_command(tmp_path: Path, order: list[str]) -> None:
-    """Both are what people type."""
+    """People type both."""
     path = tmp_path / "config.yml"
     path.write_text(GOOD, encoding="utf-8")
     arguments = [f"{word}={path}" if word.startswith("--") else word for word in order]
@@ -70,10 +70,8 @@ def test_without_a_file_the_built_in_configuration_is_in_effect(capsys: pytest.C
 
 
 @pytest.mark.parametrize("command", [[], ["config"]], ids=["run", "config"])
-def test_a_broken_configuration_is_told_line_by_line(
-    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Every mistake with its place, exit 2, no traceback; the daemon does not start."""
+def test_mistakes_are_one_line_each(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every mistake with its position, exit code 2, no traceback; the daemon does not start."""
     path = tmp_path / "config.yml"
     path.write_text("endpoints:\n  imap: {protocol: imap, host: imap.gmail.com, port: abc, timeoutt: 5s}\n", "utf-8")
     assert main([*command, f"--config.file={path}"], {}) == 2
@@ -115,7 +113,7 @@ def test_a_port_in_use_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_wrong_usage_is_exit_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """With a line that says what is wrong; flags are never guessed from a prefix."""
+    """With a line that names what is wrong; a prefix of a flag is no flag."""
     with pytest.raises(SystemExit) as ended:
         main(arguments, {})
     assert ended.value.code == 2
@@ -142,8 +140,8 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert flag in out
 
 
-def test_there_is_no_looking_at_a_file_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
-    """The built-in configuration never changes: who asks for that has forgotten something."""
+def test_an_auto_reload_needs_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    """The built-in configuration never changes, so a flag is missing."""
     assert main(["--config.auto-reload-interval=30s"], {}) == 2
     assert capsys.readouterr().err == (
         "gmail-exporter: --config.auto-reload-interval needs --config.file: there is no file to look at\n"
@@ -164,7 +162,7 @@ def test_there_is_no_looking_at_a_file_that_is_none(capsys: pytest.CaptureFixtur
 def test_help_of_a_command(
     command: list[str], usage: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One line of usage, and no line beyond 80 columns; what only the daemon heeds is told in its own help alone."""
+    """One line of usage, and no line beyond 80 columns; flags of the daemon alone are only in its own help."""
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as ended:
         main([*command, "--help"], {})
@@ -177,15 +175,15 @@ def test_help_of_a_command(
 
 
 def test_an_action_is_needed_for_accounts(capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit 2, and which there are is in the help."""
+    """Exit code 2; the help lists them."""
     with pytest.raises(SystemExit) as ended:
         main(["accounts"], {})
     assert ended.value.code == 2
     assert "ACTION" in capsys.readouterr().err
 
 
-def test_a_file_of_budgets_that_is_none_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With its name, before anything is probed; for a command and for the daemon."""
+def test_an_unusable_file_of_budgets_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With its name, before any probe, for a command and for the daemon."""
     path = tmp_path / "ledger.db"
     path.write_text("this is no database, " * 100, "utf-8")
     for command in (["check"], []):
@@ -205,15 +203,15 @@ def test_it_runs_as_a_module() -> None:
 
 @pytest.mark.parametrize("offset", ["-1", "61", "nan", "abc", ""])
 def test_an_odd_timeout_offset_is_a_usage_error(offset: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """In our own words."""
+    """With a message of our own."""
     with pytest.raises(SystemExit) as caught:
         main([f"--timeout-offset={offset}"], {})
     assert caught.value.code == 2
     assert f"argument --timeout-offset: must be seconds from 0 to 60, not {offset!r}" in capsys.readouterr().err
 
 
-def test_a_check_without_endpoints_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A configuration may have modules alone."""
+def test_a_check_without_endpoints_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A configuration may have only modules."""
     path = tmp_path / "config.yml"
     path.write_text("modules: {imaps: {protocol: imap}}", encoding="utf-8")
     assert main(["check", f"--config.file={path}"], {}) == 2
@@ -229,8 +227,8 @@ endpoints:
 """
 
 
-def test_commands_keep_to_the_shard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`config` prints its part; what belongs to another shard is not checked here, where its login budget is not."""
+def test_commands_are_limited_to_the_shard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`config` prints its part; an endpoint of another shard is refused, for that process has its login budget."""
     path = tmp_path / "config.yml"
     path.write_text(SHARED, encoding="utf-8")
     printed = []

@@ -1,4 +1,4 @@
-"""The health check of the image, against the real daemon and against servers that answer otherwise."""
+"""The health check of the image, with the real daemon and with servers that give other answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.web.conftest import hello, serving
 
 @contextmanager
 def answering(status: int, context: ssl.SSLContext | None = None) -> Iterator[int]:
-    """A server on a port of 127.0.0.1 that gives this answer."""
+    """A server on 127.0.0.1 that gives this answer."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -50,7 +50,7 @@ def answering(status: int, context: ssl.SSLContext | None = None) -> Iterator[in
 
 
 def test_a_healthy_daemon(tmp_path: Path) -> None:
-    """The daemon itself, at the address of its own command line."""
+    """The daemon, at the address of its command line."""
     with Exporter(tmp_path / "log") as exporter:
         arguments = ["gmail-exporter", f"--web.listen-address={exporter.url.removeprefix('http://')}", ""]
         assert healthcheck.check(arguments) is None
@@ -64,14 +64,14 @@ def test_a_healthy_daemon(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("security", ["none", "tls"])
 def test_what_an_answer_means(authority: Authority, security: str, status: int, problem: str | None) -> None:
-    """Over TLS, too, whatever the certificate's name; a server that wants a password is alive."""
+    """Over TLS, too, with any name in the certificate; a server that needs a password is healthy."""
     context = authority.issue("other.example").context if security == "tls" else None
     with answering(status, context) as port:
         assert healthcheck.check(["--web.config.file=web.yml", f"--web.listen-address=127.0.0.1:{port}"]) == problem
 
 
-def test_a_server_that_wants_a_certificate_is_alive(authority: Authority) -> None:
-    """It says so in the handshake, or after it."""
+def test_a_server_that_needs_a_certificate_is_healthy(authority: Authority) -> None:
+    """It refuses a client without one in the handshake, or after it."""
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         context = authority.issue().context
         context.verify_mode = ssl.CERT_REQUIRED
@@ -83,8 +83,10 @@ def test_a_server_that_wants_a_certificate_is_alive(authority: Authority) -> Non
 
 
 @pytest.mark.parametrize("security", ["none", "tls"])
-async def test_a_daemon_that_has_no_room_is_alive(tmp_path: Path, authority: Authority, security: str) -> None:
-    """It says when to come again, or ends the connection where TLS would have to come first."""
+async def test_a_daemon_at_its_limit_of_connections_is_healthy(
+    tmp_path: Path, authority: Authority, security: str
+) -> None:
+    """It sends Retry-After, or with TLS closes the connection."""
     web, good = tmp_path / "web.yml", authority.issue()
     files = f"{{cert_file: {good.chain_file}, key_file: {good.key_file}}}"
     web.write_text(f"tls_server_config: {files}" if security == "tls" else "", "utf-8")
@@ -94,8 +96,8 @@ async def test_a_daemon_that_has_no_room_is_alive(tmp_path: Path, authority: Aut
         assert await asyncio.to_thread(healthcheck.check, arguments) is None
 
 
-def test_a_server_that_speaks_no_http(free_port: int) -> None:
-    """Nobody there at all, or nobody who understands."""
+def test_a_daemon_that_does_not_listen(free_port: int) -> None:
+    """Nothing listens there."""
     assert "refused" in str(healthcheck.check([f"--web.listen-address=:{free_port}"]))
 
 
@@ -110,15 +112,15 @@ def test_a_server_that_speaks_no_http(free_port: int) -> None:
         (["exporter:9993"], ("exporter", 9993)),
     ],
 )
-def test_where_it_asks(listened: list[str], address: tuple[str, int]) -> None:
-    """At the first address that is listened on."""
+def test_the_address_of_the_daemon(listened: list[str], address: tuple[str, int]) -> None:
+    """The first listening address."""
     assert healthcheck._address(listened) == address
 
 
-def test_process_1_tells_the_address(
+def test_the_command_line_of_process_1_has_the_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its command line as the kernel shows it; what is wrong goes to standard error."""
+    """As in /proc; what is wrong goes to standard error."""
     monkeypatch.setattr(healthcheck, "COMMAND_LINE", tmp_path / "cmdline")
     results: Mapping[int, tuple[int, str]] = {200: (0, ""), 503: (1, "503: what it said\n")}
     for status, (code, said) in results.items():

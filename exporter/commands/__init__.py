@@ -1,1 +1,1 @@
-"""What the command line does besides running the daemon."""
+"""The commands, beside the daemon."""

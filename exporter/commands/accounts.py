@@ -1,4 +1,4 @@
-"""`gmail-exporter accounts`: try one account out while setting it up, or release one that is held."""
+"""`gmail-exporter accounts`: try an account out while setting it up, or release one that is held."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from exporter.accounts.access import Access
 from exporter.accounts.ledger import Ledger
 from exporter.accounts.secrets import place_of
 from exporter.commands import console
-from exporter.commands.check import Options, Seen, UsageError, check_all, unknown
+from exporter.commands.check import CheckResult, CommandOptions, UsageError, check_all, unknown
 from exporter.model.outcome import Target
 from exporter.model.settings import Account, Config
 from exporter.model.text import show
@@ -23,11 +23,11 @@ from exporter.views import terminal
 
 
 def release(config: Config, name: str, ledger: Ledger) -> int:
-    """Let an account that is held log in again, and say so; 1 where nothing is known of it.
+    """Let an account that is held log in again; return 0, or 1 where it is not held.
 
     Raises:
-        UsageError: there is no such account, or no file in which budgets are kept.
-        CannotWrite: standard output takes no more.
+        UsageError: There is no such account, or no file of login budgets.
+        CannotWrite: Standard output cannot be written.
     """
     _find(config, name)
     if ledger.path is None:
@@ -42,57 +42,59 @@ def release(config: Config, name: str, ledger: Ledger) -> int:
     return 0
 
 
-def try_out(config: Config, name: str, options: Options) -> int:
-    """Walk an account through its secret, its token, and the login on each of its endpoints; explain what fails.
+def try_out(config: Config, name: str, options: CommandOptions) -> int:
+    """Try secret, token, and the login at each endpoint of an account; explain what fails; return the exit code.
 
     Raises:
-        UsageError: there is no such account, or no endpoint logs in with it.
-        CannotWrite: standard output takes no more.
+        UsageError: There is no such account, or no endpoint logs in with it.
+        CannotWrite: Standard output cannot be written.
     """
     account = _find(config, name)
     endpoints = [endpoint for endpoint in config.login_endpoints if endpoint.account == account]
     if not endpoints:
         raise UsageError(f"no endpoint logs in with the account {show(name)}: name it in one, as account: {name}")
-    shown = console.Screen()
-    shown.show(f"[bold]account {escape(name)}[/]  {escape(account.username)}, {_kind(account)}", Text())
-    if not asyncio.run(_try_credential(account, options, shown)):
+    screen = console.Screen()
+    screen.show(f"[bold]account {escape(name)}[/]  {escape(account.username)}, {_kind(account)}", Text())
+    if not asyncio.run(_try_credential(account, options, screen)):
         return 1
     targets = [target for endpoint in endpoints for target in Target.of(endpoint)]
-    everything = asyncio.run(check_all(config, targets, options))
-    shown.show(Text(), *_findings(everything, options, shown.width))
-    return 0 if all(seen.well and seen.outcome.login_reached for seen in everything) else 1
+    results = asyncio.run(check_all(config, targets, options))
+    screen.show(Text(), *_findings(results, options, screen.width))
+    return 0 if all(result.is_well and result.outcome.login_reached for result in results) else 1
 
 
-def _findings(everything: Sequence[Seen], options: Options, width: int) -> Sequence[RenderableType]:
-    all_series = [seen.series for seen in everything]
+def _findings(results: Sequence[CheckResult], options: CommandOptions, width: int) -> Sequence[RenderableType]:
+    all_series = [result.series for result in results]
     found = [
         terminal.overview(all_series, width),
-        *terminal.folders(seen.outcome for seen in everything),
+        *terminal.folders(result.outcome for result in results),
         *terminal.explanations(all_series),
         *terminal.held_accounts(all_series, options.ledger.path),
     ]
-    waiting = [seen.outcome.target.endpoint.name for seen in everything if seen.well and not seen.outcome.login_reached]
+    waiting = [
+        result.outcome.target.endpoint.name for result in results if result.is_well and not result.outcome.login_reached
+    ]
     if waiting:
         names = escape(", ".join(dict.fromkeys(waiting)))
         found += [Text(), f"[yellow]![/] no login is due at {names}: wait, or try it now with --force"]
     return found
 
 
-async def _try_credential(account: Account, options: Options, shown: console.Screen) -> bool:
-    """Whether there is something to log in with."""
+async def _try_credential(account: Account, options: CommandOptions, screen: console.Screen) -> bool:
+    """Return whether the account has a usable credential."""
     access = Access(account, options.environ)
     step = "secret"
     try:
         secret = access.secret()
-        shown.show(f"[green]✔[/] secret  {escape(_places(account))}")
+        screen.show(f"[green]✔[/] secret  {escape(_places(account))}")
         if account.app_password is None:
             step = "token"
             await access.credential(secret)
             assert access.token is not None  # noqa: S101 (it was just made)
             minutes = (access.token.expires_at - time.time()) / 60
-            shown.show(f"[green]✔[/] token   good for {minutes:.0f} min")
+            screen.show(f"[green]✔[/] token   good for {minutes:.0f} min")
     except CredentialUnavailable as error:
-        shown.show(f"[red]✘[/] [bold]{step}[/]", terminal.explain_credential(error.reason, str(error), account.name))
+        screen.show(f"[red]✘[/] [bold]{step}[/]", terminal.explain_credential(error.reason, str(error), account.name))
         return False
     return True
 
@@ -104,7 +106,7 @@ def _kind(account: Account) -> str:
 
 
 def _places(account: Account) -> str:
-    """Where the account's secrets are."""
+    """Return where the account's secrets are read from."""
     if account.oauth2:
         references = [account.oauth2.client_secret, account.oauth2.refresh_token]
     else:

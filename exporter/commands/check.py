@@ -30,12 +30,12 @@ from exporter.views.document import outcome_to_json
 
 
 class UsageError(Exception):
-    """What was asked for cannot be checked; the message says why."""
+    """The arguments name nothing that can be checked; the message has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line says of the check."""
+class CommandOptions:
+    """Options of a command, from the command line."""
 
     ledger: Ledger
     environ: Mapping[str, str]
@@ -45,23 +45,23 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A target after its check: its series, of this one outcome."""
+class CheckResult:
+    """The outcome of a check, and the series of its target, which holds this outcome alone."""
 
     series: Series
     outcome: Outcome
 
     @property
-    def well(self) -> bool:
-        """Whether nothing failed, and no login was kept back for a failure of the past."""
+    def is_well(self) -> bool:
+        """Whether nothing failed, and no login is held back because of an earlier failure."""
         return self.outcome.ok and not self.series.suspended
 
 
 def select(config: Config, names: Sequence[str]) -> list[Endpoint]:
-    """Return the endpoints that are named, by their name or as HOST:PORT, each once; all where none is.
+    """Return the endpoints that are named, by their name or as HOST:PORT, each once; without names, all.
 
     Raises:
-        UsageError: there is no such endpoint, and the name is no address whose protocol is known; or none at all.
+        UsageError: A name is no endpoint and no address with a known protocol; or no endpoint is configured.
     """
     endpoints = config.endpoints
     if not names and not endpoints:
@@ -70,7 +70,7 @@ def select(config: Config, names: Sequence[str]) -> list[Endpoint]:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Say that there is none of this name, and what was probably meant."""
+    """Return the message for an unknown name, with the name that was probably meant."""
     known = tuple(known)
     near = nearest(name, known)
     hint = f"did you mean {show(near)}?" if near else f"there are: {', '.join(known) or 'none'}"
@@ -100,40 +100,40 @@ def _of_address(address: str, config: Config) -> Endpoint:
     return Endpoint(name=address, protocol=protocol, host=host, port=number, security=security)
 
 
-def run(config: Config, names: Sequence[str], options: Options) -> int:
+def run(config: Config, names: Sequence[str], options: CommandOptions) -> int:
     """Check, print, and return the exit code.
 
     Raises:
-        UsageError: a name is not known.
-        CannotWrite: standard output takes no more.
+        UsageError: A name is unknown.
+        CannotWrite: Standard output cannot be written.
     """
     targets = [target for endpoint in select(config, names) for target in Target.of(endpoint)]
-    everything = asyncio.run(check_all(config, targets, options))
+    results = asyncio.run(check_all(config, targets, options))
     if options.output == "json":
-        console.write(json.dumps([_json(seen, options) for seen in everything], indent=2) + "\n")
+        console.write(json.dumps([_json(result, options) for result in results], indent=2) + "\n")
     else:
-        _show(everything, options)
-    return 0 if all(seen.well for seen in everything) else 1
+        _show(results, options)
+    return 0 if all(result.is_well for result in results) else 1
 
 
-def _json(seen: Seen, options: Options) -> dict[str, object]:
-    return outcome_to_json(seen.outcome, dialogue=options.verbose)
+def _json(result: CheckResult, options: CommandOptions) -> dict[str, object]:
+    return outcome_to_json(result.outcome, dialogue=options.verbose)
 
 
-def _show(everything: Sequence[Seen], options: Options) -> None:
-    shown = console.Screen()
-    for seen in everything if options.verbose else ():
-        shown.show(*terminal.dialogue(seen.outcome))
-    all_series = [seen.series for seen in everything]
-    shown.show(
-        terminal.overview(all_series, shown.width),
+def _show(results: Sequence[CheckResult], options: CommandOptions) -> None:
+    screen = console.Screen()
+    for result in results if options.verbose else ():
+        screen.show(*terminal.dialogue(result.outcome))
+    all_series = [result.series for result in results]
+    screen.show(
+        terminal.overview(all_series, screen.width),
         *terminal.explanations(all_series),
         *terminal.held_accounts(all_series, options.ledger.path),
     )
 
 
-async def check_all(config: Config, targets: Sequence[Target], options: Options) -> list[Seen]:
-    """Check every target at the same time; those of one account one after the other, for they may all log in."""
+async def check_all(config: Config, targets: Sequence[Target], options: CommandOptions) -> list[CheckResult]:
+    """Check all targets at the same time, but those of one account one after the other: each may log in."""
     if options.force and any(target.endpoint.account for target in targets):
         sys.stderr.write("warning: --force logs in whatever the login budget says; Google may lock the account\n")
     store, resolver = Store(), Resolver()
@@ -141,31 +141,31 @@ async def check_all(config: Config, targets: Sequence[Target], options: Options)
     checker = Checker(store, resolver, options.ledger, options.environ)
     checker.configure(config)
     outcomes: dict[Target, Outcome] = {}
-    rows: dict[object, list[Target]] = defaultdict(list)
+    queues: dict[object, list[Target]] = defaultdict(list)
     for target in targets:
-        rows[target.endpoint.account or target].append(target)
+        queues[target.endpoint.account or target].append(target)
 
-    async def check_row(row: Sequence[Target], running: console.Running) -> None:
-        for target in row:
+    async def check_queue(queue: Sequence[Target], running: console.Running) -> None:
+        for target in queue:
             with running.step(target.endpoint.name):
                 outcomes[target] = await checker.check(target, force=options.force)
 
     try:
         await _prepare(targets, resolver, options)
         with console.progress(len(targets)) as running:
-            await asyncio.gather(*(check_row(row, running) for row in rows.values()))
+            await asyncio.gather(*(check_queue(queue, running) for queue in queues.values()))
     finally:
         await resolver.close()
-    return [Seen(store[target.key], outcomes[target]) for target in targets]
+    return [CheckResult(store[target.key], outcomes[target]) for target in targets]
 
 
-async def _prepare(targets: Iterable[Target], resolver: Resolver, options: Options) -> None:
-    """Do beforehand what holds up the event loop for 30 ms each, and would count as somebody's latency."""
+async def _prepare(targets: Iterable[Target], resolver: Resolver, options: CommandOptions) -> None:
+    """Do first what blocks the event loop for 30 ms each: it would count as latency of a probe."""
     with suppress(DNSError):
-        await resolver.resolve("localhost", IpFamily.ANY)  # asks nobody (RFC 6761 §6.3), and leaves c-ares ready
+        await resolver.resolve("localhost", IpFamily.ANY)  # no query is sent (RFC 6761 §6.3); it initializes c-ares
     for target in targets:
         if target.endpoint.security is not Security.NONE:
-            with suppress(client_tls.AuthoritiesUnreadable):  # the probe says it, with its reason
+            with suppress(client_tls.AuthoritiesUnreadable):  # the probe reports it, with its reason
                 client_tls.context(target.endpoint.tls)
         if target.endpoint.account:
             with suppress(CredentialUnavailable):  # as above

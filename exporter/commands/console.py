@@ -1,6 +1,6 @@
-"""Standard output and standard error: what commands print, and the progress that a terminal shows.
+"""Standard output and standard error: the output of commands, and progress on a terminal.
 
-Standard output may be a pipe whose reader has left, or a file on a full disk.
+Standard output may be a closed pipe, or a file on a full disk.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the daemon writes nothing there, and rich takes long to import
+if TYPE_CHECKING:  # rich takes long to import, and the daemon does not need it
     from rich.console import RenderableType
     from rich.progress import Progress, TaskID
 
 UNBOUNDED = 10_000
-"""Columns of a pipe: what reads it may want a remedy in one line, and has no edge to wrap at."""
+"""Columns where standard output is no terminal: nothing is wrapped."""
 
 
 class CannotWrite(Exception):
-    """Standard output takes no more; the message says why, and is empty where its reader has seen enough."""
+    """Standard output cannot be written; the message has the reason, and is empty where the pipe was closed."""
 
 
 def write(text: str, encoding: str = "utf-8") -> None:
-    """Write to standard output now; a character that the encoding does not have becomes a question mark.
+    """Write to standard output and flush it; a character that the encoding lacks becomes a question mark.
 
     Raises:
-        CannotWrite: it could not be written.
+        CannotWrite: It could not be written.
     """
     left = memoryview(text.encode(encoding, "replace"))
     try:
@@ -37,13 +37,13 @@ def write(text: str, encoding: str = "utf-8") -> None:
             left = left[sys.stdout.buffer.write(left) :]
         sys.stdout.buffer.flush()
     except OSError as error:
-        # What is still in the buffer would be tried again, and fail again, when Python ends.
+        # At its end, Python would write the rest of the buffer, and fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise CannotWrite("" if isinstance(error, BrokenPipeError) else str(error.strerror)) from None
 
 
 class Screen:
-    """Standard output; without colours, and as wide as it likes, where that is no terminal."""
+    """Standard output; without colours and without line wrapping where it is no terminal."""
 
     def __init__(self) -> None:
         from rich.console import Console  # noqa: PLC0415
@@ -56,30 +56,30 @@ class Screen:
             width=None if terminal else UNBOUNDED,
             color_system="auto" if _colours() else None,
             highlight=False,
-            emoji=False,  # a server's words are shown as they are
+            emoji=False,  # text of a server is shown as it is
         )
 
     @property
     def width(self) -> int:
-        """Columns that there are."""
+        """Columns."""
         return self._console.width
 
     def show(self, *what: RenderableType) -> None:
         """Print each, on lines of its own.
 
         Raises:
-            CannotWrite: it could not be written.
+            CannotWrite: It could not be written.
         """
         self._text.seek(0)
         self._text.truncate()
         for each in what:
             self._console.print(each)
-        # Tables fill their last column up with spaces, which wrap when a terminal gets narrower.
+        # Tables pad their last column with spaces, which would wrap in a narrower terminal.
         write(re.sub(r" +$", "", self._text.getvalue(), flags=re.MULTILINE), sys.stdout.encoding)
 
 
 class Running:
-    """What is being done at the moment, in the order in which it began."""
+    """The steps under way, in the order in which they began."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
@@ -88,7 +88,7 @@ class Running:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """One of the steps, from its begin to its end."""
+        """Show a step as under way."""
         self._names.append(name)
         self._progress.update(self._task, description=", ".join(self._names))
         yield
@@ -98,7 +98,7 @@ class Running:
 
 @contextmanager
 def progress(total: int) -> Iterator[Running]:
-    """Show how many of so many steps are done, until the end; nothing where standard error is no terminal."""
+    """Show how many of `total` steps are done; nothing where standard error is no terminal."""
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
     from rich.table import Column  # noqa: PLC0415
@@ -116,4 +116,4 @@ def progress(total: int) -> Iterator[Running]:
 
 
 def _colours() -> bool:
-    return not os.environ.get("NO_COLOR")  # https://no-color.org: set, and not empty
+    return not os.environ.get("NO_COLOR")  # https://no-color.org

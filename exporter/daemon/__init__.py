@@ -1,1 +1,1 @@
-"""The process: start, reload, stop, and what it tells its service manager and its log."""
+"""The daemon: start, reload and stop, messages to the service manager, log lines."""

@@ -42,33 +42,33 @@ from exporter.web.server.server import Server
 from exporter.web.server.websettings import WebSettings
 
 PAUSE = 1.0
-"""Seconds after a fault of what goes on for ever, before it begins anew."""
+"""Seconds after a fault in a background task, before it starts again."""
 
 log = structlog.get_logger("daemon")
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line says of the daemon."""
+class DaemonOptions:
+    """Options of the daemon, from the command line."""
 
     config_file: Path | None
     ledger: Ledger
     sockets: Sequence[socket.socket]
     environ: Mapping[str, str]
     timeout_offset: float = OFFSET
-    """Seconds by which /probe answers before the scrape's time-out."""
+    """Seconds by which /probe answers before the scrape's timeout."""
     web_config_file: Path | None = None
     web: Reading = field(default_factory=Reading)
-    """What was read from that file at the start."""
+    """The result of reading that file at the start."""
     enable_lifecycle: bool = False
     auto_reload_interval: float | None = None
-    """Seconds between two looks at the configuration file; None never looks."""
+    """Seconds between two checks of the configuration file; None: it is not checked."""
     shard: Shard = field(default_factory=Shard)
 
 
-def run(config: Config, options: Options) -> None:
+def run(config: Config, options: DaemonOptions) -> None:
     """Run until SIGTERM or SIGINT, on uvloop where the platform has it."""
-    # Every probe and every client is a file: the usual soft limit of 1,024 is there for select(), which is not used.
+    # Each connection takes a file descriptor. The usual soft limit of 1,024 is for select(), which is not used.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -84,9 +84,9 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 class Daemon:
-    """Everything that runs, wired: configuration → schedule → probe → Outcome → store → metrics."""
+    """All parts, connected: configuration → schedule → probe → Outcome → store → metrics."""
 
-    def __init__(self, config: Config, options: Options) -> None:
+    def __init__(self, config: Config, options: DaemonOptions) -> None:
         self._options = options
         self._notifier = Notifier(options.environ)
         self._stopped = asyncio.Event()
@@ -123,7 +123,7 @@ class Daemon:
         )
 
     async def serve(self) -> None:
-        """Start, wait for the end, and stop in the opposite order: nothing is left open."""
+        """Start, run until `stop`, and close everything, in the opposite order."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
@@ -134,7 +134,7 @@ class Daemon:
         log.info("started", version=__version__, addresses=addresses, pid=os.getpid())
         self._notifier.send("READY=1")
         collector.resume()
-        watching = [asyncio.create_task(_outlive(watch), name="watch") for watch in self._watches()]
+        watching = [asyncio.create_task(_keep_running(watch), name="watch") for watch in self._watches()]
         stopping = asyncio.create_task(self._stopped.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping")
@@ -151,11 +151,11 @@ class Daemon:
         log.info("stopped")
 
     def stop(self) -> None:
-        """Let `serve` come to its end."""
+        """Let `serve` end."""
         self._stopped.set()
 
     def _apply(self, whole: Config) -> None:
-        """Put a configuration into force; what did not change goes on undisturbed."""
+        """Put a configuration into force; targets that have not changed keep their state and their schedule."""
         config = self._options.shard.take(whole)
         targets = [target for endpoint in config.endpoints.values() for target in Target.of(endpoint)]
         self._store.configure(targets)
@@ -165,7 +165,7 @@ class Daemon:
         self._metrics.loaded(config, time.time())
 
     def _watches(self) -> Iterator[Callable[[], Awaitable[None]]]:
-        """What goes on for as long as this runs."""
+        """Return the background tasks, which run as long as the daemon."""
         if self._notifier.watchdog is not None:
             yield partial(self._notifier.watch, self._notifier.watchdog, self._health.problems)
         yield from self._reload.watches(self._options.auto_reload_interval)
@@ -176,18 +176,18 @@ class Daemon:
             self._exposition.refresh(self._store[target.key])
 
 
-async def _outlive(watch: Callable[[], Awaitable[None]]) -> None:
-    """Watch for ever; a fault that stays is not told without a pause."""
+async def _keep_running(watch: Callable[[], Awaitable[None]]) -> None:
+    """Run a background task forever; after a fault it starts again, with a pause."""
     while True:
         try:
             await watch()
-        except Exception:  # the daemon outlives any fault of a watch
+        except Exception:  # no fault in a background task may end the daemon
             log.exception("fault in a watch; it begins anew")
             await asyncio.sleep(PAUSE)
 
 
 def _ignore() -> None:
-    """Do nothing: what is stopping reloads no more."""
+    """Do nothing: a daemon that stops does not reload."""
 
 
 def _shown(listening: socket.socket) -> str:

@@ -1,4 +1,4 @@
-"""Log lines: logfmt or JSON, one event each, on standard error."""
+"""Log lines: logfmt or JSON, one event a line, on standard error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import structlog
 
 
 def configure(level: str, style: str) -> None:
-    """Send every log line, those of libraries included, to standard error at `level` and above."""
+    """Write all log lines, with those of libraries, to standard error, from `level` on."""
     common: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -42,10 +42,10 @@ def configure(level: str, style: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # They write a line for every job, every request and every token.
+    # They write a line for each job, request and token.
     for chatty in ("apscheduler", "asyncio", "google"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    # Its warnings are of what clients do wrong: whoever likes could fill the log.
+    # It warns of mistakes of clients: any client could fill the log.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
@@ -60,5 +60,5 @@ def configure(level: str, style: str) -> None:
 
 
 def _flatten(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """One line for an event, whatever is in it: logfmt has no lists."""
+    """Join lists into one text: logfmt has no lists."""
     return {key: " | ".join(map(str, value)) if isinstance(value, list) else value for key, value in event.items()}

@@ -1,4 +1,4 @@
-"""Tells a service manager how the daemon fares: sd_notify(3). Where nobody asked to be told, nothing is sent."""
+"""Messages to the service manager: sd_notify(3). Without one, nothing is sent."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ log = structlog.get_logger("notify")
 
 
 class Notifier:
-    """The socket of the service manager, as it names it in the environment.
+    """The socket of the service manager, from the environment.
 
     Attributes:
-        watchdog: Seconds within which the manager wants a sign of life, or it restarts the daemon; None: it wants none.
+        watchdog: Seconds within which the manager expects a keep-alive, or it restarts the daemon; None: no watchdog.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         address = environ.get("NOTIFY_SOCKET", "")
-        # sd_notify(3): a leading "@" stands for the NUL of Linux' abstract namespace.
+        # sd_notify(3): a leading "@" is the NUL of an address in Linux' abstract namespace.
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self.watchdog: float | None = None
-        # sd_watchdog_enabled(3): microseconds, and only meant for the process that is named, where one is.
+        # sd_watchdog_enabled(3): in microseconds; only for the process WATCHDOG_PID, if it is set.
         if environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid()):
             text = environ.get("WATCHDOG_USEC", "")
             self.watchdog = int(text) / 1e6 or None if text.isdecimal() else None
 
     def send(self, *assignments: str) -> None:
-        """Send the assignments, such as `READY=1`, in one message. That nobody takes it is logged, and no more."""
+        """Send the assignments, such as `READY=1`, in one message. A failure is only logged."""
         if not self._address:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.setblocking(False)  # a manager that does not read must not hold up the probes
+            sender.setblocking(False)  # a manager that does not read must not block the probes
             try:
                 sender.sendto("\n".join(assignments).encode(), self._address)
             except OSError as error:
@@ -44,8 +44,8 @@ class Notifier:
 
     @contextlib.contextmanager
     def reloading(self) -> Iterator[None]:
-        """Say that a reload is under way, and that it is over, however it went."""
-        # Type=notify-reload wants the clock too: it tells this reload from an earlier one.
+        """Send that a reload is under way, and at its end, successful or not, that the daemon is ready."""
+        # Type=notify-reload compares the clock, to know this reload from an earlier one.
         self.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             yield
@@ -53,16 +53,16 @@ class Notifier:
             self.send("READY=1")
 
     async def watch(self, watchdog: float, problems: Callable[[], list[str]]) -> None:
-        """Give a sign of life twice in the `watchdog` seconds for which the manager waits, while there are no problems.
+        """Send a keep-alive twice in `watchdog` seconds, as long as there are no problems, and problems as the status.
 
-        Whatever stops the event loop stops the signs, too.
+        Where the event loop is blocked, no keep-alive is sent.
         """
-        said: list[str] = []
+        reported: list[str] = []
         while True:
             found = problems()
-            if found != said:
+            if found != reported:
                 self.send(f"STATUS={'; '.join(found)[:500]}")
-                said = found
+                reported = found
             if not found:
                 self.send("WATCHDOG=1")
             await asyncio.sleep(watchdog / 2)

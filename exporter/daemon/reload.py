@@ -1,4 +1,4 @@
-"""Reloading while running: all of it or nothing, one at a time; when it is asked for, or when a file has changed."""
+"""Reloads: all or nothing, one at a time; on request, or when a file has changed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from exporter.model.settings import Config
 from exporter.web.server.websettings import WebSettings
 
 SETTLED = 0.5
-"""Seconds in which a file that has changed must not change again before it is read: it may still be being written."""
+"""Seconds without another change before a changed file is read: somebody may still be writing it."""
 
 WEB_INTERVAL = 5.0
 """Seconds between two checks of the web configuration file, and of the files that it names."""
@@ -36,7 +36,7 @@ Files = Mapping[Path, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What is read: the configuration file, or the built-in one, and the web configuration file, if there is one."""
+    """The configuration file, None for the built-in one; the web configuration file, None for none."""
 
     config_file: Path | None
     web_config_file: Path | None
@@ -78,14 +78,14 @@ class Reloader:
         self._tasks: set[asyncio.Task[list[str]]] = set()
 
     async def __call__(self) -> list[str]:
-        """Reload; return the mistakes, a line each, none where it is done.
+        """Reload, and return the mistakes, a line each; none where it is done.
 
-        The answer is of a load that began after the question: whoever has written a file and asks is told of that file.
+        The files are read after this call: the result is of what was written before it.
         """
         return await asyncio.shield(self.begin())
 
     def begin(self) -> asyncio.Task[list[str]]:
-        """Reload soon. All who ask before it begins share one."""
+        """Start a reload. Requests that come before it begins share it."""
         if self._next is None:
             self._next = asyncio.create_task(self._reload_next(), name="reload")
             self._tasks.add(self._next)
@@ -93,7 +93,7 @@ class Reloader:
         return self._next
 
     def watches(self, interval: float | None) -> Iterator[Callable[[], Awaitable[None]]]:
-        """Return what notices changed files; the configuration file is checked every `interval` seconds, or never."""
+        """Return the background tasks that watch the files; `interval` is in seconds, None: only the web files."""
         if interval is not None:
             yield partial(watch, lambda: self._files, interval, partial(self._reload, only_changed=True))
         if self._sources.web_config_file is not None:
@@ -105,7 +105,7 @@ class Reloader:
     async def _reload(self, *, only_changed: bool) -> list[str]:
         async with self._one_at_a_time:
             if not only_changed:
-                self._next = None  # it begins: who asks from now on wants a later one
+                self._next = None  # from now on, a request needs a later one
             with self._under_way():
                 mistakes = await self._load_and_apply(only_changed=only_changed)
         self._is_broken = bool(mistakes)
@@ -116,7 +116,7 @@ class Reloader:
     async def _load_and_apply(self, *, only_changed: bool) -> list[str]:
         try:
             config, web = await self._load()
-            # A comment is no change; what is whole again after a broken file is told.
+            # A comment is no change; the first good file after a broken one is applied, so that the log has it.
             is_due = not only_changed or self._is_broken or config.digest != self.running.digest
             if is_due:
                 self._put_into_force(config)
@@ -127,13 +127,13 @@ class Reloader:
             for mistake in error.mistakes:
                 log.error("reload refused; the old configuration stays", mistake=str(mistake))  # noqa: TRY400
             return [str(mistake) for mistake in error.mistakes]
-        except Exception:  # the daemon outlives any fault of a reload
+        except Exception:  # no fault in a reload may end the daemon
             log.exception("fault in a reload; the old configuration stays")
             return [FAULT]
         return []
 
     async def _load(self) -> tuple[Config, Reading]:
-        """Return what all files hold now.
+        """Read all files.
 
         Raises:
             ConfigError: They cannot be used; it has the mistakes of all of them.
@@ -153,7 +153,7 @@ class Reloader:
         self.running = config
 
     async def _renew_web(self) -> None:
-        """Put the web configuration alone into force, where its files have changed."""
+        """Reload the web configuration alone."""
         async with self._one_at_a_time:
             web = await self._read_web()
             for mistake in web.mistakes:
@@ -162,7 +162,7 @@ class Reloader:
                 self._renew(web)
 
     async def _read_web(self) -> Reading:
-        """Return what the web configuration's files hold now; mistakes are reported again only after a change."""
+        """Read the web configuration; its mistakes are not reported again before one of its files changes."""
         path = self._sources.web_config_file
         web = await asyncio.to_thread(read_web, path)
         if web.config is not None and (web.config.tls is None) is not (self._web.config.tls is None):
@@ -180,16 +180,16 @@ class Reloader:
 
 
 async def watch(files: Callable[[], Files], interval: float, changed: Callable[[], Awaitable[object]]) -> None:
-    """Call `changed` whenever the content of one of the files is another, for ever; checked every `interval` seconds.
+    """Call `changed` each time the content of a file has changed. It runs forever.
 
     Args:
-        files: Returns the files as they were last read, which `changed` does again.
-        interval: Seconds.
-        changed: Reads them.
+        files: Returns the files and their fingerprints when they were last read.
+        interval: Seconds between two checks.
+        changed: Reads them again.
     """
     while True:
         await asyncio.sleep(interval)
-        # In a thread: a file system over the network may take its time.
+        # In a thread: a network file system may be slow.
         found = await asyncio.to_thread(_fingerprints, files())
         if found == files():
             continue

@@ -1,1 +1,1 @@
-"""What the command line prints, against real and scripted servers."""
+"""The output of the commands, with real and scripted servers."""

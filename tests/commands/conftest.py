@@ -1,4 +1,4 @@
-"""Servers in the background, a configuration for them, and the command line as a user calls it."""
+"""Servers in a background thread, a configuration for them, and the command line as a user calls it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.servers.scripted import Behaviour, ScriptedServer, Security
 
 
 class Ran(NamedTuple):
-    """How a command ended, and what it wrote."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -61,7 +61,7 @@ class Site:
         self.document["endpoints"][name] = {**common, **settings}
 
     def account(self, name: str, secret: str = SENTINEL, username: str = "probe@gmail.com") -> Path:
-        """Add an account with an app password, and return the file that it is in."""
+        """Add an account with an app password, and return the file of the password."""
         path = self.directory / f"{name}.secret"
         path.write_text(secret, "utf-8")
         self.document["accounts"][name] = {"username": username, "app_password": {"file": str(path)}}
@@ -69,13 +69,13 @@ class Site:
 
     @property
     def config(self) -> Path:
-        """The configuration file, as it is by now."""
+        """The configuration file, written now."""
         path = self.directory / "gmail.yml"
         path.write_text(json.dumps(self.document), "utf-8")
         return path
 
     def command(self, *arguments: str) -> list[str]:
-        """What a user types, with this configuration."""
+        """Return the command line with this configuration."""
         return [sys.executable, "-m", "exporter", *arguments, f"--config.file={self.config}"]
 
     def spawn(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Ran:
@@ -101,7 +101,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path, authority: Authority) -> Iterator[Site]:
-    """A configuration without endpoints as yet."""
+    """A configuration without endpoints."""
     site = Site(tmp_path, authority)
     yield site
     site.close()

@@ -1,4 +1,4 @@
-"""A terminal: runs a program on a pty, and knows what is on the screen at the end."""
+"""A terminal: runs a program on a pty, and has the screen at the end."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _PIECE = re.compile(r"\x1b\[([?\d;]*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)")
 
 
 class Terminal:
-    """A program on a terminal of so many columns.
+    """A program on a terminal with `columns`.
 
     Attributes:
-        written: everything that the program wrote, control codes included.
-        code: its exit code.
+        written: All output of the program, with control codes.
+        code: Its exit code.
     """
 
     def __init__(self, argv: Sequence[str], columns: int, environ: Mapping[str, str] | None = None) -> None:

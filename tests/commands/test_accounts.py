@@ -1,4 +1,4 @@
-"""`gmail-exporter accounts`: trying an account out, and releasing it."""
+"""`gmail-exporter accounts`: trying an account out, and releasing one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def ops(site: Site, dovecot: Dovecot, postfix: Postfix) -> Site:
 
 
 def oauth(site: Site, tokens: TokenServer, kind: str) -> None:
-    """Add the account "workspace", of one kind of OAuth, with its secrets in files."""
+    """Add the account "workspace" with one kind of OAuth, its secrets in files."""
     if kind == "service_account":
         key = site.directory / "key.json"
         key.write_text(json.dumps(tokens.service_account(OPS_USER)), "utf-8")
@@ -47,7 +47,7 @@ def oauth(site: Site, tokens: TokenServer, kind: str) -> None:
 
 
 def test_an_app_password(ops: Site, run: Run) -> None:
-    """The secret's place, a row for each of its endpoints and no other, and the folders with what they hold."""
+    """The file of the secret, a row for each endpoint of the account, and its folders with the numbers of messages."""
     ran = run("accounts", "test", "ops")
     assert (ran.code, ran.err) == (0, "")
     head, _, secret, _, _, *rows = ran.out.splitlines()
@@ -61,8 +61,8 @@ def test_an_app_password(ops: Site, run: Run) -> None:
     assert any(re.fullmatch(r"imap: .+ of .+ used \(\d+%\)", row) for row in rows)
 
 
-def test_a_folder_that_clients_do_not_see(site: Site, run: Run) -> None:
-    """It is named, and explained."""
+def test_a_folder_that_is_hidden_from_clients(site: Site, run: Run) -> None:
+    """With its name, and an explanation."""
     inbox = (b'(\\HasNoChildren) "/" "INBOX"',)
     site.account("ops")
     site.endpoint("imap", site.serve(Imap(folders=inbox)).port, account="ops", folders=["inbox", "trash"])
@@ -73,7 +73,7 @@ def test_a_folder_that_clients_do_not_see(site: Site, run: Run) -> None:
 
 
 def test_a_missing_secret(ops: Site, run: Run, dovecot: Dovecot) -> None:
-    """Its place and the remedy; no server is asked."""
+    """With its file and the remedy; no server gets a connection."""
     before = dovecot.login_count()
     (ops.directory / "ops.secret").unlink()
     ran = run("accounts", "test", "ops")
@@ -89,7 +89,7 @@ def test_a_missing_secret(ops: Site, run: Run, dovecot: Dovecot) -> None:
 
 
 def test_a_refused_password_is_tried_once(ops: Site, run: Run, dovecot: Dovecot) -> None:
-    """On its first endpoint; the others are held back, and it says why."""
+    """At the first endpoint; at the others the login is held back, with the reason."""
     (ops.directory / "ops.secret").write_text(SENTINEL, "utf-8")
     before = dovecot.login_count()
     ran = run("accounts", "test", "ops")
@@ -100,8 +100,8 @@ def test_a_refused_password_is_tried_once(ops: Site, run: Run, dovecot: Dovecot)
     assert SENTINEL not in ran.out
 
 
-def test_what_is_not_due_was_not_tested(ops: Site, run: Run) -> None:
-    """A second run within the login interval says so, and exits 1; --force logs in."""
+def test_a_login_that_is_not_due_fails_the_command(ops: Site, run: Run) -> None:
+    """In a second run within the login interval, with exit code 1; --force logs in."""
     storage = f"--storage.path={ops.directory / 'ledger.db'}"
     assert run("accounts", "test", "ops", storage).code == 0
     again = run("accounts", "test", "ops", storage)
@@ -117,7 +117,7 @@ def test_what_is_not_due_was_not_tested(ops: Site, run: Run) -> None:
     [("oauth2", "OAuth 2.0 with a refresh token"), ("service_account", "OAuth 2.0 with a service account")],
 )
 def test_oauth(site: Site, tokens: TokenServer, dovecot: Dovecot, kind: str, words: str) -> None:
-    """With the real token endpoint, whose authority the environment names; no secret is printed."""
+    """At a token endpoint whose authority SSL_CERT_FILE names; no secret is printed."""
     oauth(site, tokens, kind)
     site.endpoint("imap", dovecot.imaps_port, account="workspace", folders=["inbox"])
     site.endpoint("pop3", dovecot.pop3s_port, "pop3", account="workspace")
@@ -135,7 +135,7 @@ def test_oauth(site: Site, tokens: TokenServer, dovecot: Dovecot, kind: str, wor
 
 
 def test_a_revoked_grant(site: Site, tokens: TokenServer, dovecot: Dovecot) -> None:
-    """The token endpoint's reason and remedy; no mail server is asked."""
+    """With the reason of the token endpoint and the remedy; no mail server gets a connection."""
     oauth(site, tokens, "oauth2")
     site.endpoint("imap", dovecot.imaps_port, account="workspace")
     tokens.script(error("invalid_grant", "Token has been expired or revoked."), None)
@@ -155,7 +155,7 @@ def test_a_revoked_grant(site: Site, tokens: TokenServer, dovecot: Dovecot) -> N
 
 @pytest.mark.parametrize("action", ["test", "release"])
 def test_an_unknown_account(ops: Site, run: Run, action: str) -> None:
-    """What was probably meant; and what there is."""
+    """The error names the account that was probably meant, or all accounts."""
     assert run("accounts", action, "opps").err == ('gmail-exporter: there is no account "opps"; did you mean "ops"?\n')
     ran = run("accounts", action, "zzzz")
     assert (ran.code, ran.out) == (2, "")
@@ -167,22 +167,22 @@ def test_an_unknown_account(ops: Site, run: Run, action: str) -> None:
 
 
 def test_an_account_that_no_endpoint_uses(ops: Site, run: Run) -> None:
-    """There is nothing to try it on."""
+    """It cannot be tried out."""
     ops.account("idle")
     ran = run("accounts", "test", "idle")
     assert (ran.code, ran.out) == (2, "")
     assert "no endpoint logs in with the account" in ran.err
 
 
-def test_release_needs_the_file(ops: Site, run: Run) -> None:
-    """In memory there is nothing to release."""
+def test_release_needs_the_file_of_budgets(ops: Site, run: Run) -> None:
+    """Another process has no access to budgets in memory."""
     ran = run("accounts", "release", "ops")
     assert (ran.code, ran.out) == (2, "")
     assert "--storage.path" in ran.err
 
 
 def test_release(site: Site, run: Run) -> None:
-    """What is not known is told; what was held logs in again."""
+    """An account that is not held gets a message; one that was held logs in again."""
     server = site.serve(Imap(refusal=REFUSAL))
     site.account("ops")
     site.endpoint("imap", server.port, account="ops")
@@ -201,7 +201,7 @@ def test_release(site: Site, run: Run) -> None:
 
 
 def test_a_running_daemon_notices_a_release(site: Site, run: Run, tmp_path: Path) -> None:
-    """It logs in again at its next probe, and not before."""
+    """The account logs in again at its next probe."""
     server = site.serve(Imap(refusal=REFUSAL))
     site.account("ops")
     site.document["defaults"] = {"interval": "1s", "timeout": "900ms", "login_interval": "1s"}

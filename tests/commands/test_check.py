@@ -1,4 +1,4 @@
-"""`gmail-exporter check`: what is selected, what is printed, and how it ends."""
+"""`gmail-exporter check`: selection of endpoints, output and exit code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "outcome.schema.json")
 
 
 class Meeting:
-    """Counts the clients that are there together; greets them once so many are, or after a moment."""
+    """Counts concurrent clients; greets them once a number of them are connected, or after a moment."""
 
     does_handshake = True
 
@@ -52,17 +52,17 @@ class Meeting:
 
 
 def logins(server: ScriptedServer) -> int:
-    """How many logins a scripted server saw."""
+    """Return the number of logins at a scripted server."""
     return sum(received.count(b" AUTHENTICATE ") for received in server.received)
 
 
 def lines_with(text: str, ran: str) -> list[str]:
-    """The lines that begin with this."""
+    """Return the lines with this beginning."""
     return [line for line in ran.splitlines() if line.startswith(text)]
 
 
 def test_all_is_well_on_real_servers(site: Site, run: Run, dovecot: Dovecot, postfix: Postfix) -> None:
-    """Every endpoint of the configuration with its login: exit 0, a row each, every phase, nothing on stderr."""
+    """Each endpoint of the configuration logs in: exit code 0, a row each, every phase, nothing on standard error."""
     site.account("ops", OPS_PASSWORD, OPS_USER)
     site.endpoint("imap", dovecot.imaps_port, account="ops", folders=["inbox", "sent"])
     site.endpoint("pop3", dovecot.pop3s_port, "pop3", account="ops")
@@ -94,10 +94,10 @@ def test_endpoints_by_name(site: Site, run: Run, dovecot: Dovecot) -> None:
         ("127.83.1.9:25", "127.83.1.9", 25, "smtp"),
     ],
 )
-def test_an_address_that_no_file_mentions(
+def test_an_address_without_a_configuration(
     run: Run, site: Site, address: str, host: str, port: int, protocol: str
 ) -> None:
-    """The port says what is spoken there; IPv6 in brackets."""
+    """The protocol follows from the port; IPv6 in brackets."""
     site.endpoint("imap", 1)
     ran = run("check", address, "--output=json")
     assert ran.code == 1
@@ -124,7 +124,7 @@ def test_an_address_that_no_file_mentions(
     ],
 )
 def test_what_cannot_be_checked_is_a_usage_error(site: Site, run: Run, name: str, said: str) -> None:
-    """One line that says why, and what was probably meant; nothing is probed."""
+    """One line with the reason, and with the name that was probably meant; nothing is probed."""
     site.endpoint("imap", 1)
     site.endpoint("submission", 1, "smtp")
     ran = run("check", "imap", name)
@@ -136,7 +136,7 @@ def test_what_cannot_be_checked_is_a_usage_error(site: Site, run: Run, name: str
 
 
 def test_failures_are_explained(site: Site, run: Run, authority: Authority) -> None:
-    """Each with its reason, the fault, the server's words and the remedy; exit 1."""
+    """Each with its reason, the blame, the text of the server and the remedy; exit code 1."""
     site.account("ops")
     site.account("pop")
     site.endpoint("expired", site.serve(Imap(), context=authority.expired.context).port)
@@ -173,8 +173,8 @@ def test_failures_are_explained(site: Site, run: Run, authority: Authority) -> N
     assert "! account ops  logins are held back at refused, sibling\n" in ran.out
 
 
-def test_without_a_network_nothing_is_reached(run: Run, site: Site) -> None:
-    """Every endpoint is told to be down, with one explanation for all, and the exit code is 1."""
+def test_without_a_network_every_endpoint_is_down(run: Run, site: Site) -> None:
+    """With one explanation for all of them, and exit code 1."""
     for name in ("imap", "pop3", "smtps"):
         site.endpoint(name, 1)
         site.document["endpoints"][name]["host"] = "nowhere.invalid"
@@ -186,7 +186,7 @@ def test_without_a_network_nothing_is_reached(run: Run, site: Site) -> None:
 
 
 def test_json_in_a_pipe(site: Site, run: Run, dovecot: Dovecot) -> None:
-    """Valid by the documented schema, well or not, for each family; nothing else on standard output."""
+    """Valid by the documented schema, with and without failure, for each IP family; nothing else on standard output."""
     site.account("ops", OPS_PASSWORD, OPS_USER)
     site.account("bad", "wrong")
     site.endpoint("imap", dovecot.imaps_port, account="ops", folders=["inbox"])
@@ -211,7 +211,7 @@ def test_json_in_a_pipe(site: Site, run: Run, dovecot: Dovecot) -> None:
 
 @pytest.mark.parametrize("output", ["table", "json"])
 def test_the_dialogue_has_no_secret(site: Site, run: Run, output: str) -> None:
-    """Not even where the server sends it back."""
+    """Also where the server sends it back."""
     site.account("ops")
     echo = Imap(refusal=b"NO [ALERT] you said " + SENTINEL.encode())
     site.endpoint("imap", site.serve(echo).port, account="ops")
@@ -228,7 +228,7 @@ def test_the_dialogue_has_no_secret(site: Site, run: Run, output: str) -> None:
 
 
 def test_two_runs_share_the_login_budget(site: Site, run: Run) -> None:
-    """Through their file: the second one logs in no more, and says when it may; --force does, with a warning."""
+    """In a file: the second run does not log in, and prints when a login is due; --force logs in, with a warning."""
     server = site.serve(Imap())
     site.account("ops")
     site.endpoint("imap", server.port, account="ops")
@@ -245,7 +245,7 @@ def test_two_runs_share_the_login_budget(site: Site, run: Run) -> None:
 
 
 def test_a_held_account_is_not_tried_again(site: Site, run: Run) -> None:
-    """It says so, and how to release it, and exits 1; as JSON too. A new secret is tried at once."""
+    """With the command that releases it, and exit code 1; as JSON, too. A new secret is tried at once."""
     server = site.serve(Imap(refusal=REFUSAL))
     secret = site.account("ops")
     site.endpoint("imap", server.port, account="ops")
@@ -266,14 +266,14 @@ def test_a_held_account_is_not_tried_again(site: Site, run: Run) -> None:
     assert logins(server) == 2
 
 
-def test_force_without_a_login_warns_of_nothing(site: Site, run: Run, dovecot: Dovecot) -> None:
-    """There is no account to protect."""
+def test_force_without_an_account_gives_no_warning(site: Site, run: Run, dovecot: Dovecot) -> None:
+    """No account has to be protected."""
     site.endpoint("imap", dovecot.imaps_port)
     assert run("check", "--force").err == ""
 
 
-def test_endpoints_of_one_account_come_one_after_the_other(site: Site, run: Run) -> None:
-    """Each logs in, and never two at once."""
+def test_endpoints_of_one_account_are_checked_one_after_the_other(site: Site, run: Run) -> None:
+    """Each logs in, never two at the same time."""
     meeting = Meeting(1)
     server = site.serve(meeting)
     site.account("ops")
@@ -285,7 +285,7 @@ def test_endpoints_of_one_account_come_one_after_the_other(site: Site, run: Run)
 
 
 def test_other_endpoints_are_checked_together(site: Site, run: Run) -> None:
-    """None is greeted until all are there; those of different accounts, too."""
+    """No client is greeted until all are connected; those of different accounts, too."""
     server = site.serve(Meeting(3))
     site.account("ops")
     site.account("other")
@@ -295,7 +295,7 @@ def test_other_endpoints_are_checked_together(site: Site, run: Run) -> None:
     assert run("check").code == 0
 
 
-def test_a_ca_file_that_is_gone_is_a_failure_of_its_endpoint(site: Site, run: Run, dovecot: Dovecot) -> None:
+def test_a_ca_file_that_is_missing_is_a_failure_of_its_endpoint(site: Site, run: Run, dovecot: Dovecot) -> None:
     """Not of the command."""
     site.endpoint("imap", dovecot.imaps_port)
     copy = site.directory / "ca.pem"
@@ -304,11 +304,11 @@ def test_a_ca_file_that_is_gone_is_a_failure_of_its_endpoint(site: Site, run: Ru
     config = load(site.config, {})
     copy.unlink()
     with Ledger() as ledger:
-        assert check.run(config, [], check.Options(ledger, {})) == 1
+        assert check.run(config, [], check.CommandOptions(ledger, {})) == 1
 
 
 def test_a_pipe_has_no_colour_and_no_progress(site: Site, dovecot: Dovecot) -> None:
-    """Nothing on standard error, no control code, no space at the end of a line, no line that is folded."""
+    """Nothing on standard error, no control codes, no space at the end of a line, no line is wrapped."""
     site.endpoint("imap", dovecot.imaps_port)
     site.endpoint("nothing", 1)
     ran = site.spawn("check", environ={"TERM": "xterm-256color", "COLUMNS": "40"})
@@ -318,8 +318,8 @@ def test_a_pipe_has_no_colour_and_no_progress(site: Site, dovecot: Dovecot) -> N
     assert len(lines_with("          ", ran.out)) == 0
 
 
-def test_a_reader_that_leaves_early_is_no_error(site: Site, run: Run) -> None:
-    """As with `| head -1`: no traceback, and the exit code that a shell gives for it."""
+def test_a_closed_pipe_is_no_error(site: Site, run: Run) -> None:
+    """As with `| head -1`: no traceback, and the exit code of SIGPIPE in a shell."""
     site.endpoint("nothing", 1)
     for arguments in (["check"], ["check", "--output=json"], ["config"]):
         process = subprocess.Popen(site.command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -329,16 +329,16 @@ def test_a_reader_that_leaves_early_is_no_error(site: Site, run: Run) -> None:
         assert (process.returncode, said) == (141, b"")
 
 
-def test_a_full_disk_is_told(site: Site) -> None:
-    """In one line, with exit 1."""
+def test_a_full_disk_is_one_clear_line(site: Site) -> None:
+    """With exit code 1."""
     site.endpoint("nothing", 1)
     with Path("/dev/full").open("wb") as full:
         ran = subprocess.run(site.command("check"), stdout=full, stderr=subprocess.PIPE, timeout=20, check=False)
     assert (ran.returncode, ran.stderr) == (1, b"gmail-exporter: cannot write: No space left on device\n")
 
 
-def test_an_encoding_without_the_marks_is_no_error(site: Site) -> None:
-    """A question mark stands for what it does not have."""
+def test_an_encoding_without_the_symbols_is_no_error(site: Site) -> None:
+    """A question mark is printed in place of each."""
     site.endpoint("nothing", 1)
     ran = site.spawn("check", environ={"PYTHONIOENCODING": "ascii"})
     assert ran.out.splitlines()[1].startswith("nothing   ? down")
@@ -346,7 +346,7 @@ def test_an_encoding_without_the_marks_is_no_error(site: Site) -> None:
 
 @pytest.mark.parametrize("columns", [80, 100, 120])
 def test_the_screen_of_a_terminal(site: Site, dovecot: Dovecot, columns: int) -> None:
-    """The progress was there and is gone; the tables fit; colours. At 120, one table does or not by a digit."""
+    """Progress is shown and removed; colours; tables fit. At 120 columns a digit decides whether one table does."""
     site.account("ops", OPS_PASSWORD, OPS_USER)
     site.endpoint("imap", dovecot.imaps_port, account="ops", folders=["inbox"])
     site.endpoint("pop3", dovecot.pop3s_port, "pop3", account="ops")
@@ -367,15 +367,15 @@ def test_the_screen_of_a_terminal(site: Site, dovecot: Dovecot, columns: int) ->
 
 
 def test_no_color_is_obeyed(site: Site) -> None:
-    """No colour and no bold, on a terminal too."""
+    """On a terminal, too, there is no colour and no bold text."""
     site.endpoint("nothing", 1)
     terminal = Terminal(site.command("check"), 100, {"NO_COLOR": "1"})
     assert terminal.wait()[1].startswith("nothing   ✘ down")
     assert not re.search(r"\x1b\[[\d;]*m", terminal.written)
 
 
-def test_progress_names_what_is_waited_for_and_ctrl_c_ends_it(site: Site) -> None:
-    """With 130, an empty screen and no traceback."""
+def test_progress_names_the_steps_under_way_and_ctrl_c_ends_it(site: Site) -> None:
+    """With exit code 130, an empty screen and no traceback."""
     site.endpoint("hanging", site.serve(Imap(at={"greeting": silence})).port, timeout="25s")
     site.endpoint("nothing", 1)
     terminal = Terminal(site.command("check"), 80)

@@ -1,4 +1,4 @@
-"""Standard output that may fail, in a process of its own, for it is the process's own that fails."""
+"""Standard output that may fail, in another process, for it is that of the whole process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ except console.CannotWrite as error:
 
 
 def write(text: str, times: int = 1, encoding: str = "utf-8", shell: str = "") -> subprocess.CompletedProcess[bytes]:
-    """Write, with standard output led where the shell says."""
+    """Write, with a redirection by the shell."""
     command = [sys.executable, "-c", CODE, text, str(times), encoding]
     return subprocess.run(["/bin/sh", "-c", f'"$@" {shell}', "sh", *command], capture_output=True, check=False)
 
@@ -36,7 +36,7 @@ def test_a_character_that_the_encoding_lacks_is_a_question_mark(encoding: str, w
 
 
 def test_a_full_disk_is_named() -> None:
-    """And Python does not try again when it ends."""
+    """And Python does not write again when it ends."""
     assert Path("/dev/full").exists()
     wrote = write("x", shell="> /dev/full")
     assert (wrote.stderr, wrote.returncode) == (b"[No space left on device]", 0)
@@ -50,14 +50,14 @@ def test_nothing_is_lost_to_a_slow_reader(unbuffered: str, monkeypatch: pytest.M
     assert (wrote.stdout.strip(), wrote.stderr) == (b"1000000", b"")
 
 
-def test_a_reader_that_has_left_is_told_nothing() -> None:
-    """It has seen enough: the message is empty."""
+def test_a_closed_pipe_has_an_empty_message() -> None:
+    """The reader needs no more output."""
     wrote = write("x", times=1_000_000, shell="| head -c 1")
     assert (wrote.stdout, wrote.stderr) == (b"x", b"[]")
 
 
-def test_a_pipe_gets_no_control_codes_and_no_edge(capfd: pytest.CaptureFixture[str]) -> None:
-    """A line stays one line, and nothing trails behind it."""
+def test_a_pipe_gets_no_control_codes_and_no_wrapping(capfd: pytest.CaptureFixture[str]) -> None:
+    """A line stays one line, without spaces at its end."""
     screen = Screen()
     assert screen.width == UNBOUNDED
     table = Table("endpoint", "remedy", box=None)
@@ -73,16 +73,16 @@ def test_a_pipe_gets_no_control_codes_and_no_edge(capfd: pytest.CaptureFixture[s
     assert err == ""
 
 
-def test_what_was_shown_is_not_shown_again(capfd: pytest.CaptureFixture[str]) -> None:
-    """Each call writes its own."""
+def test_each_call_shows_its_own_output(capfd: pytest.CaptureFixture[str]) -> None:
+    """And not that of the call before it."""
     screen = Screen()
     screen.show("first and longer")
     screen.show("second")
     assert capfd.readouterr().out == "first and longer\nsecond\n"
 
 
-def test_there_is_no_progress_where_nobody_watches(capfd: pytest.CaptureFixture[str]) -> None:
-    """Neither on standard error, which is no terminal here, nor on standard output."""
+def test_no_progress_without_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    """On neither output, for both are no terminal here."""
     with progress(2) as running, running.step("imap"):
         pass
     assert capfd.readouterr() == ("", "")

@@ -13,7 +13,7 @@ from exporter.daemon import collector
 
 @pytest.fixture(autouse=True)
 def as_it_was() -> Iterator[None]:
-    """Leave the tests' own collector alone."""
+    """Restore the collector of the tests."""
     thresholds = gc.get_threshold()
     yield
     gc.unfreeze()
@@ -22,7 +22,7 @@ def as_it_was() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-def test_it_is_left_as_it_was(enabled: bool) -> None:
+def test_paused_restores_the_collector(enabled: bool) -> None:
     """After a fault, too."""
     (gc.enable if enabled else gc.disable)()
     with suppress(ZeroDivisionError), collector.paused():
@@ -31,8 +31,8 @@ def test_it_is_left_as_it_was(enabled: bool) -> None:
     assert gc.isenabled() is enabled
 
 
-def test_what_was_built_is_never_visited() -> None:
-    """And a collection is rare."""
+def test_resume_freezes_all_objects() -> None:
+    """And collections are rare from then on."""
     with collector.paused():
         collector.resume()
     assert gc.isenabled()

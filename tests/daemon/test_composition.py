@@ -29,7 +29,7 @@ PHASES = {"resolve", "connect", "tls", "greeting", "capability", "login", "logou
 
 
 class Site:
-    """Five endpoints on the real servers, with a login each."""
+    """Five endpoints on the real servers, each with a login."""
 
     def __init__(self, directory: Path, authority: Authority, dovecot: Dovecot, postfix: Postfix) -> None:
         self.directory = directory
@@ -92,7 +92,7 @@ def test_what_no_first_scrape_needs_is_not_imported() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_cleanly(tmp_path: Path, number: signal.Signals) -> None:
-    """Exit 0 within 5 seconds, also while probes are running, and its last line says so."""
+    """Exit code 0 within 5 seconds, also during probes; the last log line is "stopped"."""
     with Exporter(tmp_path / "log") as exporter:
         code, seconds = exporter.stop(number)
     assert code == 0
@@ -101,8 +101,8 @@ def test_it_ends_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     assert "Traceback" not in exporter.log_text()
 
 
-def test_without_a_file_it_tells_of_gmail_s_four_endpoints(tmp_path: Path) -> None:
-    """Within 15 s; on a machine without internet they are down, for a reason of the network, and it goes on."""
+def test_without_a_file_the_four_endpoints_of_gmail_are_probed(tmp_path: Path) -> None:
+    """Within 15 s; without internet they are down, with a reason of the network, and the daemon goes on."""
     with Exporter(tmp_path / "log") as exporter:
         exporter.wait_for(lambda: len(exporter.values("gmail_up")) == 4)
         up = exporter.values("gmail_up")
@@ -117,7 +117,7 @@ def test_without_a_file_it_tells_of_gmail_s_four_endpoints(tmp_path: Path) -> No
 
 
 def test_pages_of_real_servers(site: Site) -> None:
-    """Status page, endpoint and JSON tell what was seen, with logins, and never the secret."""
+    """Status page, endpoint and JSON show the results, with logins, and never the secret."""
     with site.exporter() as exporter:
         exporter.wait_for(lambda: len(exporter.values("gmail_check_success", check="login")) == 5)
         exporter.wait_for(lambda: "All 5 endpoints are up" in exporter.get("/").text)
@@ -134,7 +134,7 @@ def test_pages_of_real_servers(site: Site) -> None:
 
 
 def test_five_endpoints_on_real_servers(site: Site, dovecot: Dovecot) -> None:
-    """All up with login and every phase timed; Dovecot stopped: down, and why; started again: up."""
+    """All up with login and every phase timed; Dovecot stopped: down, with the reason; started again: up."""
     with site.exporter() as exporter:
         exporter.wait_for(
             lambda: (
@@ -145,7 +145,7 @@ def test_five_endpoints_on_real_servers(site: Site, dovecot: Dovecot) -> None:
         assert exporter.values("gmail_up") == dict.fromkeys(site.document["endpoints"], 1.0)
         assert exporter.values("gmail_failure_info") == {}
         for endpoint in site.document["endpoints"]:
-            # A login only comes when none of the account is running: look again until this endpoint had its turn.
+            # Logins of an account come one after the other: wait until this endpoint has logged in.
             exporter.wait_for(
                 lambda endpoint=endpoint: (
                     set(  # type: ignore[misc]
@@ -174,14 +174,14 @@ def test_five_endpoints_on_real_servers(site: Site, dovecot: Dovecot) -> None:
         assert exporter.stop()[0] == 0
     log = exporter.log_text()
     assert OPS_PASSWORD not in log
-    # One line a change: what was under way when Dovecot stopped may have seen its end in other ways first.
+    # One line a change: a probe that was under way when Dovecot stopped may have failed in another way first.
     first, *between, last = [line.split("event=")[1].split()[0] for line in log.splitlines() if "=imap " in line]
     assert (first, set(between), last) == ("up", {"down"}, "recovered")
     assert len(between) <= 3
 
 
 def test_a_wrong_password_is_tried_once_and_is_no_outage(site: Site, dovecot: Dovecot) -> None:
-    """Five endpoints with an interval of a second: the server sees one login; a rotated secret is taken up."""
+    """Five endpoints with an interval of a second: the server gets one login; a new secret is used."""
     site.secret.write_text(SENTINEL, "utf-8")
     before = dovecot.login_count()
     with site.exporter("--log.level=debug") as exporter:
@@ -206,7 +206,7 @@ def test_a_wrong_password_is_tried_once_and_is_no_outage(site: Site, dovecot: Do
 
 
 def test_sighup_reloads_all_or_nothing(site: Site) -> None:
-    """A broken file changes nothing and is named; a good one adds and removes, and leaves the rest its counters."""
+    """A broken file is in the log and changes nothing; a good one adds and removes, and keeps the other counters."""
     for name in ("imap-starttls", "pop3", "smtps"):
         del site.document["endpoints"][name]
     site.write()
@@ -234,8 +234,8 @@ def test_sighup_reloads_all_or_nothing(site: Site) -> None:
         assert exporter.stop()[0] == 0
 
 
-def test_of_two_reloads_in_a_row_the_later_stays(site: Site) -> None:
-    """A large file takes longer to read than a small one that is written right behind it."""
+def test_the_later_of_two_reloads_stays(site: Site) -> None:
+    """Also where the earlier one reads a large file, which takes longer."""
     endpoint = site.document["endpoints"]["imap"]
     small = {"imap": endpoint}
     site.document["endpoints"] = small
@@ -255,19 +255,19 @@ def test_of_two_reloads_in_a_row_the_later_stays(site: Site) -> None:
         assert exporter.stop()[0] == 0
 
 
-def test_a_reload_before_it_has_started_is_survived(tmp_path: Path) -> None:
-    """SIGHUP at any time of the start, as a service manager may send it."""
+def test_a_reload_during_the_start_is_ignored(tmp_path: Path) -> None:
+    """A service manager may send SIGHUP at any time of the start."""
     for delay in (0.0, 0.1, 0.3):
         exporter = Exporter(tmp_path / "log")
         exporter.begin()
-        time.sleep(0.2 + delay)  # Python itself needs a moment until any of our code runs
+        time.sleep(0.2 + delay)  # until our code runs
         exporter.send(signal.SIGHUP)
         exporter.wait_for_start()
         assert exporter.stop()[0] == 0
 
 
 def test_nothing_is_left_open(site: Site) -> None:
-    """After dozens of probes the process has as many files open as after the first few."""
+    """After dozens of probes the process has as many open files as after the first few."""
     with site.exporter() as exporter:
         exporter.wait_for(lambda: sum(exporter.values("gmail_probes_total", result="success").values()) >= 5)
         before = exporter.open_files()
@@ -278,7 +278,7 @@ def test_nothing_is_left_open(site: Site) -> None:
 
 @pytest.fixture
 def as_text() -> Iterator[Any]:
-    """Call it with a URL for one that always answers in text 0.0.4, whatever the scraper prefers."""
+    """Call it with a URL for another one that always answers in text 0.0.4."""
     servers = []
 
     def relay(url: str) -> str:
@@ -305,7 +305,7 @@ def as_text() -> Iterator[Any]:
 
 
 def test_a_real_prometheus_scrapes_both_formats(site: Site, prometheus: StartPrometheus, as_text: Any) -> None:
-    """And reads the same from them; promtool finds nothing on either."""
+    """With the same values; promtool has no complaint."""
     with site.exporter() as exporter:
         exporter.wait_for(lambda: list(exporter.values("gmail_up").values()) == [1.0] * 5)
         checked = subprocess.run(
@@ -329,7 +329,7 @@ def test_a_real_prometheus_scrapes_both_formats(site: Site, prometheus: StartPro
 
 
 def test_shards_share_a_configuration(tmp_path: Path) -> None:
-    """Each endpoint is probed by exactly one of them, after a reload too, and they tell how many they are."""
+    """Each endpoint is probed by exactly one of them, after a reload, too; a metric has the number of shards."""
     config = tmp_path / "config.yml"
     names = [f"tenant-{number}" for number in range(12)]
 

@@ -1,4 +1,4 @@
-"""That a daemon which does not do its work is noticed from outside."""
+"""A daemon that does not probe on time is unhealthy."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.servers.dialogues import Imap
 from tests.servers.exporter import Exporter, daemon_here
 
 
-def test_a_blocked_loop_is_noticed(tmp_path: Path) -> None:
-    """While it lasts there is no answer; afterwards it is told, and seen in the histogram; and it goes on."""
+def test_a_blocked_event_loop_is_unhealthy(tmp_path: Path) -> None:
+    """There is no answer while it is blocked; then there is a 503, the histogram has it, and the daemon goes on."""
     with Exporter(tmp_path / "log") as exporter:
         exporter.wait_for(lambda: exporter.get("/-/ready").status_code == 200)
         assert exporter.get("/-/healthy").text == "Healthy.\n"
@@ -40,10 +40,10 @@ _BUCKET = "gmail_exporter_event_loop_lag_seconds_bucket"
 _LE_5, _LE_INF = frozenset({("le", "5.0")}), frozenset({("le", "+Inf")})
 
 
-async def test_a_stalled_probe_is_noticed(
+async def test_an_overdue_probe_is_unhealthy(
     tmp_path: Path, scripted: StartScripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One endpoint's checks break without a result: it is named, the other goes on; whole again, all is well."""
+    """The checks of one endpoint end without a result: it is named, the other goes on; then all is healthy again."""
     monkeypatch.setattr(health, "OVERDUE", 0.5)
     server = await scripted(Imap())
     endpoint = {"protocol": "imap", "host": "127.0.0.1", "port": server.port, "security": "none", "ip_family": "ipv4"}

@@ -1,4 +1,4 @@
-"""Reloads of the whole daemon: of a thousand endpoints in the middle of their probes, and of one that breaks."""
+"""Reloads of the daemon: with a thousand endpoints during their probes, and with a fault."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REMOVED = [f"e{number}" for number in (2, 718, 281, 828)]
 
 @dataclass(frozen=True)
 class Before:
-    """What there was of an endpoint just before the reload."""
+    """The state of an endpoint just before the reload."""
 
     series: Series
     version: int
@@ -54,7 +54,7 @@ class Before:
 async def test_ten_of_a_thousand_change_and_nothing_disturbs_the_others(
     tmp_path: Path, scripted: StartScripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Counters, schedule and open probes of 990 go on; what was changed begins anew; what was removed is gone."""
+    """Counters, schedule and probes of 990 go on; those of changed ones begin again; those of removed ones are gone."""
     server = await scripted(Imap(greeting_delay=0.5))
     endpoint = {"protocol": "imap", "host": "127.0.0.1", "port": server.port, "security": "none"}
     document: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""The daemon as a process, as its operators and its clients deal with it over HTTP."""
+"""The daemon as a process, over HTTP."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SUCCESSFUL = "gmail_exporter_config_last_reload_successful", frozenset[tuple[str
 
 
 class Files:
-    """A configuration of one endpoint after another on the real Dovecot."""
+    """Configurations with endpoints on the real Dovecot."""
 
     def __init__(self, directory: Path, authority: Authority, dovecot: Dovecot) -> None:
         self.config = directory / "gmail.yml"
@@ -62,7 +62,7 @@ def files(tmp_path: Path, authority: Authority, dovecot: Dovecot) -> Files:
 
 
 def test_a_reload_over_http(files: Files) -> None:
-    """It answers once the new configuration is in force, or with every mistake, and nothing has changed."""
+    """The answer comes once the new configuration is in force; or it has every mistake, and nothing has changed."""
     with files.exporter("--web.enable-lifecycle") as exporter:
         files.write("imap", "added")
         answer = exporter.post("/-/reload")
@@ -96,7 +96,7 @@ def test_a_reload_over_http(files: Files) -> None:
 
 
 def test_a_probe_on_request(files: Files) -> None:
-    """The button of an endpoint's page probes it now and leads back to it; nobody may where that was not asked for."""
+    """The button of an endpoint's page probes it now and redirects to the page; without the flag it is refused."""
     files.write("imap", interval="1h")
     with files.exporter("--web.enable-lifecycle") as exporter:
         exporter.wait_for(lambda: exporter.values("gmail_probes_total", result="success") == {"imap": 1})
@@ -110,7 +110,7 @@ def test_a_probe_on_request(files: Files) -> None:
 
 
 def test_it_ends_while_passwords_are_being_guessed(files: Files) -> None:
-    """Within 5 seconds, however many guesses wait for their turn of a second each."""
+    """Within 5 seconds, however many checks of a second each are in the queue."""
     web = files.config.with_name("web.yml")
     web.write_text(f"basic_auth_users: {{alice: '{bcrypt.hashpw(b'x', bcrypt.gensalt(14)).decode()}'}}", "utf-8")
     with files.exporter(f"--web.config.file={web}") as exporter, ExitStack() as stack:
@@ -120,14 +120,14 @@ def test_it_ends_while_passwords_are_being_guessed(files: Files) -> None:
             clients.append(stack.enter_context(socket.create_connection((address.host, address.port or 0), 5)))
             clients[-1].sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {guess}\r\n\r\n".encode())
         (first,), _, _ = select.select(clients, [], [], 5)
-        assert first.recv(12) == b"HTTP/1.1 503"  # one too many: all others wait
+        assert first.recv(12) == b"HTTP/1.1 503"  # one too many: the others are in the queue
         code, seconds = exporter.stop()
     assert code == 0
     assert seconds < 5
 
 
-def test_a_reload_by_itself(files: Files) -> None:
-    """Where the content has changed; over HTTP nobody may, unless that was asked for."""
+def test_a_reload_after_a_change(files: Files) -> None:
+    """By the content of the file; a reload over HTTP is refused without its flag."""
     with files.exporter("--config.auto-reload-interval=1s") as exporter:
         files.write("imap", "added")
         exporter.wait_for(lambda: set(exporter.values("gmail_probe_interval_seconds")) == {"imap", "added"})
@@ -138,7 +138,7 @@ def test_a_reload_by_itself(files: Files) -> None:
 
 
 async def test_200_clients_that_send_a_byte_a_second_disturb_nothing(files: Files) -> None:
-    """Probes go on, none fails, none is missed; and whoever asks for the metrics gets them."""
+    """Probes go on, none fails, none is missed, and metrics are answered."""
     files.write(*(f"e{number}" for number in range(10)))
     with files.exporter() as exporter:
         exporter.wait_for(lambda: len(exporter.values("gmail_up")) == 10)
@@ -166,10 +166,10 @@ async def test_200_clients_that_send_a_byte_a_second_disturb_nothing(files: File
 
 
 @pytest.mark.parametrize("command", [[], ["config"]], ids=["run", "config"])
-def test_a_broken_web_configuration_file_is_told_with_the_rest(
+def test_mistakes_of_both_files_are_reported_together(
     command: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The mistakes of both files, exit 2, and nothing is started."""
+    """With exit code 2, and nothing is started."""
     (tmp_path / "gmail.yml").write_text("endpoints: {imap: {protocol: imap}}\n", "utf-8")
     (tmp_path / "web.yml").write_text("tls_server_config: {cert_file: none.pem}\nbasic_auth_users: {a: b}\n", "utf-8")
     arguments = [*command, "--config.file=gmail.yml", "--web.config.file=web.yml"]

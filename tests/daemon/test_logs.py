@@ -50,8 +50,8 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("style", LOG_FORMATS)
-def test_one_event_is_one_line(style: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whatever a server says, it cannot forge a line of its own."""
+def test_an_event_is_one_line(style: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The text of a server cannot forge another line."""
     logs.configure("info", style)
     structlog.get_logger("check").error("down", detail="first\nts=now level=info event=forged", said=["a\nb", "c"])
     assert len(lines(capsys)) == 1
@@ -59,7 +59,7 @@ def test_one_event_is_one_line(style: str, capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize("style", LOG_FORMATS)
 def test_a_traceback_is_part_of_its_line(style: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A fault is one line, too."""
+    """An internal error is one line, too."""
     logs.configure("info", style)
     try:
         raise ValueError("a bug")
@@ -71,7 +71,7 @@ def test_a_traceback_is_part_of_its_line(style: str, capsys: pytest.CaptureFixtu
 
 
 def test_libraries_write_the_same_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    """Uvicorn and APScheduler log by the standard library; their chatter stays out."""
+    """Uvicorn and APScheduler log with the standard library; their routine lines are left out."""
     logs.configure("info", "logfmt")
     logging.getLogger("uvicorn.error").info("chatter")
     logging.getLogger("uvicorn.error").warning("a client's fault")
@@ -80,8 +80,8 @@ def test_libraries_write_the_same_lines(capsys: pytest.CaptureFixture[str]) -> N
     assert 'level=error logger=uvicorn.error event="trouble 1"' in line
 
 
-def test_the_level_is_the_least_that_is_written(capsys: pytest.CaptureFixture[str]) -> None:
-    """Debug lines only where they are asked for."""
+def test_lines_below_the_level_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """Debug lines only with that level."""
     logs.configure("warn", "logfmt")
     structlog.get_logger("check").info("up")
     assert lines(capsys) == []

@@ -1,4 +1,4 @@
-"""What a service manager is told, over real sockets, and by the daemon as a process."""
+"""Messages to the service manager, over real sockets, and from the daemon as a process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.servers.exporter import Exporter
 
 
 class Manager:
-    """The end of the socket that a service manager reads."""
+    """The socket of a service manager."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -26,17 +26,17 @@ class Manager:
         self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
 
     def read(self) -> dict[str, str]:
-        """The next message's assignments."""
+        """Return the assignments of the next message."""
         return dict(line.split("=", 1) for line in self.socket.recv(4096).decode().split("\n"))
 
     def read_until(self, key: str) -> dict[str, str]:
-        """The next message that has this assignment; those before are dropped."""
+        """Return the next message with this assignment."""
         while key not in (message := self.read()):
             pass
         return message
 
     def waiting(self) -> list[dict[str, str]]:
-        """Every message that is there already."""
+        """Return all messages that have arrived."""
         found = []
         self.socket.setblocking(False)
         try:
@@ -50,14 +50,14 @@ class Manager:
 
 @pytest.fixture(params=["path", "abstract"])
 def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
-    """A service manager, at either kind of address."""
+    """A service manager, at each kind of address."""
     manager = Manager(str(tmp_path / "notify") if request.param == "path" else f"@gmail-exporter-test/{os.getpid()}")
     with manager.socket:
         yield manager
 
 
 def test_assignments_go_in_one_message(manager: Manager) -> None:
-    """One a line, as sd_notify(3) wants them."""
+    """One a line, as sd_notify(3) has it."""
     Notifier({"NOTIFY_SOCKET": manager.address}).send("READY=1", "STATUS=all is well")
     assert manager.waiting() == [{"READY": "1", "STATUS": "all is well"}]
 
@@ -72,14 +72,14 @@ def test_without_a_manager_nothing_happens() -> None:
 
 
 def test_a_manager_that_has_gone_is_logged(tmp_path: Path) -> None:
-    """And is nothing to die of."""
+    """And the daemon goes on."""
     with capture_logs() as logs:
         Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).send("READY=1")
     assert [(line["what"], line["error"]) for line in logs] == [("READY=1", "No such file or directory")]
 
 
-def test_a_manager_that_does_not_read_holds_up_nothing(tmp_path: Path) -> None:
-    """The socket's queue is full: the message is dropped, and that is logged."""
+def test_a_manager_that_does_not_read_blocks_nothing(tmp_path: Path) -> None:
+    """The queue of the socket is full: the message is dropped, and that is logged."""
     manager = Manager(str(tmp_path / "notify"))
     with manager.socket, capture_logs() as logs:
         notifier = Notifier({"NOTIFY_SOCKET": manager.address})
@@ -102,13 +102,13 @@ def test_a_manager_that_does_not_read_holds_up_nothing(tmp_path: Path) -> None:
         ({"WATCHDOG_USEC": "soon"}, None),
     ],
 )
-def test_the_watchdog_is_asked_for_in_the_environment(environ: dict[str, str], seconds: float | None) -> None:
-    """In microseconds, and for this process alone."""
+def test_the_watchdog_is_set_by_the_environment(environ: dict[str, str], seconds: float | None) -> None:
+    """In microseconds, and for this process only."""
     assert Notifier(environ).watchdog == seconds
 
 
-async def test_signs_of_life_stop_while_there_are_problems(tmp_path: Path) -> None:
-    """The manager is told which, and the signs come back when they are gone."""
+async def test_keep_alives_stop_while_there_are_problems(tmp_path: Path) -> None:
+    """The status has the problems; without them the keep-alives come again."""
     manager = Manager(str(tmp_path / "notify"))
     problems: list[str] = []
     with manager.socket:
@@ -124,8 +124,8 @@ async def test_signs_of_life_stop_while_there_are_problems(tmp_path: Path) -> No
         watching.cancel()
 
 
-def test_a_reload_is_over_however_it_went(tmp_path: Path) -> None:
-    """With the clock that Type=notify-reload compares."""
+def test_the_end_of_a_reload_is_sent(tmp_path: Path) -> None:
+    """After a fault, too; with the clock that Type=notify-reload compares."""
     manager = Manager(str(tmp_path / "notify"))
     with manager.socket:
         with pytest.raises(ZeroDivisionError), Notifier({"NOTIFY_SOCKET": manager.address}).reloading():
@@ -136,8 +136,8 @@ def test_a_reload_is_over_however_it_went(tmp_path: Path) -> None:
         assert manager.waiting() == [{"READY": "1"}]
 
 
-def test_the_daemon_tells_of_its_life(tmp_path: Path) -> None:
-    """Ready once it listens, alive while probes are made, reloading, stopping; in that order."""
+def test_the_daemon_notifies_the_manager(tmp_path: Path) -> None:
+    """Ready once it listens, keep-alives while it probes, reloading, stopping, in this order."""
     manager = Manager(str(tmp_path / "notify"))
     environ = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "200000"}
     with manager.socket, Exporter(tmp_path / "log", environ=environ) as exporter:

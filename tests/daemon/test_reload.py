@@ -33,7 +33,7 @@ TLS = "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n"
 
 
 class Files:
-    """A configuration file and a web configuration file, and what was done with them."""
+    """A configuration file, a web configuration file, and a record of their reloads."""
 
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch, web: str | None = None) -> None:
         self.path, self.web_path = directory / "gmail.yml", directory / "web.yml"
@@ -56,24 +56,24 @@ class Files:
         self.path.write_text(text, "utf-8")
 
     def write_web(self, text: str) -> None:
-        """Replace the web configuration file, as careful tools do."""
+        """Replace the web configuration file in one step."""
         new = self.web_path.with_suffix(".new")
         new.write_text(text, "utf-8")
         new.rename(self.web_path)
 
     def load(self, path: Path, environ: Mapping[str, str], web: Reading) -> Config:
-        """Load them, once the gate is open."""
+        """Load the configuration; return once the gate is open."""
         config = load_with_web(path, environ, web)
         self.loads += 1
         self.gate.wait(5)
         return config
 
     def apply(self, config: Config) -> None:
-        """Note what is in force now."""
+        """Record the configuration that is in force now."""
         self.applied.append(",".join(config.endpoints))
 
     def refuse(self) -> None:
-        """Note a refusal."""
+        """Record a refusal."""
         self.refusals += 1
 
     @contextmanager
@@ -88,7 +88,7 @@ class Files:
 
 @pytest.fixture(autouse=True)
 def very_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for seconds."""
+    """Check in milliseconds."""
     monkeypatch.setattr(reload_module, "SETTLED", 0.03)
     monkeypatch.setattr(reload_module, "WEB_INTERVAL", 0.01)
 
@@ -113,8 +113,8 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_what_is_good_is_put_into_force(files: Files) -> None:
-    """Also where nothing has changed: whoever asks for it gets it."""
+async def test_a_good_file_is_put_into_force(files: Files) -> None:
+    """On request, also where nothing has changed."""
     assert await files.reloader() == []
     files.write(OTHER)
     assert await files.reloader() == []
@@ -122,8 +122,8 @@ async def test_what_is_good_is_put_into_force(files: Files) -> None:
     assert list(files.reloader.running.endpoints) == ["pop3"]
 
 
-async def test_what_is_broken_changes_nothing(files: Files) -> None:
-    """Every mistake is reported, to who asked and in the log."""
+async def test_a_broken_file_changes_nothing(files: Files) -> None:
+    """Every mistake is in the result, and in the log."""
     files.write(BROKEN)
     with capture_logs() as logs:
         mistakes = await files.reloader()
@@ -137,8 +137,8 @@ async def test_what_is_broken_changes_nothing(files: Files) -> None:
     assert list(files.reloader.running.endpoints) == ["imap"]
 
 
-async def test_the_answer_is_of_a_load_that_began_after_the_question(files: Files) -> None:
-    """All who ask while one is under way share the next one; none of them is answered from before their file."""
+async def test_a_request_is_answered_by_a_reload_that_began_after_it(files: Files) -> None:
+    """Requests during a reload share the next one, which reads the files after all of them."""
     files.gate.clear()
     first = asyncio.create_task(files.reloader())
     await until(lambda: files.loads == 1)
@@ -149,12 +149,12 @@ async def test_the_answer_is_of_a_load_that_began_after_the_question(files: File
     files.gate.set()
     assert await first == []
     assert [len(mistakes) for mistakes in await asyncio.gather(*later)] == [3] * 5
-    assert files.loads == 1  # the broken file ends in its mistakes before it is counted
+    assert files.loads == 1  # a broken file raises before it is counted
     assert (files.applied, files.refusals) == (["imap"], 1)
 
 
-async def test_who_goes_away_ends_nothing(files: Files) -> None:
-    """The load of others goes on."""
+async def test_a_cancelled_request_ends_no_reload(files: Files) -> None:
+    """Others may wait for the same one."""
     files.gate.clear()
     first, second = asyncio.create_task(files.reloader()), asyncio.create_task(files.reloader())
     await until(lambda: files.loads == 1)
@@ -164,8 +164,8 @@ async def test_who_goes_away_ends_nothing(files: Files) -> None:
     assert files.applied == ["imap"]
 
 
-async def test_a_fault_of_ours_is_survived(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is in the log, with its traceback; and the next reload is as good as any."""
+async def test_a_fault_in_a_reload_is_logged(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its traceback; the next reload is not affected."""
     with monkeypatch.context() as broken, capture_logs() as logs:
         broken.setattr(files.reloader, "_apply", lambda _: 1 / 0)
         assert await files.reloader() == [FAULT]
@@ -175,7 +175,7 @@ async def test_a_fault_of_ours_is_survived(files: Files, monkeypatch: pytest.Mon
 
 
 async def test_a_changed_content_is_loaded(watched: Files) -> None:
-    """What is the same as what runs is not, nor is a comment; and a broken one is reported once."""
+    """The same configuration is not applied again, nor is a comment; a broken content is reported once."""
     await until(lambda: watched.loads == 1)
     watched.write(f"# a comment\n{GOOD}")
     await until(lambda: watched.loads == 2)
@@ -191,8 +191,8 @@ async def test_a_changed_content_is_loaded(watched: Files) -> None:
     await until(lambda: watched.applied == ["imap", "pop3"])
 
 
-async def test_what_was_reloaded_on_request_is_not_reloaded_again(watched: Files) -> None:
-    """Nor is a broken content reported a second time."""
+async def test_a_content_that_was_reloaded_on_request_is_not_reloaded_again(watched: Files) -> None:
+    """So a broken content is not reported twice."""
     await until(lambda: watched.loads == 1)
     watched.write(BROKEN)
     with capture_logs() as logs:
@@ -224,10 +224,10 @@ async def test_a_swapped_link_is_a_changed_content(tmp_path: Path, monkeypatch: 
 async def test_a_file_that_is_still_being_written_is_waited_for(
     watched: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half a file may be a good one, with half of the endpoints: this one is broken, and nobody is told so."""
+    """The first half of a file may be valid: here it is broken, and is not reported."""
     await until(lambda: watched.loads == 1)
     monkeypatch.setattr(reload_module, "SETTLED", 0.3)
-    await asyncio.sleep(0.1)  # until the shorter one is over
+    await asyncio.sleep(0.1)  # until the shorter time is over
     watched.write(BROKEN)
     await asyncio.sleep(0.05)
     watched.write(OTHER)
@@ -236,7 +236,7 @@ async def test_a_file_that_is_still_being_written_is_waited_for(
 
 
 async def test_a_file_that_vanishes_is_reported_once(watched: Files) -> None:
-    """And what runs goes on until it is there again."""
+    """The configuration stays in force until the file exists again."""
     await until(lambda: watched.loads == 1)
     with capture_logs() as logs:
         watched.path.unlink()
@@ -266,8 +266,8 @@ async def test_both_files_are_put_into_force_or_none(tmp_path: Path, monkeypatch
     assert [line["event"] for line in logs] == ["web configuration renewed", "reloaded"]
 
 
-async def test_the_same_web_files_are_no_news(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reload that finds them as they were says nothing of them."""
+async def test_unchanged_web_files_are_not_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload does not log them."""
     files = Files(tmp_path, monkeypatch, ALICE)
     before = files.web.config
     with capture_logs() as logs:
@@ -277,7 +277,7 @@ async def test_the_same_web_files_are_no_news(tmp_path: Path, monkeypatch: pytes
 
 
 async def test_tls_is_not_switched_while_running(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scrapers in the clear would fail without a word, and what was private would be no more."""
+    """Scrapers without TLS would fail; and what was encrypted would no longer be."""
     files = Files(directory, monkeypatch, TLS)
     files.write_web(ALICE)
     assert await files.reloader() == [
@@ -287,8 +287,8 @@ async def test_tls_is_not_switched_while_running(directory: Path, monkeypatch: p
     assert not files.web.config.users
 
 
-async def test_users_change_in_passing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of a broken file never count, not even the whole ones; and the main configuration is not loaded for it."""
+async def test_users_change_without_a_reload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken file changes none of them; the other configuration is not loaded."""
     files = Files(tmp_path, monkeypatch, ALICE)
     with files.watched(None), capture_logs() as logs:
         files.write_web(f"basic_auth_users: {{bob: '{HASH}', eve: secret}}\n")
@@ -303,7 +303,7 @@ async def test_users_change_in_passing(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 async def serial(port: int) -> int:
-    """The number of the certificate that a server presents."""
+    """Return the serial number of the certificate that a server presents."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
@@ -319,10 +319,10 @@ def replace(directory: Path, certificate: Certificate) -> None:
         (directory / "new").rename(directory / name)
 
 
-async def test_a_certificate_is_renewed_in_passing(
+async def test_a_certificate_is_renewed_without_a_reload(
     directory: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that vanishes, or does not fit its key, changes nothing and is reported once; the new one is served."""
+    """One that vanishes, or is not that of the key, changes nothing and is reported once; a good one is served."""
     files = Files(directory, monkeypatch, TLS)
     old = x509.load_pem_x509_certificates((directory / "cert.pem").read_bytes())[0].serial_number
     new = authority.issue("localhost", "renewed.example.net")

@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.accounts.ledger import Ledger
 from exporter.config.load import load
-from exporter.daemon.composition import Daemon, Options
+from exporter.daemon.composition import Daemon, DaemonOptions
 from exporter.web.server.server import listen
 from tests.servers.process import send_signal
 
@@ -128,7 +128,7 @@ async def daemon_here(config: Path, **options: Any) -> AsyncIterator[tuple[Daemo
     """A daemon in the test's own event loop, to look inside, and its address."""
     sockets = listen(["127.0.0.1:0"])
     with Ledger() as ledger:
-        daemon = Daemon(load(config, {}), Options(config, ledger, sockets, {}, **options))
+        daemon = Daemon(load(config, {}), DaemonOptions(config, ledger, sockets, {}, **options))
         serving = asyncio.create_task(daemon.serve())
         while not daemon._server.started:
             await asyncio.sleep(0.01)

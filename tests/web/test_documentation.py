@@ -1,4 +1,4 @@
-"""docs/web.md says what the program does, and its scrape configuration works in the real Prometheus as it stands."""
+"""docs/web.md agrees with the program, and its scrape configuration works in the real Prometheus."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ BLOCKS: list[str] = re.findall(r"```yaml\n(.*?)```", DOCS, re.DOTALL)
 
 
 def block(word: str) -> str:
-    """The sample with this word in it."""
+    """Return the example that contains this text."""
     (found,) = [text for text in BLOCKS if word in text]
     return found
 
 
 @pytest.fixture
 def secured(tmp_path: Path, authority: Authority) -> Path:
-    """A directory with everything that the samples name, the files of the samples included."""
+    """A directory with all files that the examples name, and with the examples."""
     server, client = authority.issue(), authority.issue("prometheus.example.net")
     for name, source in (
         ("server.pem", server.chain_file),
@@ -67,7 +67,7 @@ def secured(tmp_path: Path, authority: Authority) -> Path:
 
 @pytest.fixture
 def running(secured: Path, dovecot: Dovecot, authority: Authority) -> Exporter:
-    """A daemon behind the documented web configuration file, still to be started."""
+    """A daemon with the documented web configuration file, not started yet."""
     config = secured / "gmail.yml"
     endpoint = {"protocol": "imap", "host": "localhost", "port": dovecot.imaps_port, "ip_family": "ipv4"}
     tls = {"ca_file": str(authority.ca_file)}
@@ -90,7 +90,7 @@ def running(secured: Path, dovecot: Dovecot, authority: Authority) -> Exporter:
 def test_the_documented_scrape_configuration_works(
     running: Exporter, secured: Path, dovecot: Dovecot, prometheus: StartPrometheus
 ) -> None:
-    """TLS, the client's certificate and the password, for /probe too; with one of them missing, a scrape fails."""
+    """With TLS, a client certificate and a password, for /probe, too; without one of them a scrape fails."""
     (scrape,) = yaml.safe_load(block("scrape_configs:"))["scrape_configs"]
     with running as exporter:
         scrape["static_configs"][0]["targets"] = [
@@ -110,7 +110,7 @@ def test_the_documented_scrape_configuration_works(
         errors = {target["labels"]["job"]: target["lastError"] for target in scraping.targets()}
         assert errors["gmail"] == ""
         assert "401" in errors["no-password"]
-        # The handshake fails: whether the alert or the end of the connection is seen first is open.
+        # The handshake fails: the alert or the end of the connection may be noticed first.
         assert errors["no-certificate"]
         assert "HTTP status" not in errors["no-certificate"]
         assert exporter.stop()[0] == 0
@@ -125,8 +125,8 @@ def without(scrape: dict[str, Any], name: str, key: str) -> dict[str, Any]:
     return {**{kept: value for kept, value in scrape.items() if kept != key}, "job_name": name}
 
 
-def test_a_renewal_and_a_reload_that_meets_it(running: Exporter, secured: Path, authority: Authority) -> None:
-    """A certificate that vanishes during a reload is a mistake of it, and nothing changes; renewed, it is served."""
+def test_a_reload_during_the_renewal_of_a_certificate(running: Exporter, secured: Path, authority: Authority) -> None:
+    """A missing certificate is a mistake, and nothing changes; the renewed one is served."""
     running._arguments.append("--web.enable-lifecycle")
     with running as exporter:
         (secured / "server.pem").rename(secured / "gone.pem")
@@ -147,7 +147,7 @@ def test_a_renewal_and_a_reload_that_meets_it(running: Exporter, secured: Path, 
 
 
 def httpx_certificate(exporter: Exporter) -> bytes:
-    """The certificate that a new connection is shown, in DER."""
+    """Return the certificate of a new connection, in DER."""
     with httpx.Client(**exporter.client) as client, client.stream("GET", f"{exporter.url}/-/ready") as answer:
         tls = answer.extensions["network_stream"].get_extra_info("ssl_object")
         certificate: bytes = tls.getpeercert(True)
@@ -155,13 +155,13 @@ def httpx_certificate(exporter: Exporter) -> bytes:
 
 
 def test_the_documented_web_configuration_is_valid(secured: Path) -> None:
-    """Word for word, once its files are there."""
+    """As it is, where its files exist."""
     (secured / "web.yml").write_text(block("tls_server_config:\n"), "utf-8")
     assert read_web(secured / "web.yml").mistakes == ()
 
 
-def test_the_documented_command_makes_a_hash_that_is_taken(tmp_path: Path) -> None:
-    """With its input from a file instead of a terminal."""
+def test_the_documented_command_makes_a_valid_hash(tmp_path: Path) -> None:
+    """With input from a pipe instead of a terminal."""
     (command,) = re.findall(r"python3 -c '(.*)'", DOCS)
     code = command.replace("getpass.getpass()", "input()")
     made = subprocess.run([sys.executable, "-c", code], input=SENTINEL, capture_output=True, text=True, check=True)
@@ -172,7 +172,7 @@ def test_the_documented_command_makes_a_hash_that_is_taken(tmp_path: Path) -> No
 
 
 def test_the_documented_probe_is_the_chart_s_and_the_image_s() -> None:
-    """Word for word."""
+    """In the same words."""
     probe = yaml.safe_load(block("livenessProbe:"))["livenessProbe"]
     command = probe["exec"]["command"]
     chart = (ROOT / "deploy/helm/gmail-exporter/templates/_pod.tpl").read_text("utf-8")
@@ -182,8 +182,8 @@ def test_the_documented_probe_is_the_chart_s_and_the_image_s() -> None:
     assert f"CMD {json.dumps(command)}\n" in (ROOT / "Dockerfile").read_text("utf-8")
 
 
-def test_every_flag_of_the_server_is_there(capsys: pytest.CaptureFixture[str]) -> None:
-    """Of those that the help lists."""
+def test_every_flag_of_the_server_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    """As the help lists them."""
     with pytest.raises(SystemExit):
         main(["--help"], {})
     flags = set(re.findall(r"--(?:web|timeout)[a-z.-]+|--config.auto[a-z-]+", capsys.readouterr().out))
@@ -191,15 +191,15 @@ def test_every_flag_of_the_server_is_there(capsys: pytest.CaptureFixture[str]) -
     assert all(f"| `{flag}` |" in DOCS for flag in flags)
 
 
-def test_every_path_is_there() -> None:
-    """Of those that are routed."""
+def test_every_path_is_documented() -> None:
+    """As they are routed."""
     paths = {route.path for route in Lifecycle(Store(), Health(Store(), float)).routes() if isinstance(route, Route)}
     for path in (*paths, "/metrics", "/config", "/probe", "/"):
         assert f"| `{path}` |" in DOCS
 
 
-def test_every_key_every_header_and_every_limit_is_there() -> None:
-    """With the very numbers of the program."""
+def test_every_key_every_header_and_every_limit_is_documented() -> None:
+    """With the numbers of the program."""
     for name in (*WEB.keys, *TLS_SERVER.keys, *HEADERS.keys, *ALWAYS):
         assert f"`{name}" in DOCS
     assert f"a cost of at most {MAX_COST}" in DOCS
@@ -215,4 +215,4 @@ def test_every_key_every_header_and_every_limit_is_there() -> None:
         f"| passwords being compared | {passwords.MAX_WAITING} | 503",
     ):
         assert row in DOCS
-    assert f"for another content every {reload.WEB_INTERVAL:.0f} seconds" in DOCS
+    assert f"for another content every {reload.WEB_INTERVAL:.0f} seconds" in " ".join(DOCS.split())
