@@ -28,7 +28,7 @@ def answering(status: int, context: ssl.SSLContext | None = None) -> Iterator[in
         def do_GET(self) -> None:
             self.send_response(status if self.path == "/-/healthy" else 404)
             self.end_headers()
-            self.wfile.write(b"what it said\n")
+            self.wfile.write(b"its problem\n")
 
         def log_message(self, *_: object) -> None:
             pass
@@ -60,7 +60,7 @@ def test_a_healthy_daemon(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("status", "problem"),
-    [(200, None), (401, None), (403, None), (503, "503: what it said"), (404, "404: what it said")],
+    [(200, None), (401, None), (403, None), (503, "503: its problem"), (404, "404: its problem")],
 )
 @pytest.mark.parametrize("security", ["none", "tls"])
 def test_what_an_answer_means(authority: Authority, security: str, status: int, problem: str | None) -> None:
@@ -122,11 +122,11 @@ def test_the_command_line_of_process_1_has_the_address(
 ) -> None:
     """As in /proc; what is wrong goes to standard error."""
     monkeypatch.setattr(healthcheck, "COMMAND_LINE", tmp_path / "cmdline")
-    results: Mapping[int, tuple[int, str]] = {200: (0, ""), 503: (1, "503: what it said\n")}
-    for status, (code, said) in results.items():
+    results: Mapping[int, tuple[int, str]] = {200: (0, ""), 503: (1, "503: its problem\n")}
+    for status, (code, text) in results.items():
         with answering(status) as port:
             (tmp_path / "cmdline").write_text(
                 f"python\0gmail-exporter\0--web.listen-address=127.0.0.1:{port}\0", "utf-8"
             )
             assert healthcheck.main() == code
-            assert capsys.readouterr().err == said
+            assert capsys.readouterr().err == text

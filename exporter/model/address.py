@@ -8,14 +8,14 @@ from typing import Literal, NamedTuple
 from exporter.model.text import Unacceptable, check_text
 
 _MAX_HOST = 253  # RFC 1035 §2.3.4 as text, without the trailing dot
-# RFC 1123 §2.1, and the underscore that container networks put into their names.
+# RFC 1123 §2.1, and the underscore, which container networks use.
 _HOST_LABEL = re.compile(r"[a-zA-Z0-9_](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?")
 _HEX_NUMBER = re.compile(r"0x[0-9a-f]*")
 _FORMS = "HOST, HOST:PORT or [IPV6]:PORT"
 
 
 class Address(NamedTuple):
-    """A host in its one spelling (small letters, no dot at the end), and a port where one was named."""
+    """A host in its canonical form (small letters, no dot at the end), and a port, None where there is none."""
 
     host: str
     port: int | None
@@ -25,12 +25,12 @@ class Address(NamedTuple):
 
 
 def parse_address(text: str) -> Address:
-    """Return the address that a text names.
+    """Return the address of a text.
 
-    Two spellings of a host are one address: what is allowed, and what has logged in, is known by it.
+    All spellings of a host give the same address, by which permissions and logins are known.
 
     Raises:
-        Unacceptable: it is none, in words that do not show it.
+        Unacceptable: It is no address; the message does not show it.
     """
     host, port = _split(text)
     return Address(_host(host), None if port is None else _port(port))
@@ -42,7 +42,7 @@ class HostPattern:
 
     Attributes:
         host: A host; `*.DOMAIN`, all names below a domain; or `*`, every name and every address.
-        port: A port; `*`, every port; None, the port of the module that is asked.
+        port: A port; `*`, every port; None, the port of the module.
     """
 
     host: str
@@ -50,21 +50,21 @@ class HostPattern:
 
     @classmethod
     def parse(cls, text: str) -> "HostPattern":
-        """Return the pattern that a text spells.
+        """Return the pattern of a text.
 
         Raises:
-            Unacceptable: it is none.
+            Unacceptable: It is no pattern.
         """
         host, port = _split(text)
         return cls(_wildcard(host) if "*" in host else _host(host), _port(port) if port not in {None, "*"} else port)  # type: ignore[arg-type]
 
     @property
     def exact(self) -> bool:
-        """Whether it names one host and one port."""
+        """Whether it matches one host and one port only."""
         return "*" not in self.host and self.port != "*"
 
     def matches(self, address: Address, module_port: int) -> bool:
-        """Whether it allows an address; one without a port is on the module's."""
+        """Whether it allows an address, whose port is `module_port` where it has none."""
         port = module_port if address.port is None else address.port
         if self.port != "*" and port != (module_port if self.port is None else self.port):
             return False
@@ -77,7 +77,7 @@ class HostPattern:
 
 
 def split_address(text: str) -> tuple[str, str | None]:
-    """Return the host without brackets, and the text behind its colon, None where there is none; neither is judged.
+    """Return the host without brackets, and the text behind its colon, None where there is none; neither is checked.
 
     An IPv6 address without brackets is a host, and so is everything else with several colons.
     """
@@ -123,7 +123,7 @@ def _host(host: str) -> str:
         raise Unacceptable(f"must be {_FORMS}; the host is missing")
     name = check_host(host).lower().removesuffix(".")
     if _HEX_NUMBER.fullmatch(name.rpartition(".")[2]):
-        # As 127.1, which `check_host` knows: some resolvers read a number there as an IPv4 address.
+        # Like 127.1, which `check_host` refuses: some resolvers take it for an IPv4 address.
         raise Unacceptable("must be a host name or an IP address; this is not an IPv4 address")
     try:
         return str(ipaddress.ip_address(name))
@@ -147,7 +147,7 @@ def _port(text: str) -> int:
 
 
 def check_host(host: str) -> str:  # noqa: C901 - a list of cases, each with its own hint
-    """Return the host, which is a DNS host name or an IP address without anything around it."""
+    """Return the host, which must be a DNS host name, or an IP address without brackets."""
     if "://" in host or "/" in host or "@" in host:
         raise Unacceptable("must be a host name alone, without a scheme, a user or a path")
     if host.startswith("["):
@@ -166,7 +166,7 @@ def check_host(host: str) -> str:  # noqa: C901 - a list of cases, each with its
     if len(host.removesuffix(".")) > _MAX_HOST:
         raise Unacceptable(f"must be a host name of at most {_MAX_HOST} characters")
     if labels[-1].isdecimal():
-        # All digits at the end is an IPv4 address or nothing: resolvers read 127.1 in ways of their own.
+        # With digits at the end it must be an IPv4 address: resolvers differ in what they make of 127.1.
         if not is_ip_address(host):
             raise Unacceptable("must be a host name or an IP address; this is not an IPv4 address")
     elif not all(map(_HOST_LABEL.fullmatch, labels)):

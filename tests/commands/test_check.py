@@ -101,14 +101,14 @@ def test_an_address_without_a_configuration(
     site.endpoint("imap", 1)
     ran = run("check", address, "--output=json")
     assert ran.code == 1
-    (told,) = json.loads(ran.out)
-    assert (told["endpoint"], told["host"], told["port"], told["protocol"]) == (address, host, port, protocol)
-    assert (told["phase"], told["reason"]) == ("connect", "refused")
+    (result,) = json.loads(ran.out)
+    assert (result["endpoint"], result["host"], result["port"], result["protocol"]) == (address, host, port, protocol)
+    assert (result["phase"], result["reason"]) == ("connect", "refused")
     assert f"✘ {address}  {address}" in run("check", address).out
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("imapp", 'there is no endpoint "imapp"; did you mean "imap"? (or name an address, HOST:PORT)'),
         ("zzz", 'there is no endpoint "zzz"; there are: imap, submission (or name an address, HOST:PORT)'),
@@ -123,14 +123,14 @@ def test_an_address_without_a_configuration(
         ("[imap.gmail.com]:993\x1b[31m", "\\u001b"),
     ],
 )
-def test_what_cannot_be_checked_is_a_usage_error(site: Site, run: Run, name: str, said: str) -> None:
+def test_what_cannot_be_checked_is_a_usage_error(site: Site, run: Run, name: str, message: str) -> None:
     """One line with the reason, and with the name that was probably meant; nothing is probed."""
     site.endpoint("imap", 1)
     site.endpoint("submission", 1, "smtp")
     ran = run("check", "imap", name)
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith("gmail-exporter: ")
-    assert said in ran.err
+    assert message in ran.err
     assert ran.err.count("\n") == 1
     assert "\x1b" not in ran.err
 
@@ -197,16 +197,16 @@ def test_json_in_a_pipe(site: Site, run: Run, dovecot: Dovecot) -> None:
     ran = run("check", "--output=json")
     assert (ran.code, ran.err) == (1, "")
     assert ran.out.isascii()
-    told = json.loads(ran.out)
-    for each in told:
+    printed = json.loads(ran.out)
+    for each in printed:
         Draft202012Validator(SCHEMA).validate(each)
         assert set(each) == set(SCHEMA["properties"])
-    assert [each["endpoint"] for each in told] == ["imap", "pop3", "both", "both", "refused", "nothing"]
-    assert [each["login_held_by"] for each in told] == [None, None, None, None, "hold", None]
-    assert [each["next_login_at"] is None for each in told] == [False, False, True, True, True, True]
-    assert told[0]["folders"][0]["messages"] is not None
-    assert told[1]["folders"][0]["bytes"] is not None
-    assert told[0]["dialogue"] is None
+    assert [each["endpoint"] for each in printed] == ["imap", "pop3", "both", "both", "refused", "nothing"]
+    assert [each["login_held_by"] for each in printed] == [None, None, None, None, "hold", None]
+    assert [each["next_login_at"] is None for each in printed] == [False, False, True, True, True, True]
+    assert printed[0]["folders"][0]["messages"] is not None
+    assert printed[1]["folders"][0]["bytes"] is not None
+    assert printed[0]["dialogue"] is None
 
 
 @pytest.mark.parametrize("output", ["table", "json"])
@@ -223,8 +223,8 @@ def test_the_dialogue_has_no_secret(site: Site, run: Run, output: str) -> None:
     if output == "table":
         assert re.search(r"^ +\d+ ms  C  a1 CAPABILITY$", ran.out, re.MULTILINE)
     else:
-        (told,) = json.loads(ran.out)
-        assert re.fullmatch(r"\d+\.\d{3} C: a1 CAPABILITY", told["dialogue"][1])
+        (result,) = json.loads(ran.out)
+        assert re.fullmatch(r"\d+\.\d{3} C: a1 CAPABILITY", result["dialogue"][1])
 
 
 def test_two_runs_share_the_login_budget(site: Site, run: Run) -> None:
@@ -325,8 +325,8 @@ def test_a_closed_pipe_is_no_error(site: Site, run: Run) -> None:
         process = subprocess.Popen(site.command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert process.stdout is not None
         process.stdout.close()
-        _, said = process.communicate(timeout=20)
-        assert (process.returncode, said) == (141, b"")
+        _, written = process.communicate(timeout=20)
+        assert (process.returncode, written) == (141, b"")
 
 
 def test_a_full_disk_is_one_clear_line(site: Site) -> None:

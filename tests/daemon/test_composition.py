@@ -122,14 +122,17 @@ def test_pages_of_real_servers(site: Site) -> None:
         exporter.wait_for(lambda: len(exporter.values("gmail_check_success", check="login")) == 5)
         exporter.wait_for(lambda: "All 5 endpoints are up" in exporter.get("/").text)
         page = exporter.get("/endpoints/imap").text
-        told = exporter.get("/api/v1/endpoints/imap").json()
-        VALIDATOR.validate(told)
-        shown = [exporter.get(path).text for path in ("/", "/endpoints/pop3", "/api/v1/endpoints")] + [page, repr(told)]
-    (imap,) = told["endpoints"]
+        answer = exporter.get("/api/v1/endpoints/imap").json()
+        VALIDATOR.validate(answer)
+        shown = [exporter.get(path).text for path in ("/", "/endpoints/pop3", "/api/v1/endpoints")] + [
+            page,
+            repr(answer),
+        ]
+    (imap,) = answer["endpoints"]
     assert (imap["state"], imap["labels"]) == ("up", {"tenant": "acme"})
     assert imap["last_login"]["tls"]["chain"][0]["names"] == ["localhost", "127.0.0.1", "::1"]
-    for words in ("tenant: acme", "AUTH=PLAIN", "see it", "[redacted]", "logins of this account"):
-        assert words in page
+    for text in ("tenant: acme", "AUTH=PLAIN", "see it", "[redacted]", "logins of this account"):
+        assert text in page
     assert not [text for text in shown if OPS_PASSWORD in text]
 
 

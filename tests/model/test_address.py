@@ -23,7 +23,7 @@ from exporter.model.text import Unacceptable
     ],
 )
 def test_one_address_has_one_spelling(text: str, address: Address, shown: str) -> None:
-    """Case, a final dot and the ways to write IPv6 make no other address."""
+    """Upper case, a final dot and other forms of an IPv6 address are the same address."""
     assert parse_address(text) == address
     assert str(address) == shown
     assert parse_address(shown) == address
@@ -40,7 +40,7 @@ def test_one_address_has_one_spelling(text: str, address: Address, shown: str) -
     ],
 )  # fmt: skip
 def test_what_is_no_address_is_refused(text: str) -> None:
-    """In words that do not repeat it."""
+    """With a message that does not repeat it."""
     with pytest.raises(Unacceptable) as caught:
         parse_address(text)
     assert str(caught.value).startswith("must ")
@@ -50,7 +50,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 @given(st.text(max_size=40))
 @example("[" * 40)
 def test_any_text_is_an_address_or_refused(text: str) -> None:
-    """Nothing else is raised, and what is accepted is ASCII on one line."""
+    """No other exception is raised; an address is ASCII on one line."""
     try:
         address = parse_address(text)
     except Unacceptable:
@@ -100,7 +100,7 @@ def test_what_is_no_pattern_is_refused(pattern: str) -> None:
     ],
 )  # fmt: skip
 def test_an_address_is_split(text: str, host: str, port: str | None) -> None:
-    """Into its parts, which are not judged."""
+    """Into host and port, which are not checked."""
     assert split_address(text) == (host, port)
 
 

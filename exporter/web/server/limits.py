@@ -69,7 +69,7 @@ def _content_length(headers: Headers) -> int:
 
 
 def is_foreign(headers: Headers) -> bool:
-    """Whether a page of another site made the request. Only browsers send the headers that tell it."""
+    """Whether a page of another site made the request. Only browsers send the headers for that."""
     # https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header: "none" is a request of the user's own.
     site = headers.get("sec-fetch-site")
     if site is not None:

@@ -22,7 +22,7 @@ from exporter.web.server.websettings import WebSettings
 
 
 class ListenError(Exception):
-    """An address cannot be listened on; the message says why."""
+    """An address cannot be listened on; the message has the reason."""
 
 
 def listen(addresses: Sequence[str]) -> list[socket.socket]:

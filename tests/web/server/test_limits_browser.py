@@ -1,4 +1,4 @@
-"""The headers by which a real browser tells the origin of a form; forms of our own pages are accepted."""
+"""The headers in which a real browser sends the origin of a form; forms of our own pages are accepted."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Button:
 
 
 async def test_the_headers_of_a_browser_decide(serve: Serve) -> None:
-    """One header or the other tells that the page is ours; the form of another site is refused and has no effect."""
+    """A form of our own page is accepted by one header or the other; that of another site is refused."""
     button = Button("/press")
     ours = await serve(application(button))
     evil = Button(f"http://exporter.test:{ours.port}/press", **{"Content-Security-Policy": "default-src 'none'"})
