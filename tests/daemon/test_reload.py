@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from exporter.daemon.reload import FAULT, Reloader, Sources
 from exporter.model.settings import Config
 from exporter.web.server.websettings import WebSettings
 from tests.servers.authority import Authority, Certificate
+from tests.waiting import until
 from tests.web.conftest import hello, serving
 
 GOOD = "endpoints: {imap: {protocol: imap, host: imap.gmail.com}}\n"
@@ -104,13 +105,6 @@ async def watched(files: Files) -> AsyncIterator[Files]:
     """A good file that is checked very often."""
     with files.watched():
         yield files
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait until it holds."""
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_a_good_file_is_put_into_force(files: Files) -> None:

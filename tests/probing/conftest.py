@@ -62,7 +62,7 @@ class Belongings:
         tasks = asyncio.all_tasks() - self._tasks - {asyncio.current_task()}
         return files + [repr(task) for task in tasks]
 
-    async def assert_nothing_left(self, within: float = 2.0) -> None:
+    async def assert_nothing_left(self, within: float = 10.0) -> None:
         """Fail if more are open; the server's side of a connection ends a little later than ours."""
         deadline = time.monotonic() + within
         while (left := self._left()) and time.monotonic() < deadline:

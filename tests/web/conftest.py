@@ -189,13 +189,6 @@ async def connect(serve: Serve) -> AsyncIterator[Connect]:
             await client.writer.wait_closed()
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Wait until it holds."""
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 BOTH_LOOPS = {"test_acceptor.py", "test_protocol.py"}
 
 

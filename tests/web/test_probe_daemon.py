@@ -18,7 +18,7 @@ from tests.servers.authority import Authority
 from tests.servers.dialogues import Imap
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
 from tests.servers.exporter import Exporter, daemon_here
-from tests.web.conftest import until
+from tests.waiting import until
 
 MODULES = """
 accounts: {{ops: {{username: {user}, app_password: {{env: OPS}}}}}}

@@ -15,7 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from exporter.web.server import acceptor
 from tests.servers.authority import Authority
-from tests.web.conftest import GET, Client, Connect, Serve, WebFile, hello, until
+from tests.waiting import until
+from tests.web.conftest import GET, Client, Connect, Serve, WebFile, hello
 
 T = TypeVar("T")
 

@@ -13,7 +13,8 @@ from starlette.types import Receive, Scope, Send
 from exporter.web.server import protocol
 from exporter.web.server.application import application
 from exporter.web.server.limits import TOO_LARGE_HEAD
-from tests.web.conftest import GET, Connect, Serve, hello, until
+from tests.waiting import until
+from tests.web.conftest import GET, Connect, Serve, hello
 
 
 class Slow:
