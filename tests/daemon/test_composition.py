@@ -195,7 +195,13 @@ def test_a_wrong_password_is_tried_once_and_is_no_outage(site: Site, dovecot: Do
                 and set(exporter.values("gmail_login_suspended").values()) == {1.0}
             )
         )
-        time.sleep(2)
+        probed = exporter.values("gmail_probes_total", result="success")
+        exporter.wait_for(
+            lambda: all(
+                count >= probed[endpoint] + 2
+                for endpoint, count in exporter.values("gmail_probes_total", result="success").items()
+            )
+        )
         assert set(exporter.values("gmail_up").values()) == {1.0}
         assert dovecot.login_count() - before == 1
         site.secret.write_text(OPS_PASSWORD, "utf-8")

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,21 +144,19 @@ async def test_200_clients_that_send_a_byte_a_second_disturb_nothing(files: File
     with files.exporter() as exporter:
         exporter.wait_for(lambda: len(exporter.values("gmail_up")) == 10)
         before = exporter.values("gmail_probes_total", result="success")
+        assert len(before) == 10
         address = httpx.URL(exporter.url)
         opened = [await asyncio.open_connection(address.host, address.port) for _ in range(200)]
 
-        now: dict[str, float] = {}
-
-        def answered() -> dict[str, float]:
+        def each_has_succeeded(more: int) -> bool:
             assert exporter.values("gmail_probe_failures_total", "reason") == {}
-            return exporter.values("gmail_probes_total", result="success")
+            now = exporter.values("gmail_probes_total", result="success")
+            return all(now[endpoint] >= before[endpoint] + more for endpoint in before)
 
-        for byte in b"GE":
+        for more, byte in enumerate(b"GE", 1):
             for _, writer in opened:
                 writer.write(bytes([byte]))
-            await asyncio.sleep(1)
-            now = await asyncio.to_thread(answered)
-        assert all(now[endpoint] >= before[endpoint] + 1 for endpoint in before)
+            await asyncio.to_thread(exporter.wait_for, partial(each_has_succeeded, more))
         assert exporter.samples()["gmail_exporter_probes_missed_total", frozenset()] == 0
         for _, writer in opened:
             writer.close()

@@ -220,7 +220,7 @@ async def test_a_file_that_is_still_being_written_is_waited_for(
 ) -> None:
     """The first half of a file may be valid: here it is broken, and is not reported."""
     await until(lambda: watched.loads == 1)
-    monkeypatch.setattr(reload_module, "SETTLED", 0.3)
+    monkeypatch.setattr(reload_module, "SETTLED", 1.0)
     await asyncio.sleep(0.1)  # until the shorter time is over
     watched.write(BROKEN)
     await asyncio.sleep(0.05)
