@@ -1,4 +1,4 @@
-"""Addresses and the patterns that allow them."""
+"""Addresses, and the patterns that match them."""
 
 import pytest
 from hypothesis import example, given
@@ -22,8 +22,8 @@ from exporter.model.text import Unacceptable
         ("xn--mnchen-3ya.example", Address("xn--mnchen-3ya.example", None), "xn--mnchen-3ya.example"),
     ],
 )
-def test_one_address_has_one_spelling(text: str, address: Address, shown: str) -> None:
-    """Upper case, a final dot and other forms of an IPv6 address are the same address."""
+def test_parse_address(text: str, address: Address, shown: str) -> None:
+    """Case, a final dot and the form of an IPv6 address do not make another address."""
     assert parse_address(text) == address
     assert str(address) == shown
     assert parse_address(shown) == address
@@ -39,8 +39,8 @@ def test_one_address_has_one_spelling(text: str, address: Address, shown: str) -
         "a#b", "a?b", "a\\b",
     ],
 )  # fmt: skip
-def test_what_is_no_address_is_refused(text: str) -> None:
-    """With a message that does not repeat it."""
+def test_bad_address(text: str) -> None:
+    """A text that is not an address is refused, with a message that does not repeat it."""
     with pytest.raises(Unacceptable) as caught:
         parse_address(text)
     assert str(caught.value).startswith("must ")
@@ -49,8 +49,8 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 
 @given(st.text(max_size=40))
 @example("[" * 40)
-def test_any_text_is_an_address_or_refused(text: str) -> None:
-    """No other exception is raised; an address is ASCII on one line."""
+def test_any_text(text: str) -> None:
+    """Any text is an address, in ASCII and on one line, or it is refused; no other exception is raised."""
     try:
         address = parse_address(text)
     except Unacceptable:
@@ -74,8 +74,8 @@ def test_any_text_is_an_address_or_refused(text: str) -> None:
         ("[::1]:143", ["[0::1]:143"], ["::1"]),
     ],
 )  # fmt: skip
-def test_patterns(pattern: str, allowed: list[str], refused: list[str]) -> None:
-    """A host, all names below a domain or everything; the module's port, one port or all."""
+def test_host_pattern(pattern: str, allowed: list[str], refused: list[str]) -> None:
+    """A pattern matches a host, the names below a domain, or all; with the module's port, one port, or all."""
     parsed = HostPattern.parse(pattern)
     assert [each for each in allowed if not parsed.matches(parse_address(each), 993)] == []
     assert [each for each in refused if parsed.matches(parse_address(each), 993)] == []
@@ -85,8 +85,8 @@ def test_patterns(pattern: str, allowed: list[str], refused: list[str]) -> None:
 @pytest.mark.parametrize(
     "pattern", ["*.", "*gmail.com", "imap.*", "a.*.b", "**", "*.*.a", "*.10", "*:0", "[*]:1", "*.a b"]
 )
-def test_what_is_no_pattern_is_refused(pattern: str) -> None:
-    """A * stands for whole names, and only at the beginning."""
+def test_bad_pattern(pattern: str) -> None:
+    """A `*` stands for a whole host or port, or at the beginning for the names below a domain, and nowhere else."""
     with pytest.raises(Unacceptable):
         HostPattern.parse(pattern)
 
@@ -99,8 +99,8 @@ def test_what_is_no_pattern_is_refused(pattern: str) -> None:
         ("[::1", "[::1", None), ("[::1]1", "[::1]1", None), ("[a:1", "[a", "1"), ("a:1:2", "a:1:2", None),
     ],
 )  # fmt: skip
-def test_an_address_is_split(text: str, host: str, port: str | None) -> None:
-    """Into host and port, which are not checked."""
+def test_split_address(text: str, host: str, port: str | None) -> None:
+    """An address is split into host and port, which are not validated."""
     assert split_address(text) == (host, port)
 
 

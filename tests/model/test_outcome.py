@@ -1,4 +1,4 @@
-"""Phase, Reason, Outcome."""
+"""The properties of an Outcome and of its target."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests.examples import failure, success, target
         (Phase.LOGIN, Blame.PROVIDER),
     ],
 )
-def test_a_server_that_accepted_and_falls_silent_is_to_blame(reason: Reason, phase: Phase, blame: Blame) -> None:
-    """The same end is the network's fault before the connection stands, and the server's afterwards."""
+def test_blame_depends_on_the_phase(reason: Reason, phase: Phase, blame: Blame) -> None:
+    """A timeout, reset or close is the network's fault up to the TLS handshake, and the provider's after it."""
     assert failure(phase=phase, reason=reason).blame is blame
 
 
-def test_the_blame_of_other_reasons_is_their_own() -> None:
-    """Only ends without words depend on the phase."""
+def test_blame_of_other_reasons() -> None:
+    """The blame of any other reason does not depend on the phase."""
     assert failure(phase=Phase.LOGIN, reason=Reason.AUTH_INVALID_CREDENTIALS).blame is Blame.ACCOUNT
     assert failure(phase=Phase.GREETING, reason=Reason.PROTOCOL_VIOLATION).blame is Blame.NETWORK
 
@@ -46,13 +46,13 @@ def test_the_blame_of_other_reasons_is_their_own() -> None:
         (failure(phase=Phase.FOLDERS, reason=Reason.FOLDER_HIDDEN), True),
     ],
 )
-def test_a_refused_login_is_not_an_outage(outcome: Outcome, up: bool) -> None:
-    """An endpoint is up once it was reached, secured, greeted and gave its capabilities."""
+def test_up(outcome: Outcome, up: bool) -> None:
+    """An endpoint is up once it gave its capabilities: a failed login is not an outage."""
     assert outcome.up is up
 
 
-def test_checks_hold_what_was_reached() -> None:
-    """A check that was not reached has no result; the one that failed is false, those before it are true."""
+def test_checks() -> None:
+    """The failed check is false, those before it are true, and those after it are absent."""
     assert success().checks == {Check.REACHABILITY: True, Check.TLS: True, Check.PROTOCOL: True}
     assert success(login=True).checks == dict.fromkeys(Check, True)
     assert failure(phase=Phase.RESOLVE, reason=Reason.DNS_ERROR).checks == {Check.REACHABILITY: False}
@@ -62,42 +62,42 @@ def test_checks_hold_what_was_reached() -> None:
     assert Check.FOLDERS not in refused.checks
 
 
-def test_the_duration_is_the_sum_of_the_phases() -> None:
-    """Time between phases is this program's own, and does not count."""
+def test_duration() -> None:
+    """The duration is the sum of the phases, without the exporter's own time between them."""
     outcome = success()
     assert outcome.duration == pytest.approx(0.081)
     assert outcome.duration < outcome.ended_at - outcome.started_at
 
 
-def test_an_outcome_cannot_be_changed() -> None:
-    """What flows through everything is frozen."""
+def test_immutable() -> None:
+    """An Outcome cannot be changed."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         success().detail = "other"  # type: ignore[misc]
 
 
-def test_both_families_are_two_series() -> None:
-    """`both` is probed as IPv4 and as IPv6; any other is one series."""
+def test_targets_of_an_endpoint() -> None:
+    """An endpoint with `ip_family: both` has two series, any other one has one."""
     both = target(ip_family=IpFamily.BOTH).endpoint
     assert [t.ip_family for t in Target.of(both)] == [IpFamily.IPV4, IpFamily.IPV6]
     assert len({t.key for t in Target.of(both)}) == 2
     assert [t.ip_family for t in Target.of(target().endpoint)] == [IpFamily.ANY]
 
 
-def test_a_family_is_named_where_there_are_two() -> None:
-    """Else the endpoint's name says enough."""
+def test_name_of_a_target() -> None:
+    """The name has the address family only where the endpoint has two."""
     endpoint = dataclasses.replace(target("mx").endpoint, ip_family=IpFamily.BOTH)
     assert [each.name for each in Target.of(endpoint)] == ["mx (ipv4)", "mx (ipv6)"]
     assert target("mx").name == "mx"
 
 
-def test_an_address_is_a_host_and_a_port() -> None:
-    """An IPv6 address in brackets."""
+def test_address_of_a_target() -> None:
+    """The address is HOST:PORT, with an IPv6 address in brackets."""
     assert target().address == "imap.gmail.com:993"
     assert target(host="::1").address == "[::1]:993"
 
 
 @pytest.mark.parametrize(("verified", "expires"), [(None, 1.0), (3.0, 3.0)])
-def test_a_chain_that_was_trusted_ends_when_that_does(verified: float | None, expires: float) -> None:
-    """And one that was not, with the first of what was sent."""
+def test_certificate_expiry(verified: float | None, expires: float) -> None:
+    """The expiry is that of the verified chain, or else of the first certificate to expire that was sent."""
     facts = TlsFacts("TLSv1.3", "X", "CN=x", "00", not_after=2.0, chain_not_after=1.0, verified_not_after=verified)
     assert facts.expires_at == expires

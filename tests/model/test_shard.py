@@ -1,4 +1,4 @@
-"""The part of a configuration that a process probes."""
+"""The part of a configuration that one process probes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def account(name: str) -> Account:
 
 @st.composite
 def configurations(draw: st.DrawFn) -> Config:
-    """Endpoints with and without accounts; some accounts have several, some none."""
+    """Endpoints with and without accounts; an account has several endpoints, one or none."""
     accounts = {name: account(name) for name in draw(st.lists(NAMES, max_size=5, unique=True))}
     endpoints = {}
     for name in draw(st.lists(NAMES, min_size=1, max_size=20, unique=True)):
@@ -37,8 +37,8 @@ def configurations(draw: st.DrawFn) -> Config:
 
 
 @given(configurations(), COUNTS)
-def test_every_endpoint_is_of_exactly_one_shard(config: Config, count: int) -> None:
-    """Nothing is probed twice or by nobody; an account is where its endpoints are, all of them, with its secret."""
+def test_endpoints_and_accounts(config: Config, count: int) -> None:
+    """Every endpoint and account is in exactly one shard, an account in that of its endpoints."""
     parts = [Shard(number, count).take(config) for number in range(count)]
     assert Counter(name for part in parts for name in part.endpoints) == Counter(list(config.endpoints))
     assert Counter(name for part in parts for name in part.accounts) == Counter(list(config.accounts))
@@ -49,8 +49,8 @@ def test_every_endpoint_is_of_exactly_one_shard(config: Config, count: int) -> N
 
 
 @given(st.lists(NAMES, max_size=5, unique=True), COUNTS)
-def test_a_module_with_an_account_is_of_one_shard_and_the_others_know_of_which(names: list[str], count: int) -> None:
-    """A shard has it, or knows who does; one without an account is of all."""
+def test_modules(names: list[str], count: int) -> None:
+    """A module with an account is in one shard, and the others know which; one without is in every shard."""
     accounts = {name: account(name) for name in names}
     values: dict[str, Any] = {"protocol": Protocol.IMAP, "port": 993, "allow_hosts": (HostPattern("h"),)}
     modules = {f"m-{name}": Module(name=f"m-{name}", account=accounts[name], **values) for name in names}
@@ -62,23 +62,23 @@ def test_a_module_with_an_account_is_of_one_shard_and_the_others_know_of_which(n
         assert "open" in part
         assert part.keys() | elsewhere.keys() == modules.keys()
         assert not part.keys() & elsewhere.keys()
-        assert all(name in parts[its] for name, its in elsewhere.items())
+        assert all(name in parts[other] for name, other in elsewhere.items())
 
 
 @given(configurations())
-def test_one_shard_is_the_whole(config: Config) -> None:
-    """Nothing is taken away, and nothing is made anew."""
+def test_single_shard(config: Config) -> None:
+    """A single shard takes the configuration itself."""
     assert Shard().take(config) is config
 
 
 @given(NAMES, COUNTS)
-def test_a_further_shard_only_takes(name: str, count: int) -> None:
-    """With one shard more, a key stays where it was or goes to the new one; so with one fewer, only its keys move."""
+def test_additional_shard(name: str, count: int) -> None:
+    """With one more shard, a key stays in its shard or moves to the new one."""
     assert owner(name, count + 1) in {owner(name, count), count}
 
 
-def test_as_few_as_possible_move_and_the_load_is_even() -> None:
-    """Of 20,000 keys on 10 shards, one in 11 moves to the eleventh; no shard has 10 % more than its share."""
+def test_distribution() -> None:
+    """Of 20,000 keys on 10 shards, one in 11 moves to an eleventh, and no shard has 10 % more than its share."""
     keys = [f"tenant-{number}" for number in range(20_000)]
     moved = sum(owner(one, 10) != owner(one, 11) for one in keys)
     assert moved == pytest.approx(20_000 / 11, rel=0.05)
@@ -87,30 +87,30 @@ def test_as_few_as_possible_move_and_the_load_is_even() -> None:
     assert max(shares.values()) < 2_200
 
 
-def test_owners_never_change() -> None:
-    """They are the same in every process and every version: an upgrade must not move a login budget."""
+def test_owners_are_stable() -> None:
+    """Owners are the same in every process and version: an upgrade must not move a login budget."""
     assert [owner(f"tenant-{number}", 5) for number in range(10)] == OWNERS
 
 
 OWNERS = [0, 3, 4, 4, 3, 3, 3, 3, 4, 0]
 
 
-def test_the_key_is_the_account_where_there_is_one() -> None:
-    """By its name: a change of its secret moves nothing."""
+def test_key() -> None:
+    """The key of an endpoint is the name of its account, or else its own name."""
     values: dict[str, Any] = {"protocol": Protocol.IMAP, "host": "h", "port": 993}
     assert key(Endpoint(name="imap", **values)) == "imap"
     assert key(Endpoint(name="imap", account=account("ops"), **values)) == "ops"
 
 
 @pytest.mark.parametrize(("text", "shard"), [("0/1", Shard(0, 1)), ("2/3", Shard(2, 3)), (f"0/{MOST}", Shard(0, MOST))])
-def test_what_is_read(text: str, shard: Shard) -> None:
-    """I/N, counted from 0; it is shown as it is written."""
+def test_parse(text: str, shard: Shard) -> None:
+    """`I/N` is read, counted from 0, and shown as it is written."""
     assert Shard.parse(text) == shard
     assert str(shard) == text
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("3/3", "I counts from 0: of 3 it is at most 2, not 3"),
         ("0/0", "N must be from 1 to 1000, not 0"),
@@ -123,7 +123,7 @@ def test_what_is_read(text: str, shard: Shard) -> None:
         ("", 'must be I/N, such as 0/3 for the first of three, not ""'),
     ],
 )
-def test_what_is_refused(text: str, words: str) -> None:
-    """With what was wanted and what was found."""
-    with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
+def test_bad_shard(text: str, message: str) -> None:
+    """The message has what was wanted and what was found."""
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         Shard.parse(text)

@@ -1,4 +1,4 @@
-"""One check: budget, probe, store, log; against a scripted IMAP server."""
+"""One check: budget, probe, store and log, against a scripted IMAP server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ REFUSAL = b"NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)"
 
 
 class Bench:
-    """A checker with everything around it."""
+    """A checker with its store and its account, and a scripted server."""
 
     def __init__(self, server: ScriptedServer, authority: Authority, secret: Path) -> None:
         self.server = server
@@ -43,30 +43,32 @@ class Bench:
         self.account = Account(name="ops", username="probe@gmail.com", app_password=SecretRef(file=secret))
 
     def target(self, **changes: Any) -> Target:
-        """The server as a target that logs in whenever it is probed."""
+        """The server as a target that logs in at every probe."""
         values = {"host": "localhost", "port": self.server.port, "tls": self.tls, "account": self.account}
         return target(**{**values, "timeout": 5.0, "login_interval": 0.001, **changes})
 
     def configure(self, *targets: Target) -> None:
-        """Watch exactly these."""
+        """Configure exactly these targets."""
         self.store.configure(targets)
-        accounts = {of.endpoint.account.name: of.endpoint.account for of in targets if of.endpoint.account}
-        endpoints = {of.endpoint.name: of.endpoint for of in targets}
+        accounts = {
+            target.endpoint.account.name: target.endpoint.account for target in targets if target.endpoint.account
+        }
+        endpoints = {target.endpoint.name: target.endpoint for target in targets}
         self.checker.configure(Config(accounts=accounts, endpoints=endpoints, source="", digest=""))
 
-    async def check(self, of: Target) -> Series:
-        """Check once, and return what is known afterwards."""
-        await self.checker.check(of)
-        return self.store[of.key]
+    async def check(self, target: Target) -> Series:
+        """Check once, and return the series."""
+        await self.checker.check(target)
+        return self.store[target.key]
 
     def logins(self) -> int:
-        """How many logins the server saw."""
+        """The number of logins that the server received."""
         return sum(received.count(b" AUTHENTICATE ") for received in self.server.received)
 
 
 @pytest.fixture
 async def bench(scripted: StartScripted, authority: Authority, tmp_path: Path) -> AsyncIterator[Bench]:
-    """A server that accepts every login, and a secret in a file."""
+    """A checker, a server that accepts every login, and a secret in a file."""
     secret = tmp_path / "secret"
     secret.write_text(SENTINEL, encoding="utf-8")
     bench = Bench(await scripted(Imap(), security="tls"), authority, secret)
@@ -79,35 +81,35 @@ def refuse(bench: Bench, refusal: bytes | None = REFUSAL) -> None:
     bench.server.behave = Imap(refusal=refusal)
 
 
-async def test_without_an_account_nobody_logs_in(bench: Bench) -> None:
-    """The probe ends after the capabilities."""
-    of = bench.target(account=None)
-    bench.configure(of)
-    series = await bench.check(of)
+async def test_no_account(bench: Bench) -> None:
+    """Without an account, the probe ends after the capabilities."""
+    target = bench.target(account=None)
+    bench.configure(target)
+    series = await bench.check(target)
     assert series.last is not None
     assert series.last.reason is Reason.OK
     assert Phase.LOGIN not in series.last.phases
     assert bench.logins() == 0
 
 
-async def test_the_secret_logs_in(bench: Bench) -> None:
-    """And the look at the folders proves it."""
-    of = bench.target()
-    bench.configure(of)
-    series = await bench.check(of)
+async def test_login(bench: Bench) -> None:
+    """The secret of the account logs in."""
+    target = bench.target()
+    bench.configure(target)
+    series = await bench.check(target)
     assert series.last is not None
     assert series.last.reason is Reason.OK
     assert series.last.checks[Check.LOGIN]
     assert bench.logins() == 1
 
 
-async def test_between_two_logins_the_probes_stop_before_one(bench: Bench) -> None:
-    """The login's result stands meanwhile."""
-    of = bench.target(login_interval=900)
-    bench.configure(of)
+async def test_login_interval(bench: Bench) -> None:
+    """Until the next login is due, probes end before the login, and the result of the last one is kept."""
+    target = bench.target(login_interval=900)
+    bench.configure(target)
     for _ in range(3):
-        await bench.check(of)
-    series = bench.store[of.key]
+        await bench.check(target)
+    series = bench.store[target.key]
     assert bench.logins() == 1
     assert series.successes == 3
     assert series.last is not None
@@ -116,8 +118,8 @@ async def test_between_two_logins_the_probes_stop_before_one(bench: Bench) -> No
     assert series.last_login.checks[Check.LOGIN]
 
 
-async def test_a_refused_secret_is_not_tried_again(bench: Bench) -> None:
-    """On no endpoint of the account; the endpoint stays up; the file is still read for a new one."""
+async def test_refused_secret(bench: Bench) -> None:
+    """A refused secret is not tried again at any endpoint of the account, but a new one is; the endpoint stays up."""
     refuse(bench)
     first, second = bench.target(name="first"), bench.target(name="second")
     bench.configure(first, second)
@@ -139,14 +141,14 @@ async def test_a_refused_secret_is_not_tried_again(bench: Bench) -> None:
     assert list(series.failing) == []
 
 
-async def test_a_changed_account_begins_with_a_fresh_budget(bench: Bench) -> None:
-    """A new user name ends the hold; an unchanged account keeps it over a reload."""
+async def test_changed_account(bench: Bench) -> None:
+    """A new user name ends the hold; an unchanged account is still held after a reload."""
     refuse(bench)
-    of = bench.target()
-    bench.configure(of)
-    await bench.check(of)
-    bench.configure(of)
-    await bench.check(of)
+    target = bench.target()
+    bench.configure(target)
+    await bench.check(target)
+    bench.configure(target)
+    await bench.check(target)
     assert bench.logins() == 1
     bench.account = replace(bench.account, username="other@gmail.com")
     changed = bench.target()
@@ -155,12 +157,12 @@ async def test_a_changed_account_begins_with_a_fresh_budget(bench: Bench) -> Non
     assert bench.logins() == 2
 
 
-async def test_a_missing_secret_is_a_failed_login_and_no_outage(bench: Bench) -> None:
-    """Everything up to the login is probed, and nothing is sent in the secret's place."""
+async def test_missing_secret(bench: Bench) -> None:
+    """Without its secret, the login fails and nothing is sent; the endpoint stays up."""
     bench.secret.unlink()
-    of = bench.target()
-    bench.configure(of)
-    series = await bench.check(of)
+    target = bench.target()
+    bench.configure(target)
+    series = await bench.check(target)
     assert series.last is not None
     assert (series.last.phase, series.last.reason) == (Phase.LOGIN, Reason.CREDENTIAL_UNAVAILABLE)
     assert series.last.up
@@ -169,8 +171,8 @@ async def test_a_missing_secret_is_a_failed_login_and_no_outage(bench: Bench) ->
     assert not series.suspended
 
 
-async def test_a_sibling_that_is_held_back_has_not_failed(bench: Bench) -> None:
-    """The refusal is told of the endpoint that met it; of the others only that their logins are suspended."""
+async def test_hold_at_another_endpoint(bench: Bench) -> None:
+    """The failure is logged for the endpoint that refused; for the others, only that logins are suspended."""
     first, second = bench.target(name="first"), bench.target(name="second")
     bench.configure(first, second)
     await bench.check(first)
@@ -186,40 +188,40 @@ async def test_a_sibling_that_is_held_back_has_not_failed(bench: Bench) -> None:
     ]
 
 
-async def test_a_secret_that_is_gone_between_two_logins_is_no_failure(bench: Bench) -> None:
-    """It may be in the middle of a rotation: it is read when a login is due, and not before."""
-    of = bench.target(login_interval=900)
-    bench.configure(of)
-    await bench.check(of)
+async def test_secret_missing_between_logins(bench: Bench) -> None:
+    """The secret is read when a login is due, and not before: it may be just being replaced."""
+    target = bench.target(login_interval=900)
+    bench.configure(target)
+    await bench.check(target)
     bench.secret.unlink()
-    series = await bench.check(of)
+    series = await bench.check(target)
     assert list(series.failing) == []
 
 
-async def test_a_changed_way_to_log_in_ends_the_hold(bench: Bench) -> None:
-    """Where the remedy is to set another mechanism, setting it must be enough."""
+async def test_changed_mechanism(bench: Bench) -> None:
+    """Another mechanism ends the hold, for it can be the remedy."""
     refuse(bench)
-    of = bench.target(mechanism=MechanismChoice.PLAIN)
-    bench.configure(of)
-    await bench.check(of)
+    target = bench.target(mechanism=MechanismChoice.PLAIN)
+    bench.configure(target)
+    await bench.check(target)
     changed = bench.target(mechanism=MechanismChoice.LOGIN)
     bench.configure(changed)
     await bench.check(changed)
     assert bench.logins() == 2
 
 
-async def test_an_operator_who_insists_logs_in(bench: Bench) -> None:
-    """Whatever the budget says."""
+async def test_forced_login(bench: Bench) -> None:
+    """A forced check logs in whatever the budget allows."""
     refuse(bench)
-    of = bench.target(login_interval=900)
-    bench.configure(of)
-    await bench.check(of)
-    await bench.checker.check(of, force=True)
+    target = bench.target(login_interval=900)
+    bench.configure(target)
+    await bench.check(target)
+    await bench.checker.check(target, force=True)
     assert bench.logins() == 2
 
 
-async def test_logins_of_one_account_are_never_at_once(bench: Bench) -> None:
-    """Two endpoints that are probed together: one logs in, the other one at its next probe."""
+async def test_concurrent_checks(bench: Bench) -> None:
+    """Of two endpoints of an account that are checked at once, one logs in, and the other at its next check."""
     first, second = bench.target(name="first"), bench.target(name="second")
     bench.configure(first, second)
     await asyncio.gather(bench.checker.check(first), bench.checker.check(second))
@@ -228,31 +230,31 @@ async def test_logins_of_one_account_are_never_at_once(bench: Bench) -> None:
     assert bench.logins() == 2
 
 
-async def test_a_cancelled_check_leaves_the_budget_free(bench: Bench) -> None:
-    """A stop in the middle of a login does not block the account's other endpoints."""
+async def test_cancelled_check(bench: Bench) -> None:
+    """A check that is cancelled during a login does not block the next login of the account."""
     bench.server.behave = Imap(greeting_delay=30)
-    of = bench.target()
-    bench.configure(of)
-    task = asyncio.create_task(bench.checker.check(of))
+    target = bench.target()
+    bench.configure(target)
+    task = asyncio.create_task(bench.checker.check(target))
     await asyncio.sleep(0.2)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     bench.server.behave = Imap()
-    await bench.check(of)
+    await bench.check(target)
     assert bench.logins() == 1
 
 
-async def test_a_target_that_was_removed_meanwhile_is_forgotten(bench: Bench) -> None:
-    """A reload during a probe: its outcome goes nowhere."""
-    of = bench.target(account=None)
+async def test_removed_target(bench: Bench) -> None:
+    """The Outcome of a target that a reload has removed is not stored."""
+    target = bench.target(account=None)
     bench.configure()
-    await bench.checker.check(of)
+    await bench.checker.check(target)
     assert len(bench.store) == 0
 
 
-async def test_a_target_that_was_changed_meanwhile_is_not_spoken_for(bench: Bench) -> None:
-    """What is learned of the old configuration says nothing of the new one: not in the store, and not in the log."""
+async def test_changed_target(bench: Bench) -> None:
+    """The Outcome of a target that a reload has changed is neither stored nor logged."""
     old, new = bench.target(account=None, port=1), bench.target(account=None)
     bench.configure(new)
     with capture_logs() as logs:
@@ -262,18 +264,18 @@ async def test_a_target_that_was_changed_meanwhile_is_not_spoken_for(bench: Benc
 
 
 async def test_only_changes_are_logged(bench: Bench) -> None:
-    """One line when it comes up, when it fails and when it recovers; none in between."""
-    of = bench.target(login_interval=0.001)
-    bench.configure(of)
+    """There is one line when an endpoint comes up, fails and recovers, and none in between."""
+    target = bench.target(login_interval=0.001)
+    bench.configure(target)
     with capture_logs() as logs:
-        await bench.check(of)
-        await bench.check(of)
+        await bench.check(target)
+        await bench.check(target)
         refuse(bench)
-        await bench.check(of)
-        await bench.check(of)
+        await bench.check(target)
+        await bench.check(target)
         refuse(bench, None)
         bench.secret.write_text("rotated", encoding="utf-8")
-        await bench.check(of)
+        await bench.check(target)
     assert [(entry["log_level"], entry["event"]) for entry in logs] == [
         ("info", "up"),
         ("warning", "failing"),
@@ -292,23 +294,23 @@ async def test_only_changes_are_logged(bench: Bench) -> None:
     assert next(entry for entry in logs if entry["event"] == "recovered")["after_seconds"] > 0
 
 
-async def test_an_outage_is_an_error_in_the_log(bench: Bench) -> None:
-    """An endpoint that is down is worse than one whose login fails."""
-    of = bench.target(port=1, account=None)
-    bench.configure(of)
+async def test_outage_is_logged_as_error(bench: Bench) -> None:
+    """An endpoint that is down is logged as an error, not as a warning."""
+    target = bench.target(port=1, account=None)
+    bench.configure(target)
     with capture_logs() as logs:
-        await bench.check(of)
+        await bench.check(target)
     assert [(entry["log_level"], entry["event"]) for entry in logs] == [("error", "down")]
 
 
-async def test_at_debug_every_probe_is_logged_with_its_dialogue(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    """Secrets are redacted in it, also where the server sends them back."""
+async def test_debug_log(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """At debug level every probe is logged with its dialogue, where secrets are redacted, also in answers."""
     caplog.set_level("DEBUG", logger="check")
     refuse(bench, b"NO you said " + SENTINEL.encode())
-    of = bench.target()
-    bench.configure(of)
+    target = bench.target()
+    bench.configure(target)
     with capture_logs() as logs:
-        await bench.check(of)
+        await bench.check(target)
     probed = next(entry for entry in logs if entry["event"] == "probed")
     lines = [line.partition(" ")[2] for line in probed["dialogue"]]
     assert "C: a1 CAPABILITY" in lines
@@ -317,12 +319,12 @@ async def test_at_debug_every_probe_is_logged_with_its_dialogue(bench: Bench, ca
     assert SENTINEL not in repr(logs)
 
 
-async def test_a_look_is_not_stored_and_asks_the_budget(bench: Bench) -> None:
-    """Of a target that is not configured nothing stays, but that its account has logged in."""
+async def test_requested_probe(bench: Bench) -> None:
+    """A requested probe is not stored, but its login counts for the budget."""
     watched = bench.target(name="watched")
     bench.configure(watched)
-    of = bench.target(name="probe/m/localhost:993", login_interval=900)
-    first, second = await bench.checker.check_requested(of), await bench.checker.check_requested(of)
+    target = bench.target(name="probe/m/localhost:993", login_interval=900)
+    first, second = await bench.checker.check_requested(target), await bench.checker.check_requested(target)
     assert first.checks[Check.LOGIN]
     assert Phase.LOGIN not in second.phases
     assert first.login is not None
@@ -332,51 +334,51 @@ async def test_a_look_is_not_stored_and_asks_the_budget(bench: Bench) -> None:
     assert bench.store[watched.key].last is None
 
 
-async def test_a_login_of_a_look_is_seen_through(bench: Bench) -> None:
-    """Whoever waited for it has gone; what the server said is learned, a fault of ours is told."""
+async def test_login_of_a_cancelled_request(bench: Bench) -> None:
+    """A login is completed after its request was cancelled, and the budget learns its result."""
     bench.server.behave = Imap(greeting_delay=0.2, refusal=REFUSAL)
-    of = bench.target(login_interval=900)
-    bench.configure(of)
-    await leave(bench, of)
+    target = bench.target(login_interval=900)
+    bench.configure(target)
+    await cancel_during_login(bench, target)
     await asyncio.gather(*bench.checker._logins)
     assert bench.logins() == 1
-    assert (await bench.checker.check_requested(of)).held_by is Denial.HOLD
+    assert (await bench.checker.check_requested(target)).held_by is Denial.HOLD
 
 
-async def test_a_fault_in_a_login_that_nobody_waits_for_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With its traceback, in the log."""
+async def test_fault_in_a_login_of_a_cancelled_request(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception in a login whose request was cancelled is logged with its traceback."""
 
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a fault on purpose")
 
     monkeypatch.setattr(Budget, "report", broken)
     bench.server.behave = Imap(greeting_delay=0.2)
-    of = bench.target()
-    bench.configure(of)
+    target = bench.target()
+    bench.configure(target)
     with capture_logs() as logs:
-        await leave(bench, of)
+        await cancel_during_login(bench, target)
         await asyncio.gather(*bench.checker._logins, return_exceptions=True)
     assert [(entry["event"], str(entry["exc_info"])) for entry in logs] == [("fault in a login", "a fault on purpose")]
 
 
-async def test_the_end_ends_the_logins_of_looks(bench: Bench) -> None:
-    """And gives their slot back."""
+async def test_close(bench: Bench) -> None:
+    """`close` cancels logins of requests, and the account can log in again."""
     bench.server.behave = Imap(greeting_delay=30)
-    of = bench.target()
-    bench.configure(of)
-    await leave(bench, of)
+    target = bench.target()
+    bench.configure(target)
+    await cancel_during_login(bench, target)
     assert bench.checker._logins
     await bench.checker.close()
     assert not bench.checker._logins
     bench.server.behave = Imap()
-    assert (await bench.checker.check_requested(of)).checks[Check.LOGIN]
+    assert (await bench.checker.check_requested(target)).checks[Check.LOGIN]
     assert bench.logins() == 1
 
 
-async def leave(bench: Bench, of: Target) -> None:
-    """Ask for a look with a login, and go before it is done."""
+async def cancel_during_login(bench: Bench, target: Target) -> None:
+    """Request a probe with a login, and cancel the request once the server is connected."""
     connections = bench.server.connections
-    task = asyncio.create_task(bench.checker.check_requested(of))
+    task = asyncio.create_task(bench.checker.check_requested(target))
     while bench.server.connections == connections:
         await asyncio.sleep(0.01)
     task.cancel()
@@ -384,17 +386,17 @@ async def leave(bench: Bench, of: Target) -> None:
         await task
 
 
-async def test_a_look_keeps_out_of_this_network_where_it_is_told_to(bench: Bench) -> None:
-    """And only then."""
-    of = bench.target(account=None)
-    assert (await bench.checker.check_requested(of)).ok
-    seen = await bench.checker.check_requested(of, public_only=True)
-    assert seen.reason is Reason.ADDRESS_NOT_PUBLIC
-    assert seen.login is None
+async def test_public_only(bench: Bench) -> None:
+    """Only with `public_only`, an address that is not public is not probed."""
+    target = bench.target(account=None)
+    assert (await bench.checker.check_requested(target)).ok
+    outcome = await bench.checker.check_requested(target, public_only=True)
+    assert outcome.reason is Reason.ADDRESS_NOT_PUBLIC
+    assert outcome.login is None
 
 
-async def test_an_account_that_a_reload_has_changed_does_not_log_in_for_an_old_target(bench: Bench) -> None:
-    """Its new secret was never meant for that one."""
+async def test_target_of_a_changed_account(bench: Bench) -> None:
+    """A target with the account as it was before a reload does not log in."""
     old = bench.target()
     bench.configure(old)
     bench.account = replace(bench.account, username="other@gmail.com")
@@ -404,14 +406,14 @@ async def test_an_account_that_a_reload_has_changed_does_not_log_in_for_an_old_t
     assert bench.logins() == 0
 
 
-async def test_a_module_that_logs_in_another_way_ends_the_hold(bench: Bench) -> None:
-    """As an endpoint does."""
+async def test_changed_mechanism_of_a_module(bench: Bench) -> None:
+    """Another mechanism of a module ends the hold, as that of an endpoint does."""
     refuse(bench)
-    of = bench.target()
+    target = bench.target()
 
     def apply(mechanism: MechanismChoice) -> Target:
         module = Module(
-            name="m", protocol=of.endpoint.protocol, port=bench.server.port, tls=bench.tls, account=bench.account,
+            name="m", protocol=target.endpoint.protocol, port=bench.server.port, tls=bench.tls, account=bench.account,
             mechanism=mechanism, login_interval=0.001, allow_hosts=(HostPattern("localhost"),),
         )  # fmt: skip
         modules, accounts = {"m": module}, {"ops": bench.account}

@@ -8,7 +8,7 @@ from tests.examples import Clock, success, target
 
 
 def problems(*overdue: str, silence: float = 0.0) -> list[str]:
-    """What is wrong where the probes of these endpoints are overdue."""
+    """The problems where the probes of these endpoints are overdue."""
     clock = Clock()
     store = Store(clock)
     store.configure([target(name) for name in overdue])
@@ -16,24 +16,24 @@ def problems(*overdue: str, silence: float = 0.0) -> list[str]:
     return Health(store, lambda: silence).problems()
 
 
-def test_all_is_well() -> None:
-    """Nothing is overdue, and the event loop runs."""
+def test_no_problem() -> None:
+    """There is no problem while nothing is overdue and the event loop runs."""
     assert problems(silence=BLOCKED) == []
 
 
 def test_overdue_probes_are_named() -> None:
-    """The first of them, where there are many."""
+    """The first ten overdue endpoints are named, and all are counted."""
     assert problems("imap") == ["overdue probes: 1 (imap)"]
     assert problems(*"abcdefghijkl") == ["overdue probes: 12 (a, b, c, d, e, f, g, h, i, j, …)"]
 
 
-def test_a_blocked_loop_is_reported() -> None:
-    """Beside the overdue probes."""
+def test_blocked_event_loop() -> None:
+    """A blocked event loop is reported beside the overdue probes."""
     assert problems("imap", silence=61.4) == ["overdue probes: 1 (imap)", "the event loop has been held up for 61 s"]
 
 
-def test_a_probe_is_overdue_after_its_interval_and_its_timeout() -> None:
-    """Counted from the last completed probe, or from the configuration of the target."""
+def test_is_overdue() -> None:
+    """Interval and timeout count from the last completed probe, or from the configuration of the target."""
     clock = Clock()
     series = Series(target(interval=30, timeout=10), clock)
     clock.now += 40 + OVERDUE

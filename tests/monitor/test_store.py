@@ -1,4 +1,4 @@
-"""The store."""
+"""The series of a target, and the store of all series."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from exporter.monitor.store import DURATION_BUCKETS, FAILURES, Series, Store
 from tests.examples import failure, success, target
 
 
-def added(*outcomes: object) -> Series:
-    """A series that took in these outcomes."""
+def series_of(*outcomes: object) -> Series:
+    """A series with these Outcomes."""
     series = Series(target())
     for outcome in outcomes:
         series.add(outcome)  # type: ignore[arg-type]
     return series
 
 
-def test_totals_count_every_outcome() -> None:
-    """Successes, failures by phase and reason, and logins by result."""
+def test_totals() -> None:
+    """Successes, failures by phase and reason, and logins by result are counted."""
     refused = failure(phase=Phase.LOGIN, reason=Reason.AUTH_INVALID_CREDENTIALS)
-    series = added(success(), success(login=True), failure(), failure(), refused)
+    series = series_of(success(), success(login=True), failure(), failure(), refused)
     assert series.successes == 2
     assert series.failures == {
         (Phase.CONNECT, Reason.REFUSED): 2,
@@ -33,34 +33,34 @@ def test_totals_count_every_outcome() -> None:
     assert series.version == 5
 
 
-def test_a_login_that_failed_after_it_succeeded_is_a_successful_login() -> None:
-    """A hidden folder is not a refused login."""
-    series = added(failure(phase=Phase.FOLDERS, reason=Reason.FOLDER_HIDDEN))
+def test_failure_after_the_login() -> None:
+    """A failure after the login, such as a hidden folder, counts as a successful login."""
+    series = series_of(failure(phase=Phase.FOLDERS, reason=Reason.FOLDER_HIDDEN))
     assert series.logins == {True: 1}
 
 
-def test_an_impossible_login_is_no_attempt() -> None:
-    """A secret that cannot be read is a failed login check, and not a login."""
-    series = added(failure(phase=Phase.LOGIN, reason=Reason.CREDENTIAL_UNAVAILABLE))
+def test_login_without_a_secret() -> None:
+    """A secret that cannot be read is a failed check of the login, but no attempt."""
+    series = series_of(failure(phase=Phase.LOGIN, reason=Reason.CREDENTIAL_UNAVAILABLE))
     assert not series.logins
     assert series.last_login is series.last
 
 
-def test_only_successful_probes_are_in_the_histogram() -> None:
-    """Each falls into the first bucket whose bound is not below its duration."""
+def test_histogram() -> None:
+    """Only successes count, each in the first bucket whose bound is not below its duration."""
     exactly = replace(success(), phases=MappingProxyType({Phase.RESOLVE: DURATION_BUCKETS[3]}))
     beyond = replace(success(), phases=MappingProxyType({Phase.RESOLVE: DURATION_BUCKETS[-1] + 1}))
-    series = added(exactly, beyond, failure())
+    series = series_of(exactly, beyond, failure())
     assert series.buckets[3] == 1
     assert series.buckets[-1] == 1
     assert sum(series.buckets) == 2
     assert series.duration_sum == DURATION_BUCKETS[3] + DURATION_BUCKETS[-1] + 1
 
 
-def test_a_failed_login_stands_until_the_next_login() -> None:
-    """Probes without login between two logins do not hide that the last one failed."""
+def test_failed_login_is_kept() -> None:
+    """A failed login counts as failing until the next login, whatever the probes in between."""
     refused = failure(phase=Phase.LOGIN, reason=Reason.AUTH_INVALID_CREDENTIALS)
-    series = added(refused, success(), success())
+    series = series_of(refused, success(), success())
     assert list(series.failing) == [refused]
     down = failure()
     series.add(down)
@@ -69,30 +69,30 @@ def test_a_failed_login_stands_until_the_next_login() -> None:
     assert list(series.failing) == []
 
 
-def test_the_same_failure_is_told_once() -> None:
-    """The last probe that was also the last login is one failure."""
+def test_same_failure() -> None:
+    """A failed last probe that is also the last login is one failure."""
     refused = failure(phase=Phase.LOGIN, reason=Reason.AUTH_INVALID_CREDENTIALS)
-    assert list(added(refused).failing) == [refused]
+    assert list(series_of(refused).failing) == [refused]
 
 
-def test_history_is_bounded_and_keeps_failures() -> None:
-    """A failure of long ago is still there in full when its entry has gone."""
+def test_kept_failures() -> None:
+    """A failure is still kept whole after its history entry was evicted; both are bounded."""
     old = failure(phase=Phase.TLS, reason=Reason.CERTIFICATE_EXPIRED)
-    series = added(old, *[success()] * (HISTORY + 50))
+    series = series_of(old, *[success()] * (HISTORY + 50))
     assert len(series.history) == HISTORY
     assert all(entry.reason is Reason.OK for entry in series.history)
     assert list(series.kept_failures) == [old]
-    series = added(*[failure()] * (FAILURES + 5))
+    series = series_of(*[failure()] * (FAILURES + 5))
     assert len(series.kept_failures) == FAILURES
 
 
-def test_what_did_not_change_keeps_everything() -> None:
-    """A reload drops removed targets, begins changed ones anew, and leaves the rest as it was."""
+def test_configure() -> None:
+    """A reload drops removed targets, starts changed ones from scratch, and keeps the others."""
     store = Store()
     same, changed, removed = target("same"), target("changed"), target("removed")
     store.configure([same, changed, removed])
-    for of in (same, changed, removed):
-        store[of.key].add(success(of))
+    for each in (same, changed, removed):
+        store[each.key].add(success(each))
     new = target("changed", interval=60)
     store.configure([target("same"), new, target("added")])
     assert [series.target.endpoint.name for series in store] == ["same", "changed", "added"]
@@ -102,8 +102,8 @@ def test_what_did_not_change_keeps_everything() -> None:
     assert len(store) == 3
 
 
-def test_only_what_is_configured_is_held() -> None:
-    """Exactly as it is; tests/monitor/test_checker.py has what becomes of a probe that a reload overtook."""
+def test_holds() -> None:
+    """A target is held only exactly as it is configured."""
     store = Store()
     old, new = target(), target(interval=60)
     store.configure([old])
