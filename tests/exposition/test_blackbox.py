@@ -1,4 +1,4 @@
-"""The metrics of /probe: by themselves, and beside those of the real blackbox_exporter of the same servers."""
+"""The metrics of /probe: alone, and compared with those of the real blackbox_exporter for the same servers."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from tests.servers.dialogues import Imap
 from tests.servers.dovecot import Dovecot
 
 OURS = {"probe_phase_duration_seconds", "probe_failure_info"}
-"""What blackbox_exporter has not."""
+"""Families that blackbox_exporter does not have."""
 NEWER = {"probe_tls_cipher_info"}
-"""What Debian's has not yet, nor `serialnumber`."""
+"""Families that Debian's version does not have yet; it has no label `serialnumber` either."""
 MEASURED = {"probe_duration_seconds", "probe_dns_lookup_time_seconds"}
-"""What is never twice the same."""
+"""Families whose values differ from probe to probe."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Exposed:
 
     @classmethod
     def of(cls, text: str) -> Exposed:
-        """Parse it."""
+        """Parse a text."""
         families = list(text_string_to_metric_families(text))
         values = {
             (
@@ -60,13 +60,13 @@ class Exposed:
 
 
 def exposed(outcome: Outcome) -> Exposed:
-    """What is exposed of an Outcome."""
+    """The exposition of an Outcome."""
     return Exposed.of(blackbox.exposition(outcome, Format.TEXT).decode())
 
 
 @pytest.fixture(scope="module")
 def real(authority: Authority) -> Iterator[Blackbox]:
-    """The real one, with modules that do what ours do."""
+    """The real blackbox_exporter, with modules that probe as ours do."""
     tls = {"ca_file": str(authority.ca_file)}
     ready = {"expect": "^\\* OK"}
     common = {"preferred_ip_protocol": "ip4", "tls_config": tls}
@@ -84,22 +84,24 @@ def real(authority: Authority) -> Iterator[Blackbox]:
 SECURITY = {"imaps": Security.TLS, "starttls": Security.STARTTLS, "plain": Security.NONE}
 
 
-async def both(real: Blackbox, authority: Authority, module: str, host: str, port: int) -> tuple[Exposed, Exposed]:
-    """What the real one says of a target, and what we say."""
+async def probe_both(
+    real: Blackbox, authority: Authority, module: str, host: str, port: int
+) -> tuple[Exposed, Exposed]:
+    """Probe a target with the real one and with ours, and return both expositions."""
     theirs = await asyncio.to_thread(real.probe, module, f"{host}:{port}")
     tls = Tls() if module == "plain" else Tls(ca_file=authority.ca_file)
-    of = target(
+    imap = target(
         host=host, port=port, protocol=Protocol.IMAP, security=SECURITY[module], tls=tls, timeout=1.0,
         ip_family=IpFamily.IPV4,
     )  # fmt: skip
     resolver = Resolver()
-    outcome = await probe(of, resolver)
+    outcome = await probe(imap, resolver)
     await resolver.close()
     return Exposed.of(theirs), exposed(outcome)
 
 
 def assert_alike(theirs: Exposed, ours: Exposed) -> None:
-    """Fail where something of the real one is missing, of another type, or means something else."""
+    """Fail where a family of the real one is missing, has another type, or has other values."""
     assert set(ours.types) - set(theirs.types) <= OURS | NEWER
     assert {name: ours.types.get(name) for name in theirs.types} == theirs.types
     alike = {key: value for key, value in theirs.values.items() if key[0] not in MEASURED}
@@ -110,28 +112,28 @@ def assert_alike(theirs: Exposed, ours: Exposed) -> None:
 
 
 @pytest.mark.parametrize("module", ["imaps", "starttls", "plain"])
-async def test_a_server_that_is_well(real: Blackbox, authority: Authority, dovecot: Dovecot, module: str) -> None:
-    """The same names, types, labels and values, down to the address's hash and the certificate's names."""
+async def test_healthy_server(real: Blackbox, authority: Authority, dovecot: Dovecot, module: str) -> None:
+    """Names, types, labels and values are equal, the hash of the address and the certificate's names included."""
     port = dovecot.imaps_port if module == "imaps" else dovecot.imap_port
-    theirs, ours = await both(real, authority, module, "localhost", port)
+    theirs, ours = await probe_both(real, authority, module, "localhost", port)
     assert_alike(theirs, ours)
     assert ours.value("probe_success") == 1
     assert ("probe_ssl_earliest_cert_expiry" in theirs.types) is (module != "plain")
 
 
 @pytest.mark.parametrize("name", ["short_intermediate", "issue"])
-async def test_the_chain(real: Blackbox, authority: Authority, scripted: StartScripted, name: str) -> None:
-    """What ends first of what was presented, and what ends the trust."""
+async def test_chain_expiry(real: Blackbox, authority: Authority, scripted: StartScripted, name: str) -> None:
+    """The expiries of the presented and of the verified chain are equal."""
     certificate = authority.issue("localhost", "*.example.com") if name == "issue" else authority.short_intermediate
     server = await scripted(Imap(), security="tls", context=certificate.context)
-    assert_alike(*await both(real, authority, "imaps", "localhost", server.port))
+    assert_alike(*await probe_both(real, authority, "imaps", "localhost", server.port))
 
 
-async def test_what_fails_before_tls(real: Blackbox, authority: Authority, dovecot: Dovecot, free_port: int) -> None:
-    """A name that does not exist, a port that is closed, a server that speaks no TLS: 0 where nothing is known."""
+async def test_failure_before_tls(real: Blackbox, authority: Authority, dovecot: Dovecot, free_port: int) -> None:
+    """An unknown name, a closed port and a server without TLS have equal metrics: 0 where a value is unknown."""
     cases = (("nowhere.invalid", 993, 0), ("localhost", free_port, 4), ("localhost", dovecot.imap_port, 4))
     for host, port, version in cases:
-        theirs, ours = await both(real, authority, "imaps", host, port)
+        theirs, ours = await probe_both(real, authority, "imaps", host, port)
         assert_alike(theirs, ours)
         assert ours.value("probe_success") == 0
         assert ours.value("probe_ip_protocol") == version
@@ -140,46 +142,46 @@ async def test_what_fails_before_tls(real: Blackbox, authority: Authority, dovec
 @pytest.mark.parametrize(
     "act", [in_order(say(b"* BYE busy\r\n"), close), close, silence], ids=["bye", "closed", "silent"]
 )
-async def test_what_fails_in_the_dialogue(
+async def test_failure_in_the_dialogue(
     real: Blackbox, authority: Authority, scripted: StartScripted, act: Imap
 ) -> None:
-    """A server that says something else, or ends without a word, did not match; one that is silent was too slow."""
+    """Another answer or a close is a mismatch, as is the real one's; silence is a timeout."""
     server = await scripted(Imap(at={"greeting": act}))
-    theirs, ours = await both(real, authority, "plain", "localhost", server.port)
+    theirs, ours = await probe_both(real, authority, "plain", "localhost", server.port)
     assert_alike(theirs, ours)
     assert ours.value("probe_failed_due_to_regex") == (act is not silence)
 
 
-async def test_a_certificate_that_is_not_trusted_still_tells_its_expiry(
-    real: Blackbox, authority: Authority, scripted: StartScripted
-) -> None:
-    """Where the real one has nothing to alert on, because verification failed, we have."""
+async def test_untrusted_certificate(real: Blackbox, authority: Authority, scripted: StartScripted) -> None:
+    """We expose the expiry of an untrusted certificate; the real one does not."""
     server = await scripted(Imap(), security="tls", context=authority.expired.context)
-    theirs, ours = await both(real, authority, "imaps", "localhost", server.port)
+    theirs, ours = await probe_both(real, authority, "imaps", "localhost", server.port)
     assert theirs.value("probe_success") == ours.value("probe_success") == 0
     assert "probe_ssl_earliest_cert_expiry" not in theirs.types
     assert ours.value("probe_ssl_earliest_cert_expiry") == authority.expired.leaf.not_valid_after_utc.timestamp()
     assert "probe_ssl_last_chain_expiry_timestamp_seconds" not in ours.types
 
 
-# By themselves
+# Without the real one
 
 
-def test_every_family_is_exposed_and_documented() -> None:
-    """Of one look that has everything, each is there, in the order in which they are declared."""
+def test_every_family() -> None:
+    """An Outcome with all facts has every family with its labels, in the order of their declaration."""
     leaf = Certificate("CN=a", "CN=b", ("a", "10.0.0.1", "b"), 1.0, 2.0, "f" * 64, "0a")
     facts = TlsFacts("TLSv1.2", "C", "CN=b", "f" * 64, 2.0, 2.0, chain=(leaf,), verified_not_after=1.5)
     observed = Observed(address="::1", ip_version=6, tls=facts, login_attempted=True)
     outcome = replace(failure(phase=Phase.FOLDERS, reason=Reason.FOLDER_HIDDEN), observed=observed)
-    seen = exposed(budgeted(outcome, Denial.HOLD))
-    assert list(seen.types) == [family.metric.name for family in blackbox.FAMILIES]
-    assert set(seen.types.values()) == {"gauge"}
-    for name, labels in seen.values:
+    metrics = exposed(budgeted(outcome, Denial.HOLD))
+    assert list(metrics.types) == [family.metric.name for family in blackbox.FAMILIES]
+    assert set(metrics.types.values()) == {"gauge"}
+    for name, labels in metrics.values:
         family = next(family for family in blackbox.FAMILIES if family.metric.name == name)
         assert {label for label, _ in labels} == set(family.labels) - {"serialnumber"}
-    assert ("subjectalternative", "a,b") in next(labels for name, labels in seen.values if name.endswith("chain_info"))
+    assert ("subjectalternative", "a,b") in next(
+        labels for name, labels in metrics.values if name.endswith("chain_info")
+    )
     assert 'serialnumber="0a"' in blackbox.exposition(outcome, Format.TEXT).decode()
-    assert seen.value("probe_login_suspended") == 1
+    assert metrics.value("probe_login_suspended") == 1
 
 
 @pytest.mark.parametrize(
@@ -192,12 +194,12 @@ def test_every_family_is_exposed_and_documented() -> None:
         (failure(phase=Phase.TLS, reason=Reason.TLS_FAILED), 0, None),
     ],
 )
-def test_a_login_that_fails_is_no_outage(outcome: Outcome, up: float, login: float | None) -> None:
-    """It has a metric of its own, which is there only where there was a login."""
-    seen = exposed(outcome)
-    assert seen.value("probe_success") == up
-    assert seen.values.get(("probe_login_success", frozenset())) == login
-    assert ("probe_failure_info" in seen.types) is not outcome.ok
+def test_login(outcome: Outcome, up: float, login: float | None) -> None:
+    """A failed login leaves probe_success at 1; its own metric exists only where there was a login."""
+    metrics = exposed(outcome)
+    assert metrics.value("probe_success") == up
+    assert metrics.values.get(("probe_login_success", frozenset())) == login
+    assert ("probe_failure_info" in metrics.types) is not outcome.ok
 
 
 @pytest.mark.parametrize(
@@ -212,13 +214,13 @@ def test_a_login_that_fails_is_no_outage(outcome: Outcome, up: float, login: flo
         (Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS, 0),
     ],
 )
-def test_what_did_not_match_was_an_answer(phase: Phase, reason: Reason, failed: float) -> None:
-    """Whatever it said; and a login is no part of it."""
+def test_failed_due_to_regex(phase: Phase, reason: Reason, failed: float) -> None:
+    """Only a wrong answer before the login is a mismatch."""
     assert exposed(failure(phase=phase, reason=reason)).value("probe_failed_due_to_regex") == failed
 
 
-def test_hostile_words_stay_in_their_label() -> None:
-    """A certificate's subject may say anything."""
+def test_hostile_text() -> None:
+    """A hostile subject stays in its label, and the debug output escapes control characters."""
     leaf = Certificate('CN="}\\\n# EOF', "CN=b", (), 1.0, 2.0, "f", "0a")
     facts = TlsFacts("TLSv1.3", "C", "i", "f", 2.0, 2.0, chain=(leaf,))
     outcome = success(observed=Observed(tls=facts))
@@ -230,6 +232,6 @@ def test_hostile_words_stay_in_their_label() -> None:
 
 
 def test_openmetrics() -> None:
-    """The same lines, and the mark at the end."""
+    """OpenMetrics has the same lines, and the EOF mark at the end."""
     text = blackbox.exposition(success(), Format.TEXT)
     assert blackbox.exposition(success(), Format.OPENMETRICS) == text + b"# EOF\n"

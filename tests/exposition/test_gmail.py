@@ -1,4 +1,4 @@
-"""The metrics: names, labels and values."""
+"""The metrics of endpoints, accounts and the exporter: names, labels and values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from exporter.exposition.cache import Exposition
 from exporter.exposition.gmail import BASE_LABELS, base_labels, samples
 from exporter.exposition.text import Format
 from exporter.model.login import Denial
-from exporter.model.outcome import Folder, Observed, Outcome, Phase, Target
+from exporter.model.outcome import Folder, Observed, Outcome, Phase
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, Config, IpFamily, OAuth2, Role, SecretRef
 from exporter.monitor.instruments import ExporterMetrics
@@ -22,9 +22,9 @@ from exporter.monitor.store import Series, Store
 from tests.examples import ACCOUNT, FACTS, SENTINEL, budgeted, failure, success, target
 
 
-def exposed(*outcomes: Outcome, of: Target | None = None) -> dict[str, dict[str, float]]:
+def exposed(*outcomes: Outcome) -> dict[str, dict[str, float]]:
     """The values of a target by sample name, then by its labels beside the base labels."""
-    series = Series(of or (outcomes[0].target if outcomes else target()))
+    series = Series(outcomes[0].target if outcomes else target())
     for outcome in outcomes:
         series.add(outcome)
     values: dict[str, dict[str, float]] = {}
@@ -34,8 +34,8 @@ def exposed(*outcomes: Outcome, of: Target | None = None) -> dict[str, dict[str,
     return values
 
 
-def test_before_the_first_probe_only_what_is_configured_is_known() -> None:
-    """Counters start from 0, and nothing claims that the endpoint is up or down."""
+def test_before_the_first_probe() -> None:
+    """Before the first probe counters are 0, and there is no metric of the state."""
     values = exposed()
     assert values["gmail_probes_total"] == {"result=success": 0, "result=failure": 0}
     assert values["gmail_probe_interval_seconds"] == {"": 30}
@@ -44,8 +44,8 @@ def test_before_the_first_probe_only_what_is_configured_is_known() -> None:
         assert absent not in values
 
 
-def test_a_good_probe() -> None:
-    """Everything that a probe sees is exposed."""
+def test_success() -> None:
+    """Every observation of a successful probe is exposed."""
     observed = Observed(
         address="192.0.2.1", ip_version=4, ip_fallback=False, tcp_rtt=0.012, tls=FACTS, capabilities=("IMAP4REV1",)
     )
@@ -71,8 +71,8 @@ def test_a_good_probe() -> None:
     assert "gmail_failure_info" not in values
 
 
-def test_an_endpoint_that_is_down() -> None:
-    """The reason, the phase and the blame are told; checks that were not reached are absent, not 0."""
+def test_down() -> None:
+    """Phase, reason and blame are exposed; checks that were not reached are absent, not 0."""
     values = exposed(success(), failure())
     assert values["gmail_up"] == {"": 0}
     assert values["gmail_check_success"] == {"check=reachability": 0}
@@ -82,13 +82,12 @@ def test_an_endpoint_that_is_down() -> None:
     assert "gmail_tcp_rtt_seconds" not in values
 
 
-def test_a_refused_login_keeps_the_endpoint_up() -> None:
-    """And it stands while later probes do not log in."""
-    of = target(account=ACCOUNT)
+def test_refused_login() -> None:
+    """A refused login leaves the endpoint up, and is exposed while later probes do not log in."""
+    imap = target(account=ACCOUNT)
     values = exposed(
-        failure(of, Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS),
-        budgeted(success(of), Denial.HOLD),
-        of=of,
+        failure(imap, Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS),
+        budgeted(success(imap), Denial.HOLD),
     )
     assert values["gmail_up"] == {"": 1}
     assert values["gmail_check_success"]["check=login"] == 0
@@ -98,46 +97,46 @@ def test_a_refused_login_keeps_the_endpoint_up() -> None:
     assert values["gmail_login_suspended"] == {"": 1}
 
 
-def test_folders_are_told_by_role() -> None:
-    """A hidden folder is visible 0, and has no count."""
-    of = target(account=ACCOUNT)
+def test_folders() -> None:
+    """Folders are exposed by role; a hidden folder is visible 0 and has no count."""
+    imap = target(account=ACCOUNT)
     folders = (Folder(Role.INBOX, visible=True, messages=65), Folder(Role.TRASH, visible=False))
-    seen = replace(success(of, login=True), observed=Observed(login_attempted=True, folders=folders))
-    values = exposed(seen)
+    outcome = replace(success(imap, login=True), observed=Observed(login_attempted=True, folders=folders))
+    values = exposed(outcome)
     assert values["gmail_folder_visible"] == {"folder=inbox": 1, "folder=trash": 0}
     assert values["gmail_folder_messages"] == {"folder=inbox": 65}
     assert values["gmail_check_success"]["check=folders"] == 1
     assert values["gmail_login_suspended"] == {"": 0}
 
 
-def test_the_endpoint_s_own_labels_are_on_its_info() -> None:
-    """Labels of the configuration come beside ours, and only there."""
-    of = target(account=ACCOUNT, labels={"tenant": "acme"})
-    values = exposed(success(of))
+def test_configured_labels() -> None:
+    """Labels of the configuration are on gmail_endpoint_info only."""
+    imap = target(account=ACCOUNT, labels={"tenant": "acme"})
+    values = exposed(success(imap))
     assert values["gmail_endpoint_info"] == {"tenant=acme,security=tls,account=ops": 1}
     assert all(
         "tenant" not in labels
-        for name, of_name in values.items()
+        for name, by_labels in values.items()
         if name != "gmail_endpoint_info"
-        for labels in of_name
+        for labels in by_labels
     )
 
 
-def test_an_account_s_tokens() -> None:
-    """Of an account with OAuth 2.0: expiry, what the token endpoint took and said; of one with a password, nothing."""
+def test_access_tokens() -> None:
+    """An account with OAuth 2.0 has metrics of its tokens, one with a password has none."""
     reference = SecretRef(env="X")
     oauth2 = OAuth2(client_id="1.apps", client_secret=reference, refresh_token=reference)
     access = Access(Account(name="workspace", username="probe@example.com", oauth2=oauth2), {})
-    exposing = Exposition(Store(), ExporterMetrics(), lambda: [access, Access(ACCOUNT, {})])
-    text = b"".join(exposing.pieces(Format.TEXT)).decode()
+    exposition = Exposition(Store(), ExporterMetrics(), lambda: [access, Access(ACCOUNT, {})])
+    text = b"".join(exposition.pieces(Format.TEXT)).decode()
     assert 'gmail_oauth_token_refreshes_total{account="workspace",result="success"} 0.0\n' in text
     assert "gmail_oauth_token_expiry" not in text
 
     access.token = AccessToken(SENTINEL, 1_800_000_000.0)
     access.refresh_seconds = 0.25
     access.refreshes.update([Reason.OK, Reason.OK, Reason.OAUTH_GRANT_REVOKED])
-    for written, parse in ((Format.TEXT, parse_text), (Format.OPENMETRICS, parse_openmetrics)):
-        text = b"".join(exposing.pieces(written)).decode()
+    for fmt, parse in ((Format.TEXT, parse_text), (Format.OPENMETRICS, parse_openmetrics)):
+        text = b"".join(exposition.pieces(fmt)).decode()
         values = {(s.name, *s.labels.values()): s.value for family in parse(text) for s in family.samples}
         assert values["gmail_oauth_token_expiry_timestamp_seconds", "workspace"] == 1_800_000_000
         assert values["gmail_oauth_token_refresh_duration_seconds", "workspace"] == 0.25
@@ -148,26 +147,26 @@ def test_an_account_s_tokens() -> None:
         assert "ops" not in text
 
 
-def test_what_the_login_budget_says() -> None:
-    """Why a probe did not log in is counted; what holds logins back, and until when, stands beside it."""
-    of = target(account=ACCOUNT)
-    series = Series(of)
-    series.add(budgeted(success(of), None, 1_700_000_900.0, Denial.INTERVAL))
-    series.add(budgeted(success(of), Denial.HOLD, denied=Denial.HOLD))
+def test_login_budget() -> None:
+    """Probes without a login are counted by denial; the present hold and the next login are exposed."""
+    imap = target(account=ACCOUNT)
+    series = Series(imap)
+    series.add(budgeted(success(imap), None, 1_700_000_900.0, Denial.INTERVAL))
+    series.add(budgeted(success(imap), Denial.HOLD, denied=Denial.HOLD))
     values = {(s.family.metric.name, *s.labels.values()): s.value for s in samples(series)}
     assert values["gmail_login_denials", "interval"] == 1
     assert values["gmail_login_denials", "hold"] == 1
     assert values["gmail_login_denials", "ceiling"] == 0
     assert values["gmail_login_held_info", "hold"] == 1
     assert ("gmail_login_next_timestamp_seconds",) not in values
-    series.add(budgeted(success(of), None, 1_700_000_900.0, Denial.BUSY))
+    series.add(budgeted(success(imap), None, 1_700_000_900.0, Denial.BUSY))
     values = {(s.family.metric.name, *s.labels.values()): s.value for s in samples(series)}
     assert values["gmail_login_next_timestamp_seconds",] == 1_700_000_900
     assert ("gmail_login_held_info", "hold") not in values
 
 
-def test_every_sample_has_the_base_labels() -> None:
-    """In the contract's order, as configured."""
+def test_base_labels() -> None:
+    """The base labels have a fixed order and the values of the configuration."""
     labels = base_labels(Series(target(ip_family=IpFamily.IPV6)))
     assert tuple(labels) == BASE_LABELS
     assert labels == {
@@ -179,8 +178,8 @@ def test_every_sample_has_the_base_labels() -> None:
     }
 
 
-def test_the_exporter_tells_of_its_configuration() -> None:
-    """Loaded, then a reload that was refused: the time and the hash of what runs stay."""
+def test_reload_metrics() -> None:
+    """After a refused reload, the time and the hash of the running configuration are unchanged."""
     metrics = ExporterMetrics()
     config = Config(accounts={}, endpoints={}, source="x.yml", digest="ff" * 32)
     metrics.loaded(config, at=1_700_000_000.0)

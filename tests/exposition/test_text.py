@@ -1,4 +1,4 @@
-"""The exposition: both formats say the same as prometheus_client, and a scrape only joins what is rendered."""
+"""The exposition: both formats have the samples of prometheus_client, and a scrape only joins rendered lines."""
 
 from __future__ import annotations
 
@@ -36,95 +36,95 @@ from tests.examples import ACCOUNT, FACTS, SENTINEL, budgeted, failure, success,
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
-def test_a_piece_can_be_rendered_ahead_of_the_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Then the scrape renders nothing."""
+def test_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `refresh`, a scrape renders nothing."""
     series = Series(target())
-    exposing = exposition(series)
+    exposition = exposition_of(series)
     series.add(success(series.target))
-    exposing.refresh(series)
+    exposition.refresh(series)
     monkeypatch.setattr(cache, "render", None)
-    assert b'gmail_up{endpoint="imap"' in scraped(exposing)
+    assert b'gmail_up{endpoint="imap"' in scraped(exposition)
 
 
-def exposition(*all_series: Series) -> Exposition:
-    """An exposition of a store that holds these series."""
+def exposition_of(*all_series: Series) -> Exposition:
+    """An exposition of a store with these series."""
     store = Store()
     store._series = {series.target.key: series for series in all_series}
     return Exposition(store, ExporterMetrics())
 
 
-def scraped(exposing: Exposition, written: Format = Format.TEXT) -> bytes:
+def scraped(exposition: Exposition, fmt: Format = Format.TEXT) -> bytes:
     """The body of a scrape."""
-    return b"".join(exposing.pieces(written))
+    return b"".join(exposition.pieces(fmt))
 
 
-def test_a_piece_is_rendered_once_per_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A scrape joins; only what was probed since the last one is rendered."""
+def test_lines_are_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scrape renders only the targets that were probed since the last scrape."""
     quiet, busy = Series(target("quiet")), Series(target("busy"))
-    exposing = exposition(quiet, busy)
-    scraped(exposing)
+    exposition = exposition_of(quiet, busy)
+    scraped(exposition)
     rendered = []
 
-    def counting(base: Mapping[str, str], of_one: Iterable[Sample]) -> Lines:
+    def counting(base: Mapping[str, str], of_target: Iterable[Sample]) -> Lines:
         rendered.append(base["endpoint"])
-        return render(base, of_one)
+        return render(base, of_target)
 
     monkeypatch.setattr(cache, "render", counting)
     busy.add(success(busy.target))
-    body = scraped(exposing)
+    body = scraped(exposition)
     assert rendered == ["busy"]
     assert b'gmail_probes_total{endpoint="busy"' in body
-    scraped(exposing)
+    scraped(exposition)
     assert rendered == ["busy"]
 
 
-def test_a_removed_target_takes_its_series_with_it() -> None:
-    """Not one sample of it survives."""
+def test_removed_target() -> None:
+    """No sample of a removed target is left."""
     series = Series(target("going"))
-    exposing = exposition(series)
-    assert b"going" in scraped(exposing)
-    exposing.store.configure([])
-    body = scraped(exposing)
+    exposition = exposition_of(series)
+    assert b"going" in scraped(exposition)
+    exposition.store.configure([])
+    body = scraped(exposition)
     assert b"going" not in body
     assert b"gmail_probes" not in body
 
 
-def test_a_target_that_was_replaced_is_rendered_anew() -> None:
-    """Same name, same count of outcomes, another configuration."""
-    exposing = exposition(Series(target(interval=30)))
-    scraped(exposing)
-    exposing.store.configure([target(interval=60)])
-    assert b"gmail_probe_interval_seconds{" in scraped(exposing)
-    assert b"} 60.0" in scraped(exposing)
+def test_replaced_target() -> None:
+    """A changed target is rendered again, also with the same name and number of Outcomes."""
+    exposition = exposition_of(Series(target(interval=30)))
+    scraped(exposition)
+    exposition.store.configure([target(interval=60)])
+    assert b"gmail_probe_interval_seconds{" in scraped(exposition)
+    assert b"} 60.0" in scraped(exposition)
 
 
-@pytest.mark.parametrize("written", Format)
-def test_only_openmetrics_ends_with_its_mark(written: Format) -> None:
-    """As its content type says."""
-    body = scraped(exposition(Series(target())), written)
-    assert body.endswith(b"# EOF\n") is written.content_type.startswith("application/openmetrics-text; version=1.0.0")
+@pytest.mark.parametrize("fmt", Format)
+def test_eof_mark(fmt: Format) -> None:
+    """The exposition ends with the EOF mark exactly where its content type is OpenMetrics."""
+    body = scraped(exposition_of(Series(target())), fmt)
+    assert body.endswith(b"# EOF\n") is fmt.content_type.startswith(OPENMETRICS)
 
 
 def test_no_secret_is_exposed() -> None:
-    """What the server said stays out of the metrics altogether: labels are closed sets."""
-    of = target(account=ACCOUNT)
-    echoed = replace(failure(of, Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS), detail=SENTINEL)
-    series = Series(of)
-    series.add(budgeted(echoed, Denial.HOLD))
-    assert SENTINEL.encode() not in scraped(exposition(series))
+    """The text of a server is in no label, and so is no secret that it repeats."""
+    imap = target(account=ACCOUNT)
+    outcome = replace(failure(imap, Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS), detail=SENTINEL)
+    series = Series(imap)
+    series.add(budgeted(outcome, Denial.HOLD))
+    assert SENTINEL.encode() not in scraped(exposition_of(series))
 
 
-def test_promtool_finds_nothing() -> None:
-    """Prometheus' own linter, on the exposition of endpoints in many states."""
-    of = target("login", account=ACCOUNT, labels={"tenant": "acme"})
-    good, bad, login = Series(target("good")), Series(target("bad")), Series(of)
+def test_promtool() -> None:
+    """Promtool finds no fault in the exposition of endpoints in several states."""
+    imap = target("login", account=ACCOUNT, labels={"tenant": "acme"})
+    good, bad, login = Series(target("good")), Series(target("bad")), Series(imap)
     good.add(
         success(good.target, observed=Observed(tls=FACTS, ip_version=6, ip_fallback=False, tcp_rtt=0.01)),
     )
     bad.add(failure(bad.target))
     folders = (Folder(Role.INBOX, visible=True, messages=1),)
-    login.add(success(of, login=True, observed=Observed(login_attempted=True, folders=folders)))
-    body = scraped(exposition(good, bad, login))
+    login.add(success(imap, login=True, observed=Observed(login_attempted=True, folders=folders)))
+    body = scraped(exposition_of(good, bad, login))
     promtool = shutil.which("promtool")
     assert promtool, "promtool is missing: run tests/servers/install"
     found = subprocess.run([promtool, "check", "metrics"], input=body, capture_output=True, check=False)
@@ -133,7 +133,7 @@ def test_promtool_finds_nothing() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.metric.name)
 def test_help_needs_no_escaping(family: Any) -> None:
-    """The two formats escape help texts differently; ours have nothing to escape."""
+    """No help text has a character that the two formats escape differently."""
     assert not set('\\\n"') & set(family.metric.documentation)
 
 
@@ -172,15 +172,15 @@ outcomes = st.builds(
 @st.composite
 def any_series(draw: st.DrawFn) -> Series:
     """A series with arbitrary labels, phases, reasons and facts."""
-    of = target(
+    imap = target(
         draw(endpoint_names),
         draw(st.sampled_from([IpFamily.ANY, IpFamily.IPV4, IpFamily.IPV6])),
         account=draw(st.sampled_from([None, ACCOUNT])),
         labels=draw(further_labels),
     )
-    series = Series(of)
+    series = Series(imap)
     for outcome in draw(st.lists(outcomes, max_size=5)):
-        series.add(replace(outcome, target=of))
+        series.add(replace(outcome, target=imap))
     return series
 
 
@@ -191,7 +191,7 @@ class Reference:
         self._all_series = list(all_series)
 
     def collect(self) -> Iterable[Metric]:
-        """Everything, as the library wants it."""
+        """Yield a metric for each family that has samples."""
         found = [(base_labels(series), list(samples(series))) for series in self._all_series]
         for family in FAMILIES:
             metric = Metric(family.metric.name, family.metric.documentation, family.metric.type)
@@ -217,16 +217,16 @@ def parsed(text: str, parse: Any) -> dict[str, tuple[str, str, dict[Any, float]]
 
 
 @given(st.lists(any_series(), max_size=3, unique_by=lambda series: series.target.key))
-def test_both_formats_equal_the_library_s(all_series: list[Series]) -> None:
-    """Sample for sample, over arbitrary labels, values and histograms."""
+def test_formats(all_series: list[Series]) -> None:
+    """Both formats have the samples that prometheus_client writes, for arbitrary labels, values and histograms."""
     registry = CollectorRegistry()
     registry.register(Reference(all_series))
-    ours = exposition(*all_series)
-    for written, parse, generate in (
+    ours = exposition_of(*all_series)
+    for fmt, parse, generate in (
         (Format.TEXT, parse_text, generate_latest),
         (Format.OPENMETRICS, parse_openmetrics, generate_openmetrics),
     ):
-        found = parsed(scraped(ours, written).decode(), parse)
+        found = parsed(scraped(ours, fmt).decode(), parse)
         assert found == parsed(generate(registry).decode(), parse)
         assert not any(math.isnan(v) for _, _, values in found.values() for v in values.values())
 
@@ -237,7 +237,7 @@ bounds = st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=5, 
 
 @st.composite
 def any_samples(draw: st.DrawFn) -> list[Sample]:
-    """Samples of any family with any further labels, and histograms with any buckets."""
+    """Samples of arbitrary families with arbitrary labels, and histograms with arbitrary buckets."""
     found = []
     for family in draw(st.lists(st.sampled_from(FAMILIES), max_size=6, unique_by=lambda family: family.metric.name)):
         if family is PROBE_DURATION:
@@ -257,8 +257,8 @@ def any_samples(draw: st.DrawFn) -> list[Sample]:
 
 
 @given(any_samples(), st.tuples(texts, texts, texts, texts, texts))
-def test_any_sample_is_rendered_as_the_library_does(all_samples: list[Sample], base: tuple[str, ...]) -> None:
-    """Values from the smallest to the largest, no numbers, any text in any label: line for line."""
+def test_any_sample(all_samples: list[Sample], base: tuple[str, ...]) -> None:
+    """Arbitrary values and label texts are rendered line for line as by prometheus_client."""
     labels = dict(zip(BASE_LABELS, base, strict=True))
     ours = render(labels, all_samples)
     for name in {sample.family.metric.name for sample in all_samples}:
@@ -270,12 +270,12 @@ def test_any_sample_is_rendered_as_the_library_does(all_samples: list[Sample], b
             metric.add_sample(name + sample.suffix, {**labels, **sample.labels}, float(sample.value))
         for generate in (generate_latest, generate_openmetrics):
             registry = CollectorRegistry()
-            registry.register(Given(metric))
+            registry.register(SingleMetric(metric))
             expected = [line for line in generate(registry).decode().split("\n") if line and not line.startswith("#")]
-            assert list(map(in_order, ours[name].decode().split("\n")[:-1])) == list(map(in_order, expected))
+            assert list(map(parse_line, ours[name].decode().split("\n")[:-1])) == list(map(parse_line, expected))
 
 
-class Given:
+class SingleMetric:
     """A collector of one metric."""
 
     def __init__(self, metric: Metric) -> None:
@@ -286,8 +286,8 @@ class Given:
         yield self._metric
 
 
-def in_order(line: str) -> tuple[str, list[str], str]:
-    """A line's name, its labels in one order, and its value."""
+def parse_line(line: str) -> tuple[str, list[str], str]:
+    """The name of a line, its labels sorted, and its value."""
     name, _, rest = line.partition("{")
     labels, _, value = rest.rpartition("} ")
     return name, sorted(re.findall(r'\w+="(?:[^"\\]|\\.)*"', labels)), value

@@ -1,4 +1,4 @@
-"""The JSON of an outcome is what its schema and its documentation say."""
+"""The JSON of an Outcome conforms to its schema and its documentation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 SCHEMA: dict[str, Any] = json.loads((DOCS / "outcome.schema.json").read_text("utf-8"))
 DOCUMENTATION = (DOCS / "json.md").read_text("utf-8")
 
-SEEN = Observed(
+OBSERVED = Observed(
     address="2001:db8::1",
     ip_version=6,
     ip_fallback=False,
@@ -51,18 +51,18 @@ FAILURES = [failure(phase=phase, reason=reason) for phase in Phase for reason in
 
 
 def strict(schema: Any) -> Any:
-    """The schema, of which only the documented keys are an instance."""
+    """The schema, changed to refuse keys that it does not document."""
     if not isinstance(schema, dict):
         return schema
-    tight = {key: strict(value) for key, value in schema.items()}
-    return {**tight, "additionalProperties": False} if isinstance(schema.get("properties"), dict) else tight
+    closed = {key: strict(value) for key, value in schema.items()}
+    return {**closed, "additionalProperties": False} if isinstance(schema.get("properties"), dict) else closed
 
 
 VALIDATOR = Draft202012Validator(strict(SCHEMA))
 
 
-def test_the_schema_is_one() -> None:
-    """Of JSON Schema's 2020-12, which a good outcome and no other object is valid by."""
+def test_schema() -> None:
+    """The schema is valid, and refuses an Outcome with a missing, a wrong or a further value."""
     Draft202012Validator.check_schema(SCHEMA)
     whole = outcome_to_json(success())
     assert VALIDATOR.is_valid(whole)
@@ -73,48 +73,53 @@ def test_the_schema_is_one() -> None:
 
 
 @pytest.mark.parametrize("login", LOGINS)
-@pytest.mark.parametrize("outcome", [success(), success(target(account=ACCOUNT), login=True, observed=SEEN)])
-def test_an_outcome_is_valid(outcome: Outcome, login: LoginStatus | None) -> None:
-    """With and without everything that may be seen; as JSON, without infinity."""
+@pytest.mark.parametrize("outcome", [success(), success(target(account=ACCOUNT), login=True, observed=OBSERVED)])
+def test_success(outcome: Outcome, login: LoginStatus | None) -> None:
+    """A success is valid with and without every observation, and has no infinity."""
     for dialogue in (False, True):
         text = json.dumps(outcome_to_json(replace(outcome, login=login), dialogue=dialogue), allow_nan=False)
         VALIDATOR.validate(json.loads(text))
 
 
-def test_every_failure_is_valid() -> None:
-    """Each reason in each phase."""
+def test_every_failure() -> None:
+    """Every reason in every phase is valid."""
     for outcome in FAILURES:
         VALIDATOR.validate(outcome_to_json(outcome))
 
 
-def test_what_is_seen_is_what_is_told() -> None:
-    """Each under its name, in its unit."""
-    outcome = success(target(account=ACCOUNT), observed=SEEN, dialogue=(Line(0.1, "S", "hello"),))
-    told = outcome_to_json(budgeted(outcome, None, 1.7e9), dialogue=True)
+def test_values() -> None:
+    """Every observation has its own key and unit."""
+    outcome = success(target(account=ACCOUNT), observed=OBSERVED, dialogue=(Line(0.1, "S", "hello"),))
+    document = outcome_to_json(budgeted(outcome, None, 1.7e9), dialogue=True)
     assert outcome_to_json(outcome)["dialogue"] is None
-    assert told["account"] == "ops"
-    assert told["duration_seconds"] == pytest.approx(0.081)
-    assert told["tls"]["chain_expires_at"] == 1.7e9
-    assert told["tls"]["chain"][0]["names"] == ["imap.gmail.com"]
-    assert told["folders"][2] == {"role": "inbox", "visible": True, "messages": 2, "unseen": None, "bytes": 4096}
-    assert told["quota"] == {"used_bytes": 1, "limit_bytes": 2}
-    assert (told["login_held_by"], told["next_login_at"]) == (None, 1.7e9)
-    assert (told["remedy"], told["blame"], told["logout"]) == (None, None, "timeout")
-    assert told["dialogue"] == ["0.100 S: hello"]
+    assert document["account"] == "ops"
+    assert document["duration_seconds"] == pytest.approx(0.081)
+    assert document["tls"]["chain_expires_at"] == 1.7e9
+    assert document["tls"]["chain"][0]["names"] == ["imap.gmail.com"]
+    assert document["folders"][2] == {"role": "inbox", "visible": True, "messages": 2, "unseen": None, "bytes": 4096}
+    assert document["quota"] == {"used_bytes": 1, "limit_bytes": 2}
+    assert (document["login_held_by"], document["next_login_at"]) == (None, 1.7e9)
+    assert (document["remedy"], document["blame"], document["logout"]) == (None, None, "timeout")
+    assert document["dialogue"] == ["0.100 S: hello"]
 
 
-def test_a_held_login_has_no_time() -> None:
-    """Infinity is no JSON."""
-    told = outcome_to_json(budgeted(success(target(account=ACCOUNT)), Denial.HOLD))
-    assert (told["login_held_by"], told["next_login_at"]) == ("hold", None)
+def test_held_login() -> None:
+    """The time of the next login is null while logins are held, for JSON has no infinity."""
+    document = outcome_to_json(budgeted(success(target(account=ACCOUNT)), Denial.HOLD))
+    assert (document["login_held_by"], document["next_login_at"]) == ("hold", None)
 
 
-def test_a_failure_says_why() -> None:
-    """With blame and remedy; the blame of a phase, not of the reason alone."""
-    told = outcome_to_json(failure(phase=Phase.GREETING, reason=Reason.TIMEOUT))
-    assert (told["ok"], told["up"], told["phase"], told["reason"]) == (False, False, "greeting", "timeout")
-    assert (told["blame"], told["remedy"]) == ("provider", Reason.TIMEOUT.remedy)
-    assert told["checks"] == {"reachability": True, "tls": True, "protocol": False}
+def test_failure() -> None:
+    """A failure has a remedy, and the blame depends on its phase, too."""
+    document = outcome_to_json(failure(phase=Phase.GREETING, reason=Reason.TIMEOUT))
+    assert (document["ok"], document["up"], document["phase"], document["reason"]) == (
+        False,
+        False,
+        "greeting",
+        "timeout",
+    )
+    assert (document["blame"], document["remedy"]) == ("provider", Reason.TIMEOUT.remedy)
+    assert document["checks"] == {"reachability": True, "tls": True, "protocol": False}
     assert outcome_to_json(replace(success(), phases={}))["phases"] == {}
 
 
@@ -129,13 +134,13 @@ def test_a_failure_says_why() -> None:
         ("login_held_by", Denial, (Denial.INTERVAL, Denial.BUSY)),
     ],
 )
-def test_a_closed_list_is_the_program_s(key: str, kind: type[StrEnum], left_out: tuple[StrEnum, ...]) -> None:
-    """No value is missing from the schema."""
+def test_enumerations(key: str, kind: type[StrEnum], left_out: tuple[StrEnum, ...]) -> None:
+    """The schema has exactly the values of the program."""
     assert {value for value in SCHEMA["properties"][key]["enum"] if value} == set(kind) - set(left_out)
 
 
-def test_nested_lists_are_the_program_s() -> None:
-    """Phases, checks and roles; and every reason has the form of one."""
+def test_nested_enumerations() -> None:
+    """The schema has the phases, checks and roles of the program, and every reason matches its pattern."""
     properties = SCHEMA["properties"]
     assert list(properties["phases"]["properties"]) == list(Phase)
     assert list(properties["checks"]["properties"]) == list(Check)
@@ -143,8 +148,8 @@ def test_nested_lists_are_the_program_s() -> None:
     assert all(re.fullmatch(properties["reason"]["pattern"], reason) for reason in Reason)
 
 
-def test_the_documentation_lists_exactly_the_schema_s_keys() -> None:
-    """In its order, with its words."""
+def test_documentation() -> None:
+    """Documentation and JSON have the keys of the schema in its order, the documentation also its texts."""
     properties = SCHEMA["properties"]
     tables = [
         properties,
@@ -154,6 +159,6 @@ def test_the_documentation_lists_exactly_the_schema_s_keys() -> None:
         properties["quota"]["properties"],
     ]
     rows = re.findall(r"^\| `(\w+)` \| .+ \| (.+) \|$", DOCUMENTATION, re.MULTILINE)
-    wanted = [(key, value["description"]) for table in tables for key, value in table.items()]
-    assert [(key, text.replace("[reasons](reasons.md)", "docs/reasons.md")) for key, text in rows] == wanted
+    expected = [(key, value["description"]) for table in tables for key, value in table.items()]
+    assert [(key, text.replace("[reasons](reasons.md)", "docs/reasons.md")) for key, text in rows] == expected
     assert list(outcome_to_json(success())) == list(properties)

@@ -1,4 +1,4 @@
-"""What a page shows of a target."""
+"""The content of a page for each target."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ NOW = 1_700_000_001.0
 def rows() -> dict[str, StatusRow]:
     """A row in every state, by name."""
     scene = every_state()
-    return {made.name: made for made in (row(series, scene.now) for series in scene.store)}
+    return {each.name: each for each in (row(series, scene.now) for series in scene.store)}
 
 
-def test_a_row_in_every_state() -> None:
-    """State, what fails, certificate and login."""
-    made = rows()
-    states = {name: each.state for name, each in made.items()}
+def test_row() -> None:
+    """A row has the state, the certificate's expiry, the last probes, the login and the connection."""
+    by_name = rows()
+    states = {name: each.state for name, each in by_name.items()}
     assert states == {
         "imap": State.UP,
         "imap-legacy": State.LOGIN,
@@ -37,17 +37,17 @@ def test_a_row_in_every_state() -> None:
         "pop3": State.OVERDUE,
         "smtps": State.PENDING,
     }
-    assert made["imap"].expiry is not None
-    assert (made["imap"].expiry.text, made["imap"].expiry.alarm) == ("in 57 d", False)
-    assert made["imap"].past == "100 probes, 2 failed"
-    assert made["smtps"].past == "probes: none yet"
-    assert (made["smtps"].expiry, made["smtps"].login, made["smtps"].bar) == (None, None, ())
-    assert made["submission"].address == "smtp.gmail.com:587"
-    assert made["submission"].connection == "SMTP, STARTTLS"
+    assert by_name["imap"].expiry is not None
+    assert (by_name["imap"].expiry.text, by_name["imap"].expiry.alarm) == ("in 57 d", False)
+    assert by_name["imap"].past == "100 probes, 2 failed"
+    assert by_name["smtps"].past == "probes: none yet"
+    assert (by_name["smtps"].expiry, by_name["smtps"].login, by_name["smtps"].bar) == (None, None, ())
+    assert by_name["submission"].address == "smtp.gmail.com:587"
+    assert by_name["submission"].connection == "SMTP, STARTTLS"
 
 
-def test_a_failure_says_what_to_do() -> None:
-    """What, whose fault, the server's words, and a remedy that can be typed as it stands."""
+def test_failure() -> None:
+    """A failure has a summary, the party at fault, the server's text, and a remedy with a complete command."""
     (failed,) = rows()["imap-legacy"].failures
     assert failed.summary == "The account has IMAP switched off"
     assert (failed.code, failed.phase, failed.blame_label) == ("disabled_for_account", "login", "account")
@@ -55,36 +55,36 @@ def test_a_failure_says_what_to_do() -> None:
     assert failed.detail.startswith("[ALERT] Your account is not enabled")
 
 
-def test_a_certificate_that_ends_soon_is_an_alarm() -> None:
-    """By the first of the chain to end; one that has ended says since when; one that was seen before is still told."""
+def test_expiry() -> None:
+    """An expiry that is near or past is an alarm; it stays known when a later probe gets no certificate."""
     scene = Scene()
-    of = target()
-    scene.configure(of)
-    series = scene.store[of.key]
-    for days, words, trusted in ((5.0, "in 5 d", True), (-3.0, "3 d ago", False)):
-        scene.add(scene.outcome(of, scene.now, tls=certificates(scene.now, days, trusted=trusted)))
+    imap = target()
+    scene.configure(imap)
+    series = scene.store[imap.key]
+    for days, text, trusted in ((5.0, "in 5 d", True), (-3.0, "3 d ago", False)):
+        scene.add(scene.outcome(imap, scene.now, tls=certificates(scene.now, days, trusted=trusted)))
         expiry = expiry_of(series, scene.now)
         assert expiry is not None
-        assert (expiry.text, expiry.alarm) == (words, True)
-    scene.add(scene.outcome(of, scene.now, failed=(Phase.CONNECT, Reason.REFUSED)))
+        assert (expiry.text, expiry.alarm) == (text, True)
+    scene.add(scene.outcome(imap, scene.now, failed=(Phase.CONNECT, Reason.REFUSED)))
     assert expiry_of(series, scene.now) is not None
 
 
-def test_what_is_sent_along_with_a_trusted_chain_does_not_matter() -> None:
-    """An old cross-signed root that nobody needs is no alarm."""
+def test_expiry_of_a_trusted_chain() -> None:
+    """A certificate that the verified chain does not need counts only where no chain is trusted."""
     scene = Scene()
-    of = target()
-    scene.configure(of)
-    for trusted, words in ((True, "in 57 d"), (False, "in 10 s")):
+    imap = target()
+    scene.configure(imap)
+    for trusted, text in ((True, "in 57 d"), (False, "in 10 s")):
         tls = replace(certificates(scene.now, trusted=trusted), chain_not_after=scene.now + 10)
-        scene.add(scene.outcome(of, scene.now, tls=tls))
-        expiry = expiry_of(scene.store[of.key], scene.now)
+        scene.add(scene.outcome(imap, scene.now, tls=tls))
+        expiry = expiry_of(scene.store[imap.key], scene.now)
         assert expiry is not None
-        assert expiry.text == words
+        assert expiry.text == text
 
 
 @pytest.mark.parametrize(
-    ("outcome", "held", "words", "result"),
+    ("outcome", "held", "text", "result"),
     [
         (None, None, "No login yet", "No login yet"),
         (success(login=True), None, "Login ok", "Login ok"),
@@ -93,20 +93,20 @@ def test_what_is_sent_along_with_a_trusted_chain_does_not_matter() -> None:
         (failure(phase=Phase.FOLDERS, reason=Reason.FOLDER_HIDDEN), None, *["Login ok, folders failed"] * 2),
     ],
 )
-def test_a_login_s_state(outcome: object, held: Denial | None, words: str, result: str) -> None:
-    """What came of it, and whether the next one is held back; infinity is no time."""
-    of = target(account=ACCOUNT)
-    last = budgeted(success(of), held, math.inf if held is Denial.HOLD else 5.0)
-    series = Series(of, last=last, last_login=outcome)  # type: ignore[arg-type]
+def test_login(outcome: object, held: Denial | None, text: str, result: str) -> None:
+    """A login has its last result, and until when the next one is held back; infinity is no time."""
+    imap = target(account=ACCOUNT)
+    last = budgeted(success(imap), held, math.inf if held is Denial.HOLD else 5.0)
+    series = Series(imap, last=last, last_login=outcome)  # type: ignore[arg-type]
     login = login_of(series)
     assert login is not None
-    assert (login.text, login.result) == (words, result)
+    assert (login.text, login.result) == (text, result)
     assert login.next_at == (None if held is Denial.HOLD else 5.0)
     assert bool(login.held) is bool(held)
 
 
 @pytest.mark.parametrize(
-    ("query", "wanted"),
+    ("query", "expected"),
     [
         ({}, Filter()),
         ({"state": "down", "protocol": "imap", "q": " a b ", "group": "host"}, None),
@@ -114,9 +114,9 @@ def test_a_login_s_state(outcome: object, held: Denial | None, words: str, resul
         ({"q": "x" * 5000}, Filter(text="x" * 100)),
     ],
 )
-def test_a_filter_is_read_from_a_query(query: dict[str, str], wanted: Filter | None) -> None:
-    """What means nothing is as if it were not there."""
-    assert Filter.of(query) == (wanted or Filter(State.DOWN, Protocol.IMAP, "a b", "host"))
+def test_filter_of_a_query(query: dict[str, str], expected: Filter | None) -> None:
+    """Unknown values of a query are ignored."""
+    assert Filter.of(query) == (expected or Filter(State.DOWN, Protocol.IMAP, "a b", "host"))
 
 
 @pytest.mark.parametrize(
@@ -134,18 +134,18 @@ def test_a_filter_is_read_from_a_query(query: dict[str, str], wanted: Filter | N
         ("<script>", False),
     ],
 )
-def test_text_is_looked_for_where_people_would(text: str, found: bool) -> None:
-    """Name, address, account, labels, and what ails it; each word of it."""
-    of = target("imap-1", account=ACCOUNT, labels={"tenant": "ACME"})
-    series = Series(of)
-    series.add(failure(of, Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS))
+def test_search(text: str, found: bool) -> None:
+    """Every word must be in the name, the address, the account, the labels or the failures."""
+    imap = target("imap-1", account=ACCOUNT, labels={"tenant": "ACME"})
+    series = Series(imap)
+    series.add(failure(imap, Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS))
     chosen = Filter(text=text)
     assert chosen.admits(series, State.LOGIN) is found
     assert chosen.narrows is bool(text)
 
 
-def test_a_filter_by_state_and_protocol() -> None:
-    """Each leaves out the others."""
+def test_filter() -> None:
+    """A filter by state or protocol leaves out the other targets."""
     series = Series(target())
     assert Filter(state=State.PENDING, protocol=Protocol.IMAP).admits(series, State.PENDING)
     assert not Filter(state=State.DOWN).admits(series, State.PENDING)
@@ -153,7 +153,7 @@ def test_a_filter_by_state_and_protocol() -> None:
 
 
 def test_groups() -> None:
-    """By account where there are any, by host where that is fewer; the worst first, else as configured."""
+    """Groups are accounts if there are any, hosts if these are few, with the worst first; else as configured."""
     store = Store()
     targets = [target(f"e{n}", host=f"h{n % 2}", account=ACCOUNT if n == 3 else None) for n in range(6)]
     store.configure(targets)

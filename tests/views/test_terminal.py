@@ -1,4 +1,4 @@
-"""Tables and explanations, at fixed widths."""
+"""Tables and explanations at fixed widths."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ DAY = 86400.0
 LEDGER = Path("/var/lib/gmail-exporter/ledger.db")
 
 
-def shown(*what: RenderableType, width: int = 200) -> list[str]:
+def shown(*renderables: RenderableType, width: int = 200) -> list[str]:
     """The lines on a screen of so many columns."""
     text = io.StringIO()
     console = Console(file=text, width=width, highlight=False, emoji=False)
-    for each in what:
+    for each in renderables:
         console.print(each)
     return [line.rstrip() for line in text.getvalue().splitlines()]
 
@@ -38,8 +38,8 @@ NOW = time.time()
 
 
 @pytest.fixture(autouse=True)
-def at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that stands still."""
+def fixed_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop the clock at `NOW`."""
     monkeypatch.setattr("exporter.views.terminal.time.time", lambda: NOW)
 
 
@@ -49,22 +49,22 @@ def tls(days: float) -> TlsFacts:
 
 
 def series(outcome: Outcome, held_by: Denial | None = None, after: float = 0.0, denied: Denial | None = None) -> Series:
-    """What is known of a target after this one outcome."""
+    """A series with this one Outcome."""
     made = Series(outcome.target)
     made.add(budgeted(outcome, held_by, NOW + after, denied))
     return made
 
 
-def well(name: str = "imap", *, login: bool = False, days: float = 63.1) -> Outcome:
-    """A probe that went well, with a certificate."""
+def healthy(name: str = "imap", *, login: bool = False, days: float = 63.1) -> Outcome:
+    """A successful probe with a certificate."""
     observed = Observed(tls=tls(days), login_attempted=login)
     return success(target(name, account=ACCOUNT if login else None), login=login, observed=observed)
 
 
-def test_a_wide_screen_has_one_table_with_every_phase() -> None:
-    """Times in ms, the version of TLS, the days of the certificate, the login."""
+def test_wide_screen() -> None:
+    """A wide screen has one table: the time of every phase, the TLS version, the expiry, the login."""
     refused = failure(target("mx", port=25, security=Security.STARTTLS))
-    assert shown(terminal.overview([series(well(login=True)), series(refused)], 200)) == [
+    assert shown(terminal.overview([series(healthy(login=True)), series(refused)], 200)) == [
         "endpoint          resolve  connect   tls  greeting  capability  login  folders  logout     total  security"
         "  expires  login",
         "imap      ✔ up        1.0     10.0  20.0      30.0        10.0  100.0     50.0    10.0  231.0 ms  TLSv1.3"
@@ -74,10 +74,10 @@ def test_a_wide_screen_has_one_table_with_every_phase() -> None:
     ]
 
 
-def test_80_columns_have_two() -> None:
-    """What is so, and how long it took."""
+def test_80_columns() -> None:
+    """80 columns have one table for the states and one for the times."""
     starttls = failure(target("submission"), Phase.STARTTLS, Reason.STARTTLS_UNAVAILABLE)
-    assert shown(terminal.overview([series(well(login=True)), series(starttls)], 80), width=80) == [
+    assert shown(terminal.overview([series(healthy(login=True)), series(starttls)], 80), width=80) == [
         "endpoint               total  security  expires  login",
         "imap        ✔ up    231.0 ms  TLSv1.3   in 63 d  ok",
         "submission  ✘ down   60.0 ms  -         -        -",
@@ -88,28 +88,28 @@ def test_80_columns_have_two() -> None:
     ]
 
 
-def test_without_an_account_there_is_no_column_for_the_login() -> None:
-    """An empty one would only take room."""
-    head, row = shown(terminal.overview([series(well())], 120))
+def test_no_account() -> None:
+    """Without an account there is no column for the login."""
+    head, row = shown(terminal.overview([series(healthy())], 120))
     assert "login" not in head
     assert row.endswith("TLSv1.3   in 63 d")
 
 
 @pytest.mark.parametrize("width", [80, 100, 120, 160, 200])
-def test_no_line_is_longer_than_the_screen(width: int) -> None:
-    """However long the names are: they are shortened, and no cell wraps or loses a digit."""
+def test_long_names(width: int) -> None:
+    """No line is wider than the screen: long names are shortened, no cell is wrapped or loses a digit."""
     long = "an-endpoint-whose-name-is-as-long-as-a-name-may-be-which-is-a63"
-    slow = replace(well(long, login=True), phases=dict.fromkeys(Phase, 9.9999))
-    everything = [series(slow), series(well("imap", login=True)), series(well(long + "x"), Denial.BACKOFF, 1200)]
+    slow = replace(healthy(long, login=True), phases=dict.fromkeys(Phase, 9.9999))
+    everything = [series(slow), series(healthy("imap", login=True)), series(healthy(long + "x"), Denial.BACKOFF, 1200)]
     lines = shown(terminal.overview(everything, width), width=10_000)
     assert max(map(len, lines)) <= width
     assert sum(line.count("9999.9") for line in lines) == len(Phase)
     assert len(lines) == (4 if width == 200 else 9)
 
 
-def test_on_a_very_narrow_screen_only_the_facts_stay() -> None:
-    """Rather than a table that cannot be read."""
-    lines = shown(terminal.overview([series(well(login=True))], 58), width=58)
+def test_narrow_screen() -> None:
+    """A very narrow screen has no times of the phases."""
+    lines = shown(terminal.overview([series(healthy(login=True))], 58), width=58)
     assert lines == [
         "endpoint           total  security  expires  login",
         "imap      ✔ up  231.0 ms  TLSv1.3   in 63 d  ok",
@@ -127,13 +127,13 @@ def test_on_a_very_narrow_screen_only_the_facts_stay() -> None:
         (-3.2, "3 d ago"),
     ],
 )
-def test_the_certificate_s_end_is_in_one_unit(days: float, text: str) -> None:
-    """Days, and what is shorter near the end."""
-    assert shown(terminal.overview([series(well(days=days))], 200))[1].endswith(text)
+def test_expiry(days: float, text: str) -> None:
+    """The time to or since the expiry is in one unit."""
+    assert shown(terminal.overview([series(healthy(days=days))], 200))[1].endswith(text)
 
 
-def test_each_family_of_an_endpoint_is_named() -> None:
-    """Of `ip_family: both`."""
+def test_both_families() -> None:
+    """The rows of an endpoint with `ip_family: both` have the family in their names."""
     endpoint = replace(target().endpoint, ip_family=IpFamily.BOTH)
     both = [series(success(Target(endpoint, family))) for family in (IpFamily.IPV4, IpFamily.IPV6)]
     assert [line[:11] for line in shown(terminal.overview(both, 200))[1:]] == ["imap (ipv4)", "imap (ipv6)"]
@@ -143,7 +143,7 @@ WITH_LOGIN = target(account=ACCOUNT)
 
 
 @pytest.mark.parametrize(
-    ("of", "text"),
+    ("probed", "text"),
     [
         (series(success()), "-"),
         (Series(WITH_LOGIN), "-"),
@@ -158,15 +158,15 @@ WITH_LOGIN = target(account=ACCOUNT)
         (series(failure(WITH_LOGIN)), "not reached"),
     ],
 )
-def test_what_came_of_the_login(of: Series, text: str) -> None:
-    """Or why there was none."""
-    assert terminal.login(of) == text
+def test_login(probed: Series, text: str) -> None:
+    """The result of the login, or why there was none."""
+    assert terminal.login(probed) == text
 
 
-def test_a_failure_is_explained() -> None:
-    """Reason and phase, whose fault, the server's words, the remedy, within the width; where it was."""
+def test_explanations() -> None:
+    """A failure has target, reason, phase, fault, the server's text and the remedy, wrapped at the width."""
     failed = failure(target("imap", account=ACCOUNT), Phase.LOGIN, Reason.AUTH_APP_PASSWORD_REQUIRED)
-    assert shown(*terminal.explanations([series(well()), series(failed)]), width=80) == [
+    assert shown(*terminal.explanations([series(healthy()), series(failed)]), width=80) == [
         "",
         "! imap  imap.gmail.com:993",
         "  reason  auth_app_password_required in login",
@@ -176,29 +176,29 @@ def test_a_failure_is_explained() -> None:
     ]
 
 
-def test_the_same_failure_is_explained_once() -> None:
-    """With the network gone, every endpoint says the same; another detail is another failure."""
+def test_same_failure() -> None:
+    """Targets with the same failure share one explanation; another detail is another failure."""
     down = [series(failure(target(name, host=f"{name}.gmail.com"))) for name in ("imap", "pop", "smtp")]
     other = series(replace(failure(target("other", host="::1")), detail="something else"))
     lines = shown(*terminal.explanations([*down, other]))
     assert [line for line in lines if line.startswith("✘")] == ["✘ imap, pop, smtp", "✘ other  [::1]:993"]
 
 
-def test_a_server_s_words_are_shown_as_they_are() -> None:
-    """What looks like markup or an emoji is none."""
-    said = "NO [ALERT] [bold]:warning: [/nothing] [link=https://example.com]"
-    assert f"  detail  {said}" in shown(*terminal.explanations([series(replace(failure(), detail=said))]))
+def test_markup_in_a_detail() -> None:
+    """Markup and emoji codes in the text of a server are shown as they are."""
+    text = "NO [ALERT] [bold]:warning: [/nothing] [link=https://example.com]"
+    assert f"  detail  {text}" in shown(*terminal.explanations([series(replace(failure(), detail=text))]))
 
 
 @pytest.mark.parametrize(("host", "party"), [("imap.gmail.com", "Google"), ("mail.example.com", "the mail provider")])
-def test_the_party_at_fault_is_named(host: str, party: str) -> None:
-    """Google where the host is Google's."""
+def test_fault(host: str, party: str) -> None:
+    """The provider is Google where the host is Google's."""
     down = failure(target(host=host), Phase.GREETING, Reason.TIMEOUT)
     assert shown(terminal.explain(down))[1] == f"  fault   {party}: the operator of the mail server"
 
 
-def test_a_credential_that_cannot_be_had_is_explained() -> None:
-    """With the name of the account in the command to type."""
+def test_explain_credential() -> None:
+    """The command in the remedy has the name of the account."""
     lines = shown(terminal.explain_credential(Reason.DISABLED_FOR_ACCOUNT, "the text", "ops"))
     assert lines[0] == "  reason  disabled_for_account"
     assert lines[-1].endswith("accounts release ops.")
@@ -213,8 +213,8 @@ def test_a_credential_that_cannot_be_had_is_explained() -> None:
         (Denial.CEILING, "max_logins_per_day is reached: the next login is due in 10 min", "Wait"),
     ],
 )
-def test_a_held_account_is_told_of_once(held_by: Denial, reason: str, remedy: str) -> None:
-    """With its endpoints, why, and what to do; released is what waits for an operator only."""
+def test_held_account(held_by: Denial, reason: str, remedy: str) -> None:
+    """A held account is shown once, with why and what to do; only a hold has a command to release it."""
     after = math.inf if held_by is Denial.HOLD else 605
     names = ("imap", "pop3")
     held = [series(success(target(name, account=ACCOUNT)), held_by, after) for name in names]
@@ -226,8 +226,8 @@ def test_a_held_account_is_told_of_once(held_by: Denial, reason: str, remedy: st
     assert rest[2:] == ([command] if held_by is Denial.HOLD else [])
 
 
-def test_a_hold_that_ends_with_this_process_is_told_only_where_it_kept_a_login_back() -> None:
-    """The refusal itself is explained already."""
+def test_hold_without_storage() -> None:
+    """A hold that ends with this process is shown only where it kept a login back."""
     refused = failure(WITH_LOGIN, Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS)
     sibling = series(success(target("pop3", account=ACCOUNT)), Denial.HOLD, math.inf)
     assert shown(*terminal.held_accounts([series(refused, Denial.HOLD, math.inf)], None)) == []
@@ -237,7 +237,7 @@ def test_a_hold_that_ends_with_this_process_is_told_only_where_it_kept_a_login_b
 
 
 def test_folders_and_quota() -> None:
-    """What was seen; what was not asked is a dash."""
+    """Folders and quotas are shown; an unknown value is a dash."""
     imap = Observed(
         folders=(Folder(Role.INBOX, True, 12, 3), Folder(Role.TRASH, False), Folder(Role.SENT, True)),
         quota=Quota(3_000_000_000, 15_000_000_000),
@@ -258,15 +258,15 @@ def test_folders_and_quota() -> None:
     assert shown(*terminal.folders([success()])) == []
 
 
-def test_a_dialogue_is_in_columns() -> None:
-    """The time, who speaks, and what is said, which wraps within its column."""
+def test_dialogue() -> None:
+    """A line of a dialogue has its time, its speaker and its text, which wraps within its column."""
     lines = (
         Line(0.005, "S", "* OK ready"),
         Line(0.012, "C", "a1 CAPABILITY"),
         Line(1.5, "S", "* CAPABILITY IMAP4rev1 [x] " + "AUTH=PLAIN " * 5),
     )
-    of = success(observed=Observed(address="192.0.2.1"), dialogue=lines)
-    assert shown(*terminal.dialogue(of), width=60) == [
+    outcome = success(observed=Observed(address="192.0.2.1"), dialogue=lines)
+    assert shown(*terminal.dialogue(outcome), width=60) == [
         "imap  imap.gmail.com:993 [192.0.2.1]",
         "     5 ms  S  * OK ready",
         "    12 ms  C  a1 CAPABILITY",
@@ -274,5 +274,5 @@ def test_a_dialogue_is_in_columns() -> None:
         "              AUTH=PLAIN AUTH=PLAIN AUTH=PLAIN AUTH=PLAIN",
         "",
     ]
-    nothing = shown(*terminal.dialogue(failure()))
-    assert nothing == ["imap  imap.gmail.com:993", "  (nothing was said: it ended in connect)", ""]
+    empty = shown(*terminal.dialogue(failure()))
+    assert empty == ["imap  imap.gmail.com:993", "  (nothing was said: it ended in connect)", ""]

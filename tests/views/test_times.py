@@ -11,8 +11,8 @@ from exporter.views import times
     ("seconds", "text"),
     [(-1, "0 s"), (0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min"), (7200, "2 h"), (200_000, "2 d")],
 )
-def test_a_span_has_one_unit(seconds: float, text: str) -> None:
-    """The largest unit of which it has two."""
+def test_span(seconds: float, text: str) -> None:
+    """A span is in the largest unit of which it has at least two."""
     assert times.span(seconds) == text
 
 
@@ -21,12 +21,12 @@ def test_a_span_has_one_unit(seconds: float, text: str) -> None:
     [(0, "0.0 ms"), (0.00049, "0.5 ms"), (0.0127, "13 ms"), (1.2345, "1,234 ms"), (10.04, "10.0 s")],
 )
 def test_milliseconds(seconds: float, text: str) -> None:
-    """Two or three digits."""
+    """A duration is in milliseconds, from 10 s on in seconds."""
     assert times.milliseconds(seconds) == text
 
 
 def test_times() -> None:
-    """UTC, to the second; a half second does not become a date of its own."""
+    """A time is in UTC, rounded to the second."""
     assert times.iso(1_700_000_000.7) == "2023-11-14T22:13:21Z"
     assert times.utc(1_700_000_000) == "2023-11-14 22:13:20 UTC"
     assert (times.short(1_700_000_000), times.clock(1_700_000_000)) == ("11-14 22:13", "22:13")
