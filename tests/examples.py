@@ -1,4 +1,4 @@
-"""Values that many tests start from."""
+"""Values that many tests use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from exporter.model.reason import Reason
 from exporter.model.settings import Account, Endpoint, IpFamily, Protocol, SecretRef
 
 SENTINEL = "s3ntinel-hunter2"
-"""A secret that must never be seen anywhere."""
+"""A secret that must appear nowhere."""
 
 ACCOUNT = Account(name="ops", username="probe@gmail.com", app_password=SecretRef(file=Path("/run/secrets/ops")))
 
@@ -45,14 +45,14 @@ def target(name: str = "imap", ip_family: IpFamily = IpFamily.ANY, **changes: An
     return Target(Endpoint(name=name, ip_family=ip_family, **values), ip_family)
 
 
-def success(of: Target | None = None, *, login: bool = False, **changes: Any) -> Outcome:
-    """A probe that went well, with a login or without."""
+def success(probed: Target | None = None, *, login: bool = False, **changes: Any) -> Outcome:
+    """A successful probe, with a login or without."""
     phases = dict(UP_TO_CAPABILITY)
     if login:
         phases |= {Phase.LOGIN: 0.1, Phase.FOLDERS: 0.05}
     phases[Phase.LOGOUT] = 0.01
     outcome = Outcome(
-        target=of or target(),
+        target=probed or target(),
         started_at=1_700_000_000.0,
         ended_at=1_700_000_000.25,
         phases=MappingProxyType(phases),
@@ -63,14 +63,14 @@ def success(of: Target | None = None, *, login: bool = False, **changes: Any) ->
     return replace(outcome, **changes)
 
 
-def failure(of: Target | None = None, phase: Phase = Phase.CONNECT, reason: Reason = Reason.REFUSED) -> Outcome:
-    """A probe that ended in `phase`."""
+def failure(probed: Target | None = None, phase: Phase = Phase.CONNECT, reason: Reason = Reason.REFUSED) -> Outcome:
+    """A probe that failed in `phase`."""
     order = list(Phase)
     reached = order[: order.index(phase) + 1]
     phases = {p: 0.01 for p in reached if p is not Phase.STARTTLS or phase is Phase.STARTTLS}
     attempted = phase in (Phase.LOGIN, Phase.FOLDERS) and reason is not Reason.CREDENTIAL_UNAVAILABLE
     return Outcome(
-        target=of or target(),
+        target=probed or target(),
         started_at=1_700_000_000.0,
         ended_at=1_700_000_000.1,
         phases=MappingProxyType(phases),
@@ -91,12 +91,12 @@ class Clock:
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Move it forward."""
+        """Set it forward."""
         self.now += seconds
 
 
 def budgeted(
     outcome: Outcome, held_by: Denial | None = None, next_login_at: float = math.inf, denied: Denial | None = None
 ) -> Outcome:
-    """The Outcome with what the login budget of its account allowed."""
+    """The Outcome with this login status."""
     return replace(outcome, login=LoginStatus(held_by, next_login_at, denied=denied))

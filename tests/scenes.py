@@ -1,4 +1,4 @@
-"""Stores to look at: every state, hostile words, and many endpoints."""
+"""Stores with Outcomes for the pages: every state, hostile texts, and many endpoints."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HOSTILE = redact(
     "<script>alert(1)</script>\" onmouseover='x' <img src=x onerror=alert(2)> {{ 7 * 7 }} & \u202egpj.exe \x1b[31m\0"
     "\U0001f525\U0001f525"
 )
-"""What a hostile server may say, as it is remembered: the redaction shows what cannot be seen."""
+"""The text of a hostile server as it is stored: the redaction has escaped invisible characters."""
 
 _STEPS = {
     Phase.RESOLVE: 0.002,
@@ -35,15 +35,15 @@ _STEPS = {
     Phase.FOLDERS: 0.03,
     Phase.LOGOUT: 0.012,
 }
-_SAID = (
+_CAPABILITY = (
     Line(0.053, "S", "* OK Gimap ready for requests from 192.0.2.7 x8mb9314711wmq"),
     Line(0.054, "C", "1 CAPABILITY"),
     Line(0.066, "S", "* CAPABILITY IMAP4rev1 UNSELECT IDLE NAMESPACE QUOTA ID XLIST CHILDREN AUTH=PLAIN SASL-IR"),
     Line(0.066, "S", "1 OK Thats all she wrote! x8mb9314711wmq"),
 )
 _LOGIN = (Line(0.067, "C", "2 AUTHENTICATE PLAIN [redacted]"), Line(0.177, "S", "2 OK probe@gmail.com authenticated"))
-_GOODBYE = (Line(0.21, "C", "3 LOGOUT"), Line(0.22, "S", "* BYE LOGOUT Requested"), Line(0.221, "S", "3 OK Goodbye"))
-_WORDS = {
+_LOGOUT = (Line(0.21, "C", "3 LOGOUT"), Line(0.22, "S", "* BYE LOGOUT Requested"), Line(0.221, "S", "3 OK Goodbye"))
+_DETAILS = {
     Reason.REFUSED: "Connection refused",
     Reason.TIMEOUT: "no answer within 10 s",
     Reason.DISABLED_FOR_ACCOUNT: "[ALERT] Your account is not enabled for IMAP use. Please visit your Gmail settings "
@@ -59,12 +59,12 @@ _WORDS = {
 def certificates(
     now: float, days: float = 57.0, subject: str = "CN=imap.gmail.com", *, trusted: bool = True
 ) -> TlsFacts:
-    """A chain of three, of which the server's own expires in so many days."""
+    """A chain of three certificates; the server's own expires in so many days."""
     day, middle = 86400.0, "CN=WR2,O=Google Trust Services,C=US"
     root = "CN=GTS Root R1,O=Google Trust Services LLC"
-    made = tuple(
-        Certificate(whose, issuer, names, now - back * day, now + left * day, f"{number}{'e1' * 31}f", "5e1a")
-        for number, (whose, issuer, names, back, left) in enumerate(
+    chain = tuple(
+        Certificate(owner, issuer, names, now - age * day, now + rest * day, f"{number}{'e1' * 31}f", "5e1a")
+        for number, (owner, issuer, names, age, rest) in enumerate(
             [
                 (subject, middle, ("imap.gmail.com", "imap.googlemail.com"), 27.0, days),
                 (middle, root, (), 700.0, 1100.0),
@@ -72,21 +72,21 @@ def certificates(
             ]
         )
     )
-    leaf = made[0]
+    leaf = chain[0]
     return TlsFacts(
         "TLSv1.3",
         "TLS_AES_256_GCM_SHA384",
         leaf.issuer,
         leaf.fingerprint_sha256,
         leaf.not_after,
-        min(one.not_after for one in made),
-        chain=made,
+        min(one.not_after for one in chain),
+        chain=chain,
         verified_not_after=now + min(days, 900.0) * day if trusted else None,
     )
 
 
 class Scene:
-    """A store, and outcomes put into it as probes would have."""
+    """A store, and the Outcomes of probes in it."""
 
     def __init__(self, seed: int = 7) -> None:
         self.now = self._at = time.time()
@@ -94,12 +94,12 @@ class Scene:
         self.random = random.Random(seed)
 
     def configure(self, *targets: Target) -> None:
-        """Watch these."""
+        """Configure these targets."""
         self.store.configure(targets)
 
     def outcome(
         self,
-        of: Target,
+        probed: Target,
         at: float,
         *,
         failed: tuple[Phase, Reason] | None = None,
@@ -107,24 +107,24 @@ class Scene:
         login: bool = False,
         **observed: Any,
     ) -> Outcome:
-        """One probe that ended at `at`."""
+        """The Outcome of a probe that ended at `at`."""
         if failed:
             order = [phase for phase in _STEPS if list(Phase).index(phase) <= list(Phase).index(failed[0])]
         else:
             order = [phase for phase in _STEPS if login or phase not in (Phase.LOGIN, Phase.FOLDERS)]
         phases = {phase: _STEPS[phase] * self.random.lognormvariate(0, 0.35) for phase in order}
         if failed and failed[1] is Reason.TIMEOUT:
-            phases[failed[0]] = of.endpoint.timeout - sum(phases.values())
+            phases[failed[0]] = probed.endpoint.timeout - sum(phases.values())
         reached = set(phases)
         attempted = Phase.LOGIN in reached and (not failed or failed[1] is not Reason.CREDENTIAL_UNAVAILABLE)
-        spoken = Phase.GREETING in reached and not (failed and failed[0] in (Phase.GREETING, Phase.TLS))
-        seen: dict[str, Any] = {
+        answered = Phase.GREETING in reached and not (failed and failed[0] in (Phase.GREETING, Phase.TLS))
+        facts: dict[str, Any] = {
             "address": None if failed and failed[0] is Phase.RESOLVE else "142.250.27.108",
             "ip_version": 4,
             "tcp_rtt": 0.0119 if Phase.TLS in reached else None,
             "tls": certificates(self.now) if Phase.TLS in reached else None,
             "capabilities": ("IMAP4REV1", "UNSELECT", "IDLE", "NAMESPACE", "QUOTA", "ID", "AUTH=PLAIN", "AUTH=XOAUTH2")
-            if spoken
+            if answered
             else (),
             "login_capabilities": ("IMAP4REV1", "MOVE", "CONDSTORE", "ESEARCH", "UTF8=ACCEPT") if login else (),
             "folders": (Folder(Role.INBOX, True, 1284, 12), Folder(Role.SENT, True, 311, 0), Folder(Role.TRASH, False))
@@ -134,23 +134,23 @@ class Scene:
             "login_attempted": attempted,
             **observed,
         }
-        said = (*(_SAID if spoken else ()), *(_LOGIN if attempted and not failed else ()))
-        if failed and spoken:
-            said = (*said, Line(sum(phases.values()), "S", detail or _WORDS.get(failed[1], "")))
+        dialogue = (*(_CAPABILITY if answered else ()), *(_LOGIN if attempted and not failed else ()))
+        if failed and answered:
+            dialogue = (*dialogue, Line(sum(phases.values()), "S", detail or _DETAILS.get(failed[1], "")))
         return Outcome(
-            target=of,
+            target=probed,
             started_at=at - sum(phases.values()),
             ended_at=at,
             phases=MappingProxyType(phases),
             phase=failed[0] if failed else Phase.LOGOUT,
             reason=failed[1] if failed else Reason.OK,
-            detail=(_WORDS.get(failed[1], "the server's words") if detail is None else detail) if failed else "",
-            observed=Observed(**seen),
-            dialogue=said if failed else (*said, *_GOODBYE) if spoken else (),
+            detail=(_DETAILS.get(failed[1], "the server's text") if detail is None else detail) if failed else "",
+            observed=Observed(**facts),
+            dialogue=dialogue if failed else (*dialogue, *_LOGOUT) if answered else (),
         )
 
     def add(self, outcome: Outcome, held: Denial | None = None, next_login: float = 540.0) -> None:
-        """Add it as the last one."""
+        """Add an Outcome as the last one."""
         if outcome.target.endpoint.account:
             next_at = math.inf if held is Denial.HOLD else self.now + next_login
             outcome = replace(outcome, login=LoginStatus(held, next_at, 34))
@@ -158,13 +158,13 @@ class Scene:
         self.store[outcome.target.key].add(outcome)
         self._at = self.now
 
-    def past(self, of: Target, count: int = 99, bad: tuple[int, ...] = (), until: float = 31.0) -> None:
-        """Probes that went well, a login now and then, but for those that are numbered."""
+    def add_history(self, probed: Target, count: int = 99, timeouts: tuple[int, ...] = (), until: float = 31.0) -> None:
+        """Add `count` probes: successes, some of them with a login, and timeouts at these numbers."""
         for number in range(count):
             at = self.now - until - 30.0 * (count - number - 1)
-            failed = (Phase.CONNECT, Reason.TIMEOUT) if number in bad else None
-            login = of.endpoint.account is not None and number % 30 == 0 and not failed
-            self.add(self.outcome(of, at, failed=failed, login=login))
+            failed = (Phase.CONNECT, Reason.TIMEOUT) if number in timeouts else None
+            login = probed.endpoint.account is not None and number % 30 == 0 and not failed
+            self.add(self.outcome(probed, at, failed=failed, login=login))
 
 
 LONG = 600.0
@@ -175,27 +175,27 @@ def every_state(interval: float = LONG) -> Scene:
     """Five endpoints: up, up with a failing login, down, overdue, not probed yet."""
     scene = Scene()
     up = target("imap", account=ACCOUNT, labels={"tenant": "acme"}, interval=interval)
-    login = target("imap-legacy", account=_other(), host="imap.gmail.com", interval=interval)
+    login = target("imap-legacy", account=_other_account(), host="imap.gmail.com", interval=interval)
     smtp: dict[str, Any] = {"protocol": Protocol.SMTP, "host": "smtp.gmail.com", "interval": interval}
     down = target("submission", port=587, security=Security.STARTTLS, **smtp)
     overdue = target("pop3", protocol=Protocol.POP3, host="pop.gmail.com", port=995, account=ACCOUNT, interval=interval)
     pending = target("smtps", port=465, **smtp)
     scene.configure(up, login, down, overdue, pending)
-    scene.past(up, bad=(41, 42))
+    scene.add_history(up, timeouts=(41, 42))
     scene.add(scene.outcome(up, scene.now - 4, login=True))
-    scene.past(login, bad=(12,))
+    scene.add_history(login, timeouts=(12,))
     refused = (Phase.LOGIN, Reason.DISABLED_FOR_ACCOUNT)
     scene.add(scene.outcome(login, scene.now - 65, failed=refused), Denial.HOLD)
     scene.add(scene.outcome(login, scene.now - 5), Denial.HOLD)
-    scene.past(down, count=80)
+    scene.add_history(down, count=80)
     for number in range(6):
         scene.add(scene.outcome(down, scene.now - 9 - 30 * (5 - number), failed=(Phase.CONNECT, Reason.REFUSED)))
-    scene.past(overdue, count=40, until=2 * interval + 60)
+    scene.add_history(overdue, count=40, until=2 * interval + 60)
     return scene
 
 
 def every_failure() -> Scene:
-    """A failure of every phase, an expiring certificate, both families, and a server with hostile words."""
+    """A failure of every phase, an expiring certificate, both address families, and a server with hostile texts."""
     scene = Scene()
     kinds = [
         ("dns", Phase.RESOLVE, Reason.DNS_NOT_FOUND),
@@ -217,12 +217,12 @@ def every_failure() -> Scene:
     soon = target("soon", interval=LONG)
     scene.configure(*targets, *both, soon)
     for each, (name, phase, reason) in zip(targets, kinds, strict=True):
-        scene.past(each, count=60, bad=(3, 30))
+        scene.add_history(each, count=60, timeouts=(3, 30))
         detail = HOSTILE if name == "hostile" else None
         scene.add(scene.outcome(each, scene.now - 3, failed=(phase, reason), detail=detail))
-    scene.past(both[0])
+    scene.add_history(both[0])
     scene.add(scene.outcome(both[1], scene.now - 2, failed=(Phase.CONNECT, Reason.ADDRESS_FAMILY_UNAVAILABLE)))
-    scene.past(soon, until=3)
+    scene.add_history(soon, until=3)
     last = scene.store[soon.key].last
     assert last is not None
     scene.add(replace(last, observed=replace(last.observed, tls=certificates(scene.now, 5))))
@@ -244,7 +244,7 @@ def many(count: int = 1000, down: int = 0, login: int = 0) -> Scene:
     ]
     scene.configure(*targets)
     for number, each in enumerate(targets):
-        scene.past(each, until=number % 30)
+        scene.add_history(each, until=number % 30)
         if number < down:
             scene.add(scene.outcome(each, scene.now - number % 20, failed=(Phase.CONNECT, Reason.REFUSED)))
         elif number < down + login:
@@ -253,5 +253,5 @@ def many(count: int = 1000, down: int = 0, login: int = 0) -> Scene:
     return scene
 
 
-def _other() -> Account:
+def _other_account() -> Account:
     return Account(name="legacy", username="legacy@gmail.com", app_password=SecretRef(file=Path("/run/secrets/legacy")))

@@ -1,4 +1,4 @@
-"""The JSON API is what its schema and its documentation say."""
+"""The JSON API conforms to its schema and its documentation; `/metrics` negotiates its format."""
 
 from __future__ import annotations
 
@@ -35,56 +35,56 @@ VALIDATOR = Draft202012Validator(strict(SCHEMA), registry=REGISTRY)
 
 
 async def ask(site: Site, path: str) -> Any:
-    """What the API answers, which is valid."""
+    """The answer of the API, checked against the schema."""
     answer = await site.request(f"/api/v1/{path}")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
-    told = json.loads(answer.text, parse_constant=pytest.fail)
-    VALIDATOR.validate(told)
-    return told
+    document = json.loads(answer.text, parse_constant=pytest.fail)
+    VALIDATOR.validate(document)
+    return document
 
 
 async def test_all_endpoints(site: Site) -> None:
-    """In every state, with a sentence and counts; without their past."""
+    """All endpoints are there with their states, a summary and counts, without histories."""
     site.show(every_state().store)
-    told = await ask(site, "endpoints")
-    assert told["summary"].startswith("2 of 5 endpoints are up; ")
-    assert told["counts"] == {"down": 1, "login": 1, "overdue": 1, "pending": 1, "up": 1}
-    states = {each["endpoint"]: each["state"] for each in told["endpoints"]}
+    document = await ask(site, "endpoints")
+    assert document["summary"].startswith("2 of 5 endpoints are up; ")
+    assert document["counts"] == {"down": 1, "login": 1, "overdue": 1, "pending": 1, "up": 1}
+    states = {each["endpoint"]: each["state"] for each in document["endpoints"]}
     assert states == {"imap": "up", "imap-legacy": "login", "submission": "down", "pop3": "overdue", "smtps": "pending"}
-    assert all(each["history"] is each["failures"] is None for each in told["endpoints"])
-    legacy = told["endpoints"][1]
+    assert all(each["history"] is each["failures"] is None for each in document["endpoints"])
+    legacy = document["endpoints"][1]
     assert legacy["failing"][0]["reason"] == "disabled_for_account"
     assert (legacy["login"]["held_by"], legacy["login"]["next_at"]) == ("hold", None)
     assert legacy["last"]["dialogue"] is None
 
 
-async def test_the_filters_of_the_page(site: Site) -> None:
-    """The counts are of all, the endpoints those asked for."""
+async def test_filters(site: Site) -> None:
+    """A query selects endpoints as on the page; the counts are of all."""
     site.show(every_state().store)
-    told = await ask(site, "endpoints?state=down")
-    assert [each["endpoint"] for each in told["endpoints"]] == ["submission"]
-    assert sum(told["counts"].values()) == 5
+    document = await ask(site, "endpoints?state=down")
+    assert [each["endpoint"] for each in document["endpoints"]] == ["submission"]
+    assert sum(document["counts"].values()) == 5
     assert (await ask(site, "endpoints?q=nothing-like-it"))["endpoints"] == []
 
 
 async def test_one_endpoint(site: Site) -> None:
-    """With its past, its kept failures and what was said; of both families where it has two."""
+    """One endpoint has its history, failures and dialogues; one with two address families is two entries."""
     site.show(every_failure().store)
-    told = (await ask(site, "endpoints/password"))["endpoints"]
-    assert len(told) == 1
-    assert len(told[0]["history"]) == 61
-    assert [each["reason"] for each in told[0]["failures"]] == ["timeout", "timeout", "auth_invalid_credentials"]
-    assert told[0]["last_success"]["dialogue"][0].endswith(
+    entries = (await ask(site, "endpoints/password"))["endpoints"]
+    assert len(entries) == 1
+    assert len(entries[0]["history"]) == 61
+    assert [each["reason"] for each in entries[0]["failures"]] == ["timeout", "timeout", "auth_invalid_credentials"]
+    assert entries[0]["last_success"]["dialogue"][0].endswith(
         "S: * OK Gimap ready for requests from 192.0.2.7 x8mb9314711wmq"
     )
-    assert told[0]["login"]["account_logins_of_day"] == 34
+    assert entries[0]["login"]["account_logins_of_day"] == 34
     families = (await ask(site, "endpoints/both"))["endpoints"]
     assert [each["ip_family"] for each in families] == ["ipv4", "ipv6"]
 
 
-async def test_nothing_is_known_yet(site: Site) -> None:
-    """Null, not a made-up value; and an unknown name is 404."""
+async def test_pending_and_unknown_endpoints(site: Site) -> None:
+    """What is not known yet is null; an unknown name is answered with 404."""
     site.store.configure([target("new", account=ACCOUNT)])
     (new,) = (await ask(site, "endpoints/new"))["endpoints"]
     assert new["last"] is new["since"] is new["login"]["next_at"] is None
@@ -94,13 +94,13 @@ async def test_nothing_is_known_yet(site: Site) -> None:
 
 
 async def test_many_endpoints(site: Site) -> None:
-    """All of them, in one valid answer."""
+    """Many endpoints are in one valid answer."""
     site.show(many(300, 100).store)
     assert len((await ask(site, "endpoints"))["endpoints"]) == 300
 
 
-def test_the_schema_is_one() -> None:
-    """Of JSON Schema's 2020-12, with the program's own lists."""
+def test_schema() -> None:
+    """The schema is valid, and has exactly the values of the program."""
     Draft202012Validator.check_schema(SCHEMA)
     assert ITEM["state"]["enum"] == list(State)
     assert ITEM["protocol"]["enum"] == list(Protocol)
@@ -111,8 +111,8 @@ def test_the_schema_is_one() -> None:
     assert {one for one in held if one} == {denial for denial in Denial if denial.protects}
 
 
-async def test_the_documentation_lists_exactly_the_schema_s_keys(site: Site) -> None:
-    """In its order, with its words; and so does the answer."""
+async def test_documentation(site: Site) -> None:
+    """Documentation and answer have the keys of the schema in its order, the documentation also its texts."""
     documentation = (DOCS / "api.md").read_text("utf-8")
     tables = [
         SCHEMA["properties"],
@@ -123,16 +123,16 @@ async def test_the_documentation_lists_exactly_the_schema_s_keys(site: Site) -> 
         ITEM["history"]["items"]["properties"],
     ]
     rows = re.findall(r"^\| `(\w+)` \| .+ \| (.+) \|$", documentation, re.MULTILINE)
-    wanted = [(key, value["description"]) for table in tables for key, value in table.items()]
-    assert [(key, text.replace("[reasons](reasons.md)", "docs/reasons.md")) for key, text in rows] == wanted
+    expected = [(key, value["description"]) for table in tables for key, value in table.items()]
+    assert [(key, text.replace("[reasons](reasons.md)", "docs/reasons.md")) for key, text in rows] == expected
     site.show(every_state().store)
-    told = await ask(site, "endpoints/imap")
-    assert list(told) == list(SCHEMA["properties"])
-    assert list(told["endpoints"][0]) == list(ITEM)
+    document = await ask(site, "endpoints/imap")
+    assert list(document) == list(SCHEMA["properties"])
+    assert list(document["endpoints"][0]) == list(ITEM)
 
 
 async def test_metrics_as_text(site: Site) -> None:
-    """The default format, with its exact content type."""
+    """The default format is text 0.0.4, with its exact content type."""
     site.store.configure([target()])
     answer = await site.request("/metrics")
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -141,7 +141,7 @@ async def test_metrics_as_text(site: Site) -> None:
 
 
 async def test_metrics_as_openmetrics(site: Site) -> None:
-    """By the Accept header that Prometheus sends."""
+    """The Accept header of Prometheus selects OpenMetrics."""
     answer = await site.request("/metrics", accept="application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
     assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     assert answer.text.endswith("# EOF\n")
@@ -158,8 +158,8 @@ async def test_metrics_as_openmetrics(site: Site) -> None:
         (";;,,=", False),
     ],
 )
-async def test_an_odd_accept_header_is_answered(site: Site, accept: str, openmetrics: bool) -> None:
-    """In one of the two formats that there are, whatever version is asked for."""
+async def test_unusual_accept_header(site: Site, accept: str, openmetrics: bool) -> None:
+    """An unusual Accept header is answered in one of the two formats."""
     answer = await site.request("/metrics", accept=accept)
     assert answer.status_code == 200
     kind = "application/openmetrics-text; version=1.0.0" if openmetrics else "text/plain; version=0.0.4"
@@ -167,8 +167,8 @@ async def test_an_odd_accept_header_is_answered(site: Site, accept: str, openmet
 
 
 @pytest.mark.parametrize("count", [1, 200], ids=["small", "large"])
-async def test_metrics_are_compressed_where_that_is_accepted(site: Site, count: int) -> None:
-    """In the loop where it is little, in a thread where it is much: the same bytes come out."""
+async def test_compressed_metrics(site: Site, count: int) -> None:
+    """Small bodies are compressed in the event loop and large ones in a thread, with the same content."""
     site.store.configure([target(f"e{number}") for number in range(count)])
     plain = (await site.request("/metrics")).content
     assert (len(plain) > SMALL) is (count > 1)

@@ -1,4 +1,4 @@
-"""What people look at."""
+"""The pages, in process."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ BIDI = "\u202e\u2066\x1b\0"
 
 
 @pytest.mark.parametrize("path", ["/", "/?state=down&q=x", "/reasons", "/endpoints/imap"])
-async def test_a_page(site: Site, path: str) -> None:
-    """HTML, in English, with a title and one main heading; links are relative, so that a prefix does no harm."""
+async def test_page(site: Site, path: str) -> None:
+    """A page is HTML in English with one main heading; its links are relative, for it may be below a prefix."""
     site.show(every_state().store)
     answer = await site.request(path)
     assert answer.status_code == 200
@@ -32,8 +32,8 @@ async def test_a_page(site: Site, path: str) -> None:
         assert not link.startswith(("/", "http:", "https:", "javascript:", "data:")), link
 
 
-async def test_every_link_of_the_status_page_leads_somewhere(site: Site) -> None:
-    """Pages, files, and the sections of a page that a fragment names."""
+async def test_links(site: Site) -> None:
+    """Every link of the status page has a target: a page, a file, or a section that its fragment names."""
     site.show(every_failure().store)
     page = (await site.request("/")).text
     targets: dict[str, str] = {}
@@ -49,14 +49,14 @@ async def test_every_link_of_the_status_page_leads_somewhere(site: Site) -> None
             assert f'id="{fragment}"' in targets[path], link
 
 
-async def test_hostile_words_are_text_everywhere(site: Site) -> None:
-    """A server's words, its capabilities, its certificate, its dialogue: on every page, and in the JSON."""
+async def test_hostile_text(site: Site) -> None:
+    """Hostile texts of a server are escaped on every page, and unchanged in the JSON."""
     scene = every_failure()
-    of = next(series.target for series in scene.store if series.target.endpoint.name == "hostile")
+    hostile = next(series.target for series in scene.store if series.target.endpoint.name == "hostile")
     tls = certificates(scene.now, subject=HOSTILE)
-    seen: dict[str, Any] = {"tls": tls, "capabilities": (HOSTILE,), "address": HOSTILE}
+    facts: dict[str, Any] = {"tls": tls, "capabilities": (HOSTILE,), "address": HOSTILE}
     refused = (Phase.GREETING, Reason.SERVER_REFUSED)
-    scene.add(scene.outcome(of, scene.now, failed=refused, detail=HOSTILE, **seen))
+    scene.add(scene.outcome(hostile, scene.now, failed=refused, detail=HOSTILE, **facts))
     site.show(scene.store)
     for path in ("/", "/?group=none", "/endpoints/hostile"):
         page = (await site.request(path)).text
@@ -65,13 +65,13 @@ async def test_hostile_words_are_text_everywhere(site: Site) -> None:
         assert " onmouseover='x'" not in page
         assert html.escape(HOSTILE).replace("&#x27;", "&#39;").replace("&quot;", "&#34;") in page
         assert not set(BIDI) & set(page)
-    told = (await site.request("/api/v1/endpoints/hostile")).text
-    assert told.isascii()
-    assert json.loads(told)["endpoints"][0]["last"]["detail"] == HOSTILE
+    body = (await site.request("/api/v1/endpoints/hostile")).text
+    assert body.isascii()
+    assert json.loads(body)["endpoints"][0]["last"]["detail"] == HOSTILE
 
 
-async def test_hostile_words_are_text_among_many(site: Site) -> None:
-    """There they are told once, with what fails."""
+async def test_hostile_text_among_many(site: Site) -> None:
+    """With many endpoints a hostile text is shown once, and escaped."""
     scene = many(FULL_ROWS + 10)
     for series in list(scene.store)[:5]:
         scene.add(scene.outcome(series.target, scene.now, failed=(Phase.LOGIN, Reason.SERVER_REFUSED), detail=HOSTILE))
@@ -81,8 +81,8 @@ async def test_hostile_words_are_text_among_many(site: Site) -> None:
     assert page.count("&lt;script&gt;alert") == 1
 
 
-async def test_a_thousand_endpoints_are_small(site: Site) -> None:
-    """A row for each, in less than 300 KB before it is compressed: all up, a good part of them down, all down."""
+async def test_thousand_endpoints(site: Site) -> None:
+    """The page of 1,000 endpoints has a row for each and less than 300 KB, however many are down."""
     scene = many(1000)
     all_series = list(scene.store)
     site.show(scene.store)
@@ -98,8 +98,8 @@ async def test_a_thousand_endpoints_are_small(site: Site) -> None:
 
 
 @pytest.mark.parametrize("login", [0, 1], ids=["without logins", "with logins"])
-async def test_the_title_of_a_group_is_as_wide_as_the_table(site: Site, login: int) -> None:
-    """Which has a column more where there are accounts."""
+async def test_title_of_a_group(site: Site, login: int) -> None:
+    """The title of a group spans all columns, of which there is one more where there are accounts."""
     site.show(many(FULL_ROWS + 1, down=1, login=login).store)
     page = (await site.request("/")).text
     columns = page.partition("<thead")[2].partition("</thead>")[0].count('<th scope="col">')
@@ -108,7 +108,7 @@ async def test_the_title_of_a_group_is_as_wide_as_the_table(site: Site, login: i
 
 
 async def test_filters(site: Site) -> None:
-    """By state, protocol and text; what is chosen is what the form shows."""
+    """Endpoints are filtered by state, protocol and text, and the form shows the filter."""
     site.show(every_state().store)
 
     async def names(query: str) -> list[str]:
@@ -128,11 +128,11 @@ async def test_filters(site: Site) -> None:
     assert "No endpoint matches" in page
 
 
-async def test_the_row_of_a_failure_tells_all_of_it(site: Site) -> None:
-    """What, why, whose fault, the server's words, the remedy, its documentation; and its dialogue a click away."""
+async def test_row_of_a_failure(site: Site) -> None:
+    """A failure has state, reason, fault, the server's text and the remedy, with links to its reason and dialogue."""
     site.show(every_state().store)
     page = (await site.request("/?q=imap-legacy")).text
-    for words in (
+    for text in (
         "Up, login failing",
         "The account has IMAP switched off",
         "disabled_for_account in login",
@@ -142,16 +142,16 @@ async def test_the_row_of_a_failure_tells_all_of_it(site: Site) -> None:
         'href="reasons#disabled_for_account"',
         "what was refused is not tried again",
     ):
-        assert words in page, words
+        assert text in page, text
     (anchor,) = set(re.findall(r'href="endpoints/imap-legacy#(failure-[^"]+)">Dialogue', page))
     assert f'id="{anchor}"' in (await site.request("/endpoints/imap-legacy")).text
 
 
-async def test_an_endpoint_tells_all_of_it(site: Site) -> None:
-    """Latency, certificates, capabilities, folders, quota, login budget, dialogues, kept failures."""
+async def test_endpoint(site: Site) -> None:
+    """An endpoint has latency, certificates, capabilities, mailbox, login budget, dialogues and failures."""
     site.show(every_state().store)
     page = (await site.request("/endpoints/imap")).text
-    for words in (
+    for text in (
         "Latency by phase",
         "CN=GTS Root R1,O=Google Trust Services LLC",
         "AUTH=XOAUTH2",
@@ -163,27 +163,27 @@ async def test_an_endpoint_tells_all_of_it(site: Site) -> None:
         "No answer while connecting",
         "tenant: acme",
     ):
-        assert words in page, words
+        assert text in page, text
     assert page.count('<details class="failure"') == 2
     assert "No line was exchanged" in page
 
 
-async def test_the_last_login_is_told_where_later_probes_had_none(site: Site) -> None:
-    """What a probe without a login said is not all that there is to know."""
+async def test_last_login(site: Site) -> None:
+    """The last successful login has its own section where later probes had no login."""
     scene = Scene()
-    of = target(account=ACCOUNT)
-    scene.configure(of)
+    imap = target(account=ACCOUNT)
+    scene.configure(imap)
     site.show(scene.store)
-    scene.add(scene.outcome(of, scene.now - 30, login=True))
+    scene.add(scene.outcome(imap, scene.now - 30, login=True))
     assert "Last successful login" not in (await site.request("/endpoints/imap")).text
-    scene.add(scene.outcome(of, scene.now))
+    scene.add(scene.outcome(imap, scene.now))
     page = (await site.request("/endpoints/imap")).text
     assert "Last successful login" in page
     assert page.count("AUTHENTICATE PLAIN [redacted]") == 1
 
 
-async def test_both_families_are_on_one_page(site: Site) -> None:
-    """Each with its state."""
+async def test_both_families(site: Site) -> None:
+    """Both address families of an endpoint are on one page, each with its state."""
     site.show(every_failure().store)
     page = (await site.request("/endpoints/both")).text
     assert page.count('<article class="series"') == 2
@@ -191,8 +191,8 @@ async def test_both_families_are_on_one_page(site: Site) -> None:
     assert "ipv6: Down" in page
 
 
-async def test_an_endpoint_that_was_not_probed_has_a_page(site: Site) -> None:
-    """And one that does not exist has none."""
+async def test_pending_and_unknown_endpoints(site: Site) -> None:
+    """An endpoint that was not probed yet has a page; one that does not exist is answered with 404."""
     site.store.configure([target("new", account=ACCOUNT)])
     assert "Not probed yet" in (await site.request("/endpoints/new")).text
     for path in ("/endpoints/nobody", "/endpoints/%3Cscript%3E"):
@@ -203,12 +203,12 @@ async def test_an_endpoint_that_was_not_probed_has_a_page(site: Site) -> None:
     assert (await site.request("/endpoints/nobody/probe", "POST")).status_code == 404
 
 
-async def test_an_endless_dialogue_is_cut(site: Site) -> None:
-    """The page stays small, and says where the rest is."""
+async def test_long_dialogue(site: Site) -> None:
+    """A long dialogue is cut, with a note that the JSON has the rest."""
     scene = Scene()
-    of = target()
-    scene.configure(of)
-    outcome = scene.outcome(of, scene.now, login=True)
+    imap = target()
+    scene.configure(imap)
+    outcome = scene.outcome(imap, scene.now, login=True)
     object.__setattr__(outcome, "dialogue", outcome.dialogue * 100)
     scene.add(outcome)
     site.show(scene.store)
@@ -218,7 +218,7 @@ async def test_an_endless_dialogue_is_cut(site: Site) -> None:
 
 
 async def test_probe_now(site: Site) -> None:
-    """Every family is probed, and the page is shown again; a second time only after five seconds."""
+    """A request probes every address family and leads back to the page; it is accepted once in 5 seconds."""
     site.show(every_failure().store)
     assert "Probe now" in (await site.request("/endpoints/both")).text
     answer = await site.request("/endpoints/both/probe", "POST")
@@ -232,8 +232,8 @@ async def test_probe_now(site: Site) -> None:
     assert (await site.request("/endpoints/both/probe")).status_code == 405
 
 
-async def test_probing_on_request_is_off_by_default(site: Site) -> None:
-    """No button, and 403 to who asks all the same."""
+async def test_probe_now_is_off(site: Site) -> None:
+    """Without --web.enable-lifecycle there is no button, and the request is answered with 403."""
     site.show(every_state().store)
     site.pages.probe = None
     assert "Probe now" not in (await site.request("/endpoints/imap")).text
@@ -242,26 +242,26 @@ async def test_probing_on_request_is_off_by_default(site: Site) -> None:
     assert "--web.enable-lifecycle" in answer.text
 
 
-async def test_a_line_is_made_once_per_outcome(site: Site) -> None:
-    """It is the same until the next outcome, and forgotten with its target."""
+async def test_lines_are_cached(site: Site) -> None:
+    """A line is rendered once per Outcome, and dropped with its target."""
     scene = many(FULL_ROWS + 1)
     site.show(scene.store)
     await site.request("/")
     first = dict(site.pages._lines)
-    of = next(iter(scene.store)).target
-    scene.add(failure(of))
+    probed = next(iter(scene.store)).target
+    scene.add(failure(probed))
     await site.request("/?q=imap")
     changed = [key for key, line in site.pages._lines.items() if line is not first[key]]
-    assert changed == [of.key]
-    scene.configure(of, *[target(f"new-{number}") for number in range(FULL_ROWS)])
+    assert changed == [probed.key]
+    scene.configure(probed, *[target(f"new-{number}") for number in range(FULL_ROWS)])
     for query in "abc":
         await site.request(f"/?group=none&x={query}")
         site.pages._made.clear()
     assert len(site.pages._lines) <= 2 * len(scene.store)
 
 
-async def test_lines_are_made_anew_with_the_first_account(site: Site) -> None:
-    """A reload that brings it brings a column, to those that did not change too."""
+async def test_lines_with_the_first_account(site: Site) -> None:
+    """The first account adds a column to all lines, also to those of targets that did not change."""
     scene = many(FULL_ROWS + 1)
     site.show(scene.store)
     await site.request("/")
@@ -273,8 +273,8 @@ async def test_lines_are_made_anew_with_the_first_account(site: Site) -> None:
     assert len({line.count("<td") for line in lines}) == 1
 
 
-async def test_what_was_made_a_moment_ago_serves_everybody(site: Site) -> None:
-    """Within a second; another filter is another page."""
+async def test_pages_are_cached(site: Site) -> None:
+    """A page is cached for a second, by its filter."""
     scene = every_state()
     site.show(scene.store)
     before = (await site.request("/")).text
@@ -283,8 +283,8 @@ async def test_what_was_made_a_moment_ago_serves_everybody(site: Site) -> None:
     assert (await site.request("/?group=none")).text != before
 
 
-async def test_the_reasons_are_explained(site: Site) -> None:
-    """A section for each."""
+async def test_reasons(site: Site) -> None:
+    """Every reason but ok has a section with its remedy."""
     page = (await site.request("/reasons")).text
     for reason in Reason:
         assert (f'id="{reason}"' in page) is (reason is not Reason.OK)

@@ -1,4 +1,4 @@
-"""`/probe`, in process, against scripted servers: whom it answers, what it connects to, and what it leaves behind."""
+"""`/probe`, in process, against scripted servers: what it refuses, what it connects to, and what it leaves open."""
 
 from __future__ import annotations
 
@@ -31,12 +31,13 @@ from tests.servers.authority import Authority
 from tests.servers.dialogues import Imap
 from tests.servers.dns import NameServer
 from tests.servers.scripted import ScriptedServer, Session
+from tests.web.conftest import until
 
 SCRAPE = "X-Prometheus-Scrape-Timeout-Seconds"
 
 
-class Desk:
-    """`/probe` with everything behind it, and a name server that says where every name is."""
+class Service:
+    """`/probe` with a checker and a store, and a name server with the addresses of every name."""
 
     def __init__(self, directory: Path, authority: Authority, names: NameServer) -> None:
         self.directory = directory
@@ -60,64 +61,62 @@ class Desk:
         return config
 
     async def ask(
-        self, query: str = "", /, method: str = "GET", headers: Any = None, **asked: object
+        self, query: str = "", /, method: str = "GET", headers: Any = None, **parameters: object
     ) -> httpx.Response:
-        """Scrape."""
+        """Send a scrape."""
         async with httpx.AsyncClient(transport=self.transport, base_url="http://exporter", timeout=20) as client:
             sent = {"accept-encoding": "identity", **(headers or {})}
-            return await client.request(method, f"/probe?{query or urlencode(asked)}", headers=sent)
+            return await client.request(method, f"/probe?{query or urlencode(parameters)}", headers=sent)
 
     def counted(self, result: str) -> float | None:
-        """How many requests came to that."""
+        """How many requests had this result."""
         return self.metrics.registry.get_sample_value("gmail_exporter_probe_requests_total", {"result": result})
 
-    async def samples(self, **asked: str) -> dict[str, float]:
-        """What a scrape brings, the labels as they stand."""
-        answer = await self.ask(**asked)
+    async def samples(self, **parameters: str) -> dict[str, float]:
+        """The samples of a scrape, by name with labels."""
+        answer = await self.ask(**parameters)
         assert answer.status_code == 200, answer.text
         lines = [line for line in answer.text.splitlines() if not line.startswith("#")]
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
 
 @pytest.fixture
-async def desk(tmp_path: Path, authority: Authority) -> AsyncIterator[Desk]:
-    """A desk without a configuration."""
+async def service(tmp_path: Path, authority: Authority) -> AsyncIterator[Service]:
+    """A service without a configuration."""
     async with NameServer({"localhost": ["127.0.0.1"], "mail.example": ["127.0.0.1"]}) as names:
-        desk = Desk(tmp_path, authority, names)
-        yield desk
-        await desk.checker.close()
-        await desk.resolver.close()
+        service = Service(tmp_path, authority, names)
+        yield service
+        await service.checker.close()
+        await service.resolver.close()
 
 
 ANY = 'modules: {plain: {protocol: imap, security: none}}\nprobe: {allow: ["*:*"]}'
 
 
-async def test_it_is_off_without_modules(desk: Desk) -> None:
-    """One clear line, whatever is asked."""
-    answer = await desk.ask(target="imap.gmail.com")
+async def test_no_modules(service: Service) -> None:
+    """Without modules, every request is answered with 404."""
+    answer = await service.ask(target="imap.gmail.com")
     assert (answer.status_code, answer.text) == (404, "there is no /probe: the configuration has no modules\n")
-    desk.configure("endpoints: {a: {protocol: imap, host: h}}\nprobe: {allow: ['*']}")
-    assert (await desk.ask(target="imap.gmail.com")).status_code == 404
+    service.configure("endpoints: {a: {protocol: imap, host: h}}\nprobe: {allow: ['*']}")
+    assert (await service.ask(target="imap.gmail.com")).status_code == 404
 
 
-async def test_other_methods_are_refused(desk: Desk) -> None:
-    """A probe is asked for with GET."""
-    desk.configure(ANY)
-    assert (await desk.ask(target="a", method="POST")).status_code == 405
+async def test_other_methods(service: Service) -> None:
+    """Any method but GET is answered with 405."""
+    service.configure(ANY)
+    assert (await service.ask(target="a", method="POST")).status_code == 405
 
 
 @pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}])
-async def test_a_page_of_another_site_probes_nothing(
-    desk: Desk, scripted: StartScripted, headers: dict[str, str]
-) -> None:
-    """In an operator's browser it could spend the logins of an account; what the operator types in is answered."""
+async def test_cross_site_request(service: Service, scripted: StartScripted, headers: dict[str, str]) -> None:
+    """A request of another site's page is refused, for it could spend logins; one that is typed in is answered."""
     server = await scripted(Imap())
-    desk.configure(ANY)
-    answer = await desk.ask(target=f"localhost:{server.port}", headers=headers)
+    service.configure(ANY)
+    answer = await service.ask(target=f"localhost:{server.port}", headers=headers)
     assert (answer.status_code, answer.text) == (403, FOREIGN)
     assert server.connections == 0
-    assert desk.counted("refused") == 1
-    answer = await desk.ask(target=f"localhost:{server.port}", headers={"Sec-Fetch-Site": "none"})
+    assert service.counted("refused") == 1
+    answer = await service.ask(target=f"localhost:{server.port}", headers={"Sec-Fetch-Site": "none"})
     assert (answer.status_code, server.connections) == (200, 1)
 
 
@@ -130,7 +129,7 @@ LABELS = "must be a host name: letters, digits and hyphens, in parts of 1 to 63 
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("parameters", "message"),
     [
         ({}, MISSING),
         ({"target": ""}, MISSING),
@@ -151,34 +150,34 @@ LABELS = "must be a host name: letters, digits and hyphens, in parts of 1 to 63 
         ({"target": "h", "hostname": "a b"}, f'hostname "a b" {FORMS}, without spaces'),
     ],
 )
-async def test_bad_input_is_answered_with_one_clear_line(desk: Desk, asked: dict[str, str], said: str) -> None:
-    """400, in our own words, and what was sent is shown on that one line."""
-    desk.configure(ANY)
-    answer = await desk.ask(**asked)
-    assert (answer.status_code, answer.text) == (400, f"{said}\n")
+async def test_bad_input(service: Service, parameters: dict[str, str], message: str) -> None:
+    """Bad input is answered with 400 and one line, in which it is quoted and escaped."""
+    service.configure(ANY)
+    answer = await service.ask(**parameters)
+    assert (answer.status_code, answer.text) == (400, f"{message}\n")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
-    assert [desk.counted(result) for result in PROBE_RESULTS] == [0, 1, 0, 0]
+    assert [service.counted(result) for result in PROBE_RESULTS] == [0, 1, 0, 0]
 
 
-async def test_a_parameter_stands_once(desk: Desk) -> None:
-    """Two readers could take different ones."""
-    desk.configure(ANY)
+async def test_repeated_parameter(service: Service) -> None:
+    """A parameter that is there twice is answered with 400."""
+    service.configure(ANY)
     for query, name in (("target=a&target=b", "target"), ("target=a&module=plain&module=plain", "module")):
-        answer = await desk.ask(query)
+        answer = await service.ask(query)
         assert (answer.status_code, answer.text) == (400, f"{name} is there twice\n")
 
 
-async def test_a_long_query_is_refused_unread(desk: Desk) -> None:
-    """Also one whose every name is another. One that is longer still does not come as far as this."""
-    desk.configure(ANY)
+async def test_long_query(service: Service) -> None:
+    """A query of more than `MAX_QUERY` octets is answered with 414, also with many parameters."""
+    service.configure(ANY)
     for query in (b"target=" + b"x" * 10_000, b"&".join(b"a%d" % number for number in range(2000))):
-        sent = await ask_raw(desk, query)
+        sent = await ask_raw(service, query)
         assert sent[0]["status"] == 414
         assert sent[1]["body"] == b"the query is longer than %d octets\n" % MAX_QUERY
 
 
-async def ask_raw(desk: Desk, query: bytes) -> list[Any]:
-    """Ask as a server would that takes every query; what it is to send."""
+async def ask_raw(service: Service, query: bytes) -> list[Any]:
+    """Send a query of any length to the application, and return what it sends."""
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -188,68 +187,68 @@ async def ask_raw(desk: Desk, query: bytes) -> list[Any]:
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": "/probe", "query_string": query, "headers": [], "root_path": ""}
-    await desk.transport.app(scope, receive, send)
+    await service.transport.app(scope, receive, send)
     return sent
 
 
-async def test_a_query_that_is_no_utf8_is_answered(desk: Desk) -> None:
-    """As any other host name that is none."""
-    desk.configure(ANY)
-    assert (await desk.ask("target=%ff%fe&module=%")).status_code == 400
+async def test_query_that_is_not_utf8(service: Service) -> None:
+    """A query that is not UTF-8 is answered with 400."""
+    service.configure(ANY)
+    assert (await service.ask("target=%ff%fe&module=%")).status_code == 400
 
 
 @pytest.mark.parametrize("seconds", ["", "abc", "0", "-1", "nan", "inf", "1e999", "10,20", "٣" * 100])
-async def test_an_odd_timeout_is_explained(desk: Desk, seconds: str) -> None:
-    """No answer would come in time, or nobody knows when that is."""
-    desk.configure(ANY)
-    answer = await desk.ask(target="h", headers={SCRAPE: seconds.encode("utf-8")})
+async def test_bad_scrape_timeout(service: Service, seconds: str) -> None:
+    """A scrape's timeout that is not a positive number of seconds is answered with 400 and one line."""
+    service.configure(ANY)
+    answer = await service.ask(target="h", headers={SCRAPE: seconds.encode("utf-8")})
     assert answer.status_code == 400
     assert answer.text.startswith("X-Prometheus-Scrape-Timeout-Seconds must be seconds above 0, not ")
     assert answer.text.count("\n") == 1
 
 
-async def test_the_module_may_be_left_out_where_there_is_one(desk: Desk, scripted: StartScripted) -> None:
-    """Of two, one has to be named; what is not known here is for others."""
+async def test_default_module(service: Service, scripted: StartScripted) -> None:
+    """The module may be left out where there is one; unknown parameters are ignored."""
     server = await scripted(Imap())
-    desk.configure(ANY)
+    service.configure(ANY)
     query = f"target=localhost:{server.port}&foo=bar&foo=bar"
-    assert "probe_success 1.0" in (await desk.ask(query)).text
-    desk.configure("modules: {a: {protocol: imap}, b: {protocol: pop3}}")
-    answer = await desk.ask(query)
+    assert "probe_success 1.0" in (await service.ask(query)).text
+    service.configure("modules: {a: {protocol: imap}, b: {protocol: pop3}}")
+    answer = await service.ask(query)
     assert (answer.status_code, answer.text) == (400, "module is missing; known: a, b\n")
 
 
-async def test_a_module_of_another_shard_is_there(desk: Desk, scripted: StartScripted) -> None:
-    """The answer says where; a module without an account is everybody's."""
+async def test_module_of_another_shard(service: Service, scripted: StartScripted) -> None:
+    """A module on another shard is answered with 421 and the shard; one without an account is on every shard."""
     server = await scripted(Imap())
     accounts = "accounts: {ops: {username: u, app_password: {env: SECRET}}}\n"
     ops = "ops: {protocol: imap, account: ops, allow_hosts: [localhost]}"
-    theirs = owner("ops", 3)
-    desk.shard = Shard((theirs + 1) % 3, 3)
+    other_shard = owner("ops", 3)
+    service.shard = Shard((other_shard + 1) % 3, 3)
     plain = "plain: {protocol: imap, security: none}"
-    desk.configure(f"{accounts}modules: {{{plain}, {ops}}}\nprobe: {{allow: ['*:*']}}")
-    words = f"the module ops is on shard {theirs}/3, which has its account\n"
-    answer = await desk.ask(module="ops", target="localhost")
-    assert (answer.status_code, answer.text) == (421, words)
-    assert (await desk.samples(module="plain", target=f"localhost:{server.port}"))["probe_success"] == 1
-    for asked in ({}, {"module": "x"}):
-        assert (await desk.ask(**asked)).text.endswith("; known: plain, ops\n")
-    desk.configure(f"{accounts}modules: {{{ops}}}")
-    answer = await desk.ask(target="localhost")
-    assert (answer.status_code, answer.text) == (421, words)
+    service.configure(f"{accounts}modules: {{{plain}, {ops}}}\nprobe: {{allow: ['*:*']}}")
+    message = f"the module ops is on shard {other_shard}/3, which has its account\n"
+    answer = await service.ask(module="ops", target="localhost")
+    assert (answer.status_code, answer.text) == (421, message)
+    assert (await service.samples(module="plain", target=f"localhost:{server.port}"))["probe_success"] == 1
+    for parameters in ({}, {"module": "x"}):
+        assert (await service.ask(**parameters)).text.endswith("; known: plain, ops\n")
+    service.configure(f"{accounts}modules: {{{ops}}}")
+    answer = await service.ask(target="localhost")
+    assert (answer.status_code, answer.text) == (421, message)
 
 
-async def test_the_format_and_the_encoding_are_negotiated(desk: Desk, scripted: StartScripted) -> None:
-    """As of /metrics."""
+async def test_negotiation(service: Service, scripted: StartScripted) -> None:
+    """Format and encoding are negotiated as for /metrics."""
     server = await scripted(Imap())
-    desk.configure(ANY)
-    plain = await desk.ask(target=f"localhost:{server.port}")
+    service.configure(ANY)
+    plain = await service.ask(target=f"localhost:{server.port}")
     assert plain.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert plain.headers["vary"] == "Accept, Accept-Encoding"
-    modern = await desk.ask(target=f"localhost:{server.port}", headers={"accept": "application/openmetrics-text"})
+    modern = await service.ask(target=f"localhost:{server.port}", headers={"accept": "application/openmetrics-text"})
     assert modern.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     assert modern.text.endswith("# EOF\n")
-    async with httpx.AsyncClient(transport=desk.transport, base_url="http://exporter") as client:
+    async with httpx.AsyncClient(transport=service.transport, base_url="http://exporter") as client:
         request = client.build_request(
             "GET", f"/probe?target=localhost:{server.port}", headers={"accept-encoding": "gzip"}
         )
@@ -259,23 +258,23 @@ async def test_the_format_and_the_encoding_are_negotiated(desk: Desk, scripted: 
     assert b"probe_success 1.0" in gzip.decompress(packed)
 
 
-async def test_nothing_of_it_is_stored(desk: Desk, scripted: StartScripted) -> None:
-    """However many targets there were, none is remembered."""
+async def test_nothing_is_stored(service: Service, scripted: StartScripted) -> None:
+    """No target of a request is stored."""
     server = await scripted(Imap())
-    desk.configure(ANY)
-    await asyncio.gather(*(desk.ask(target=f"{'a' * n}.localhost:{server.port}") for n in range(1, 40)))
-    assert len(desk.store) == 0
+    service.configure(ANY)
+    await asyncio.gather(*(service.ask(target=f"{'a' * n}.localhost:{server.port}") for n in range(1, 40)))
+    assert len(service.store) == 0
 
 
 # What it connects to
 
 
-async def test_without_patterns_it_stays_out_of_this_network(desk: Desk, scripted: StartScripted) -> None:
-    """Whatever name or spelling leads inside; and no other port than the module's is tried."""
+async def test_public_addresses_only(service: Service, scripted: StartScripted) -> None:
+    """Without patterns, only public addresses and the module's port are allowed, in any spelling."""
     server = await scripted(Imap())
-    desk.configure(f"modules: {{plain: {{protocol: imap, security: none, port: {server.port}}}}}")
-    desk.names.names |= {"six.example": ["::1"], "cloud.example": ["169.254.169.254"]}
-    inside = [
+    service.configure(f"modules: {{plain: {{protocol: imap, security: none, port: {server.port}}}}}")
+    service.names.names |= {"six.example": ["::1"], "cloud.example": ["169.254.169.254"]}
+    not_public = [
         "localhost",
         "LOCALHOST.",
         "mail.example",
@@ -286,15 +285,19 @@ async def test_without_patterns_it_stays_out_of_this_network(desk: Desk, scripte
         "[::1]",
         "0.0.0.0",
         "::",
+        "::ffff:127.0.0.1",
+        "[::ffff:7f00:1]",
+        "[64:ff9b::127.0.0.1]",
+        f"127.0.0.1:{server.port}",
     ]
-    for target in [*inside, "::ffff:127.0.0.1", "[::ffff:7f00:1]", "[64:ff9b::127.0.0.1]", f"127.0.0.1:{server.port}"]:
-        samples = await desk.samples(target=target)
+    for target in not_public:
+        samples = await service.samples(target=target)
         assert samples["probe_success"] == 0, target
         assert samples['probe_failure_info{phase="resolve",reason="address_not_public",blame="client"}'] == 1, target
         assert samples["probe_ip_addr_hash"] == 0
     for spelling in ("127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0x7f.1"):
-        assert (await desk.ask(target=spelling)).status_code == 400
-    answer = await desk.ask(target="imap.gmail.com:22")
+        assert (await service.ask(target=spelling)).status_code == 400
+    answer = await service.ask(target="imap.gmail.com:22")
     assert (answer.status_code, answer.text) == (
         403,
         f"port 22 is not that of the module plain, {server.port}: allow it in probe.allow\n",
@@ -302,23 +305,23 @@ async def test_without_patterns_it_stays_out_of_this_network(desk: Desk, scripte
     assert server.connections == 0
 
 
-async def test_the_address_that_was_judged_is_the_one_that_is_used(desk: Desk, scripted: StartScripted) -> None:
-    """A name whose address changes with every question does not get in."""
+async def test_dns_rebinding(service: Service, scripted: StartScripted) -> None:
+    """The address that was checked is the one that is used: a name that changes its address is not connected to."""
     server = await scripted(Imap())
-    desk.configure(f"modules: {{plain: {{protocol: imap, security: none, port: {server.port}, ip_family: ipv4}}}}")
+    service.configure(f"modules: {{plain: {{protocol: imap, security: none, port: {server.port}, ip_family: ipv4}}}}")
     seen = set()
     for number in range(6):
-        desk.names.names["rebinding.example"] = ["127.0.0.1"] if number % 2 else ["240.0.0.1"]
-        samples = await desk.samples(target="rebinding.example")
+        service.names.names["rebinding.example"] = ["127.0.0.1"] if number % 2 else ["240.0.0.1"]
+        samples = await service.samples(target="rebinding.example")
         seen |= {name for name in samples if name.startswith("probe_failure_info")}
     assert seen == {'probe_failure_info{phase="resolve",reason="address_not_public",blame="client"}'}
     assert server.connections == 0
 
 
-async def test_patterns_are_what_is_probed_and_nothing_else(desk: Desk, scripted: StartScripted) -> None:
-    """Wherever an allowed name is; what is not allowed is refused before it is looked up."""
+async def test_allowed_targets(service: Service, scripted: StartScripted) -> None:
+    """Only targets that a pattern allows are probed; the others are refused before any DNS query."""
     server = await scripted(Imap())
-    desk.configure(
+    service.configure(
         f"""
         modules:
           plain: {{protocol: imap, security: none, port: {server.port}}}
@@ -326,27 +329,25 @@ async def test_patterns_are_what_is_probed_and_nothing_else(desk: Desk, scripted
         probe: {{allow: ["*.example", "h:143"]}}
         """
     )
-    assert (await desk.samples(module="plain", target="mail.example"))["probe_success"] == 1
-    assert (await desk.samples(module="own", target="localhost"))["probe_success"] == 1
-    questions = len(desk.names.questions)
+    assert (await service.samples(module="plain", target="mail.example"))["probe_success"] == 1
+    assert (await service.samples(module="own", target="localhost"))["probe_success"] == 1
+    questions = len(service.names.questions)
     refused = [
         ("plain", target)
         for target in ("localhost", "example", "mail.example:1", "127.0.0.1", "h", "mail.example.evil")
     ]
     for module, target in [*refused, ("own", "mail.example"), ("own", "localhost:1")]:
-        answer = await desk.ask(module=module, target=target)
-        of = "allow_hosts of the module own" if module == "own" else "probe.allow"
-        assert (answer.status_code, answer.text) == (403, f'"{target}" is not in {of}\n')
-    assert len(desk.names.questions) == questions
+        answer = await service.ask(module=module, target=target)
+        pattern_key = "allow_hosts of the module own" if module == "own" else "probe.allow"
+        assert (answer.status_code, answer.text) == (403, f'"{target}" is not in {pattern_key}\n')
+    assert len(service.names.questions) == questions
     assert server.connections == 2
 
 
-async def test_a_hostname_is_what_the_certificate_is_for(
-    desk: Desk, scripted: StartScripted, authority: Authority
-) -> None:
-    """As blackbox_exporter has it, where the module does not say it and no account depends on it."""
+async def test_hostname(service: Service, scripted: StartScripted, authority: Authority) -> None:
+    """`hostname` is the server name, unless the module sets one; it is refused for a module with an account."""
     server = await scripted(Imap(), security="tls", context=authority.issue("mail.example").context)
-    desk.configure(
+    service.configure(
         f"""
         accounts: {{ops: {{username: u, app_password: {{env: SECRET}}}}}}
         modules:
@@ -357,10 +358,10 @@ async def test_a_hostname_is_what_the_certificate_is_for(
         """
     )
     mismatch = 'probe_failure_info{phase="tls",reason="certificate_hostname_mismatch",blame="network"}'
-    assert mismatch in await desk.samples(module="imaps", target="localhost")
-    assert (await desk.samples(module="imaps", target="localhost", hostname="mail.example"))["probe_success"] == 1
-    assert mismatch in await desk.samples(module="named", target="localhost", hostname="mail.example")
-    answer = await desk.ask(module="login", target="localhost", hostname="mail.example")
+    assert mismatch in await service.samples(module="imaps", target="localhost")
+    assert (await service.samples(module="imaps", target="localhost", hostname="mail.example"))["probe_success"] == 1
+    assert mismatch in await service.samples(module="named", target="localhost", hostname="mail.example")
+    answer = await service.ask(module="login", target="localhost", hostname="mail.example")
     assert (answer.status_code, answer.text) == (
         400,
         "hostname is not for the module login: its account logs in to the target itself\n",
@@ -370,8 +371,8 @@ async def test_a_hostname_is_what_the_certificate_is_for(
 # Logins
 
 
-def login(server: ScriptedServer, hosts: str = "localhost", interval: str = "1h") -> str:
-    """A module that logs in to a server."""
+def login_config(server: ScriptedServer, hosts: str = "localhost", interval: str = "1h") -> str:
+    """A configuration with a module that logs in to a server."""
     return f"""
         accounts: {{ops: {{username: probe@gmail.com, app_password: {{env: SECRET}}}}}}
         modules:
@@ -387,15 +388,15 @@ def login(server: ScriptedServer, hosts: str = "localhost", interval: str = "1h"
 
 
 def logins(server: ScriptedServer) -> int:
-    """How many logins a server saw."""
+    """The number of logins that a server received."""
     return sum(received.count(b" AUTHENTICATE ") for received in server.received)
 
 
-async def test_an_account_logs_in_where_its_module_says_and_nowhere_else(desk: Desk, scripted: StartScripted) -> None:
-    """Whatever stands in probe.allow, and however the target is spelled."""
+async def test_allow_hosts(service: Service, scripted: StartScripted) -> None:
+    """An account logs in only at its module's `allow_hosts`, whatever `probe.allow` has, in any spelling."""
     server, other = await scripted(Imap(), security="tls"), await scripted(Imap(), security="tls")
-    desk.configure(login(server))
-    samples = await desk.samples(target="localhost")
+    service.configure(login_config(server))
+    samples = await service.samples(target="localhost")
     assert samples["probe_login_success"] == 1
     assert samples["probe_login_suspended"] == 0
     assert logins(server) == 1
@@ -407,32 +408,30 @@ async def test_an_account_logs_in_where_its_module_says_and_nowhere_else(desk: D
         "evil.localhost",
         "::1",
     ):
-        answer = await desk.ask(target=target)
+        answer = await service.ask(target=target)
         assert answer.status_code == 403, target
     assert other.connections == 0
     assert server.connections == 1
 
 
-async def test_no_login_where_the_certificate_is_not_good_for_the_target(
-    desk: Desk, scripted: StartScripted, authority: Authority
-) -> None:
-    """Somebody who answers in the server's place gets nothing, and spends nothing of the budget."""
+async def test_wrong_certificate(service: Service, scripted: StartScripted, authority: Authority) -> None:
+    """With a certificate for another name, no credential is sent and the budget is not spent."""
     impostor = await scripted(Imap(), security="tls", context=authority.wrong_name.context)
-    desk.configure(login(impostor))
-    samples = await desk.samples(target="localhost")
+    service.configure(login_config(impostor))
+    samples = await service.samples(target="localhost")
     assert samples["probe_success"] == 0
     assert "probe_login_success" not in samples
     assert SENTINEL.encode() not in b"".join(impostor.received)
     assert logins(impostor) == 0
     impostor.context = authority.issue().context
-    assert (await desk.samples(target="localhost"))["probe_login_success"] == 1
+    assert (await service.samples(target="localhost"))["probe_login_success"] == 1
 
 
-async def test_logins_ask_the_budget_whoever_asks_and_however_often(desk: Desk, scripted: StartScripted) -> None:
-    """One in an interval for each of allow_hosts, whatever the spelling, and over a reload that changes nothing."""
+async def test_login_budget(service: Service, scripted: StartScripted) -> None:
+    """Each of `allow_hosts` has one login in an interval, in any spelling and after any reload."""
     server = await scripted(Imap(), security="tls")
-    config = login(server, "localhost, 127.0.0.1")
-    desk.configure(config)
+    config = login_config(server, "localhost, 127.0.0.1")
+    service.configure(config)
     spellings = [
         "localhost",
         "LOCALHOST",
@@ -442,48 +441,47 @@ async def test_logins_ask_the_budget_whoever_asks_and_however_often(desk: Desk, 
         "127.0.0.1",
     ]
     for target in spellings * 3:
-        assert (await desk.samples(target=target))["probe_success"] == 1
-        desk.configure(config)
+        assert (await service.samples(target=target))["probe_success"] == 1
+        service.configure(config)
     assert logins(server) == 2
 
 
-async def test_a_refused_login_is_not_an_outage_and_holds_the_account(desk: Desk, scripted: StartScripted) -> None:
-    """probe_success stays 1; that logins are held back shows until the secret changes."""
+async def test_refused_login(service: Service, scripted: StartScripted) -> None:
+    """A refused login leaves probe_success at 1, and holds further logins."""
     server = await scripted(Imap(refusal=b"NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)"), security="tls")
-    desk.configure(login(server, interval="1s"))
-    samples = await desk.samples(target="localhost")
+    service.configure(login_config(server, interval="1s"))
+    samples = await service.samples(target="localhost")
     assert samples["probe_success"] == 1
     assert samples["probe_login_success"] == 0
     assert samples['probe_failure_info{phase="login",reason="auth_invalid_credentials",blame="account"}'] == 1
     for _ in range(3):
-        samples = await desk.samples(target="localhost")
+        samples = await service.samples(target="localhost")
         assert samples["probe_login_suspended"] == 1
         assert "probe_login_success" not in samples
     assert logins(server) == 1
 
 
-async def test_who_hangs_up_during_a_login_gets_no_second_one(desk: Desk, scripted: StartScripted) -> None:
-    """It goes on, and it counts."""
+async def test_disconnect_during_a_login(service: Service, scripted: StartScripted) -> None:
+    """A login goes on after its client has disconnected, and prevents a second one."""
     server = await scripted(Imap(at={"login": silence}), security="tls")
-    desk.configure(login(server))
+    service.configure(login_config(server))
     before = Belongings()
-    for number in range(1, 4):
-        hung_up = asyncio.create_task(desk.ask(target="localhost"))
-        await wait_until(lambda number=number: server.connections == number and logins(server) > 0)
+    requests: list[asyncio.Task[httpx.Response]] = []
+    for _ in range(3):
+        requests.append(asyncio.create_task(service.ask(target="localhost")))
+        await until(lambda: server.connections == len(requests) and logins(server) > 0)
         await asyncio.sleep(0.1)  # another login would come now
-        hung_up.cancel()
-        await asyncio.gather(hung_up, return_exceptions=True)
+        requests[-1].cancel()
+        await asyncio.gather(*requests, return_exceptions=True)
     assert logins(server) == 1
-    assert desk.probe._running == 0
-    await desk.checker.close()
-    await desk.resolver.close()
+    assert service.probe._running == 0
+    await service.checker.close()
+    await service.resolver.close()
     await before.assert_nothing_left()
 
 
-async def test_who_hangs_up_during_a_login_does_not_keep_the_refusal_from_being_learned(
-    desk: Desk, scripted: StartScripted
-) -> None:
-    """Or whoever reaches the port could have a refused secret tried again after every interval."""
+async def test_refusal_after_a_disconnect(service: Service, scripted: StartScripted) -> None:
+    """A refusal holds the account also where the client has disconnected before it came."""
     answered = asyncio.Event()
 
     async def until_answered(_session: Session) -> None:
@@ -491,24 +489,24 @@ async def test_who_hangs_up_during_a_login_does_not_keep_the_refusal_from_being_
 
     refusal = say(b"{tag} NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)\r\n")
     server = await scripted(Imap(at={"login": in_order(until_answered, refusal)}), security="tls")
-    desk.configure(login(server, interval="1s"))
-    hung_up = asyncio.create_task(desk.ask(target="localhost"))
-    await wait_until(lambda: logins(server) == 1)
-    hung_up.cancel()
-    await asyncio.gather(hung_up, return_exceptions=True)
+    service.configure(login_config(server, interval="1s"))
+    request = asyncio.create_task(service.ask(target="localhost"))
+    await until(lambda: logins(server) == 1)
+    request.cancel()
+    await asyncio.gather(request, return_exceptions=True)
     answered.set()
-    await wait_until(lambda: not desk.checker._logins)
-    samples = await desk.samples(target="localhost")
+    await until(lambda: not service.checker._logins)
+    samples = await service.samples(target="localhost")
     assert samples["probe_login_suspended"] == 1
     assert logins(server) == 1
 
 
-async def test_the_dialogue_is_shown_without_secrets(desk: Desk, scripted: StartScripted) -> None:
-    """What was said with its time, what came of it and the metrics; nothing that moves a terminal."""
+async def test_debug(service: Service, scripted: StartScripted) -> None:
+    """`debug` shows dialogue, result and metrics, without secrets and control characters."""
     greeting = b"* OK \x1b[2J<script>alert(1)</script> ready"
     server = await scripted(Imap(greeting=greeting, refusal=f"NO [ALERT] {SENTINEL}".encode()), security="tls")
-    desk.configure(login(server))
-    answer = await desk.ask(target="localhost", debug="true")
+    service.configure(login_config(server))
+    answer = await service.ask(target="localhost", debug="true")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert SENTINEL not in answer.text
     assert " S: * OK \\x1b[2J<script>" in answer.text
@@ -527,44 +525,37 @@ async def test_the_dialogue_is_shown_without_secrets(desk: Desk, scripted: Start
 # Time
 
 
-async def test_the_scrape_decides_how_long_it_may_take(desk: Desk, scripted: StartScripted) -> None:
-    """Less the offset, at least half of it, and at most the module's timeout."""
+async def test_deadline(service: Service, scripted: StartScripted) -> None:
+    """The deadline is the scrape's timeout less the offset, at least half of it, at most the module's timeout."""
     server = await scripted(Imap(at={"greeting": silence}))
-    desk.configure(ANY.replace("none}", "none, timeout: 400ms}"))
+    service.configure(ANY.replace("none}", "none, timeout: 400ms}"))
     for seconds, deadline in (("0.7", "0.35"), ("0.2", "0.1"), ("60", "0.4"), ("1e-3", "0.0005")):
-        answer = await desk.ask(target=f"localhost:{server.port}", debug="true", headers={SCRAPE: seconds})
+        answer = await service.ask(target=f"localhost:{server.port}", debug="true", headers={SCRAPE: seconds})
         assert f"deadline {deadline} s\n" in answer.text
         assert "timeout in " in answer.text
-    desk.probe._offset = 0.5
-    answer = await desk.ask(target=f"localhost:{server.port}", debug="true", headers={SCRAPE: "0.85"})
+    service.probe._offset = 0.5
+    answer = await service.ask(target=f"localhost:{server.port}", debug="true", headers={SCRAPE: "0.85"})
     assert "deadline 0.4 s\n" in answer.text
 
 
-async def test_no_more_are_under_way_than_allowed(desk: Desk, scripted: StartScripted) -> None:
-    """503 with Retry-After; as soon as one is over the next may begin."""
+async def test_max_concurrent(service: Service, scripted: StartScripted) -> None:
+    """Further probes are answered with 503 and Retry-After until a running one has ended."""
     server = await scripted(Imap(at={"greeting": silence}))
-    desk.configure('modules: {plain: {protocol: imap, security: none}}\nprobe: {allow: ["*:*"], max_concurrent: 2}')
+    service.configure('modules: {plain: {protocol: imap, security: none}}\nprobe: {allow: ["*:*"], max_concurrent: 2}')
     before = Belongings()
-    running = [asyncio.create_task(desk.ask(target=f"localhost:{server.port}")) for _ in range(2)]
-    await wait_until(lambda: server.connections == 2)
-    answer = await desk.ask(target=f"localhost:{server.port}")
+    running = [asyncio.create_task(service.ask(target=f"localhost:{server.port}")) for _ in range(2)]
+    await until(lambda: server.connections == 2)
+    answer = await service.ask(target=f"localhost:{server.port}")
     assert (answer.status_code, answer.text) == (503, "2 probes are under way already (probe.max_concurrent)\n")
     assert answer.headers["retry-after"] == "1"
-    assert desk.counted("busy") == 1
-    assert desk.metrics.registry.get_sample_value("gmail_exporter_probes_in_flight") == 2
+    assert service.counted("busy") == 1
+    assert service.metrics.registry.get_sample_value("gmail_exporter_probes_in_flight") == 2
     for task in running:
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
-    answer = await desk.ask(target=f"localhost:{server.port}", headers={SCRAPE: "0.2"})
+    answer = await service.ask(target=f"localhost:{server.port}", headers={SCRAPE: "0.2"})
     assert answer.status_code == 200
-    assert desk.counted("answered") == 1
-    assert desk.metrics.registry.get_sample_value("gmail_exporter_probes_in_flight") == 0
-    await desk.resolver.close()
+    assert service.counted("answered") == 1
+    assert service.metrics.registry.get_sample_value("gmail_exporter_probes_in_flight") == 0
+    await service.resolver.close()
     await before.assert_nothing_left()
-
-
-async def wait_until(holds: Any) -> None:
-    """Wait for what happens elsewhere."""
-    async with asyncio.timeout(5):
-        while not holds():
-            await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""`/probe` of the daemon as a user runs it: over real connections, with a real mail server, until it is ended."""
+"""`/probe` of a running daemon, over real connections, with a real mail server, until it is stopped."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ modules:
     folders: [inbox]
     tls: {{ca_file: {ca}}}
     allow_hosts: [localhost]
-probe: {{allow: [localhost], max_concurrent: {most}}}
+probe: {{allow: [localhost], max_concurrent: {max_concurrent}}}
 """
 
 
 class Site:
-    """A daemon with modules and no endpoint, a Dovecot, and a port that takes connections and says nothing."""
+    """A daemon with modules and no endpoint, a Dovecot, and a port that accepts connections and sends nothing."""
 
     def __init__(self, directory: Path, authority: Authority, dovecot: Dovecot) -> None:
         self.dovecot = dovecot
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.config = directory / "config.yml"
-        self.facts = {
+        self.values = {
             "user": OPS_USER,
             "port": dovecot.imaps_port,
             "ca": authority.ca_file,
@@ -53,19 +53,19 @@ class Site:
         environ = {"OPS": OPS_PASSWORD}
         self.exporter = Exporter(directory / "log", self.config, "--log.level=debug", environ=environ)
 
-    def write(self, most: int) -> None:
+    def write(self, max_concurrent: int) -> None:
         """Write the configuration."""
-        self.config.write_text(MODULES.format(**self.facts, most=most), "utf-8")
+        self.config.write_text(MODULES.format(**self.values, max_concurrent=max_concurrent), "utf-8")
 
-    def begin(self, query: str = "module=silent&target=localhost") -> socket.socket:
-        """Ask over a connection of its own, and do not wait for the answer."""
+    def request(self, query: str = "module=silent&target=localhost") -> socket.socket:
+        """Send a request on a connection of its own, and do not wait for the answer."""
         host, port = self.exporter.url.removeprefix("http://").split(":")
         client = socket.create_connection((host, int(port)), 10)
         client.sendall(f"GET /probe?{query} HTTP/1.1\r\nHost: exporter\r\n\r\n".encode())
         return client
 
     def accept(self) -> socket.socket:
-        """The connection of a probe to the silent port."""
+        """Accept the connection of a probe at the silent port."""
         self.listening.settimeout(5)
         accepted, _ = self.listening.accept()
         accepted.settimeout(5)
@@ -74,14 +74,14 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path, authority: Authority, dovecot: Dovecot) -> Iterator[Site]:
-    """Started."""
+    """A started daemon."""
     site = Site(tmp_path, authority, dovecot)
     with site.listening, site.exporter:
         yield site
 
 
-def test_modules_alone_are_a_configuration(site: Site) -> None:
-    """Ready and healthy without an endpoint; the login is in the answer once, and on /metrics nothing of a target."""
+def test_modules_without_endpoints(site: Site) -> None:
+    """Modules alone make a daemon ready and healthy; only the first probe logs in; /metrics has nothing of a target."""
     assert site.exporter.get("/-/ready").status_code == 200
     answers = [site.exporter.get("/probe?module=login&target=localhost").text for _ in range(2)]
     assert "probe_login_success 1.0\n" in answers[0]
@@ -95,13 +95,13 @@ def test_modules_alone_are_a_configuration(site: Site) -> None:
         assert OPS_PASSWORD not in text
 
 
-def test_a_client_that_hangs_up_ends_its_probe(site: Site) -> None:
-    """Its connection is closed, its slot is free, no file stays open, and nothing is said of it."""
+def test_disconnect(site: Site) -> None:
+    """The probe of a client that disconnects ends: connection, slot and files are free, and nothing is logged."""
     site.exporter.get("/probe?module=imaps&target=localhost")  # the channel of its look-up stays open
     files = site.exporter.open_files()
     with ExitStack() as stack:
         for _ in range(9):  # three times as many as may be under way
-            client = site.begin()
+            client = site.request()
             accepted = stack.enter_context(site.accept())
             client.close()
             assert accepted.recv(1) == b""
@@ -111,32 +111,32 @@ def test_a_client_that_hangs_up_ends_its_probe(site: Site) -> None:
     assert "Traceback" not in site.exporter.log_text()
 
 
-def test_a_flood_does_not_hold_up_the_daemon(site: Site) -> None:
-    """What is beyond the bound is refused at once; /metrics and other probes go on."""
+def test_flood(site: Site) -> None:
+    """Probes beyond `max_concurrent` are refused at once; /metrics and later probes are answered."""
     with ExitStack() as stack:
         for _ in range(3):
-            stack.enter_context(site.begin())
+            stack.enter_context(site.request())
             stack.enter_context(site.accept())
-        codes = [site.exporter.get("/probe?module=imaps&target=localhost") for _ in range(50)]
-        assert {(answer.status_code, answer.headers["retry-after"]) for answer in codes} == {(503, "1")}
+        answers = [site.exporter.get("/probe?module=imaps&target=localhost") for _ in range(50)]
+        assert {(answer.status_code, answer.headers["retry-after"]) for answer in answers} == {(503, "1")}
         assert site.exporter.get("/metrics").status_code == 200
     site.exporter.wait_for(lambda: site.exporter.get("/probe?module=imaps&target=localhost").status_code == 200)
 
 
-def test_a_query_of_100_kb_is_a_4xx_or_a_closed_connection(site: Site) -> None:
-    """Whichever of the two layers notices."""
-    client = site.begin("target=" + "x" * 100_000)
+def test_long_query(site: Site) -> None:
+    """A query of 100 KB is answered with 4xx or a closed connection, one of 5 KB with 414."""
+    client = site.request("target=" + "x" * 100_000)
     with client:
         client.settimeout(5)
-        said = client.recv(65536)
-    assert said == b"" or said.startswith(b"HTTP/1.1 4")
+        answer = client.recv(65536)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
     assert site.exporter.get("/probe?" + "x" * 5000).status_code == 414
     assert site.exporter.get("/-/healthy").status_code == 200
 
 
-def test_a_reload_applies_the_modules(site: Site) -> None:
-    """All of them, or none; a probe that is under way ends as it began."""
-    with site.begin() as client, site.accept() as accepted:
+def test_reload(site: Site) -> None:
+    """A reload applies all modules or none; a probe that is running goes on with its own."""
+    with site.request() as client, site.accept() as accepted:
         site.config.write_text("endpoints: {a: {protocol: imap, host: localhost, port: 1}}", "utf-8")
         site.exporter.send(signal.SIGHUP)
         site.exporter.wait_for(lambda: site.exporter.get("/probe?target=localhost").status_code == 404)
@@ -152,9 +152,9 @@ def test_a_reload_applies_the_modules(site: Site) -> None:
     site.exporter.wait_for(lambda: site.exporter.get("/probe?module=imaps&target=localhost").status_code == 200)
 
 
-def test_it_ends_while_probes_are_under_way(site: Site) -> None:
-    """Within 5 seconds, and closes their connections."""
-    with site.begin() as client, site.accept() as accepted:
+def test_stop_during_probes(site: Site) -> None:
+    """The daemon stops within 5 seconds, and closes the connections of its probes."""
+    with site.request() as client, site.accept() as accepted:
         code, seconds = site.exporter.stop()
         assert accepted.recv(1) == b""
         assert client.fileno() > 0
@@ -162,28 +162,26 @@ def test_it_ends_while_probes_are_under_way(site: Site) -> None:
     assert seconds < 5
 
 
-async def test_it_ends_while_a_login_is_under_way_that_nobody_waits_for(
-    tmp_path: Path, authority: Authority, scripted: StartScripted
-) -> None:
-    """Before what the login needs is closed."""
+async def test_stop_during_a_login(tmp_path: Path, authority: Authority, scripted: StartScripted) -> None:
+    """A login whose client has disconnected is cancelled before the resolver and the ledger are closed."""
     server = await scripted(Imap(at={"login": silence}), security="tls")
     (tmp_path / "secret").write_text(OPS_PASSWORD, "utf-8")
     config = tmp_path / "config.yml"
-    facts = {"user": OPS_USER, "port": server.port, "ca": authority.ca_file, "silent": 1, "most": 3}
-    config.write_text(MODULES.format(**facts).replace("{env: OPS}", f"{{file: {tmp_path}/secret}}"), "utf-8")
+    values = {"user": OPS_USER, "port": server.port, "ca": authority.ca_file, "silent": 1, "max_concurrent": 3}
+    config.write_text(MODULES.format(**values).replace("{env: OPS}", f"{{file: {tmp_path}/secret}}"), "utf-8")
     async with daemon_here(config) as (daemon, url), httpx.AsyncClient() as client:
-        asking = asyncio.create_task(client.get(f"{url}/probe?module=login&target=localhost"))
+        request = asyncio.create_task(client.get(f"{url}/probe?module=login&target=localhost"))
         await until(lambda: b" AUTHENTICATE " in b"".join(server.received))
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
+        request.cancel()
+        await asyncio.gather(request, return_exceptions=True)
         await until(lambda: daemon._probe._running == 0)
         assert len(daemon._checker._logins) == 1
     assert not daemon._checker._logins
     await server.wait_idle()
 
 
-def test_the_offset_is_a_flag(tmp_path: Path) -> None:
-    """Seconds before the scrape's time-out."""
+def test_timeout_offset(tmp_path: Path) -> None:
+    """The flag sets the seconds between the answer and the scrape's timeout."""
     config = tmp_path / "config.yml"
     config.write_text("modules: {m: {protocol: imap, security: none}}\nprobe: {allow: ['*:*']}", "utf-8")
     with Exporter(tmp_path / "log", config, "--timeout-offset=2") as exporter:

@@ -1,4 +1,4 @@
-"""Templates, numbers and times."""
+"""The templates and their filters."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from jinja2 import UndefinedError
 from exporter.web import render
 
 
-def test_everything_is_escaped_and_nothing_is_missing() -> None:
-    """In every template, whatever its name; a name that none knows is an error."""
+def test_environment() -> None:
+    """Every value is escaped, whatever the template's name, and an undefined name is an error."""
     environment = render.environment()
     assert environment.autoescape is True
-    assert environment.from_string("{{ said }}").render(said="<script>'\"&") == "&lt;script&gt;&#39;&#34;&amp;"
+    assert environment.from_string("{{ text }}").render(text="<script>'\"&") == "&lt;script&gt;&#39;&#34;&amp;"
     with pytest.raises(UndefinedError):
-        environment.from_string("{{ nobody }}").render()
+        environment.from_string("{{ undefined_name }}").render()
 
 
-def test_no_template_says_that_something_is_safe() -> None:
-    """Nor has it a script or a style of its own, which the Content-Security-Policy would stop."""
+def test_templates() -> None:
+    """No template marks a value as safe, or has an inline script or style, which the policy would block."""
     environment = render.environment()
     assert environment.loader is not None
     for name in environment.list_templates():
@@ -30,9 +30,9 @@ def test_no_template_says_that_something_is_safe() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("seconds", "text"),
     [(0.5, "500ms"), (30, "30s"), (90, "1m30s"), (900, "15m"), (7200, "2h"), (86400, "1d")],
 )
-def test_durations(seconds: float, words: str) -> None:
-    """As the configuration has them."""
-    assert render.environment().from_string("{{ seconds | duration }}").render(seconds=seconds) == words
+def test_durations(seconds: float, text: str) -> None:
+    """A duration is written as in the configuration."""
+    assert render.environment().from_string("{{ seconds | duration }}").render(seconds=seconds) == text
