@@ -1,4 +1,4 @@
-"""The login of a target as its account's budget sees it: LoginStatus, and Denial where a login is not allowed."""
+"""What the login budget of an account allows a target: LoginStatus, and Denial where a login is not allowed."""
 
 from __future__ import annotations
 
@@ -36,4 +36,4 @@ class LoginStatus:
     logins_of_day: int = 0
     """Logins of the account in the last 24 hours, on all endpoints."""
     denied: Denial | None = None
-    """Why this probe made no login; None where it made one, or could not."""
+    """Why the budget allowed this probe no login; None where it allowed one."""

@@ -60,10 +60,9 @@ CHECK_OF_PHASE: Mapping[Phase, Check] = {
 }
 
 LOGIN_PHASES = frozenset({Phase.LOGIN, Phase.FOLDERS})
-"""A failure here is about the access of the account, and not about whether the endpoint is up."""
+"""A failure in these phases concerns the account; the endpoint is up."""
 
-
-_SERVER_ONCE_CONNECTED = frozenset({Reason.TIMEOUT, Reason.RESET, Reason.CLOSED})
+_WITHOUT_ANSWER = frozenset({Reason.TIMEOUT, Reason.RESET, Reason.CLOSED})
 _AFTER_CONNECTION = frozenset(Phase) - {Phase.RESOLVE, Phase.CONNECT, Phase.TLS}
 
 
@@ -76,7 +75,7 @@ class Target:
 
     @classmethod
     def of(cls, endpoint: Endpoint) -> tuple[Target, ...]:
-        """The series of an endpoint: one, or one for each family where it says `both`."""
+        """The series of an endpoint: one, or one for each address family where `ip_family` is `both`."""
         if endpoint.ip_family is IpFamily.BOTH:
             return cls(endpoint, IpFamily.IPV4), cls(endpoint, IpFamily.IPV6)
         return (cls(endpoint, endpoint.ip_family),)
@@ -100,7 +99,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate as it was presented; its texts are not to be trusted. Times are Unix seconds."""
+    """A certificate as it was presented; do not trust its texts. Times are Unix seconds."""
 
     subject: str
     issuer: str
@@ -146,7 +145,7 @@ class Folder:
     messages: int | None = None
     unseen: int | None = None
     octets: int | None = None
-    """Size of its messages, which only POP3 tells."""
+    """Size of its messages, known from POP3 only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +223,7 @@ class Outcome:
         A server that accepted the connection and then stays silent or closes it is at fault itself; the same before
         that point is the network's fault.
         """
-        if self.reason in _SERVER_ONCE_CONNECTED and self.phase in _AFTER_CONNECTION:
+        if self.reason in _WITHOUT_ANSWER and self.phase in _AFTER_CONNECTION:
             return Blame.PROVIDER
         return self.reason.blame
 
@@ -240,7 +239,7 @@ class Outcome:
 
     @property
     def summary(self) -> str:
-        """What is wrong, in half a sentence without a full stop."""
+        """What is wrong, as a clause without a full stop."""
         protocol = self.target.endpoint.protocol.value.upper()
         return fill(self.reason.summary, self._provider, protocol=protocol, during=self.phase.during)
 

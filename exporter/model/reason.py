@@ -13,7 +13,7 @@ _GOOGLE = ("gmail.com", "googlemail.com", "google.com")
 
 
 def provider_of(host: str) -> str:
-    """Return what people call the operator of a mail host: Google, or the mail provider."""
+    """Return the name of a mail host's operator for people: Google, or the mail provider."""
     is_google = any(host == domain or host.endswith(f".{domain}") for domain in _GOOGLE)
     return "Google" if is_google else ANY_PROVIDER
 
@@ -39,7 +39,7 @@ class Row(StrEnum):
 
 
 class Blame(Row):
-    """Which party is at fault. `label` names it in a word or two, `party` says who or what that is."""
+    """Which party is at fault. `label` is its name in a word or two, `party` its description."""
 
     label: str
     party: str

@@ -40,7 +40,7 @@ class Checker:
         self._environ = environ
         self._accounts: dict[str, tuple[Budget, Access]] = {}
         self._logins: set[asyncio.Task[Outcome]] = set()
-        """Logins of requests, which are completed also where the client has disconnected."""
+        """Logins of requests; they are completed also after the client has disconnected."""
 
     @property
     def accesses(self) -> Iterable[Access]:
@@ -93,7 +93,7 @@ class Checker:
         return outcome
 
     async def close(self) -> None:
-        """Cancel the logins of requests that are still running, as a clean stop cancels those of checks."""
+        """Cancel the logins of requests that are still running."""
         for login in self._logins:
             login.cancel()
         await asyncio.gather(*self._logins, return_exceptions=True)
@@ -111,7 +111,7 @@ class Checker:
         denied = None if force else budget.denial(target)
         login: Login = None
         if denied is None or denied.protects:
-            # Read only where it is needed: a file that is being replaced between two logins is no failure.
+            # Read only when it is needed: a file that is being replaced between two logins is no failure.
             try:
                 secret = access.secret()
             except CredentialUnavailable as error:
@@ -135,7 +135,7 @@ class Checker:
     def _completed(self, task: asyncio.Task[Outcome]) -> None:
         self._logins.discard(task)
         if not task.cancelled() and (fault := task.exception()):
-            log.error("fault in a login", exc_info=fault)  # perhaps nobody waits for it any more
+            log.error("fault in a login", exc_info=fault)  # its request may have been cancelled
 
     async def _log_in(
         self, target: Target, budget: Budget, access: Access, secret: tuple[str, ...], *, in_time: bool
@@ -146,7 +146,7 @@ class Checker:
         began = time.monotonic()
         try:
             try:
-                # Before the probe begins: a slow token endpoint is not the mail server's latency.
+                # Before the probe begins: the time of the token endpoint is not the mail server's latency.
                 if in_time:
                     login = await access.credential_within(secret, target.endpoint.timeout / 2)
                 else:
@@ -175,9 +175,9 @@ class Checker:
             _log_change(series, outcome, since)
         if series.suspended != was_suspended:
             account = outcome.target.endpoint.account
-            say = log.warning if series.suspended else log.info
+            write = log.warning if series.suspended else log.info
             event = "logins suspended" if series.suspended else "logins resumed"
-            say(event, endpoint=outcome.target.endpoint.name, account=account.name if account else None)
+            write(event, endpoint=outcome.target.endpoint.name, account=account.name if account else None)
 
 
 def _shortened(target: Target, seconds: float) -> Target:
@@ -193,11 +193,11 @@ def _debug(outcome: Outcome) -> None:
 
 
 def _log_change(series: Series, outcome: Outcome, since: float | None) -> None:
-    """Log what fails now, or that nothing does any more."""
+    """Log what fails now, or that nothing fails any more."""
     failing = list(series.failing)
     for failed in failing:
-        say = log.warning if failed.up else log.error
-        say("failing" if failed.up else "down", **_facts(failed))
+        write = log.warning if failed.up else log.error
+        write("failing" if failed.up else "down", **_facts(failed))
     if not failing and since is None:
         log.info("up", **_facts(outcome))
     elif not failing and since is not None:

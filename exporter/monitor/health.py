@@ -14,7 +14,7 @@ BLOCKED = 5.0
 """Seconds without a tick of the schedule after which the event loop counts as blocked."""
 
 NAMED = 10
-"""Overdue endpoints that are named; more are counted."""
+"""Overdue endpoints that are named; the others are only counted."""
 
 
 def is_overdue(series: Series) -> bool:
@@ -35,7 +35,7 @@ class Health:
         return sorted(series.target.endpoint.name for series in self.store if is_overdue(series))
 
     def problems(self) -> list[str]:
-        """Return what is wrong, a sentence each; none where all is well."""
+        """Return what is wrong, one sentence each; an empty list where nothing is."""
         found = []
         if overdue := self.overdue():
             names = ", ".join(overdue[:NAMED]) + (", …" if len(overdue) > NAMED else "")

@@ -23,7 +23,7 @@ _RECORD = struct.Struct(f"<dBB{len(_PHASES)}f")
 
 
 class HistoryEntry(NamedTuple):
-    """What is kept of every probe: when it began (Unix seconds), seconds by phase (to 7 digits), how it ended."""
+    """The short record of a probe: when it began (Unix seconds), seconds by phase (to 7 digits), how it ended."""
 
     started_at: float
     phases: Mapping[Phase, float]
@@ -37,7 +37,7 @@ class HistoryEntry(NamedTuple):
 
 
 class History:
-    """A ring of the last `HISTORY` probes. An evicted entry is overwritten: nothing of it is kept here."""
+    """A ring buffer of the last `HISTORY` probes. An evicted entry is overwritten."""
 
     __slots__ = ("_oldest", "_records")
 

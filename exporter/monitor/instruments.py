@@ -1,4 +1,4 @@
-"""What the exporter measures of itself: every metric whose name begins with `gmail_exporter_`."""
+"""The exporter's own metrics: every one whose name begins with `gmail_exporter_`."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class ExporterMetrics:
         return Gauge(f"gmail_exporter_{name}", text, registry=self.registry)
 
     def loaded(self, config: Config, at: float) -> None:
-        """Record that `config` is in force since `at`, in Unix seconds."""
+        """Record that `config` was applied at `at`, in Unix seconds."""
         self._reload_successful.set(1)
         self._reload_success_time.set(at)
         self._config_hash.set(int(config.digest[:12], 16))  # 48 bits: a float holds them exactly

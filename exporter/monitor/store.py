@@ -25,14 +25,14 @@ Key = tuple[str, IpFamily]
 
 @dataclass(slots=True)
 class Series:
-    """Everything that is kept of one target since it was configured."""
+    """The Outcomes and totals of one target since it was configured."""
 
     target: Target
     clock: Callable[[], float] = time.monotonic
     completed_at: float = field(init=False)
     """When the last probe was completed, by `clock`; before the first one, when the target was configured."""
     version: int = 0
-    """How many Outcomes were added."""
+    """The number of Outcomes added."""
     denials: Counter[Denial] = field(default_factory=Counter)
     """Logins that the budget did not allow."""
     since: float | None = None

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.model.address import HostPattern
 from exporter.model.settings import Account, Config, Endpoint, Module, Protocol, SecretRef
-from exporter.model.shard import MOST, Shard, key, owner
+from exporter.model.shard import MAX_SHARDS, Shard, key, owner
 
 NAMES = st.from_regex(r"[a-z0-9_][a-z0-9_.-]{0,20}", fullmatch=True)
 COUNTS = st.integers(1, 40)
@@ -102,7 +102,9 @@ def test_key() -> None:
     assert key(Endpoint(name="imap", account=account("ops"), **values)) == "ops"
 
 
-@pytest.mark.parametrize(("text", "shard"), [("0/1", Shard(0, 1)), ("2/3", Shard(2, 3)), (f"0/{MOST}", Shard(0, MOST))])
+@pytest.mark.parametrize(
+    ("text", "shard"), [("0/1", Shard(0, 1)), ("2/3", Shard(2, 3)), (f"0/{MAX_SHARDS}", Shard(0, MAX_SHARDS))]
+)
 def test_parse(text: str, shard: Shard) -> None:
     """`I/N` is read, counted from 0, and shown as it is written."""
     assert Shard.parse(text) == shard
