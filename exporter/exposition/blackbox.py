@@ -99,16 +99,16 @@ def _tls_samples(facts: TlsFacts) -> Iterator[Sample]:
     yield _sample(TLS_CIPHER, 1, facts.cipher)
 
 
-def _sample(of: Family, value: float, *labels: str) -> Sample:
-    return Sample(of, "", dict(zip(of.labels, labels, strict=True)), value)
+def _sample(family: Family, value: float, *labels: str) -> Sample:
+    return Sample(family, "", dict(zip(family.labels, labels, strict=True)), value)
 
 
-def exposition(outcome: Outcome, written: Format) -> bytes:
+def exposition(outcome: Outcome, fmt: Format) -> bytes:
     """Return the metrics of a requested probe."""
     lines = render({}, samples(outcome))
-    known = ((of.head(written), lines[of.metric.name]) for of in FAMILIES if of.metric.name in lines)
-    end = b"# EOF\n" if written is Format.OPENMETRICS else b""
-    return b"".join([piece for pair in known for piece in pair]) + end
+    known = [family for family in FAMILIES if family.metric.name in lines]
+    end = b"# EOF\n" if fmt is Format.OPENMETRICS else b""
+    return b"".join(family.head(fmt) + lines[family.metric.name] for family in known) + end
 
 
 def debug(outcome: Outcome) -> str:

@@ -31,18 +31,18 @@ class Exposition:
     _rendered: dict[Key, tuple[Series, int]] = field(default_factory=dict)
     """The series and its version from which the lines of a target were rendered."""
 
-    def pieces(self, written: Format) -> list[bytes]:
-        """Return the body in the pieces that are kept anyway: with a thousand endpoints it has 5 MB."""
+    def pieces(self, fmt: Format) -> list[bytes]:
+        """Return the body in pieces, as they are cached: with a thousand endpoints it has 5 MB."""
         self._catch_up()
         accounts = [render({"account": access.account.name}, account_samples(access)) for access in self.accesses()]
         pieces: list[bytes] = []
         for family in (*FAMILIES, *ACCOUNT_FAMILIES):
             name = family.metric.name
-            lines = [*self._lines[name].values(), *(of_one[name] for of_one in accounts if name in of_one)]
+            lines = [*self._lines[name].values(), *(account[name] for account in accounts if name in account)]
             if lines:
-                pieces += [family.head(written), *lines]
+                pieces += [family.head(fmt), *lines]
         # At the end, for in OpenMetrics it has the EOF mark.
-        pieces.append(written.encode(self.exporter.registry))
+        pieces.append(fmt.encode(self.exporter.registry))
         return pieces
 
     def refresh(self, series: Series) -> None:
@@ -57,10 +57,10 @@ class Exposition:
         self._rendered[key] = series, series.version
 
     def _catch_up(self) -> None:
-        """Render what was added since the last time, and drop what is not configured any more."""
+        """Render the targets that were probed since the last time, and drop those that are not configured any more."""
         for series in self.store:
-            was, version = self._rendered.get(series.target.key, (None, 0))
-            if was is not series or version != series.version:
+            rendered_series, version = self._rendered.get(series.target.key, (None, 0))
+            if rendered_series is not series or version != series.version:
                 self.refresh(series)
         if len(self._rendered) > len(self.store):
             for key in self._rendered.keys() - {series.target.key for series in self.store}:

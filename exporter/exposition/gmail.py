@@ -1,4 +1,4 @@
-"""Outcomes → samples of the `gmail_` metrics: every name is declared here, but for those of the exporter itself.
+"""Outcomes → samples of the `gmail_` metrics, all of which are declared here.
 
 The samples of a target are a pure function of its `Series`. monitor/instruments.py has the `gmail_exporter_` metrics.
 """
@@ -47,7 +47,7 @@ LOGIN_SUSPENDED = Family.of("gmail_login_suspended", "gauge",
 LOGIN_HELD_INFO = Family.of("gmail_login_held_info", "gauge",
     "1 while logins are held back to protect the account, and why.", "denial")
 LOGIN_DENIALS = Family.of("gmail_login_denials", "counter",
-    "Probes that did not log in because the account's budget did not allow it, by why.", "denial")
+    "Probes that did not log in because the account's budget did not allow it, by denial.", "denial")
 LOGIN_NEXT = Family.of("gmail_login_next_timestamp_seconds", "gauge",
     "When the budget allows the next login; absent while it is held until something changes.")
 CERTIFICATE_EXPIRY = Family.of("gmail_tls_certificate_expiry_timestamp_seconds", "gauge",

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 Lines = Mapping[str, bytes]
-"""The lines of one target or account by the name of their family. They are the same in both formats."""
+"""The lines of one target or account, by the name of their family."""
 
 
 class Family(NamedTuple):
@@ -27,10 +27,10 @@ class Family(NamedTuple):
         """Declare a metric family."""
         return cls(Metric(name, text, kind), labels)
 
-    def head(self, written: Format) -> bytes:
+    def head(self, fmt: Format) -> bytes:
         """Return its HELP and TYPE lines."""
         name, kind = self.metric.name, self.metric.type
-        if kind == "counter" and written is Format.TEXT:
+        if kind == "counter" and fmt is Format.TEXT:
             name += "_total"
         return f"# HELP {name} {self.metric.documentation}\n# TYPE {name} {kind}\n".encode()
 
@@ -45,14 +45,14 @@ class Sample(NamedTuple):
 
 
 def render(base: Mapping[str, str], samples: Iterable[Sample]) -> Lines:
-    """Render samples as text 0.0.4 and OpenMetrics 1.0 both want them; `base` are the labels of all of them."""
+    """Return samples as lines, the same in text 0.0.4 and OpenMetrics 1.0; `base` are the labels of all of them."""
     prefix = _label_text(tuple(base.items()))
     lines: dict[str, str] = {}
     for family, suffix, labels, value in samples:
         name = family.metric.name
         own = _label_text(tuple(labels.items()))
         text = f"{{{prefix},{own}}}" if prefix and own else f"{{{prefix or own}}}" if prefix or own else ""
-        number = _whole(value) if isinstance(value, int) else floatToGoString(value)  # type: ignore[no-untyped-call]
+        number = _integer(value) if isinstance(value, int) else floatToGoString(value)  # type: ignore[no-untyped-call]
         lines[name] = f"{lines.get(name, '')}{name}{suffix}{text} {number}\n"
     return {name: text.encode() for name, text in lines.items()}
 
@@ -63,7 +63,7 @@ def _label_text(labels: tuple[tuple[str, str], ...]) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _whole(value: int) -> str:
+def _integer(value: int) -> str:
     return str(floatToGoString(value))  # type: ignore[no-untyped-call]
 
 
@@ -72,7 +72,7 @@ def _escape(value: str) -> str:
 
 
 class Format(Enum):
-    """How an exposition is written: text 0.0.4, or OpenMetrics 1.0."""
+    """The format of an exposition: text 0.0.4, or OpenMetrics 1.0."""
 
     TEXT = ""
     OPENMETRICS = "application/openmetrics-text; version=1.0.0"
