@@ -17,7 +17,7 @@ STRIP_STEP, STRIP_HEIGHT = 3, 24
 """Units of a strip: from one probe to the next, and its height."""
 
 LATENCY_TOP = STRIP_HEIGHT - 5
-"""Height of the slowest success in a strip: a failure is taller, so that it is told by more than its colour."""
+"""Height of the slowest success in a strip: a failure is taller, so that it differs by more than its colour."""
 
 CHART_WIDTH, CHART_HEIGHT = 800, 180
 """Units of the plot of a latency chart, without its axes."""
@@ -36,10 +36,9 @@ class Segment(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A failed probe with a link: its position, when it began (Unix seconds), and its history entry."""
+    """A failed probe with a link: its position and its history entry."""
 
     x: int
-    started_at: float
     entry: HistoryEntry
 
 
@@ -70,19 +69,19 @@ def strip(entries: Iterable[HistoryEntry], kept: Iterable[Outcome]) -> Strip:
     `kept` are the failures that are kept whole: those that the strip shows get a mark.
     """
     shown = list(entries)
-    full = _full(shown)
-    whole = {outcome.started_at for outcome in kept}
+    full = _full_height(shown)
+    kept_at = {outcome.started_at for outcome in kept}
     paths: dict[str, list[str]] = {"up": [], "login": [], "down": []}
     marks = []
     for number, entry in enumerate(shown):
         x = (HISTORY - len(shown) + number) * STRIP_STEP
         if entry.reason is not Reason.OK:
-            if entry.started_at in whole:
-                marks.append(Mark(x, entry.started_at, entry))
+            if entry.started_at in kept_at:
+                marks.append(Mark(x, entry))
             if entry.phase not in LOGIN_PHASES:
                 paths["down"].append(_bar(x, STRIP_HEIGHT))
                 continue
-            # A bar as of a success with a cap above it.
+            # The bar of a success, with a cap above it.
             paths["login"].append(f"M{x} 0h2v{_CAP}h-2z{_bar(x, _height(entry, full))}")
             continue
         paths["up"].append(_bar(x, _height(entry, full)))
@@ -95,7 +94,7 @@ def levels(entries: Iterable[HistoryEntry]) -> str:
     From a to h by latency, A to H where only the login failed, x where the probe failed.
     """
     shown = list(entries)
-    full = _full(shown)
+    full = _full_height(shown)
     letters = []
     for entry in shown:
         if entry.reason is not Reason.OK and entry.phase not in LOGIN_PHASES:
@@ -106,8 +105,8 @@ def levels(entries: Iterable[HistoryEntry]) -> str:
     return "".join(letters)
 
 
-def _full(entries: Sequence[HistoryEntry]) -> float:
-    """Seconds that reach the top of a strip."""
+def _full_height(entries: Sequence[HistoryEntry]) -> float:
+    """The seconds that a bar of full height stands for."""
     durations = sorted(entry.duration for entry in entries if entry.reason is Reason.OK)
     return 2.5 * durations[len(durations) // 2] or 1.0 if durations else 1.0
 
@@ -133,9 +132,9 @@ class Chart(NamedTuple):
     areas: Mapping[Phase, str]
     """A path for each phase that was reached."""
     failures: Sequence[Mark]
-    across: Sequence[Tick]
-    up: Sequence[Tick]
-    longest: float
+    x_ticks: Sequence[Tick]
+    y_ticks: Sequence[Tick]
+    top: float
     """Milliseconds at the top."""
 
 
@@ -146,24 +145,25 @@ def latency(entries: Sequence[HistoryEntry]) -> Chart:
     """
     durations = [1000 * entry.duration for entry in entries if entry.reason is Reason.OK]
     durations = durations or [1000 * entry.duration for entry in entries]
-    step, longest = _scale(max(durations, default=1.0))
+    step, top = _scale(max(durations, default=1.0))
     pieces: dict[Phase, list[str]] = {}
     failures = []
     width = CHART_WIDTH / HISTORY
     for number, entry in enumerate(entries):
         x, floor = (HISTORY - len(entries) + number) * width, float(CHART_HEIGHT)
         for phase, seconds in entry.phases.items():
-            height = min(1000 * seconds / longest * CHART_HEIGHT, floor)
+            height = min(1000 * seconds / top * CHART_HEIGHT, floor)
             floor -= height
             pieces.setdefault(phase, []).append(f"M{x:g} {floor:.1f}h{width - 1:g}v{height:.1f}h-{width - 1:g}z")
         if entry.reason is not Reason.OK:
-            failures.append(Mark(round(x), entry.started_at, entry))
+            failures.append(Mark(round(x), entry))
     areas = {phase: "".join(pieces[phase]) for phase in Phase if phase in pieces}
-    up = [Tick(CHART_HEIGHT * (1 - value / longest), value) for value in _steps(step, longest)]
-    return Chart(areas, failures, _across(entries, width), up, longest)
+    values = [step * number for number in range(round(top / step) + 1)]
+    y_ticks = [Tick(CHART_HEIGHT * (1 - value / top), value) for value in values]
+    return Chart(areas, failures, _x_ticks(entries, width), y_ticks, top)
 
 
-def _across(entries: Sequence[HistoryEntry], width: float) -> list[Tick]:
+def _x_ticks(entries: Sequence[HistoryEntry], width: float) -> list[Tick]:
     """When the last probe began, and every 25th before it."""
     if not entries:
         return []
@@ -178,10 +178,6 @@ def _scale(longest: float) -> tuple[float, float]:
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.999)
     return step, step * math.ceil(longest / step - 0.001) or step
-
-
-def _steps(step: float, longest: float) -> list[float]:
-    return [step * number for number in range(round(longest / step) + 1)]
 
 
 def packed(outcome: Outcome) -> str:

@@ -29,7 +29,7 @@ class Filter:
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Self:
-        """Read a query. What is not known in it is ignored."""
+        """Read a query. Unknown values are ignored."""
         state, protocol, group = query.get("state", ""), query.get("protocol", ""), query.get("group", "")
         return cls(
             State(state) if state in list(State) else None,
@@ -72,7 +72,7 @@ class Group(NamedTuple):
 
 
 def groups(shown: Iterable[tuple[Series, State]], by: str) -> list[Group]:
-    """Return targets by account or by host; without `by`, by what groups them better."""
+    """Return targets by account, by host, or in one group; an empty `by` chooses what fits."""
     listed = list(shown)
     by = by or _best_grouping(listed)
     found: dict[str, list[tuple[Series, State]]] = {}
@@ -105,19 +105,6 @@ def _title(by: str, key: str, first: Series) -> str:
         return key
     account = first.target.endpoint.account
     return f"{key} · {account.username}" if account else "Without an account"
-
-
-class Failure(NamedTuple):
-    """A failure for people."""
-
-    summary: str
-    code: str
-    phase: str
-    blame_label: str
-    party: str
-    detail: str
-    remedy: str
-    anchor: str
 
 
 class Expiry(NamedTuple):
@@ -153,7 +140,7 @@ class StatusRow:
     state: State
     label: str
     since: float | None
-    failures: Sequence[Failure]
+    failures: Sequence[Outcome]
     expiry: Expiry | None
     login: Login | None
 
@@ -178,7 +165,7 @@ class StatusRow:
         return chart.levels(self.series.history)
 
     @property
-    def past(self) -> str:
+    def history(self) -> str:
         """The last probes as a text."""
         total = len(self.series.history)
         failed = sum(entry.reason != "ok" for entry in self.series.history)
@@ -201,7 +188,7 @@ def row(series: Series, now: float, state: State | None = None) -> StatusRow:
         state=state,
         label=label_of(series, state),
         since=series.last.ended_at if state is State.OVERDUE and series.last else series.since,
-        failures=[explain(outcome) for outcome in series.failing],
+        failures=list(series.failing),
         expiry=expiry_of(series, now),
         login=login_of(series),
     )
@@ -211,20 +198,6 @@ def connection_of(target: Target) -> str:
     """Return the protocol, and how the connection is secured."""
     security = {Security.TLS: "TLS", Security.STARTTLS: "STARTTLS", Security.NONE: "no TLS"}
     return f"{target.endpoint.protocol.upper()}, {security[target.endpoint.security]}"
-
-
-def explain(outcome: Outcome) -> Failure:
-    """Return a failure for people."""
-    return Failure(
-        outcome.summary[:1].upper() + outcome.summary[1:],
-        outcome.reason.value,
-        outcome.phase.value,
-        outcome.blame_label,
-        outcome.blame.party,
-        outcome.detail,
-        outcome.remedy,
-        anchor_of(outcome.target, outcome.started_at),
-    )
 
 
 def anchor_of(target: Target, started_at: float) -> str:
@@ -243,7 +216,7 @@ def expiry_of(series: Series, now: float) -> Expiry | None:
 
 
 def last_tls(series: Series) -> TlsFacts | None:
-    """Return the facts of TLS that were seen last."""
+    """Return the latest known facts of TLS."""
     outcomes = (series.last, series.last_success)
     return next((outcome.observed.tls for outcome in outcomes if outcome and outcome.observed.tls), None)
 
@@ -256,7 +229,7 @@ class Capabilities(NamedTuple):
 
 
 def last_capabilities(series: Series) -> Capabilities:
-    """Return the capabilities that were seen last, before login and after it."""
+    """Return the latest known capabilities, before login and after it."""
     seen = [outcome.observed for outcome in (series.last, series.last_success, series.last_login) if outcome]
     return Capabilities(
         next((one.capabilities for one in seen if one.capabilities), ()),

@@ -41,7 +41,7 @@ def state_of(series: Series) -> State:
 
 
 def label_of(series: Series, state: State) -> str:
-    """Return the state for people; for a failing login, what of it fails."""
+    """Return the state for people; for a failing login, what fails."""
     if state is State.LOGIN:
         phases = {outcome.phase for outcome in series.failing}
         if not phases:
@@ -53,27 +53,21 @@ def label_of(series: Series, state: State) -> str:
 
 @dataclass(slots=True)
 class Problem:
-    """A failure that one or more targets have at the moment."""
+    """The failures of one or more targets that have phase, reason, blame and summary in common."""
 
-    phase: Phase
-    reason: Reason
-    blame: Blame
-    summary: str
-    blame_label: str
     outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def first(self) -> Outcome:
+        """The failure of the first of the targets."""
+        return self.outcomes[0]
 
     @property
     def anchor(self) -> str:
         """The anchor of the problem on the page."""
-        protocol = self.outcomes[0].target.endpoint.protocol
-        return f"problem-{self.phase}-{self.reason}-{self.blame}" + (
-            f"-{protocol}" if protocol.upper() in self.summary else ""
-        )
-
-    @property
-    def remedy(self) -> str:
-        """What to do about it, for the first of the targets."""
-        return self.outcomes[0].remedy
+        first, protocol = self.first, self.first.target.endpoint.protocol
+        by_protocol = f"-{protocol}" if protocol.upper() in first.summary else ""
+        return f"problem-{first.phase}-{first.reason}-{first.blame}{by_protocol}"
 
     @property
     def details(self) -> list[tuple[str, int]]:
@@ -82,14 +76,14 @@ class Problem:
 
 
 class Sentence(NamedTuple):
-    """One sentence in three parts: how many are up, a joint, and the rest."""
+    """One sentence in three parts: how many are up, a separator, and the rest."""
 
     lead: str
-    joint: str = ""
+    separator: str = ""
     rest: str = ""
 
     def __str__(self) -> str:
-        return f"{self.lead}{self.joint}{self.rest}."
+        return f"{self.lead}{self.separator}{self.rest}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +105,8 @@ def overview(all_series: Iterable[Series]) -> Overview:
         by_state[state].append(series.target.name)
         for outcome in series.failing if state in (State.DOWN, State.LOGIN) else ():
             key = outcome.phase, outcome.reason, outcome.blame, outcome.summary, outcome.blame_label
-            problems.setdefault(key, Problem(*key)).outcomes.append(outcome)
-    ordered = sorted(problems.values(), key=lambda problem: (problem.outcomes[0].up, -len(problem.outcomes)))
+            problems.setdefault(key, Problem()).outcomes.append(outcome)
+    ordered = sorted(problems.values(), key=lambda problem: (problem.first.up, -len(problem.outcomes)))
     worst = next((state for state in State if by_state[state]), State.PENDING)
     counts = Counter({state: len(names) for state, names in by_state.items()})
     return Overview(counts, ordered, _sentence(by_state, ordered), worst)
@@ -166,7 +160,7 @@ def _lead(by_state: Mapping[State, Sequence[str]], total: int) -> str:
 
 
 def _not_known(by_state: Mapping[State, Sequence[str]], total: int) -> list[str]:
-    """The endpoints of which it is not known whether they are up."""
+    """The endpoints whose present state is not known."""
     overdue, pending = by_state[State.OVERDUE], by_state[State.PENDING]
     rest = []
     if overdue:
@@ -183,7 +177,6 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _cause(problem: Problem) -> str:
-    # Where the summary names the party, it need not be named again.
-    if problem.blame_label in problem.summary:
-        return problem.summary
-    return f"{problem.summary} ({problem.blame_label})"
+    """The summary, with the party at fault unless it is named there already."""
+    summary, party = problem.first.summary, problem.first.blame_label
+    return summary if party in summary else f"{summary} ({party})"

@@ -26,7 +26,7 @@ _SHORTEST_NAME = 8  # columns that a name keeps in a narrow terminal
 
 
 def overview(all_series: Sequence[Series], width: int) -> RenderableType:
-    """A row for each target, in `width` columns, with the time of every phase; a table of its own for those if needed.
+    """A row for each target, in `width` columns, with the time of every phase, in a second table where needed.
 
     Where that one does not fit either, in far less than 80 columns, the times of the phases are left out.
     """
@@ -70,7 +70,7 @@ def explain(outcome: Outcome) -> Table:
 
 
 def explain_credential(reason: Reason, detail: str, account: str) -> Table:
-    """The same for a credential that could not be had, before any probe."""
+    """As `explain`, for a credential that could not be obtained before a probe."""
     return _facts(
         ("reason", f"[bold]{reason}[/]"),
         ("fault", f"{fill(reason.blame.label)}: {reason.blame.party}"),
@@ -136,18 +136,18 @@ def _until(at: float | None) -> str:
 
 def folders(outcomes: Iterable[Outcome]) -> Iterable[RenderableType]:
     """A table of the folders with their messages and sizes, as far as the server tells them; and the quotas."""
-    shown = _table("endpoint", "folder", "", ">messages", ">unseen", ">size")
+    table = _table("endpoint", "folder", "", ">messages", ">unseen", ">size")
     quotas = []
     for outcome in outcomes:
         name = escape(outcome.target.endpoint.name)
         for folder in outcome.observed.folders:
-            seen = "[green]visible[/]" if folder.visible else "[red]hidden from mail clients[/]"
+            visibility = "[green]visible[/]" if folder.visible else "[red]hidden from mail clients[/]"
             size = "-" if folder.octets is None else decimal(folder.octets)
-            shown.add_row(name, folder.role, seen, _count(folder.messages), _count(folder.unseen), size)
+            table.add_row(name, folder.role, visibility, _count(folder.messages), _count(folder.unseen), size)
         quotas += _quota(name, outcome.observed)
-    if shown.rows:
+    if table.rows:
         yield Text()
-        yield shown
+        yield table
     if quotas:
         yield Text()
         yield from quotas
@@ -157,67 +157,67 @@ def dialogue(outcome: Outcome) -> Iterable[RenderableType]:
     """The dialogue of a probe, with the time since the probe began."""
     address = f" [{outcome.observed.address}]" if outcome.observed.address else ""
     yield f"[bold]{escape(outcome.target.name)}[/]  {escape(outcome.target.address + address)}"
-    shown = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    shown.add_column(justify="right", no_wrap=True)
-    shown.add_column(no_wrap=True)
-    shown.add_column(overflow="fold")
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for line in outcome.dialogue:
-        shown.add_row(
+        table.add_row(
             f"  {line.at * 1000:.0f} ms", line.speaker, Text(line.text, "cyan" if line.speaker == "C" else "")
         )
-    yield shown if outcome.dialogue else f"  (nothing was said: it ended in {outcome.phase})"
+    yield table if outcome.dialogue else f"  (nothing was said: it ended in {outcome.phase})"
     yield Text()
 
 
 def _overview(all_series: Iterable[Series], phases: Sequence[Phase]) -> Table:
     with_login = any(series.target.endpoint.account for series in all_series)
     headings = ["endpoint", "", *(f">{phase}" for phase in phases), ">total", "security", "expires"]
-    shown = _table(*headings, *(["login"] if with_login else []))
+    table = _table(*headings, *(["login"] if with_login else []))
     for series in all_series:
         if outcome := series.last:
             mark = f"{_mark(outcome, held=series.suspended)} {'up' if outcome.up else 'down'}"
             cells = [mark, *_phase_times(outcome, phases), f"{_milliseconds(outcome.duration)} ms", *_tls(outcome)]
-            shown.add_row(escape(outcome.target.name), *cells, *([login(series)] if with_login else []))
-    return shown
+            table.add_row(escape(outcome.target.name), *cells, *([login(series)] if with_login else []))
+    return table
 
 
 def _times(all_series: Iterable[Series], phases: Sequence[Phase], headings: Mapping[Phase, str] | None = None) -> Table:
-    shown = _table("times in ms", *(f">{(headings or {}).get(phase, phase)}" for phase in phases))
-    shown.padding = (0, 1 if headings else 2, 0, 0)
+    table = _table("times in ms", *(f">{(headings or {}).get(phase, phase)}" for phase in phases))
+    table.padding = (0, 1 if headings else 2, 0, 0)
     for series in all_series:
         if outcome := series.last:
-            shown.add_row(escape(outcome.target.name), *_phase_times(outcome, phases))
-    return shown
+            table.add_row(escape(outcome.target.name), *_phase_times(outcome, phases))
+    return table
 
 
 def _table(*headings: str) -> Table:
     """A table with these headings; the columns of those that begin with ">" are aligned to the right."""
-    shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for heading in headings:
-        shown.add_column(heading.lstrip(">"), justify="right" if heading.startswith(">") else "left", no_wrap=True)
-    return shown
+        table.add_column(heading.lstrip(">"), justify="right" if heading.startswith(">") else "left", no_wrap=True)
+    return table
 
 
 def _facts(*rows: tuple[str, str]) -> Table:
-    shown = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    shown.add_column(no_wrap=True)
-    shown.add_column(overflow="fold")
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for name, value in rows:
-        shown.add_row(f"  {name}", value)
-    return shown
+        table.add_row(f"  {name}", value)
+    return table
 
 
-def _width(shown: Table) -> int:
-    return Console(width=10_000, emoji=False).measure(shown).maximum
+def _width(table: Table) -> int:
+    return Console(width=10_000, emoji=False).measure(table).maximum
 
 
-def _fit(shown: Table, width: int) -> Table:
+def _fit(table: Table, width: int) -> Table:
     """Shorten the names in the first column of a table that is too wide."""
-    names = shown.columns[0]
+    names = table.columns[0]
     longest = max((cell_len(str(cell)) for cell in [names.header, *names.cells]), default=0)
-    if (excess := _width(shown) - width) > 0:
+    if (excess := _width(table) - width) > 0:
         names.max_width = max(longest - excess, _SHORTEST_NAME)
-    return shown
+    return table
 
 
 def _where(outcomes: Sequence[Outcome]) -> str:

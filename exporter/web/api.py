@@ -1,4 +1,4 @@
-"""What programs read: `/metrics`, and the JSON API, which docs/api.md describes."""
+"""For programs: `/metrics`, and the JSON API, which docs/api.md describes."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class Api:
             async for series in in_time_slices(list(self.store))
             if chosen.admits(series, state_of(series))
         ]
-        opened = json.dumps(summary_to_json(self.store, now)).removesuffix("}")
-        return await answer_once(request, f'{opened}, "endpoints": [{", ".join(pieces)}]}}\n'.encode(), _JSON)
+        head = json.dumps(summary_to_json(self.store, now)).removesuffix("}")
+        return await answer_once(request, f'{head}, "endpoints": [{", ".join(pieces)}]}}\n'.encode(), _JSON)
 
     async def endpoint(self, request: Request) -> Response:
         """Answer with one endpoint, with its history and its dialogues."""

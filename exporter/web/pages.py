@@ -22,7 +22,7 @@ from exporter.model.reason import Blame, Reason, Retry, fill
 from exporter.model.settings import Protocol
 from exporter.monitor.store import FAILURES, Key, Series, Store
 from exporter.views import chart, page
-from exporter.views.page import Filter, anchor_of, explain, groups, last_capabilities, last_tls, row
+from exporter.views.page import Filter, anchor_of, groups, last_capabilities, last_tls, row
 from exporter.views.state import State, overview, state_of
 from exporter.web.assets import Assets
 from exporter.web.render import prepare, render
@@ -35,17 +35,17 @@ FULL_ROWS = 40
 PROBLEMS = 25
 """Problems that are shown where there are many endpoints."""
 
-EVERY, EVERY_LARGE = 5, 15
-"""Seconds after which a page is refreshed, and a page of many endpoints."""
+REFRESH, REFRESH_LARGE = 5, 15
+"""Seconds between two refreshes of a page, and of a page of many endpoints."""
 
 BETWEEN_PROBES = 5.0
 """Seconds between two requested probes of an endpoint."""
 
-FRESH = 1.0
-"""Seconds for which a page is served again to equal requests."""
+CACHE_SECONDS = 1.0
+"""Seconds for which a page is cached."""
 
-MADE = 8
-"""Pages that are kept for that."""
+CACHED_PAGES = 8
+"""Pages in the cache at most."""
 
 _HTML = "text/html; charset=utf-8"
 
@@ -60,9 +60,9 @@ class Pages:
     probe: ProbeNow | None = None
     _lines: dict[Key, tuple[Series, tuple[object, ...], Markup]] = field(default_factory=dict)
     """The rendered line of each target, and the values that it was rendered from."""
-    _made: dict[Filter, tuple[float, bytes]] = field(default_factory=dict)
-    """The pages of the last second, and when they were rendered."""
-    _asked: dict[str, float] = field(default_factory=dict)
+    _cache: dict[Filter, tuple[float, bytes]] = field(default_factory=dict)
+    """When each page of the last second was rendered, and its body."""
+    _requested: dict[str, float] = field(default_factory=dict)
     """When a probe of an endpoint was last requested."""
 
     def routes(self) -> list[BaseRoute]:
@@ -78,13 +78,13 @@ class Pages:
     async def index(self, request: Request) -> Response:
         """Answer with the status page."""
         chosen = Filter.of(request.query_params)
-        made_at, body = self._made.get(chosen, (0.0, b""))
-        if time.monotonic() - made_at > FRESH:
+        rendered_at, body = self._cache.get(chosen, (0.0, b""))
+        if time.monotonic() - rendered_at > CACHE_SECONDS:
             await prepare()
             body = (await self._index(chosen)).encode()
             now = time.monotonic()
-            fresh = [(key, made) for key, made in self._made.items() if now - made[0] < FRESH]
-            self._made = dict([*fresh[-MADE:], (chosen, (now, body))])
+            fresh = [(key, entry) for key, entry in self._cache.items() if now - entry[0] < CACHE_SECONDS]
+            self._cache = dict([*fresh[-CACHED_PAGES:], (chosen, (now, body))])
         return await answer(request, body, _HTML)
 
     async def _index(self, chosen: Filter) -> str:
@@ -95,18 +95,18 @@ class Pages:
             state = state_of(series)
             if chosen.admits(series, state):
                 shown.append((series, state))
-        summed = overview(everything)
+        summary = overview(everything)
         compact = len(shown) > FULL_ROWS
         grouped = []
         for group in groups(shown, chosen.group):
-            fragments = await self._fragments(group.members, now, compact=compact)
+            fragments = await self._render_members(group.members, now, compact=compact)
             grouped.append({"key": group.key, "title": group.title, "members": group.members, "fragments": fragments})
         return render(
             "index.html",
-            **_frame("", "status", summed.worst),
-            every=EVERY_LARGE if compact else EVERY,
+            **_frame("", "status", summary.worst),
+            every=REFRESH_LARGE if compact else REFRESH,
             chosen=chosen,
-            overview=summed,
+            overview=summary,
             groups=grouped,
             shown=len(shown),
             compact=compact,
@@ -118,7 +118,9 @@ class Pages:
             phases=list(Phase),
         )
 
-    async def _fragments(self, members: Sequence[tuple[Series, State]], now: float, *, compact: bool) -> list[Markup]:
+    async def _render_members(
+        self, members: Sequence[tuple[Series, State]], now: float, *, compact: bool
+    ) -> list[Markup]:
         if not compact:
             return [
                 Markup(render("row.html", row=row(series, now, state), anchor_of=anchor_of))  # noqa: S704 (rendered)
@@ -131,13 +133,13 @@ class Pages:
 
     def _line(self, series: Series, state: State, now: float, *, logins: bool) -> Markup:
         hour = int(now // 3600)  # the time until its certificate expires changes without a probe
-        made_of = series.version, state, hour, logins
-        known = self._lines.get(series.target.key)
-        if known and known[0] is series and known[1] == made_of:
-            return known[2]
-        made = Markup(render("compact.html", row=row(series, now, state), logins=logins))  # noqa: S704 (rendered)
-        self._lines[series.target.key] = series, made_of, made
-        return made
+        values = series.version, state, hour, logins
+        cached = self._lines.get(series.target.key)
+        if cached and cached[0] is series and cached[1] == values:
+            return cached[2]
+        line = Markup(render("compact.html", row=row(series, now, state), logins=logins))  # noqa: S704 (rendered)
+        self._lines[series.target.key] = series, values, line
+        return line
 
     async def endpoint(self, request: Request) -> Response:
         """Answer with all details of one endpoint."""
@@ -151,7 +153,7 @@ class Pages:
         body = render(
             "endpoint.html",
             **_frame("../", "endpoint", min((each.state for each in rows), key=list(State).index)),
-            every=EVERY,
+            every=REFRESH,
             endpoint=all_series[0].target.endpoint,
             rows=rows,
             histories=histories,
@@ -160,7 +162,6 @@ class Pages:
             soon=page.SOON,
             can_probe=self.probe is not None,
             kept_most=FAILURES,
-            explain=explain,
             anchor_of=anchor_of,
             last_tls=last_tls,
             last_capabilities=last_capabilities,
@@ -175,16 +176,16 @@ class Pages:
         if not all_series:
             return _unknown(request)
         name, now = request.path_params["name"], time.monotonic()
-        self._asked = {asked: at for asked, at in self._asked.items() if now - at < BETWEEN_PROBES}
-        if name in self._asked:
-            wait = max(1, round(BETWEEN_PROBES - (now - self._asked[name])))
+        self._requested = {requested: at for requested, at in self._requested.items() if now - at < BETWEEN_PROBES}
+        if name in self._requested:
+            wait = max(1, round(BETWEEN_PROBES - (now - self._requested[name])))
             message = f"{name} was probed a moment ago: once in {BETWEEN_PROBES:g} s is the most.\n"
             return PlainTextResponse(message, 429, {"Retry-After": str(wait)})
-        self._asked[name] = now  # before it is made: a second request must not start another one
+        self._requested[name] = now  # before the probe: a second request must not start another one
         for series in all_series:
             with suppress(KeyError):  # a reload has removed it meanwhile
                 await self.probe(series.target.key)
-        self._made.clear()
+        self._cache.clear()
         return RedirectResponse(f"../{name}", 303)
 
     async def reasons(self, request: Request) -> Response:

@@ -1,6 +1,6 @@
 """`/probe`: one probe for one scrape, as blackbox_exporter answers it.
 
-Every client can name a host here, so the target is checked first: an account logs in only to the hosts of its module's
+A client can name any host here, so the target is checked first: an account logs in only to the hosts of its module's
 `allow_hosts`; a host that is not allowed by name is probed on the module's port only, and at public addresses only.
 """
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_QUERY = 4096
-"""Octets of a query at most: ten times what a target, a module and their names can have."""
+"""Octets of a query at most: ten times what the known parameters can have."""
 
 TIMEOUT_HEADER = "x-prometheus-scrape-timeout-seconds"
 
@@ -48,10 +48,11 @@ _PARAMETERS = ("target", "module", "debug", "hostname")
 
 
 class Query(NamedTuple):
-    """What is to be probed, and whether at public addresses only."""
+    """The target of a request, whether it must have a public address, and whether the dialogue is the answer."""
 
     target: Target
     public_only: bool
+    debug: bool
 
 
 class Probe:
@@ -77,10 +78,10 @@ class Probe:
     async def probe(self, request: Request) -> Response:
         """Probe the target of the query, and answer with its metrics, or with the dialogue."""
         try:
-            debug, query = self._read(request)
+            query = self._read(request)
             with self._slot(), self._metrics.probes_in_flight.track_inprogress():
                 probing = self._checker.check_requested(query.target, public_only=query.public_only)
-                outcome = await _unless_gone(request, probing)
+                outcome = await _until_disconnect(request, probing)
         except ClientDisconnect:
             self._count("abandoned")
             return Response(status_code=499)  # the client has disconnected
@@ -88,27 +89,27 @@ class Probe:
             self._count("busy" if refusal.status_code == 503 else "refused")
             return PlainTextResponse(f"{refusal.detail}\n", refusal.status_code, refusal.headers)
         self._count("answered")
-        if debug:
+        if query.debug:
             return PlainTextResponse(blackbox.debug(outcome))
-        return await negotiated(request, lambda written: [blackbox.exposition(outcome, written)])
+        return await negotiated(request, lambda fmt: [blackbox.exposition(outcome, fmt)])
 
     def _count(self, result: str) -> None:
         self._metrics.probe_requests.labels(result).inc()
 
-    def _read(self, request: Request) -> tuple[bool, Query]:
+    def _read(self, request: Request) -> Query:
         if is_foreign(request.headers):  # it is a GET with an effect: it may use a login
             raise HTTPException(403, FOREIGN.rstrip())
         if not self._modules and not self._elsewhere:
             raise HTTPException(404, "there is no /probe: the configuration has no modules")
-        asked = _parameters(request)
-        module = self._module(asked.get("module", ""))
-        address = _address("target", asked.get("target", ""))
+        parameters = _parameters(request)
+        module = self._module(parameters.get("module", ""))
+        address = _address("target", parameters.get("target", ""))
         public_only = self._check_allowed(module, address)
         timeout = min(module.timeout, _time_left(request, self._offset))
         endpoint = replace(module.endpoint(address), timeout=timeout)
-        if asked.get("hostname"):
-            endpoint = replace(endpoint, tls=_named(module, asked["hostname"]))
-        return asked.get("debug") == "true", Query(Target(endpoint, endpoint.ip_family), public_only)
+        if parameters.get("hostname"):
+            endpoint = replace(endpoint, tls=_tls_for_hostname(module, parameters["hostname"]))
+        return Query(Target(endpoint, endpoint.ip_family), public_only, parameters.get("debug") == "true")
 
     def _module(self, name: str) -> Module:
         names = [*self._modules, *self._elsewhere]
@@ -117,7 +118,7 @@ class Probe:
         if not name:
             raise HTTPException(400, f"module is missing; {_known(names)}")
         if name in self._elsewhere:
-            # RFC 9110 §15.5.20: 421 is for who asks the wrong one of several servers.
+            # RFC 9110 §15.5.20: 421 means that another server answers this request.
             raise HTTPException(421, f"the module {name} is on shard {self._elsewhere[name]}, which has its account")
         if name not in self._modules:
             raise HTTPException(400, f"there is no module {show(name)}; {_known(names)}")
@@ -165,13 +166,13 @@ def _parameters(request: Request) -> Mapping[str, str]:
     """The known parameters of the query, each once; unknown ones are ignored, as blackbox_exporter does."""
     if len(request.scope["query_string"]) > MAX_QUERY:
         raise HTTPException(414, f"the query is longer than {MAX_QUERY} octets")
-    asked: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
-        if name in asked:
+        if name in parameters:
             raise HTTPException(400, f"{name} is there twice")
         if name in _PARAMETERS:
-            asked[name] = value
-    return asked
+            parameters[name] = value
+    return parameters
 
 
 def _address(parameter: str, text: str) -> Address:
@@ -183,7 +184,7 @@ def _address(parameter: str, text: str) -> Address:
         raise HTTPException(400, f"{parameter} {show(text)} {mistake}") from None
 
 
-def _named(module: Module, hostname: str) -> Tls:
+def _tls_for_hostname(module: Module, hostname: str) -> Tls:
     """The TLS settings with the server name of the query, which blackbox_exporter calls hostname."""
     name = _address("hostname", hostname)
     if name.port is not None:
@@ -213,24 +214,24 @@ def _time_left(request: Request, offset: float) -> float:
     return max(seconds - offset, seconds / 2)
 
 
-async def _unless_gone(request: Request, probing: Coroutine[object, object, T]) -> T:
-    """Return the result of `probing`. Where the client disconnects before, it is cancelled, but for a login.
+async def _until_disconnect(request: Request, probing: Coroutine[object, object, T]) -> T:
+    """Return the result of `probing`; when the client disconnects before, cancel it, except for a login.
 
     Raises:
         ClientDisconnect: the client has disconnected.
     """
-    work, gone = asyncio.ensure_future(probing), asyncio.ensure_future(_gone(request))
+    work, disconnect = asyncio.ensure_future(probing), asyncio.ensure_future(_disconnected(request))
     try:
-        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({work, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             raise ClientDisconnect
         return work.result()
     finally:
         work.cancel()
-        gone.cancel()
-        await asyncio.gather(work, gone, return_exceptions=True)
+        disconnect.cancel()
+        await asyncio.gather(work, disconnect, return_exceptions=True)
 
 
-async def _gone(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -49,6 +49,7 @@ def environment() -> Environment:
         "duration": format_duration,
         "span": times.span,
         "packed": chart.packed,
+        "capitalized": lambda text: text[:1].upper() + text[1:],
     }
     defaults: Mapping[str, Any] = {"version": __version__, "asset": assets.address, "icon": "up", "every": None}
     made.globals |= defaults

@@ -60,7 +60,7 @@ def test_marks_of_a_strip() -> None:
     drawn = chart.strip(
         [entry(1, Phase.CONNECT, Reason.REFUSED, at) for at in (kept.started_at, kept.started_at - 30)], [kept]
     )
-    assert [mark.started_at for mark in drawn.marks] == [kept.started_at]
+    assert [mark.entry.started_at for mark in drawn.marks] == [kept.started_at]
 
 
 def test_levels() -> None:
@@ -74,16 +74,16 @@ def test_levels() -> None:
 def test_scale_with_a_failure() -> None:
     """The scale is that of the successes, and failures have a mark."""
     drawn = chart.latency([entry(0.08), entry(10, Phase.CONNECT, Reason.TIMEOUT, at=60.0)])
-    assert drawn.longest == 80
-    assert [tick.value for tick in drawn.up] == [0, 20, 40, 60, 80]
-    assert [mark.started_at for mark in drawn.failures] == [60.0]
-    assert drawn.across[-1].value == 60.0
+    assert drawn.top == 80
+    assert [tick.value for tick in drawn.y_ticks] == [0, 20, 40, 60, 80]
+    assert [mark.entry.started_at for mark in drawn.failures] == [60.0]
+    assert drawn.x_ticks[-1].value == 60.0
 
 
 @pytest.mark.parametrize("entries", [[], [entry(0.0)], [entry(3, Phase.CONNECT, Reason.TIMEOUT)]])
 def test_scale_without_successes(entries: list[HistoryEntry]) -> None:
     """There is a scale without entries, with no time at all, and with failures alone."""
-    assert chart.latency(entries).longest > 0
+    assert chart.latency(entries).top > 0
 
 
 @given(st.floats(0, 1e6))

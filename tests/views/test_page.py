@@ -39,8 +39,8 @@ def test_row() -> None:
     }
     assert by_name["imap"].expiry is not None
     assert (by_name["imap"].expiry.text, by_name["imap"].expiry.alarm) == ("in 57 d", False)
-    assert by_name["imap"].past == "100 probes, 2 failed"
-    assert by_name["smtps"].past == "probes: none yet"
+    assert by_name["imap"].history == "100 probes, 2 failed"
+    assert by_name["smtps"].history == "probes: none yet"
     assert (by_name["smtps"].expiry, by_name["smtps"].login, by_name["smtps"].bar) == (None, None, ())
     assert by_name["submission"].address == "smtp.gmail.com:587"
     assert by_name["submission"].connection == "SMTP, STARTTLS"
@@ -49,8 +49,8 @@ def test_row() -> None:
 def test_failure() -> None:
     """A failure has a summary, the party at fault, the server's text, and a remedy with a complete command."""
     (failed,) = rows()["imap-legacy"].failures
-    assert failed.summary == "The account has IMAP switched off"
-    assert (failed.code, failed.phase, failed.blame_label) == ("disabled_for_account", "login", "account")
+    assert failed.summary == "the account has IMAP switched off"
+    assert (failed.reason, failed.phase, failed.blame_label) == ("disabled_for_account", "login", "account")
     assert failed.remedy.endswith("gmail-exporter accounts release legacy.")
     assert failed.detail.startswith("[ALERT] Your account is not enabled")
 

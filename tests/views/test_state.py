@@ -123,7 +123,7 @@ def test_problems() -> None:
     """Problems differ by phase, reason and blame; outages come first, the most frequent before the others."""
     store = store_of(("a", WRONG_PASSWORD), ("b", SILENT), ("c", REFUSED), ("d", REFUSED))
     problems = overview(store).problems
-    assert [problem.reason for problem in problems] == [
+    assert [problem.first.reason for problem in problems] == [
         Reason.REFUSED,
         Reason.TIMEOUT,
         Reason.AUTH_INVALID_CREDENTIALS,

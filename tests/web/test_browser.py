@@ -71,7 +71,7 @@ class Shown:
         def add() -> None:
             series = next(series for series in self.scene.store if series.target.endpoint.name == name)
             self.scene.add(self.scene.outcome(series.target, self.scene.now, failed=failed, detail=detail))
-            self.pages._made.clear()  # else the cached page would be served
+            self.pages._cache.clear()  # else the cached page would be served
 
         self.site.do(add)
 
@@ -193,9 +193,9 @@ def test_accessibility_of_failures(failures: Shown, path: str, scheme: str) -> N
 def test_hostile_text(failures: Shown) -> None:
     """A hostile text of a server is shown as it is, and nothing in it is run or loaded."""
     page = failures.open("/?q=hostile")
-    expect(page.locator(".why .said")).to_have_text(HOSTILE)
+    expect(page.locator(".cause .detail")).to_have_text(HOSTILE)
     page.goto(f"{failures.site.url}/endpoints/hostile")
-    expect(page.locator(".why .said")).to_have_text(HOSTILE)
+    expect(page.locator(".cause .detail")).to_have_text(HOSTILE)
     assert page.locator("img, script:not([src])").count() == 0
 
 
@@ -278,18 +278,18 @@ def test_refresh_keeps_the_state_of_the_page(shown: Shown) -> None:
     page = shown.open("/?group=none", viewport={"width": 900, "height": 400})
     page.locator(f"{SUBMISSION} summary").click()
     page.locator("#imap-any summary").click()
-    link = page.locator(f"{SUBMISSION} .why a", has_text="About refused")
+    link = page.locator(f"{SUBMISSION} .cause a", has_text="About refused")
     link.focus()
-    page.evaluate("document.querySelector('#pop3-any').mine = true; scrollTo(0, 300)")
+    page.evaluate("document.querySelector('#pop3-any').marked = true; scrollTo(0, 300)")
     before = page.evaluate("scrollY")
     shown.add("submission", (Phase.CONNECT, Reason.UNREACHABLE), "no route")
     shown.add("submission", (Phase.CONNECT, Reason.REFUSED), "once more")
     refresh(page)
-    expect(page.locator(f"{SUBMISSION} .said")).to_have_text("once more")
+    expect(page.locator(f"{SUBMISSION} .detail")).to_have_text("once more")
     assert page.evaluate("document.activeElement.textContent") == "About refused"
     assert page.locator(f"{SUBMISSION} details").get_attribute("open") == ""
     assert page.locator("#imap-any details").get_attribute("open") == ""
-    assert page.evaluate("document.querySelector('#pop3-any').mine") is True
+    assert page.evaluate("document.querySelector('#pop3-any').marked") is True
     assert page.evaluate("scrollY") == before
     page.get_by_label("Search").press_sequentially("sub")
     refresh(page)
@@ -300,13 +300,13 @@ def test_refresh_keeps_the_state_of_the_page(shown: Shown) -> None:
 def test_refresh_keeps_a_selection(shown: Shown) -> None:
     """A row with selected text is refreshed once the selection is gone."""
     page = shown.open()
-    page.evaluate("getSelection().selectAllChildren(document.querySelector('#submission-any .said'))")
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('#submission-any .detail'))")
     shown.add("submission", (Phase.CONNECT, Reason.REFUSED), "other words")
     refresh(page)
     assert page.evaluate("getSelection().toString()") == "Connection refused"
     page.evaluate("getSelection().removeAllRanges()")
     refresh(page)
-    expect(page.locator(f"{SUBMISSION} .said")).to_have_text("other words")
+    expect(page.locator(f"{SUBMISSION} .detail")).to_have_text("other words")
 
 
 def test_refresh_after_a_reload(shown: Shown) -> None:
@@ -314,7 +314,7 @@ def test_refresh_after_a_reload(shown: Shown) -> None:
     page = shown.open()
     kept = [series.target for series in shown.scene.store]
     shown.site.do(lambda: shown.scene.configure(*kept[1:], target("new", account=ACCOUNT)))
-    shown.pages._made.clear()
+    shown.pages._cache.clear()
     refresh(page)
     expect(page.locator("#imap-any")).to_have_count(0)
     expect(page.locator("#new-any .state strong")).to_have_text("Not probed yet")
@@ -327,7 +327,7 @@ def test_no_answer(shown: Shown) -> None:
     page = shown.open()
     shown.site.stop()
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    expect(page.locator("#trouble")).to_contain_text("The exporter does not answer since")
+    expect(page.locator("#no-answer")).to_contain_text("The exporter does not answer since")
     assert page.locator("li.row").count() == 5
     shown.errors[:] = [text for text in shown.errors if "ERR_CONNECTION_REFUSED" not in text]
 

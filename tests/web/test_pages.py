@@ -94,7 +94,7 @@ async def test_thousand_endpoints(site: Site) -> None:
         assert page.text.count(" data-s=") == 1000
         assert page.text.count("<i>refused</i>") == down
         assert ("What fails" in page.text) is (down > 0)
-        site.pages._made.clear()
+        site.pages._cache.clear()
 
 
 @pytest.mark.parametrize("login", [0, 1], ids=["without logins", "with logins"])
@@ -256,7 +256,7 @@ async def test_lines_are_cached(site: Site) -> None:
     scene.configure(probed, *[target(f"new-{number}") for number in range(FULL_ROWS)])
     for query in "abc":
         await site.request(f"/?group=none&x={query}")
-        site.pages._made.clear()
+        site.pages._cache.clear()
     assert len(site.pages._lines) <= 2 * len(scene.store)
 
 
@@ -265,7 +265,7 @@ async def test_lines_with_the_first_account(site: Site) -> None:
     scene = many(FULL_ROWS + 1)
     site.show(scene.store)
     await site.request("/")
-    site.pages._made.clear()
+    site.pages._cache.clear()
     scene.configure(*[series.target for series in scene.store], target("with-account", account=ACCOUNT))
     page = (await site.request("/?group=none")).text
     lines = [line for line in page.split("<tr ") if "<th><a" in line]

@@ -21,30 +21,30 @@
     return `${Math.max(0, Math.round(seconds))} s`;
   };
 
-  const local = (at) => {
+  const localTime = (at) => {
     const days = Math.abs(Date.now() - at) / 86400e3;
     if (days > 300) return date.format(at);
     return new Date(at).toDateString() === new Date().toDateString() ? clock.format(at) : `${day.format(at)}, ${minutes.format(at)}`;
   };
 
-  const words = {
-    at: local,
+  const formats = {
+    at: localTime,
     date: (at) => date.format(at),
     clock: (at) => minutes.format(at),
     since: (at) => {
       const seconds = (Date.now() - at) / 1000;
       const today = new Date(at).toDateString() === new Date().toDateString();
-      return `${today && seconds > 120 ? minutes.format(at) : local(at)}, ${span(seconds)}`;
+      return `${today && seconds > 120 ? minutes.format(at) : localTime(at)}, ${span(seconds)}`;
     },
     due: (at) => (at > Date.now() ? `in ${span((at - Date.now()) / 1000)}` : "with the next probe"),
-    title: (at, element) => element.dataset.words,
+    title: (at, element) => element.dataset.text,
   };
 
   const localize = (root) => {
     for (const element of root.querySelectorAll("time[data-as], [data-t]")) {
       const at = element.dataset.t ? 1000 * element.dataset.t : Date.parse(element.dateTime);
-      element.dataset.words ??= element.textContent;
-      const text = words[element.dataset.as ?? "at"](at, element);
+      element.dataset.text ??= element.textContent;
+      const text = formats[element.dataset.as ?? "at"](at, element);
       if (element.textContent !== text) element.textContent = text;
       if (element instanceof HTMLElement) element.title = new Date(at).toISOString().replace("T", " ").replace(/\.\d+Z/, " UTC");
     }
@@ -106,10 +106,10 @@
     line.cells[4].append(drawStrip(line));
   };
 
-  const near = new IntersectionObserver((seen) => {
-    for (const { isIntersecting, target } of seen) {
+  const visibility = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) {
       if (!isIntersecting) continue;
-      near.unobserve(target);
+      visibility.unobserve(target);
       if (!target.cells[4].firstChild) draw(target);
     }
   }, { rootMargin: "600px" });
@@ -117,7 +117,7 @@
   const finish = (root) => {
     localize(root);
     const lines = root.matches("tr[data-s]") ? [root] : root.querySelectorAll("tr[data-s]");
-    for (const line of lines) near.observe(line);
+    for (const line of lines) visibility.observe(line);
   };
 
   // Refresh: elements are identified by their keys, and replaced where the server sends something else than before
@@ -140,63 +140,63 @@
   };
 
   // Open details stay open, and the focused element keeps the focus.
-  const replace = (mine, fresh) => {
-    if (selected(mine)) return mine;
+  const replace = (current, fresh) => {
+    if (selected(current)) return current;
     const made = document.importNode(fresh, true);
     sent.set(made, fresh.outerHTML);
-    const was = [mine, ...mine.querySelectorAll("details")].filter((element) => element.localName === "details");
-    const is = [made, ...made.querySelectorAll("details")].filter((element) => element.localName === "details");
-    was.forEach((details, index) => { if (is[index]) is[index].open = details.open; });
-    for (const input of mine.querySelectorAll("input")) {
-      const twin = made.querySelector(`input[name="${input.name}"][value="${CSS.escape(input.value)}"]`);
-      if (twin) twin.checked = input.checked;
+    const oldDetails = [current, ...current.querySelectorAll("details")].filter((element) => element.localName === "details");
+    const newDetails = [made, ...made.querySelectorAll("details")].filter((element) => element.localName === "details");
+    oldDetails.forEach((details, index) => { if (newDetails[index]) newDetails[index].open = details.open; });
+    for (const input of current.querySelectorAll("input")) {
+      const same = made.querySelector(`input[name="${input.name}"][value="${CSS.escape(input.value)}"]`);
+      if (same) same.checked = input.checked;
     }
-    const focused = mine.contains(document.activeElement) && document.activeElement;
+    const focused = current.contains(document.activeElement) && document.activeElement;
     const alike = (element) => element.localName === focused.localName && element.textContent === focused.textContent;
-    const which = focused ? [...mine.querySelectorAll(FOCUSABLE)].filter(alike).indexOf(focused) : -1;
-    const scrolled = [...mine.querySelectorAll(".scroll, .dialogue")].map((element) => [element.scrollTop, element.scrollLeft]);
-    mine.replaceWith(made);
+    const focusIndex = focused ? [...current.querySelectorAll(FOCUSABLE)].filter(alike).indexOf(focused) : -1;
+    const scrolled = [...current.querySelectorAll(".scroll, .dialogue")].map((element) => [element.scrollTop, element.scrollLeft]);
+    current.replaceWith(made);
     finish(made);
     [...made.querySelectorAll(".scroll, .dialogue")].forEach((element, index) => {
       if (scrolled[index]) [element.scrollTop, element.scrollLeft] = scrolled[index];
     });
-    if (which >= 0) [...made.querySelectorAll(FOCUSABLE)].filter(alike)[which]?.focus({ preventScroll: true });
+    if (focusIndex >= 0) [...made.querySelectorAll(FOCUSABLE)].filter(alike)[focusIndex]?.focus({ preventScroll: true });
     return made;
   };
 
   const reconcile = (list, fresh) => {
     const kept = new Map([...list.children].map((child) => [keyOf(child), child]));
-    let place = list.firstElementChild;
+    let next = list.firstElementChild;
     for (const child of [...fresh.children]) {
-      let mine = kept.get(keyOf(child));
+      let current = kept.get(keyOf(child));
       kept.delete(keyOf(child));
-      if (mine && mine.dataset.list !== undefined) {
-        if (mine.className !== child.className) mine.className = child.className;
-        reconcile(mine, child);
-      } else if (!mine) {
-        mine = document.importNode(child, true);
-        if (mine.dataset.list === undefined) sent.set(mine, child.outerHTML);
-        else remember(mine);
-        list.insertBefore(mine, place);
-        finish(mine);
+      if (current && current.dataset.list !== undefined) {
+        if (current.className !== child.className) current.className = child.className;
+        reconcile(current, child);
+      } else if (!current) {
+        current = document.importNode(child, true);
+        if (current.dataset.list === undefined) sent.set(current, child.outerHTML);
+        else remember(current);
+        list.insertBefore(current, next);
+        finish(current);
         continue;
-      } else if (sent.get(mine) !== child.outerHTML) {
-        const here = mine === place;
-        mine = replace(mine, child);
-        if (here) place = mine;
+      } else if (sent.get(current) !== child.outerHTML) {
+        const isNext = current === next;
+        current = replace(current, child);
+        if (isNext) next = current;
       }
-      if (mine === place) place = place.nextElementSibling;
-      else list.insertBefore(mine, place);
+      if (current === next) next = next.nextElementSibling;
+      else list.insertBefore(current, next);
     }
-    for (const gone of kept.values()) gone.remove();
+    for (const removed of kept.values()) removed.remove();
   };
 
   const apply = (fresh) => {
     const focused = document.activeElement;
     for (const list of fresh.querySelectorAll("#main [data-list]")) {
       if (list.parentElement.closest("[data-list]")) continue;
-      const mine = main.querySelector(`[data-list][data-key="${CSS.escape(list.dataset.key)}"]`);
-      if (mine) reconcile(mine, list);
+      const current = main.querySelector(`[data-list][data-key="${CSS.escape(list.dataset.key)}"]`);
+      if (current) reconcile(current, list);
     }
     document.title = fresh.title;
     const icon = document.querySelector("link[rel=icon]");
@@ -207,9 +207,9 @@
   };
 
   const updated = document.getElementById("updated");
-  const trouble = document.getElementById("trouble");
+  const noAnswer = document.getElementById("no-answer");
   const pause = document.getElementById("pause");
-  let paused = false, timer = 0, running = null, answered = Date.now();
+  let paused = false, timer = 0, running = null, answeredAt = Date.now();
 
   const schedule = () => {
     clearTimeout(timer);
@@ -218,25 +218,25 @@
 
   const refresh = async () => {
     running?.abort();
-    const mine = (running = new AbortController());
-    const late = setTimeout(() => mine.abort("late"), 10_000);
+    const request = (running = new AbortController());
+    const timeout = setTimeout(() => request.abort("late"), 10_000);
     try {
-      const answer = await fetch(location.pathname + location.search, { signal: mine.signal, cache: "no-cache" });
+      const answer = await fetch(location.pathname + location.search, { signal: request.signal, cache: "no-cache" });
       if (!answer.ok) throw new Error(`The exporter answers ${answer.status}`);
       const text = await answer.text();
-      if (running !== mine) return;
+      if (running !== request) return;
       apply(new DOMParser().parseFromString(text, "text/html"));
-      answered = Date.now();
-      updated.textContent = `Updated ${clock.format(answered)}`;
-      trouble.hidden = true;
+      answeredAt = Date.now();
+      updated.textContent = `Updated ${clock.format(answeredAt)}`;
+      noAnswer.hidden = true;
     } catch (error) {
-      if (running !== mine) return; // a newer request has replaced this one
-      const what = error instanceof TypeError || mine.signal.aborted ? "The exporter does not answer" : error.message;
-      const message = `${what} since ${clock.format(answered)}. The page shows the state of that time, and tries again.`;
-      if (trouble.textContent !== message || trouble.hidden) [trouble.textContent, trouble.hidden] = [message, false];
+      if (running !== request) return; // a newer request has replaced this one
+      const cause = error instanceof TypeError || request.signal.aborted ? "The exporter does not answer" : error.message;
+      const message = `${cause} since ${clock.format(answeredAt)}. The page shows the state of that time, and tries again.`;
+      if (noAnswer.textContent !== message || noAnswer.hidden) [noAnswer.textContent, noAnswer.hidden] = [message, false];
     } finally {
-      clearTimeout(late);
-      if (running === mine) {
+      clearTimeout(timeout);
+      if (running === request) {
         running = null;
         localize(main);
         schedule();
@@ -249,17 +249,17 @@
   const form = document.querySelector("form.filters");
   if (form) {
     let typing = 0;
-    const go = () => {
+    const submit = () => {
       const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ""));
       history.replaceState(null, "", location.pathname + (query.size ? `?${query}` : ""));
       refresh();
     };
-    form.addEventListener("submit", (event) => { event.preventDefault(); go(); });
-    form.addEventListener("change", (event) => { if (event.target.type !== "search") go(); });
+    form.addEventListener("submit", (event) => { event.preventDefault(); submit(); });
+    form.addEventListener("change", (event) => { if (event.target.type !== "search") submit(); });
     form.addEventListener("input", (event) => {
       if (event.target.type !== "search") return;
       clearTimeout(typing);
-      typing = setTimeout(go, 200);
+      typing = setTimeout(submit, 200);
     });
   }
 
@@ -284,7 +284,7 @@
   reveal();
   addEventListener("hashchange", reveal);
   pause.parentElement.hidden = false;
-  updated.textContent = `Updated ${clock.format(answered)}`;
+  updated.textContent = `Updated ${clock.format(answeredAt)}`;
   pause.addEventListener("click", () => {
     paused = !paused;
     pause.setAttribute("aria-pressed", String(paused));
