@@ -31,7 +31,7 @@ from tests.servers.authority import Authority
 from tests.servers.dialogues import Imap
 from tests.servers.dns import NameServer
 from tests.servers.scripted import ScriptedServer, Session
-from tests.web.conftest import until
+from tests.waiting import until
 
 SCRAPE = "X-Prometheus-Scrape-Timeout-Seconds"
 
