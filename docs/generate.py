@@ -208,10 +208,10 @@ def _rows(name: str) -> Iterator[tuple[str, str, str, str]]:
     if shared:
         yield code(shared), "", "", "as for [endpoints](#endpoints)"
     for key in (key for key in of.keys.values() if key.name not in shared):
-        yield f"`{key.name}`", key.kind.words, _default(of, key), key.doc
+        yield f"`{key.name}`", key.kind.doc_type, _default(of, key), key.doc
         if isinstance(key.kind, Table) and name != "file":
             for inner in key.kind.keys.values():
-                yield f"`{key.name}.{inner.name}`", inner.kind.words, _default(key.kind, inner), inner.doc
+                yield f"`{key.name}.{inner.name}`", inner.kind.doc_type, _default(key.kind, inner), inner.doc
 
 
 def _default(of: Table, key: Key) -> str:

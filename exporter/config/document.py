@@ -1,7 +1,7 @@
-"""A YAML text → plain data in which every key and every value knows its line and column.
+"""A YAML text → plain data with the line and column of every key and value.
 
-Built from the parser's events rather than its nodes: events still tell an explicit tag from an implied one and an
-alias from what it stands for, and need no recursion, so that neither a deep nor an expanding text can hurt.
+Built from the parser's events, not from its nodes: only events show that a tag is explicit, or that a value is an
+alias. Events need no recursion, so a text that is nested deeply, or that grows by its aliases, does no harm.
 """
 
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from typing import NamedTuple, cast
 import yaml
 
 from exporter.config.mistake import NOWHERE, KeyPath, Position
-from exporter.config.scalar import Value, read_plain
+from exporter.config.scalar import PlainValue, read_plain
 from exporter.config.syntax import explain
 from exporter.model.text import show
 
 MAX_VALUES = 500_000
-"""Most keys and values in a document, aliases written out: where an alias bomb ends."""
+"""Largest number of keys and values in a document, aliases written out: this stops an alias bomb."""
 
 MAX_DEPTH = 32
 """Deepest nesting, aliases written out; the configuration needs five."""
@@ -28,7 +28,7 @@ class ScalarNode(NamedTuple):
     """A single value; `text` is how it is written."""
 
     position: Position
-    value: Value
+    value: PlainValue
     text: str
 
 
@@ -57,11 +57,11 @@ Node = ScalarNode | ListNode | MappingNode
 
 
 class Finding(NamedTuple):
-    """Something wrong in the text itself, whatever its keys mean.
+    """A mistake in the text as YAML, whatever its keys mean.
 
     Attributes:
-        value: The scalar it is about, to be shown before the text where it is known not to be a secret.
-        of_key: The path's last step is the key itself that is wrong, not its value.
+        value: The scalar that is wrong; it may be shown before the text only if it is known not to be a secret.
+        of_key: Whether the last key of the path is wrong itself, not its value.
     """
 
     position: Position
@@ -72,7 +72,11 @@ class Finding(NamedTuple):
 
 
 class Document(NamedTuple):
-    """What was read: `root` is None where the text cannot be understood any further than the findings say."""
+    """The content of a text; `root` is None if the findings are all that can be understood of it.
+
+    Attributes:
+        traps: The positions of scalars that some YAML parsers read differently.
+    """
 
     root: MappingNode | None
     findings: list[Finding]
@@ -80,19 +84,19 @@ class Document(NamedTuple):
 
 
 def compose(text: str, wanted: str, empty: str | None) -> Document:
-    """Return the document in the text, with everything that is wrong with it as YAML.
+    """Return the document in a text, with everything that is wrong with it as YAML.
 
     Args:
-        text: What to read.
-        wanted: The keys that its mapping has, for where there is something else than a mapping.
-        empty: What to say where there is nothing; None where that is as good as an empty mapping.
+        text: The text.
+        wanted: The keys that its mapping has, for the mistake of a text that is no mapping.
+        empty: The mistake of an empty text; None if such a text counts as an empty mapping.
     """
     composer = _Composer()
     try:
         root = composer.compose(text, wanted, empty)
     except yaml.YAMLError as error:
-        position, words = explain(error)
-        return Document(None, [Finding(position, (), words)], frozenset())
+        position, why = explain(error)
+        return Document(None, [Finding(position, (), why)], frozenset())
     except _Abandoned as abandoned:
         return Document(None, [abandoned.finding], frozenset())
     return Document(root, composer.findings, frozenset(composer.traps))
@@ -118,7 +122,7 @@ class _Frame:
     anchor: str | None
     first: int
     height: int = 1
-    # Of a mapping: where the key of the value to come stands (None: a key is to come), and that key (None: a bad one).
+    # Of a mapping: the position of the key whose value comes next (None: a key comes next); that key (None: a bad one).
     key_at: Position | None = None
     key: str | None = None
     is_repeated: bool = False
@@ -226,7 +230,7 @@ class _Composer:
         frame = self._stack[-1]
         frame.height = max(frame.height, anchored.height + 1)
         if _awaits_key(frame):
-            # Whatever it stands for may be a secret, and keys are shown.
+            # Its anchor may be at a secret, and keys are shown.
             self.findings.append(Finding(position, frame.path, "an alias cannot be a key: write the key out"))
             frame.key_at, frame.key = position, None
             return
@@ -312,12 +316,12 @@ def _start(event: yaml.Event) -> Position:
 
 
 def is_null(node: Node) -> bool:
-    """Return whether nothing stands there, or null: the key was not said."""
+    """Return whether it is nothing, or null: a key with such a value is not given."""
     return isinstance(node, ScalarNode) and node.value is None
 
 
 def describe(node: Node) -> str:
-    """Return what stands there, for `not …` in a mistake. Only for places where no secret belongs."""
+    """Return what it is, for `not …` in a mistake. Only for keys that are never a secret."""
     if isinstance(node, MappingNode):
         return "a mapping"
     if isinstance(node, ListNode):

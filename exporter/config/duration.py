@@ -20,7 +20,7 @@ _GRAMMAR = re.compile("".join(f"(?:([0-9]+){unit})?" for unit in _MILLISECONDS))
 
 # Prometheus keeps nanoseconds in a signed 64-bit integer.
 _MAX_MILLISECONDS = (2**63 - 1) // 1_000_000
-# A number with more digits is out of range in any unit: it need not be read to its end.
+# A number with more digits is out of range in any unit; the rest of it is not read.
 _MAX_DIGITS = 19
 
 
@@ -48,7 +48,7 @@ def parse_duration(text: str) -> float:
 def format_duration(seconds: float) -> str:
     """Return the shortest text that Prometheus would write for the duration, to the millisecond.
 
-    Years and weeks only where nothing remains, as in Prometheus: 90d reads better than 12w6d.
+    Years and weeks are used only for a whole number of them, as in Prometheus: 90d reads better than 12w6d.
 
     Raises:
         ValueError: The duration is negative or not a number.

@@ -12,13 +12,13 @@ PASSWORD = "GMAIL_EXPORTER_APP_PASSWORD"  # noqa: S105 - the variable's name
 PASSWORD_FILE = "GMAIL_EXPORTER_APP_PASSWORD_FILE"  # noqa: S105 - the variable's name
 
 NAME = "gmail"
-"""What the account is called."""
+"""The name of the account."""
 
 
 def read_environment(environ: Mapping[str, str], mistakes: list[Mistake]) -> Account | None:
-    """Return the account that the variables describe, None where they describe none; mistakes are added to the list.
+    """Return the account that the variables describe, None if they describe none; mistakes are added to the list.
 
-    A variable that is set to nothing is one that is not set: that is how container tools pass an absent one on.
+    An empty variable counts as one that is not set: container tools pass on an absent variable in this way.
     """
     username, password, file = (environ.get(name, "") for name in (USERNAME, PASSWORD, PASSWORD_FILE))
 

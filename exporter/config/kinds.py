@@ -1,4 +1,4 @@
-"""The kinds of values that keys have: how each is read, what must stand there instead, and how it is written back."""
+"""The kinds of values that keys have: how each is read, what is wanted in place of a bad one, how it is written."""
 
 import re
 from collections.abc import Callable
@@ -36,13 +36,13 @@ _LITERAL = "must be {file: PATH} or {env: NAME}: a secret is never written here"
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that an endpoint cannot have: it becomes a label value and a part of a URL."""
+    """Refuse what cannot be the name of an endpoint: it becomes a label value and a part of a URL."""
     if not _NAME.fullmatch(name):
         raise Unacceptable("a name must start with a letter, a digit or _, then up to 62 letters, digits, _, . or -")
 
 
 def check_label(name: str) -> None:
-    """Refuse a name that a label cannot have."""
+    """Refuse what cannot be the name of a label."""
     if not _LABEL.fullmatch(name):
         raise Unacceptable("a label's name must be letters, digits and _, and not start with a digit")
     if name.startswith("__"):
@@ -52,14 +52,14 @@ def check_label(name: str) -> None:
 
 
 def check_user(name: str) -> None:
-    """Refuse a name that a user of HTTP's basic authentication cannot have."""
+    """Refuse what cannot be the name of a user in HTTP's basic authentication."""
     # RFC 7617 §2: "a user-id containing a colon character is invalid, as the first colon … separates".
     if ":" in check_text(name):
         raise Unacceptable("must not hold a colon: a client could not send it")
 
 
 def read_text(node: Node) -> str:
-    """Return text that is not empty and that no control character can smuggle a second line into."""
+    """Return text that is not empty and has no control characters, so it is one line wherever it is shown."""
     if not isinstance(node, ScalarNode):
         raise Unacceptable(f"must be text, not {describe(node)}")
     if not isinstance(node.value, str):
@@ -67,19 +67,19 @@ def read_text(node: Node) -> str:
     return check_text(node.value)
 
 
-def simple(words: str, read: Callable[[Node], T], write: Callable[[T], Any] = str) -> Value:
-    """Return a kind whose value depends on nothing but its own node."""
-    return Value(words, lambda node, _: read(node), write)
+def simple(doc_type: str, read: Callable[[Node], T], write: Callable[[T], Any] = str) -> Value:
+    """Return the kind of a value that depends on nothing else in the file."""
+    return Value(doc_type, lambda node, _: read(node), write)
 
 
-def choice(choices: type[E], read_others: Callable[[ScalarNode], None] = lambda _: None) -> Value:
-    """Return the kind of a member of an enumeration; `read_others` may refuse a value in words of its own."""
+def choice(choices: type[E], refuse: Callable[[ScalarNode], None] = lambda _: None) -> Value:
+    """Return the kind of a member of an enumeration; `refuse` may raise `Unacceptable` with a text of its own."""
     by_word: dict[object, E] = {str(member): member for member in choices}
     *most, last = choices
 
     def read(node: Node) -> E:
         if isinstance(node, ScalarNode):
-            read_others(node)
+            refuse(node)
             if node.value in by_word:
                 return by_word[node.value]
         raise Unacceptable(f"must be {', '.join(most)} or {last}, not {describe(node)}")
@@ -102,10 +102,10 @@ def whole(most: int) -> Value:
 def duration(at_least: float, at_most: float | None = None) -> Value:
     """Return the kind of a duration, in seconds, within bounds that are themselves allowed."""
     bounds = f"at least {format_duration(at_least)}"
-    words = bounds
+    doc_type = bounds
     if at_most is not None:
-        words = f"{format_duration(at_least)} to {format_duration(at_most)}"
-        bounds = f"from {words}"
+        doc_type = f"{format_duration(at_least)} to {format_duration(at_most)}"
+        bounds = f"from {doc_type}"
 
     def read(node: Node) -> float:
         if isinstance(node, ScalarNode) and type(node.value) in {int, float} and node.value != 0:
@@ -118,7 +118,7 @@ def duration(at_least: float, at_most: float | None = None) -> Value:
             raise Unacceptable(f"must be {bounds}, not {describe(node)}")
         return seconds
 
-    return simple(f"duration, {words}", read, format_duration)
+    return simple(f"duration, {doc_type}", read, format_duration)
 
 
 def header(*values: str) -> Value:
@@ -142,7 +142,7 @@ def _read_switch(node: Node) -> bool:
 
 
 def _read_https(node: Node) -> str:
-    """Return an address that begins with https://. Nothing of a bad one is shown: addresses carry passwords."""
+    """Return an address that begins with https://. Nothing of a bad one is shown: it may have a password in it."""
     text = read_text(node)
     parts = urlsplit(text)
     if parts.scheme != "https" or not parts.hostname or parts.username is not None or parts.fragment:
@@ -151,7 +151,7 @@ def _read_https(node: Node) -> str:
 
 
 def _read_host(node: Node) -> str:
-    """Return a host name or an IP address, as written. What stands there instead is not shown: a URL has passwords."""
+    """Return a host name or an IP address, as written. Nothing of a bad one is shown: URLs have passwords in them."""
     if isinstance(node, ScalarNode) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
         raise Unacceptable("must be a host name or an IP address, not a number")
     return check_host(read_text(node))
@@ -169,7 +169,7 @@ def _read_min_version(node: Node) -> Literal["1.2", "1.3"]:
 
 
 def _read_secret(node: Node, section: Section) -> SecretRef:
-    """Return the reference. Whatever else stands there may be the secret: nothing of it is shown, keys included."""
+    """Return the reference. Anything else may be the secret itself: nothing of it is shown, keys included."""
     if not isinstance(node, MappingNode):
         raise Unacceptable(_LITERAL)
     given = {key: entry.node for key, entry in node.entries.items() if not is_null(entry.node)}
@@ -203,7 +203,7 @@ def _read_http2(node: Node) -> bool:
 
 
 def _read_hash(node: Node, _section: Section) -> bytes:
-    """Return a bcrypt hash. What stands there instead may be a password: nothing of it is shown."""
+    """Return a bcrypt hash. Anything else may be a password: nothing of it is shown."""
     found = _BCRYPT.fullmatch(node.text) if isinstance(node, ScalarNode) else None
     if found is None:
         raise Unacceptable(NO_HASH)

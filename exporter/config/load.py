@@ -13,7 +13,7 @@ from exporter.config.mistake import ConfigError, Mistake
 from exporter.config.rules import check_configuration
 from exporter.config.schema import CONFIGURATION
 from exporter.config.section import Report, Section
-from exporter.config.source import Files, decode
+from exporter.config.source import ConfigFiles, decode
 from exporter.model.settings import Config, ProbeSettings
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def load_with_web(path: Path | None, environ: Mapping[str, str], web: "Reading")
 
 
 def _load_file(path: Path) -> Config:
-    report = Report(str(path), CONFIGURATION, Files(path.absolute().parent))
+    report = Report(str(path), CONFIGURATION, ConfigFiles(path.absolute().parent))
     return _make(report, report.read_file(path, *_ROOT))
 
 
@@ -65,7 +65,7 @@ def _load_built_in(environ: Mapping[str, str]) -> Config:
     account = read_environment(environ, mistakes)
     if mistakes:
         raise ConfigError(mistakes)
-    report = Report(f"built-in {BUILT_IN}", CONFIGURATION, Files(Path.cwd()))
+    report = Report(f"built-in {BUILT_IN}", CONFIGURATION, ConfigFiles(Path.cwd()))
     text = decode(resources.files("exporter").joinpath(BUILT_IN).read_bytes())
     config = _make(report, report.read(text, *_ROOT))
     if account is None:

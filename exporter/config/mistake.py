@@ -82,6 +82,6 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that is most like this one, None if no word is."""
     # Compared without case, and cut: the comparison is quadratic and the word may be as long as the file.
-    words = {one.lower(): one for one in reversed(tuple(known))}
-    near = difflib.get_close_matches(word[:64].lower(), words, n=1)
-    return words[near[0]] if near else None
+    by_lower = {one.lower(): one for one in reversed(tuple(known))}
+    near = difflib.get_close_matches(word[:64].lower(), by_lower, n=1)
+    return by_lower[near[0]] if near else None

@@ -52,10 +52,7 @@ def check_account(account: Section) -> None:
 def check_endpoint(endpoint: Section, defaults: Section, accounts: Accounts) -> None:
     """Judge an endpoint."""
     _check_session(endpoint, accounts)
-    interval = _default(endpoint, defaults, "interval")
-    timeout = _default(endpoint, defaults, "timeout")
-    login_interval = _default(endpoint, defaults, "login_interval")
-    _default(endpoint, defaults, "ip_family")
+    interval, timeout, login_interval, _ = (_effective(endpoint, defaults, key) for key in DEFAULTS.keys)
     if interval is not None and timeout is not None and timeout >= interval:
         _contradict(endpoint, defaults, ("timeout", "shorter than", timeout), ("interval", "longer than", interval))
     if interval is not None and login_interval is not None and login_interval < interval:
@@ -67,11 +64,11 @@ def check_endpoint(endpoint: Section, defaults: Section, accounts: Accounts) -> 
 
 
 def check_module(module: Section, defaults: Section, accounts: Accounts) -> None:
-    """Judge a module. It has no interval, for who asks decides on that; and one probe is of one address family."""
+    """Judge a module. It has no interval, because the client decides on that; one probe is of one address family."""
     _check_session(module, accounts)
-    _default(module, defaults, "timeout")
-    _default(module, defaults, "login_interval")
-    if _default(module, defaults, "ip_family") is IpFamily.BOTH:
+    _effective(module, defaults, "timeout")
+    _effective(module, defaults, "login_interval")
+    if _effective(module, defaults, "ip_family") is IpFamily.BOTH:
         module.values["ip_family"] = IpFamily.ANY
     if module.given("account"):
         if not module.meant("allow_hosts"):
@@ -81,7 +78,7 @@ def check_module(module: Section, defaults: Section, accounts: Accounts) -> None
 
 
 def _check_session(session: Section, accounts: Accounts) -> None:
-    """Judge what endpoints and modules have in common: what is spoken, how it is secured, and who logs in."""
+    """Judge what endpoints and modules have in common: protocol, security, login, folders."""
     protocol, security = session.get("protocol"), session.get("security")
     if not session.given("security"):
         security = Security.TLS
@@ -91,8 +88,9 @@ def _check_session(session: Section, accounts: Accounts) -> None:
         session.wrong("account", f"there is no account {show(name)}; {_hint(name, accounts)}")
     if security is Security.NONE:
         if session.given("account"):
-            text = "must not be said with security: none, which would send its secret for all to read"
-            session.wrong("account", text)
+            session.wrong(
+                "account", "must not be said with security: none, which would send its secret for all to read"
+            )
         if session.given("tls"):
             session.wrong("tls", "has no meaning with security: none", at_value=False)
     _check_mechanism(session, accounts)
@@ -131,7 +129,7 @@ def _credentials(account: Section) -> list[str]:
     return [key for key in _CREDENTIALS if account.given(key)]
 
 
-def _default(section: Section, defaults: Section, key: str) -> Any:
+def _effective(section: Section, defaults: Section, key: str) -> Any:
     """Return the value of a key, else that of the file's defaults, else the built-in one; None for a mistake."""
     if not section.given(key):
         section.values[key] = defaults.get(key) if defaults.given(key) else section.table.defaults[key]
@@ -141,9 +139,9 @@ def _default(section: Section, defaults: Section, key: str) -> Any:
 def _contradict(
     endpoint: Section, defaults: Section, one: tuple[str, str, float], other: tuple[str, str, float]
 ) -> None:
-    """Report it at the key that is nearest to the endpoint; at the first of the two where both are as near.
+    """Report two durations that do not fit: at the endpoint's own key, else at that of the defaults, `one` first.
 
-    The built-in durations do not contradict each other: at least one of the two is given.
+    The built-in durations fit: at least one of the two is given.
     """
     section, key, relation, (its, _, value) = next(
         (section, key, relation, counterpart)
@@ -155,7 +153,7 @@ def _contradict(
 
 
 def check_tls_server(tls: Section) -> None:
-    """Judge a `tls_server_config`: none of what it asks for may be ignored in silence."""
+    """Judge a `tls_server_config`: no setting may be without effect."""
     certificate, key = tls.get("cert_file"), tls.get("key_file")
     if certificate is not None and key is not None and certificate.public_key != key.public_key:
         tls.wrong("key_file", "is not the key of the certificate in cert_file")
@@ -173,10 +171,9 @@ def check_tls_server(tls: Section) -> None:
 def _check_client_auth(tls: Section, auth: ClientAuth) -> None:
     if auth is ClientAuth.NONE:
         if tls.given("client_ca_file"):
-            given = tls.meant("client_auth_type")
-            text = f"means nothing with client_auth_type: {auth}"
             missing = "needs client_auth_type: without it no certificate is asked for"
-            tls.wrong("client_ca_file", text if given else missing)
+            useless = f"means nothing with client_auth_type: {auth}"
+            tls.wrong("client_ca_file", useless if tls.meant("client_auth_type") else missing)
     elif not tls.meant("client_ca_file"):
         tls.wrong("client_auth_type", "needs client_ca_file: whose certificates are to be taken?")
     if tls.given("client_allowed_sans") and auth is not ClientAuth.REQUIRED:

@@ -1,4 +1,4 @@
-"""What a plain YAML scalar means by YAML 1.2, and whether YAML 1.1 reads it differently: a trap.
+"""The value of a plain YAML scalar by YAML 1.2, and whether YAML 1.1 reads another: a trap.
 
 YAML 1.2.2 §10.3.2 (core schema) against the YAML 1.1 type repository (bool, int, float, timestamp, value, merge).
 """
@@ -7,7 +7,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-Value = str | int | float | bool | None
+PlainValue = str | int | float | bool | None
 
 # YAML 1.2.2 §10.3.2, "Tag Resolution".
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
@@ -18,10 +18,10 @@ _FLOAT = re.compile(
     r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
 )
 
-# More digits than any key has a use for; Python refuses to convert thousands of them.
+# More digits than any key needs; Python refuses to convert thousands of them.
 _MAX_DIGITS = 40
 
-# https://yaml.org/type/: what 1.1 makes of a scalar, where 1.2 makes something else of it; the first that fits counts.
+# https://yaml.org/type/: how 1.1 reads a scalar that 1.2 reads in another way; the first that fits counts.
 _FALSE = re.compile(r"n|no|off", re.IGNORECASE)
 _TRUE = re.compile(r"y|yes|on", re.IGNORECASE)
 _TRAPS = (
@@ -59,15 +59,15 @@ _MAX_TRAP_LENGTH = 64
 
 
 class Plain(NamedTuple):
-    """A plain scalar read by YAML 1.2, and what is to be said about it where 1.1 reads it differently."""
+    """A plain scalar as YAML 1.2 reads it; `trap` is the mistake to report if YAML 1.1 reads it differently."""
 
-    value: Value
+    value: PlainValue
     trap: str | None = None
 
 
 @lru_cache(maxsize=4096)
 def read_plain(text: str) -> Plain:
-    """Return what the plain scalar means; `trap` says how else it is read, without repeating the scalar."""
+    """Return the value of a plain scalar, and its trap, in a text that does not repeat the scalar."""
     if text and text[0] not in _SUSPECTS:
         return Plain(text)
     if text in _NULL:
@@ -77,7 +77,7 @@ def read_plain(text: str) -> Plain:
     return Plain(_number(text), _trap(text))
 
 
-def _number(text: str) -> Value:
+def _number(text: str) -> PlainValue:
     if len(text) <= _MAX_DIGITS:
         if _INT.fullmatch(text):
             return int(text)

@@ -17,13 +17,13 @@ from exporter.model import settings
 
 DEFAULTS = Table(
     settings.Endpoint,
-    Key("interval", kinds.duration(1, 86400), "", "between two probes of an endpoint"),
+    Key("interval", kinds.duration(1, 86400), "", "the time between two probes of an endpoint"),
     Key("timeout", kinds.duration(0.1), "", "deadline of a whole probe; shorter than the interval"),
     Key("login_interval", kinds.duration(1), "`15m`, or the interval where that is longer",
-        "between two logins of an endpoint; with an account, at least the interval. The probes between two logins stop "
-        "before login"),
+        "the time between two logins of an endpoint; with an account, at least the interval. The probes between two "
+        "logins end before login"),
     Key("ip_family", kinds.choice(settings.IpFamily), "",
-        "`any` is IPv6 where this host has a route, else, or where its connect fails, IPv4; `both` probes each family "
+        "`any` is IPv6 if this host has a route, and IPv4 if not or if the connect fails; `both` probes each family "
         "as a series of its own"),
 )
 
@@ -53,15 +53,15 @@ TLS = Table(
     Key("min_version", kinds.MIN_VERSION, '`"1.2"`', "the oldest version of TLS accepted"),
 )
 
-_PROTOCOL = Key("protocol", kinds.choice(settings.Protocol), REQUIRED, "what is spoken")
-_PORT = Key("port", kinds.PORT, "see below", "where")
+_PROTOCOL = Key("protocol", kinds.choice(settings.Protocol), REQUIRED, "the protocol of the server")
+_PORT = Key("port", kinds.PORT, "see below", "the port of the server")
 _SESSION = (
     Key("security", kinds.choice(settings.Security), "",
         "TLS from the first byte, after STARTTLS (POP3: STLS), or not at all"),
     Key("account", Value("name of an account", kinds.TEXT.read, lambda account: account.name), "no login",
         "who logs in; not with `security: none`"),
     Key("mechanism", kinds.choice(settings.MechanismChoice), "",
-        "how; `plain` and `login` need an account with `app_password`, the others one with `oauth2` or "
+        "how to log in; `plain` and `login` need an account with `app_password`, the others one with `oauth2` or "
         "`service_account`",
         in_effect=lambda session: session.account is not None),
     Key("folders", ListOf("list of roles", kinds.choice(settings.Role), "inbox, sent", unique=True), "none",
@@ -77,7 +77,7 @@ ENDPOINT = Table(
     settings.Endpoint,
     _PROTOCOL,
     Key("host", kinds.HOST, REQUIRED,
-        "where; an IPv6 address without brackets, an internationalized name in its `xn--` form"),
+        "the server; an IPv6 address without brackets, an internationalized name in its `xn--` form"),
     _PORT,
     *_SESSION,
     Key("labels", Names("mapping of text", kinds.TEXT, kinds.check_label), "none",
@@ -90,7 +90,7 @@ _PATTERNS = ListOf("list of patterns", kinds.PATTERN, "imap.gmail.com", unique=T
 MODULE = Table(
     settings.Module,
     _PROTOCOL,
-    replace(_PORT, doc="where, if the target names no port"),
+    replace(_PORT, doc="the port, if the target names none"),
     *_SESSION,
     *(key for key in _SCHEDULE if key.name in {"timeout", "login_interval"}),
     Key("ip_family", kinds.ONE_FAMILY, "of `defaults`; `any` where that is `both`", "as in [`defaults`](#defaults)"),
@@ -108,13 +108,13 @@ PROBE = Table(
 
 CONFIGURATION = Table(
     settings.Config,
-    Key("defaults", DEFAULTS, "the built-in ones", "for what an endpoint does not set itself"),
+    Key("defaults", DEFAULTS, "the built-in ones", "values for what an endpoint does not set itself"),
     Key("accounts", Names("mapping of names", ACCOUNT, kinds.check_name), "none", "who logs in"),
     Key("endpoints", Names("mapping of names", ENDPOINT, kinds.check_name),
         "required, at least one; none where there are modules", "what is probed on a schedule"),
     Key("modules", Names("mapping of names", MODULE, kinds.check_name), "none",
         "how `/probe` probes a target that a scrape names"),
-    Key("probe", PROBE, "", "which targets that may be",
+    Key("probe", PROBE, "", "which targets a scrape may name",
         in_effect=lambda config: config.modules or config.probe != settings.ProbeSettings()),
 )
 

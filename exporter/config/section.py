@@ -9,7 +9,7 @@ from typing import Any
 
 from exporter.config.document import Document, Entry, ListNode, MappingNode, Node, compose, describe, is_null
 from exporter.config.mistake import AlreadyReported, KeyPath, Mistake, Position, nearest, show_path, unknown_key
-from exporter.config.source import Files, Unreadable, decode, read_file
+from exporter.config.source import ConfigFiles, Unreadable, decode, read_file
 from exporter.config.table import REQUIRED, Kind, ListOf, Names, Table, Value
 from exporter.model.text import Unacceptable, show
 
@@ -61,7 +61,7 @@ class Section:
         return entry is not None and not is_null(entry.node)
 
     def meant(self, key: str) -> bool:
-        """Return whether the key is given, if only misspelt: in that case it is not reported as missing, too."""
+        """Return whether the key is given, or a misspelt one in its place: it is not reported as missing, too."""
         return self.given(key) or key in self._misspelt
 
     def items(self, key: str) -> list[Node]:
@@ -84,7 +84,7 @@ class Section:
         return self.table.model(**{**made, **more})
 
     def _read(self, kind: Kind, entry: Entry, path: KeyPath) -> Any:
-        """Return what stands there: a section for a table, None for a mistake, which is then reported."""
+        """Return the value of an entry, a section for a table; None for a mistake, which is then reported."""
         if isinstance(kind, Table):
             node = self._mapping(entry, path, f" with the keys {', '.join(kind.keys)}")
             return None if node is None else Section(kind, self.report, node, path, entry.position)
@@ -137,14 +137,14 @@ class Section:
                 values[name] = self._read(kind.of, inner, (*path, name))
         return MappingProxyType(values)
 
-    def _mapping(self, entry: Entry, path: KeyPath, words: str) -> MappingNode | None:
-        """Return the mapping that stands there, an empty one for null."""
+    def _mapping(self, entry: Entry, path: KeyPath, wanted: str) -> MappingNode | None:
+        """Return the mapping of an entry, an empty one for null; None for anything else, which is then reported."""
         if isinstance(entry.node, MappingNode):
             return entry.node
         if is_null(entry.node):
             return MappingNode(entry.node.position, {})
         if not self.report.is_trap(entry.node.position):
-            self.report.add(entry.node.position, path, f"must be a mapping{words}")
+            self.report.add(entry.node.position, path, f"must be a mapping{wanted}")
         return None
 
 
@@ -157,7 +157,7 @@ class Report:
         files: The files that it names.
     """
 
-    def __init__(self, file: str, table: Table, files: Files) -> None:
+    def __init__(self, file: str, table: Table, files: ConfigFiles) -> None:
         self.file = file
         self.table = table
         self.files = files
@@ -184,7 +184,7 @@ class Report:
         self.mistakes.append(Mistake(self.file, at.line, at.column, show_path(locate(path, self.table)[0]), text))
 
     def is_trap(self, position: Position) -> bool:
-        """Return whether what stands there was reported as a trap, so that its value means nothing."""
+        """Return whether the value at a position was reported as a trap, so that it is not used."""
         return position in self._traps
 
     def _add_findings(self, document: Document) -> None:
@@ -196,7 +196,7 @@ class Report:
                 text = finding.text
             elif value is not None and value.is_secret and not finding.of_key:
                 literals.add(finding.position)
-                continue  # no quotes make a literal secret right: the reader of secrets reports what does
+                continue  # quotes do not make a literal secret right: the reader of secrets reports what does
             elif value is not None or (finding.of_key and shown == finding.path):
                 text = f"{show(finding.value)} {finding.text}"
             else:
@@ -206,7 +206,7 @@ class Report:
 
 
 def locate(path: KeyPath, root: Table) -> tuple[KeyPath, Value | None]:
-    """Return as much of a path as may be shown, and the declared value at its end, None if there is none.
+    """Return as much of a path as may be shown, and the declaration of the value at its end, None if there is none.
 
     Nothing below a secret is shown, nor below a key that is not known: it may be a misspelt secret.
     """

@@ -76,7 +76,7 @@ class PemFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ServerTls:
-    """What a handshake goes by.
+    """How a server's TLS handshake is done.
 
     Attributes:
         context: The certificate, the versions and the cipher suites.
@@ -87,7 +87,7 @@ class ServerTls:
     allowed_names: frozenset[str]
 
     def admits(self, certificate: Mapping[str, Any] | None) -> bool:
-        """Whether a client with this certificate, as `getpeercert` gives it, is let in. It is verified already."""
+        """Whether a client with this certificate, as `getpeercert` returns it, is accepted. It is verified already."""
         if not self.allowed_names:
             return True
         names = (certificate or {}).get("subjectAltName", ())
@@ -95,7 +95,7 @@ class ServerTls:
 
 
 def make_tls(section: Section) -> ServerTls | None:
-    """Return what a `tls_server_config` asks for, None if something is wrong with it, which is then reported."""
+    """Return the TLS of a `tls_server_config`, None if something is wrong with it, which is then reported."""
     if any(mistake.path.startswith("tls_server_config") for mistake in section.report.mistakes):
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -119,7 +119,7 @@ def make_tls(section: Section) -> ServerTls | None:
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
             is_optional = section.get("client_auth_type") is ClientAuth.IF_GIVEN
             context.verify_mode = ssl.CERT_OPTIONAL if is_optional else ssl.CERT_REQUIRED
-    except OSError as error:  # an SSLError, or a file that was there a moment ago
+    except OSError as error:  # an SSLError, or a file that is gone since it was read
         why = getattr(error, "reason", None)
         section.wrong(key, f"{text}: {why.lower().replace('_', ' ')}" if why else text)
         return None
@@ -181,7 +181,7 @@ def _read_cipher(node: Node) -> str:
 
 
 def _normal(name: str) -> str:
-    """Return the one way to write an IP address; any other name stays as it is."""
+    """Return an IP address in its canonical form, any other name as it is."""
     try:
         return str(ipaddress.ip_address(name.strip()))
     except ValueError:

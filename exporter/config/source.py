@@ -1,6 +1,6 @@
-"""Files: a configuration file → its text, or one line with the reason why not; and the files that it names.
+"""Reading files: a configuration file → its text, or one line with the reason why not; and the files that it names.
 
-Nothing here blocks, or reads without a limit.
+Nothing here waits for a file, or reads more of it than its limit.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ _CHUNK = 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 _BEGIN = b"-----BEGIN CERTIFICATE-----"  # RFC 7468 §5.1
 
-# What YAML 1.2 §5.1 leaves out of c-printable, and three that it admits but that end a line in YAML 1.1 alone.
+# All but c-printable of YAML 1.2 §5.1; and three characters of it that end a line in YAML 1.1 alone.
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -70,9 +70,9 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
 
 
 def fingerprint(path: Path) -> bytes:
-    """Return a digest of a file's content; where it cannot be read, of the reason for that.
+    """Return a digest of a file's content; if it cannot be read, the reason.
 
-    The content, not the file: Kubernetes swaps a symbolic link, other tools rewrite what has not changed.
+    Of the content, not of stat(): Kubernetes swaps a symbolic link, other tools write the same content again.
     """
     try:
         return hashlib.sha256(read_file(path, MAX_AUTHORITIES)).digest()
@@ -84,7 +84,7 @@ def decode(content: bytes) -> str:
     """Return the text of a YAML file in UTF-8, without its byte order mark.
 
     Raises:
-        Unreadable: It is not UTF-8, or holds a character that has no place in a YAML text.
+        Unreadable: It is not UTF-8, or has a character that YAML does not allow.
     """
     skipped = len(_BOM) if content.startswith(_BOM) else 0
     try:
@@ -99,7 +99,7 @@ def decode(content: bytes) -> str:
     return text
 
 
-class Files:
+class ConfigFiles:
     """The files that a configuration names.
 
     Attributes:

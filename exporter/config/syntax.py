@@ -1,14 +1,14 @@
-"""Why a text is not YAML, in words of our own.
+"""Why a text is not YAML, in texts of our own.
 
-The parser's own words quote the text around the place, which may be a secret; only their kind is used here.
+The parser's messages quote the text around the mistake, which may be a secret: only the kind is taken from them.
 """
 
 import yaml
 
 from exporter.config.mistake import NOWHERE, Position
 
-# The parser's problem holds → what is said, and whether the place is where the broken thing starts or where it breaks.
-# The first that fits counts; libyaml and PyYAML's own parser differ in wording, hence the short pieces.
+# A piece of the parser's message → the text, and whether its position is the start of what is broken, or the break.
+# The first that fits counts. The pieces are short, because libyaml and PyYAML's own parser have different messages.
 _KINDS = (
     ("unexpected end of stream", "the quote that opens here is never closed", True),
     ("document indicator", "the quote that opens here is never closed", True),
@@ -43,7 +43,7 @@ _OTHER = "is not YAML from here on: a bracket, a quote or the indentation is wro
 
 
 def explain(error: yaml.YAMLError) -> tuple[Position, str]:
-    """Return where the text stops being YAML, and why, without a word of the text itself."""
+    """Return where the text stops being YAML, and why, without any part of the text itself."""
     problem = getattr(error, "problem", None) or ""
     breaks = getattr(error, "problem_mark", None)
     starts = getattr(error, "context_mark", None) or breaks

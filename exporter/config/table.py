@@ -1,4 +1,4 @@
-"""What a key of a configuration file is declared with. `schema.py` has the declarations, `section.py` reads by them."""
+"""How keys of a configuration file are declared. The declarations are in `schema.py`; `section.py` reads by them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from exporter.config.section import Section
 
 Kind: TypeAlias = "Value | ListOf | Names | Table"
-"""What can stand behind a key."""
+"""What the value of a key can be."""
 
 REQUIRED = "required"
 
@@ -23,13 +23,13 @@ class Value:
     """A single value.
 
     Attributes:
-        words: Its type, for the documentation.
+        doc_type: Its type, for the documentation.
         read: Returns the value of a node in a section; raises `Unacceptable`.
         write: Returns how a file spells a value.
-        is_secret: Whether a secret, or the reference to one, stands there: nothing of it is shown in a mistake.
+        is_secret: Whether it is a secret, or the reference to one: nothing of it is shown in a mistake.
     """
 
-    words: str
+    doc_type: str
     read: Callable[[Node, Section], Any]
     write: Callable[[Any], Any] = str
     is_secret: bool = False
@@ -37,9 +37,14 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """A list of values, each once if it is `unique`. The `example` is part of the mistake of what is no list."""
+    """A list of values.
 
-    words: str
+    Attributes:
+        example: Shown in the mistake of a value that is no list.
+        unique: Whether each value may be there only once.
+    """
+
+    doc_type: str
     of: Value
     example: str = ""
     unique: bool = False
@@ -50,11 +55,11 @@ class Names:
     """A mapping whose keys are names that the operator chose.
 
     Attributes:
-        check: Raises `Unacceptable` for what cannot be such a name.
-        if_null: The mistake of a name without a value; without it, such a name is one that is not given.
+        check: Raises `Unacceptable` for a name that is not allowed.
+        if_null: The mistake of a name without a value; "" if such a name counts as one that is not given.
     """
 
-    words: str
+    doc_type: str
     of: Value | Table
     check: Callable[[str], None]
     if_null: str = ""
@@ -65,7 +70,7 @@ class Key:
     """A key of a table.
 
     Attributes:
-        default: REQUIRED; or the default, for the documentation, if it is not that of the table's model.
+        default: REQUIRED; or the default, for the documentation; "" for the default of the table's model.
         doc: The meaning, for the documentation.
         refused: The mistake of a key that is known but not supported.
         in_effect: Whether the key has any effect, given a whole settings object; if not, it is not written.
@@ -88,7 +93,7 @@ class Table:
         keys: The keys.
     """
 
-    words = "mapping"
+    doc_type = "mapping"
 
     def __init__(self, model: Any, *keys: Key) -> None:
         self.model = model

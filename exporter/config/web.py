@@ -1,7 +1,7 @@
-"""The web configuration file: exporter-toolkit's keys, read with this program's own care.
+"""The web configuration file, with the keys of Prometheus' exporter-toolkit.
 
 https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md, as far as Python's ssl module and
-HTTP/1.1 can do it. What they cannot is a mistake, never a promise that is not kept.
+HTTP/1.1 support it. Anything else is a mistake, so that no setting is without effect.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from exporter.config.rules import check_tls_server
 from exporter.config.schema import WEB
 from exporter.config.section import Report, Section
 from exporter.config.server_tls import ServerTls, make_tls
-from exporter.config.source import Files
+from exporter.config.source import ConfigFiles
 
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """How this program may be asked over HTTP. Without a file: by anyone, without TLS."""
+    """Who may send HTTP requests, and how. Without a file: anyone, without TLS."""
 
     tls: ServerTls | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Headers of every answer, in place of the usual ones; an empty value leaves one out."""
+    """Headers of every response, in place of the usual ones; an empty value leaves one out."""
     users: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """Bcrypt hashes by user; without any, no password is needed."""
 
@@ -52,7 +52,7 @@ def read_web(path: Path | None) -> Reading:
     """Read the file, and the files of certificates and keys that it names; without a file there is nothing to read."""
     if path is None:
         return Reading()
-    report = Report(str(path), WEB, Files(path.absolute().parent))
+    report = Report(str(path), WEB, ConfigFiles(path.absolute().parent))
     root = report.read_file(report.files.note(path), f"the keys {', '.join(WEB.keys)}", empty=None)
     config = None if root is None else _make(root)
     mistakes = ConfigError(report.mistakes).mistakes

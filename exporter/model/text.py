@@ -10,14 +10,14 @@ _SHOWN_LENGTH = 64
 
 
 class Unacceptable(ValueError):
-    """A value is not what is asked for; its text says what would be, and never holds a secret."""
+    """A value is not what is wanted; the text has what is wanted instead, and never a secret."""
 
 
 def check_text(text: str) -> str:
-    """Return the text, which is neither empty nor holds control characters or lone surrogates.
+    """Return the text, if it is not empty and has no control characters or lone surrogates.
 
     Raises:
-        Unacceptable: It is not such a text.
+        Unacceptable: It is empty, or has such a character.
     """
     if not text:
         raise Unacceptable("must not be empty")
@@ -27,11 +27,11 @@ def check_text(text: str) -> str:
 
 
 def show(text: str) -> str:
-    """Return the text in double quotes on one line, cut where it is long."""
+    """Return the text in double quotes on one line; a long one is cut."""
     shown = text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "…"
     return json.dumps(shown, ensure_ascii=not text.isprintable())
 
 
 def one_line(text: str) -> str:
-    """Return the text with everything that could break a line or a terminal escaped."""
+    """Return the text; if it has a character that could break a line or a terminal, quoted and escaped."""
     return text if text.isprintable() else show(text)

@@ -1,1 +1,1 @@
-"""Tests of exporter.config, one file per module, and `bad/`: files that must not load, with what is said of them."""
+"""Tests of exporter.config, one file per module, and `bad/`: files that must not load, each with its mistakes."""

@@ -11,7 +11,7 @@ from exporter.config.mistake import ConfigError
 from exporter.model.settings import Config
 
 SENTINEL = "s3ntinel-hunter2"
-"""Planted as a secret where operators put theirs by mistake; it must never come out."""
+"""A secret, at places where operators put theirs by mistake; it must never be shown."""
 
 Loader = Callable[[str], Config]
 
@@ -29,8 +29,8 @@ def loaded(tmp_path: Path) -> Loader:
 
 
 @pytest.fixture
-def said(tmp_path: Path) -> Callable[[str | bytes], str]:
-    """Load a configuration that is wrong, and return what is said, without the name of the file."""
+def reported(tmp_path: Path) -> Callable[[str | bytes], str]:
+    """Load a configuration that is wrong, and return its mistakes, without the name of the file."""
 
     def load_bad(content: str | bytes) -> str:
         file = tmp_path / "config.yml"

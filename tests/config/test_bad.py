@@ -1,4 +1,4 @@
-"""Every file in bad/ against all that is said of it, word for word.
+"""Every file in bad/ against all of its mistakes, word for word.
 
 A line `# expect: LINE:COLUMN: PATH: TEXT` at the head of a file is one mistake, in the order they are reported; at the
 head, because nothing after an unclosed quote is a comment.
@@ -19,13 +19,13 @@ POSITION = re.compile(r"[0-9]+:[0-9]+: ")
 
 
 def test_there_are_enough_bad_files() -> None:
-    """A table that lost its rows would pass."""
+    """Without files, the other tests would pass."""
     assert len(BAD) >= 40
 
 
 @pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
 def test_bad_file(file: Path) -> None:
-    """All mistakes of a file are reported in one go, sorted, with these very words."""
+    """All mistakes of a file are reported in one go, sorted, with exactly these texts."""
     expected = [line.removeprefix(PREFIX) for line in file.read_text("utf-8").splitlines() if line.startswith(PREFIX)]
     with pytest.raises(ConfigError) as caught:
         load(file, {})

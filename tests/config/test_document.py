@@ -16,7 +16,7 @@ def root(text: str) -> MappingNode:
 
 
 def only(text: str) -> tuple[tuple[int, int], str]:
-    """Return the only finding of a text that is given up on."""
+    """Return the only finding of a text that cannot be read."""
     document = compose(text, *ROOT)
     assert document.root is None
     (finding,) = document.findings
@@ -48,14 +48,14 @@ def test_quotes_make_text() -> None:
 
 
 def test_alias() -> None:
-    """An alias is what its anchor stands at, the latest where there are several."""
+    """An alias is the value of its anchor, of the last one if there are several."""
     entries = root("a: &x [1]\nb: *x\nc: &x 2\nd: *x\n").entries
     assert entries["b"].node is entries["a"].node
     assert entries["d"].node is entries["c"].node
 
 
 def test_merge() -> None:
-    """Merged keys stand behind the mapping's own, and earlier mappings before later ones."""
+    """Merged keys come after the mapping's own, those of earlier mappings before those of later ones."""
     entries = root("a: &a {x: 1, v: 1, z: 1}\nb: &b {v: 2, w: 2}\nc:\n  <<: [*b, *a]\n  x: 3\n").entries
     merged = entries["c"].node
     assert isinstance(merged, MappingNode)
@@ -75,7 +75,7 @@ def test_empty(text: str) -> None:
     assert only(text) == ((0, 0), "is empty")
 
 
-def test_what_is_wanted_is_the_caller_s() -> None:
+def test_another_kind_of_file() -> None:
     """Another kind of file has other keys, and may be empty."""
     assert compose("", "", empty=None).root == MappingNode(Position(0, 0), {})
     assert [finding.text for finding in compose("", "", empty="no")[1]] == ["no"]
@@ -88,7 +88,7 @@ def test_one_document_may_be_marked() -> None:
 
 
 def test_alias_bomb() -> None:
-    """Aliases of aliases end at the limit, in no time and no memory."""
+    """Aliases of aliases end at the limit, without using time or memory."""
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
     bomb += "".join(f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 9)}]\n" for n in range(20))
     position, text = only(bomb)
@@ -97,7 +97,7 @@ def test_alias_bomb() -> None:
 
 
 def test_merge_bomb() -> None:
-    """Merging counts as much as writing out."""
+    """A merged mapping counts as if it was written out."""
     bomb = "a0: &a0 {" + ", ".join(f"k{n}: x" for n in range(1000)) + "}\n"
     bomb += "".join(f"b{n}:\n  <<: [{', '.join(['*a0'] * 9)}]\n" for n in range(200))
     assert only(bomb)[1] == f"more than {MAX_VALUES} values, aliases written out"
@@ -112,13 +112,13 @@ def test_depth() -> None:
 
 
 def test_depth_of_aliases() -> None:
-    """Aliases nest as deep as what they stand for."""
+    """An alias counts as deep as its value."""
     text = "a: &a " + "[" * 20 + "]" * 20 + "\nb: " + "[" * 12 + "*a" + "]" * 12 + "\n"
     assert only(text) == ((2, 16), f"nested more than {MAX_DEPTH} levels deep")
     assert compose(text.replace("[" * 12, "[" * 11).replace("]" * 12, "]" * 11, 1), *ROOT).findings != []
 
 
 def test_describe() -> None:
-    """What stands there is described by its kind, text in quotes, the rest as it is written."""
+    """A value is described by its kind, text in quotes, any other scalar as it is written."""
     entries = root("a: {}\nb: []\nc: '1'\nd: 1.50\n").entries
     assert [describe(entry.node) for entry in entries.values()] == ["a mapping", "a list", '"1"', "1.50"]

@@ -1,4 +1,4 @@
-"""The operator's reference says what the program does."""
+"""docs/configuration.md against the program."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ BLOCKS = re.findall(r"```(?:yaml)?\n(.*?)```", DOCS.read_text("utf-8"), flags=re
 
 
 def test_sample_of_mistakes(tmp_path: Path) -> None:
-    """The sample of mistakes is what the sample file is answered with."""
+    """The sample of mistakes is what the program reports for the sample file."""
     (tmp_path / "gmail.yml").write_text(BLOCKS[-2])
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "gmail.yml", {})
@@ -24,7 +24,7 @@ def test_sample_of_mistakes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", BLOCKS[:-2])
 def test_samples(tmp_path: Path, text: str) -> None:
-    """The other samples are configurations that load."""
+    """All other samples can be loaded."""
     (tmp_path / "gmail.yml").write_text(text)
     config = load(tmp_path / "gmail.yml", {})
     assert config.endpoints or config.modules

@@ -86,7 +86,7 @@ endpoints:
 
 
 def test_text(loaded: Loader) -> None:
-    """Everything in effect is there, spelled out, and what other parsers would misread is in quotes."""
+    """Everything in effect is written out, and text that other parsers would misread is in quotes."""
     config = loaded(WRITTEN)
     assert dump(config).replace('"::1"', "::1").replace("'::1'", "::1") == EXPECTED.replace('"::1"', "::1")
     assert yaml.safe_load(dump(config)) == yaml.safe_load(EXPECTED)
@@ -166,7 +166,7 @@ def test_the_digest_of_a_configuration_never_changes(loaded: Loader, text: str, 
 
 
 def test_loads_again(loaded: Loader) -> None:
-    """What was printed is a configuration file that means the same."""
+    """The printed text is a configuration file that means the same."""
     config = loaded(WRITTEN)
     again = loaded(dump(config))
     assert again.digest == config.digest

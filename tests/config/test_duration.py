@@ -42,21 +42,21 @@ def test_good(text: str, seconds: float, shortest: str) -> None:
     ["", "1", "1 s", " 1s", "1s ", "1s\n", "30s1h", "1s1s", "1.5h", "-1s", "+1s", "1S", "ms", "1µs", "\u0661s", "0x1s"],
 )
 def test_bad_grammar(text: str) -> None:
-    """What Prometheus would not read is refused."""
+    """A text that Prometheus would refuse is refused."""
     with pytest.raises(ValueError, match=r"^not a duration$"):
         parse_duration(text)
 
 
 @pytest.mark.parametrize("text", ["293y", "9" * 19 + "ms", "9" * 20 + "s", "9" * 100_000 + "y"])
 def test_out_of_range(text: str) -> None:
-    """What does not fit Prometheus' 64 bits is refused, however many digits it has."""
+    """A duration that does not fit into Prometheus' 64 bits is refused, however many digits it has."""
     with pytest.raises(ValueError, match=r"^a duration out of range$"):
         parse_duration(text)
 
 
 @pytest.mark.parametrize("seconds", [-1.0, float("nan")])
 def test_format_refuses(seconds: float) -> None:
-    """There is no text for a negative duration or for none."""
+    """A negative duration, or one that is not a number, has no text."""
     with pytest.raises(ValueError, match=r"^a duration is never negative$"):
         format_duration(seconds)
 

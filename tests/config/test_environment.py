@@ -18,7 +18,7 @@ USERNAME, PASSWORD, FILE = (
 
 @pytest.mark.parametrize("environ", [{}, {USERNAME: ""}, {USERNAME: "", PASSWORD: "", FILE: ""}, {"PATH": "/bin"}])
 def test_nothing(environ: dict[str, str]) -> None:
-    """Variables that are not set, or set to nothing, make no account."""
+    """Variables that are not set, or empty, make no account."""
     mistakes: list[Mistake] = []
     assert read_environment(environ, mistakes) is None
     assert mistakes == []

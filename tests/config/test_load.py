@@ -1,4 +1,4 @@
-"""Loading as a whole: defaults, references, secrets, and texts that are anything but a configuration."""
+"""Loading as a whole: defaults, references, secrets, and texts that are no configuration."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +52,7 @@ endpoints:
 
 
 def test_whole(loaded: Loader, tmp_path: Path) -> None:
-    """Every key arrives, in seconds, absolute paths and resolved accounts; folders in one order."""
+    """Every key is read: durations in seconds, absolute paths, accounts instead of names, folders in one order."""
     config = loaded(WHOLE.replace("client_id: 1234", "client_id: 1234.apps"))
     ops = Account(name="ops", username="probe@gmail.com", app_password=SecretRef(file=tmp_path / "secrets/ops"))
     workspace = Account(
@@ -140,20 +140,20 @@ def test_a_file_ignores_the_environment(loaded: Loader, tmp_path: Path) -> None:
     assert load(tmp_path / "config.yml", {"GMAIL_EXPORTER_USERNAME": "x"}).digest == digest
 
 
-def test_environment_mistakes_are_told() -> None:
+def test_environment_mistakes_are_reported() -> None:
     """Mistakes in the environment stop the built-in configuration."""
     with pytest.raises(ConfigError) as caught:
         load(None, {"GMAIL_EXPORTER_APP_PASSWORD": SENTINEL})
     assert str(caught.value) == "GMAIL_EXPORTER_APP_PASSWORD: needs GMAIL_EXPORTER_USERNAME to be set too"
 
 
-def test_unreadable_files_are_told(said: Callable[[str | bytes], str], tmp_path: Path) -> None:
-    """What cannot be read at all is one line."""
+def test_unreadable_files_are_reported(reported: Callable[[str | bytes], str], tmp_path: Path) -> None:
+    """A file that cannot be read at all is one line."""
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, {})
     assert str(caught.value) == f"{tmp_path}: is a directory"
-    assert said(b"\xff") == "1:1: is not UTF-8: the byte at offset 0 cannot stand there"
-    assert said(b" " * 10_000_000) == "is larger than 4194304 bytes"
+    assert reported(b"\xff") == "1:1: is not UTF-8: the byte at offset 0 cannot stand there"
+    assert reported(b" " * 10_000_000) == "is larger than 4194304 bytes"
 
 
 def test_relative_to_the_file(loaded: Loader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +165,7 @@ def test_relative_to_the_file(loaded: Loader, tmp_path: Path, monkeypatch: pytes
 
 
 def test_digest_is_of_the_meaning(loaded: Loader) -> None:
-    """Comments, order and spelled-out defaults do not change the digest; any value does."""
+    """Comments, order and written-out defaults do not change the digest; any other value does."""
     one = loaded("endpoints:\n  a: {protocol: imap, host: h}\n  b: {protocol: pop3, host: h}\n")
     same = loaded(
         "# a comment\ndefaults: {interval: 30000ms}\n"
@@ -180,7 +180,7 @@ def test_digest_is_of_the_meaning(loaded: Loader) -> None:
 
 
 def test_mistakes_of_both_files_are_reported(tmp_path: Path) -> None:
-    """Those of the configuration and those of the web configuration; either is enough to refuse both."""
+    """A mistake in one of the two files is enough to refuse both."""
     (tmp_path / "web.yml").write_text("rate_limit: 5\n")
     (tmp_path / "bad.yml").write_text("endpoints: {}\n")
     web = read_web(tmp_path / "web.yml")
@@ -234,7 +234,7 @@ probe: {allow: [imap.gmail.com], max_concurrent: 7}
 
 
 def test_modules(loaded: Loader) -> None:
-    """They take the defaults of endpoints, but for `both`, and need no endpoint beside them."""
+    """Modules have the defaults of endpoints, except for `both`, and need no endpoint in the file."""
     config = loaded(MODULES)
     assert config.endpoints == {}
     assert config.modules["imaps"] == Module(
@@ -250,7 +250,7 @@ def test_modules(loaded: Loader) -> None:
 
 
 def test_the_endpoints_of_an_account(loaded: Loader) -> None:
-    """There are as many as its allow_hosts, under names that no endpoint of a file can have."""
+    """There is one for each of its allow_hosts, with a name that no endpoint of a file can have."""
     login = loaded(MODULES).modules["login"]
     assert [(one.name, one.host, one.port) for one in login.endpoints] == [
         ("probe/login/imap.gmail.com:993", "imap.gmail.com", 993),
@@ -267,7 +267,7 @@ def test_the_endpoints_of_an_account(loaded: Loader) -> None:
 
 
 def test_modules_are_in_effect(loaded: Loader) -> None:
-    """They are printed, load again, and count for the digest."""
+    """Modules are printed, load again, and are part of the digest."""
     config = loaded(MODULES)
     again = loaded(dump(config))
     assert (again.modules, again.probe, again.digest) == (config.modules, config.probe, config.digest)
@@ -278,7 +278,7 @@ def test_modules_are_in_effect(loaded: Loader) -> None:
 
 
 def test_nothing_allowed_is_not_everything(loaded: Loader) -> None:
-    """An empty list allows nothing; none at all allows what is public."""
+    """An empty list allows nothing; without a list, public addresses are allowed."""
     assert loaded("modules: {a: {protocol: imap}}\nprobe: {allow: []}").probe.allow == ()
     assert loaded("modules: {a: {protocol: imap}}\nprobe: {}").probe.allow is None
     assert loaded("modules: {a: {protocol: imap, allow_hosts: []}}").modules["a"].allow_hosts == ()
@@ -310,19 +310,19 @@ def load_anything(file: Path, content: bytes) -> None:
 @example("- <<\n")
 @settings(max_examples=500)
 def test_any_text(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-    """Whatever the text, it is a configuration or a list of mistakes."""
+    """Whatever the text, the result is a configuration or a list of mistakes."""
     load_anything(tmp_path_factory.getbasetemp() / "any.yml", text.encode("utf-8", "surrogatepass"))
 
 
 @given(st.binary())
 def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    """Whatever the bytes, they are a configuration or a list of mistakes."""
+    """Whatever the bytes, the result is a configuration or a list of mistakes."""
     load_anything(tmp_path_factory.getbasetemp() / "any.yml", content)
 
 
 @given(st.dictionaries(KEYS, TREES, max_size=4))
 def test_any_structure(tmp_path_factory: pytest.TempPathFactory, tree: dict[str, object]) -> None:
-    """Whatever stands behind our keys, it is a configuration or a list of mistakes."""
+    """Whatever the values of the keys, the result is a configuration or a list of mistakes."""
     import yaml  # noqa: PLC0415 - only here
 
     content = yaml.safe_dump(tree, allow_unicode=True).encode("utf-8", "surrogatepass")

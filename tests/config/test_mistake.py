@@ -13,7 +13,7 @@ def test_line() -> None:
 
 
 def test_line_without_place() -> None:
-    """What is wrong with a whole file has neither line nor path."""
+    """A mistake of the whole file has neither line nor path."""
     assert str(Mistake("c.yml", 0, 0, "", "does not exist")) == "c.yml: does not exist"
 
 
@@ -46,12 +46,12 @@ def test_path(path: KeyPath, shown: str) -> None:
 
 
 def test_show_cuts() -> None:
-    """A long text is cut, so that a line stays one that people read."""
+    """A long text is cut, so that its line can be read."""
     assert show("x" * 65) == '"' + "x" * 64 + '…"'
 
 
 def test_nearest() -> None:
-    """The nearest word is suggested whatever its case, and none where nothing is near."""
+    """The nearest word is suggested, whatever its case, and none if nothing is near."""
     assert nearest("INTERVALL", ("interval", "login_interval")) == "interval"
     assert nearest("x" * 1_000_000, ("interval",)) is None
     assert unknown_key("Interval", ("interval", "host")) == 'unknown key; did you mean "interval"?'

@@ -1,4 +1,4 @@
-"""Where the durations of an endpoint come from; contradictions are in the bad files."""
+"""The durations of an endpoint, with defaults; contradictions are in the bad files."""
 
 import pytest
 
@@ -19,7 +19,7 @@ from tests.config.conftest import Loader
     ],
 )
 def test_timing(loaded: Loader, defaults: str, endpoint: str, expected: tuple[float, float, float]) -> None:
-    """An endpoint's own word goes before the defaults', and those before the built-in ones."""
+    """An endpoint's own value goes before that of the defaults, and that before the built-in one."""
     comma = ", " if endpoint else ""
     config = loaded(f"defaults: {{{defaults}}}\nendpoints: {{a: {{protocol: imap, host: h{comma}{endpoint}}}}}\n")
     found = config.endpoints["a"]
@@ -27,7 +27,7 @@ def test_timing(loaded: Loader, defaults: str, endpoint: str, expected: tuple[fl
 
 
 def test_login_interval_follows_the_interval(loaded: Loader) -> None:
-    """Where nobody says how often to log in, it is never more often than the probes."""
+    """Without a login_interval, there is no more than one login for each probe."""
     config = loaded(
         "accounts: {o: {username: u, app_password: {env: X}}}\n"
         "endpoints: {a: {protocol: imap, host: h, account: o, interval: 1h}}\n"

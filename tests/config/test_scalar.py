@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config.scalar import Value, read_plain
+from exporter.config.scalar import PlainValue, read_plain
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from exporter.config.scalar import Value, read_plain
         ("2001:db8::1", "2001:db8::1"), ("0xfg", "0xfg"), ("1" * 70 + ":", "1" * 70 + ":"),
     ],
 )  # fmt: skip
-def test_value(text: str, value: Value) -> None:
+def test_value(text: str, value: PlainValue) -> None:
     """Scalars that all parsers agree on have the value of YAML 1.2 and are no traps."""
     plain = read_plain(text)
     assert plain.value == value
@@ -31,7 +31,7 @@ def test_value(text: str, value: Value) -> None:
 
 
 def test_nan() -> None:
-    """Not a number is a number to YAML."""
+    """YAML's .nan is a number."""
     assert math.isnan(read_plain(".nan").value)  # type: ignore[arg-type]
 
 
@@ -51,7 +51,7 @@ def test_nan() -> None:
     ],
 )  # fmt: skip
 def test_trap(text: str, reading: str) -> None:
-    """What YAML 1.1 reads differently is a trap, and says how without repeating the scalar."""
+    """A scalar that YAML 1.1 reads differently is a trap; its text does not repeat the scalar."""
     trap = read_plain(text).trap
     assert trap is not None
     assert trap.startswith(f"is read {reading} by some YAML parsers; ")
@@ -60,7 +60,7 @@ def test_trap(text: str, reading: str) -> None:
 
 @given(st.text("0123456789+-._:eExobnNyYofstrue<=~ T", max_size=8))
 def test_no_trap_goes_unseen(text: str) -> None:
-    """Where a YAML 1.1 parser finds another value than YAML 1.2 does, it is a trap."""
+    """Every scalar that a YAML 1.1 parser reads differently is a trap."""
     plain = read_plain(text)
     try:
         events = list(yaml.parse(f"[{text}]", Loader=yaml.SafeLoader))

@@ -23,5 +23,5 @@ def test_keys_are_attributes(table: Table) -> None:
 
 @pytest.mark.parametrize("table", [ACCOUNT, ENDPOINT, MODULE, OAUTH2, PROBE, TLS], ids=lambda t: t.model.__name__)
 def test_attributes_have_keys(table: Table) -> None:
-    """No attribute is left at its default for want of a key."""
+    """Every attribute has a key."""
     assert {field.name for field in dataclasses.fields(table.model)} - set(table.keys) <= {"name"}

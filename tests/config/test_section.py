@@ -29,7 +29,7 @@ def test_public_part(path: KeyPath, expected: tuple[KeyPath, bool]) -> None:
 
 
 def test_another_kind_of_file_has_its_own_keys() -> None:
-    """Given with the path."""
+    """A path is looked up in the table of its file."""
     assert locate(("basic_auth_users", "alice"), WEB) == (("basic_auth_users", "alice"), HASH)
     assert HASH.is_secret
     assert locate(("basic_auth_users",), WEB) == (("basic_auth_users",), None)

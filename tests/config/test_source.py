@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.source import MAX_BYTES, Files, Unreadable, decode, fingerprint, read_file
+from exporter.config.source import MAX_BYTES, ConfigFiles, Unreadable, decode, fingerprint, read_file
 from exporter.model.text import Unacceptable
 
 
@@ -16,12 +16,12 @@ def refusal(path: Path) -> str:
 
 
 def test_missing(tmp_path: Path) -> None:
-    """A missing file is said to be missing."""
+    """A missing file has a text of its own."""
     assert refusal(tmp_path / "none.yml") == "does not exist"
 
 
 def test_directory(tmp_path: Path) -> None:
-    """A directory is said to be one."""
+    """A directory has a text of its own."""
     assert refusal(tmp_path) == "is a directory"
 
 
@@ -38,7 +38,7 @@ def test_device() -> None:
 
 
 def test_link_loop(tmp_path: Path) -> None:
-    """What only the system knows is said in the system's words."""
+    """Any other error has the system's text."""
     (tmp_path / "loop").symlink_to("loop")
     assert refusal(tmp_path / "loop") == "cannot be read: Too many levels of symbolic links"
 
@@ -55,7 +55,7 @@ def test_no_permission(tmp_path: Path) -> None:
     file.chmod(0)
     root = os.geteuid() == 0
     try:
-        # Root is never kept out: be nobody for this one look.
+        # Root may read everything: be nobody for this one read.
         if root:
             os.seteuid(65534)
         assert refusal(file) == "may not be read by the user that this program runs as"
@@ -76,7 +76,7 @@ def test_limit(tmp_path: Path) -> None:
 
 
 def test_a_fingerprint_is_of_the_content(tmp_path: Path) -> None:
-    """However the file came to have it; what cannot be read has one, too, of the reason."""
+    """It does not depend on how the file was written; a file that cannot be read has one, too, of the reason."""
     file = tmp_path / "a.yml"
     assert fingerprint(file) == fingerprint(tmp_path / "b.yml") != fingerprint(tmp_path)
     file.write_bytes(b"a: 1\n")
@@ -88,7 +88,7 @@ def test_a_fingerprint_is_of_the_content(tmp_path: Path) -> None:
 
 
 def test_byte_order_mark() -> None:
-    """A byte order mark is no part of the text."""
+    """A byte order mark is not part of the text."""
     assert decode(b"\xef\xbb\xbfa: b\n") == "a: b\n"
 
 
@@ -112,7 +112,7 @@ def test_plain_text_stays() -> None:
     ],
 )
 def test_not_text(content: bytes, text: str, position: tuple[int, int]) -> None:
-    """What is not text is refused where it stops being text."""
+    """Bytes that are not text are refused, with the position of the first."""
     with pytest.raises(Unreadable) as caught:
         decode(content)
     assert str(caught.value) == text
@@ -121,7 +121,7 @@ def test_not_text(content: bytes, text: str, position: tuple[int, int]) -> None:
 
 def test_authorities(ca_file: Path) -> None:
     """A file with a certificate is accepted, by its absolute path, and read once."""
-    files = Files(ca_file.parent)
+    files = ConfigFiles(ca_file.parent)
     assert files.authorities(ca_file.name) == ca_file
     ca_file.unlink()
     assert files.authorities(str(ca_file)) == ca_file
@@ -130,14 +130,14 @@ def test_authorities(ca_file: Path) -> None:
 def test_text_around_a_certificate(ca_file: Path) -> None:
     """Comments around a certificate may be in any language and encoding."""
     ca_file.write_bytes("# Behörde\n".encode() + b"\xff\n" + ca_file.read_bytes())
-    assert Files(ca_file.parent).authorities("ca.pem") == ca_file
+    assert ConfigFiles(ca_file.parent).authorities("ca.pem") == ca_file
 
 
 def test_one_is_enough(ca_file: Path) -> None:
-    """A certificate that can be read makes up for one that cannot."""
+    """One certificate that can be read is enough."""
     broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     ca_file.write_bytes(broken + ca_file.read_bytes())
-    assert Files(ca_file.parent).authorities("ca.pem") == ca_file
+    assert ConfigFiles(ca_file.parent).authorities("ca.pem") == ca_file
 
 
 @pytest.mark.parametrize(
@@ -148,11 +148,11 @@ def test_no_certificate(tmp_path: Path, content: bytes) -> None:
     """A file without a certificate that can be read is refused."""
     (tmp_path / "ca.pem").write_bytes(content)
     with pytest.raises(Unacceptable, match=r"^the file holds no certificate in PEM that can be read$"):
-        Files(tmp_path).authorities("ca.pem")
+        ConfigFiles(tmp_path).authorities("ca.pem")
 
 
 def test_authorities_unreadable(tmp_path: Path) -> None:
     """A file that cannot be read is refused, and does not block."""
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(Unacceptable, match=r"^the file is not a regular file$"):
-        Files(tmp_path).authorities("fifo")
+        ConfigFiles(tmp_path).authorities("fifo")

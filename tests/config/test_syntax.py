@@ -1,4 +1,4 @@
-"""Why a text is not YAML, in our words."""
+"""Why a text is not YAML, in texts of our own."""
 
 import pytest
 import yaml
@@ -8,7 +8,7 @@ from exporter.config.syntax import explain
 
 @pytest.mark.parametrize("loader", [yaml.SafeLoader, yaml.CSafeLoader])
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "expected"),
     [
         ('a: "b', "the quote that opens here is never closed"),
         ('a: "b\n---\n', "the quote that opens here is never closed"),
@@ -22,17 +22,17 @@ from exporter.config.syntax import explain
         ("}", "is not YAML from here on: a bracket, a quote or the indentation is wrong"),
     ],
 )
-def test_kinds(loader: type[yaml.SafeLoader], text: str, words: str) -> None:
-    """A kind of mistake has the same words with libyaml and with PyYAML's own parser."""
+def test_kinds(loader: type[yaml.SafeLoader], text: str, expected: str) -> None:
+    """A kind of mistake has the same text with libyaml and with PyYAML's own parser."""
     with pytest.raises(yaml.YAMLError) as caught:
         list(yaml.parse(text, Loader=loader))
-    position, said = explain(caught.value)
-    assert said == words
+    position, why = explain(caught.value)
+    assert why == expected
     assert position.line >= 1
 
 
 def test_without_a_mark() -> None:
-    """An error that does not know its place still has words."""
+    """An error without a position still has a text."""
     assert explain(yaml.YAMLError()) == (
         (0, 0),
         "is not YAML from here on: a bracket, a quote or the indentation is wrong",

@@ -1,4 +1,4 @@
-"""The web configuration file: what is read from it, and every mistake with its place and in these words."""
+"""The web configuration file: what is read from it, and every mistake with its position and its text."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from tests.examples import SENTINEL
 HASH = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
 
 
-def said(directory: Path, text: str | bytes) -> list[str]:
-    """What is said of a file with this text, without its name."""
+def reported(directory: Path, text: str | bytes) -> list[str]:
+    """The mistakes of a file with this text, without its name."""
     path = directory / "web.yml"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     reading = read_web(path)
@@ -47,20 +47,20 @@ def tls(*lines: str) -> str:
     return f"tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n{rest}"
 
 
-def test_no_file_asks_for_nothing() -> None:
-    """In the clear, no password, the usual headers."""
+def test_no_file() -> None:
+    """Without a file there is no TLS, no password, and the usual headers."""
     assert read_web(None).config == WebConfig()
 
 
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", "{}\n", "basic_auth_users: {}\n", "basic_auth_users:\n"])
-def test_an_empty_file_asks_for_nothing(directory: Path, text: str) -> None:
-    """As exporter-toolkit has it: the file may be there before there is anything in it."""
-    assert said(directory, text) == []
+def test_an_empty_file(directory: Path, text: str) -> None:
+    """As for exporter-toolkit, an empty file is allowed."""
+    assert reported(directory, text) == []
     assert read_web(directory / "web.yml").config == WebConfig()
 
 
 def test_everything_is_read(directory: Path) -> None:
-    """Every key that there is, relative paths relative to the file."""
+    """Every key is read; relative paths are relative to the file."""
     text = tls(
         "client_auth_type: RequireAndVerifyClientCert",
         "client_ca_file: ca.pem",
@@ -72,7 +72,7 @@ def test_everything_is_read(directory: Path) -> None:
     )
     text += "http_server_config:\n  http2: false\n  headers: {X-Frame-Options: sameorigin, X-XSS-Protection: ''}\n"
     text += f"basic_auth_users:\n  alice: {HASH}\n  'bob smith': '{HASH}'\n"
-    assert said(directory, text) == []
+    assert reported(directory, text) == []
     reading = read_web(directory / "web.yml")
     assert reading.config is not None
     assert reading.config.tls is not None
@@ -233,38 +233,38 @@ BAD = [
 
 
 @pytest.mark.parametrize(("text", "expected"), BAD)
-def test_mistakes_are_told_all_at_once(directory: Path, text: str, expected: list[str]) -> None:
-    """With line and column, in our own words, and nothing of what may be a secret."""
-    assert said(directory, text) == expected
+def test_mistakes_are_reported_in_one_go(directory: Path, text: str, expected: list[str]) -> None:
+    """Each has its line and column, and shows nothing that may be a secret."""
+    assert reported(directory, text) == expected
 
 
 def test_a_key_with_a_passphrase_is_refused(directory: Path) -> None:
-    """Rather than asking for it on a terminal that nobody looks at."""
+    """OpenSSL would ask for the passphrase on a terminal."""
     key = load_pem_private_key((directory / "key.pem").read_bytes(), None)
     sealed = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(SENTINEL.encode()))
     (directory / "key.pem").write_bytes(sealed)
-    assert said(directory, tls()) == [
+    assert reported(directory, tls()) == [
         "3:13: tls_server_config.key_file: the file's key is encrypted, and nobody is there to type its passphrase"
     ]
 
 
-def test_what_only_openssl_finds_is_told(directory: Path) -> None:
-    """One certificate of several that is none."""
+def test_what_only_openssl_finds_is_reported(directory: Path) -> None:
+    """One of several certificates is broken."""
     with (directory / "ca.pem").open("a", encoding="ascii") as file:
         file.write("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
-    (mistake,) = said(directory, tls("client_auth_type: VerifyClientCertIfGiven", "client_ca_file: ca.pem"))
+    (mistake,) = reported(directory, tls("client_auth_type: VerifyClientCertIfGiven", "client_ca_file: ca.pem"))
     assert mistake == "5:19: tls_server_config.client_ca_file: the file holds a certificate that OpenSSL cannot read"
 
 
-def test_a_key_that_openssl_finds_too_weak_is_told(directory: Path) -> None:
-    """In OpenSSL's own word, which says what to do."""
+def test_a_key_that_openssl_finds_too_weak_is_reported(directory: Path) -> None:
+    """The mistake has OpenSSL's own reason, which shows what to do."""
     key = rsa.generate_private_key(65537, 1024)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
     (directory / "cert.pem").write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
     (directory / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    (mistake,) = said(directory, tls())
+    (mistake,) = reported(directory, tls())
     assert re.fullmatch(
         r"2:14: tls_server_config.cert_file: the file's certificate or its key is refused by OpenSSL: [a-z0-9 ]+",
         mistake,
@@ -272,16 +272,16 @@ def test_a_key_that_openssl_finds_too_weak_is_told(directory: Path) -> None:
 
 
 def test_a_file_that_is_none_is_one_line(directory: Path) -> None:
-    """Missing, a FIFO that nobody writes to, and not UTF-8."""
+    """A missing file, a FIFO without a writer, and a file that is not UTF-8."""
     assert [mistake.text for mistake in read_web(directory / "none.yml").mistakes] == ["does not exist"]
     os.mkfifo(directory / "fifo")
     assert [mistake.text for mistake in read_web(directory / "fifo").mistakes] == ["is not a regular file"]
-    assert said(directory, b"\xff") == ["1:1: is not UTF-8: the byte at offset 0 cannot stand there"]
+    assert reported(directory, b"\xff") == ["1:1: is not UTF-8: the byte at offset 0 cannot stand there"]
 
 
 def test_every_file_that_was_read_has_its_fingerprint(directory: Path) -> None:
-    """Also one that was not there; a renewed one has another, and one that was written again with the same has not."""
-    assert said(directory, tls().replace("key.pem", "later.pem")) != []
+    """A missing file has one, too. It changes with the content, and not when the same content is written again."""
+    assert reported(directory, tls().replace("key.pem", "later.pem")) != []
     before = read_web(directory / "web.yml").files
     assert read_web(directory / "web.yml").files == before
     (directory / "later.pem").write_bytes((directory / "key.pem").read_bytes())
@@ -293,8 +293,8 @@ def test_every_file_that_was_read_has_its_fingerprint(directory: Path) -> None:
 
 
 def test_mistakes_are_no_configuration(directory: Path) -> None:
-    """Whoever needs one gets all of them instead."""
-    assert said(directory, "basic_auth_users: {alice: secret}\n") != []
+    """`usable` raises all of them."""
+    assert reported(directory, "basic_auth_users: {alice: secret}\n") != []
     reading = read_web(directory / "web.yml")
     with pytest.raises(ConfigError) as caught:
         reading.usable()
@@ -311,7 +311,7 @@ TREES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dict
 @given(st.dictionaries(WORDS, TREES, max_size=4))
 @settings(max_examples=60)
 def test_any_structure(tmp_path_factory: pytest.TempPathFactory, tree: dict[str, object]) -> None:
-    """Whatever stands behind the keys, it is a configuration or a list of mistakes."""
+    """Whatever the values of the keys, the result is a configuration or a list of mistakes."""
     import yaml  # noqa: PLC0415 (only here)
 
     path = tmp_path_factory.getbasetemp() / "any-web.yml"

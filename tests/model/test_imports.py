@@ -1,4 +1,4 @@
-"""The vocabulary of the program imports nothing but the standard library, and nothing of that which does IO."""
+"""`model/` imports only the standard library, and no module of it that does IO."""
 
 import pkgutil
 import subprocess
@@ -15,7 +15,7 @@ print(*sorted({{name.partition(".")[0] for name in set(sys.modules) - before}}))
 
 
 def test_the_standard_library_alone() -> None:
-    """In a process of its own, where nothing else has been imported."""
+    """In a new process, where nothing else has been imported."""
     names = ", ".join(f"exporter.model.{module.name}" for module in pkgutil.iter_modules(model.__path__))
     run = subprocess.run([sys.executable, "-c", PROGRAM.format(names)], capture_output=True, text=True, check=True)
     imported = set(run.stdout.split())

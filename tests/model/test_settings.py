@@ -40,7 +40,7 @@ def test_change_of_account_shows() -> None:
 
 
 def test_immutable() -> None:
-    """Nothing of an endpoint can be changed in place; of one that was loaded, test_load.py shows it for labels, too."""
+    """No attribute of an endpoint can be changed in place; test_load.py has the test of its labels."""
     with pytest.raises(FrozenInstanceError):
         ENDPOINT.port = 1  # type: ignore[misc]
 

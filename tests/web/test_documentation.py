@@ -200,7 +200,7 @@ def test_every_path_is_documented() -> None:
 
 def test_every_key_every_header_and_every_limit_is_documented() -> None:
     """With the numbers of the program."""
-    for name in (*WEB.keys, *TLS_SERVER.keys, *HEADERS.keys, *ALWAYS):
+    for name in (*WEB.keys, *TLS_SERVER.keys, *(f"headers.{name}" for name in HEADERS.keys), *ALWAYS):
         assert f"`{name}" in DOCS
     assert f"a cost of at most {MAX_COST}" in DOCS
     keep_alive = Server(application()).config.timeout_keep_alive
