@@ -11,10 +11,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-from cryptography.x509 import load_pem_x509_certificates
-
 from exporter.config.document import Node, ScalarNode, describe
 from exporter.config.kinds import choice, read_text, simple
 from exporter.config.section import Section
@@ -138,21 +134,29 @@ def _pem(public_key: Callable[[bytes], bytes]) -> Value:
 
 
 def _public_key_of_certificate(content: bytes) -> bytes:
-    try:
-        key = load_pem_x509_certificates(content)[0].public_key()
-        return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, UnsupportedAlgorithm):
-        raise Unacceptable("the file holds no certificate in PEM that can be read") from None
+    from cryptography.x509 import load_pem_x509_certificates  # noqa: PLC0415 (see `_der`)
+
+    return _der(content, lambda pem: load_pem_x509_certificates(pem)[0], "certificate")
 
 
 def _public_key_of_key(content: bytes) -> bytes:
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415 (see `_der`)
+
     try:
-        key = load_pem_private_key(content, None).public_key()
-        return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return _der(content, lambda pem: load_pem_private_key(pem, None), "private key")
     except TypeError:
         raise Unacceptable("the file's key is encrypted, and nobody is there to type its passphrase") from None
+
+
+def _der(content: bytes, load: Callable[[bytes], Any], what: str) -> bytes:
+    # Without `tls_server_config` these are not needed, and take 15 ms of the start.
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415
+
+    try:
+        return bytes(load(content).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
     except (ValueError, UnsupportedAlgorithm):
-        raise Unacceptable("the file holds no private key in PEM that can be read") from None
+        raise Unacceptable(f"the file holds no {what} in PEM that can be read") from None
 
 
 def _read_authorities(node: Node, section: Section) -> Path:

@@ -9,8 +9,6 @@ import re
 import stat
 from pathlib import Path
 
-from cryptography.x509 import load_pem_x509_certificate
-
 from exporter.config.mistake import NOWHERE, Position
 from exporter.model.text import Unacceptable
 
@@ -145,6 +143,8 @@ def _judge_authorities(path: Path) -> str:
 
 
 def _is_certificate(block: bytes) -> bool:
+    from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415 (only where a `ca_file` is set)
+
     try:
         load_pem_x509_certificate(block)
     except ValueError:

@@ -87,7 +87,7 @@ def test_what_no_first_scrape_needs_is_not_imported() -> None:
     """It is imported when it is needed: at the first page, by a command, by an account."""
     program = "import sys; from exporter.daemon import logs, composition; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert not {"rich", "pygments", "attr", "jinja2", "google"} & set(ran.stdout.split())
+    assert not {"rich", "pygments", "attr", "jinja2", "google", "bcrypt"} & set(ran.stdout.split())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
