@@ -44,7 +44,7 @@ class Access:
     _replaced: bool = False
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _fetching: tuple[tuple[str, ...], asyncio.Task[Credential]] | None = field(default=None, repr=False)
-    """The secret, and the task that gets the credential made from it; nobody may be waiting for it."""
+    """A secret, and the task that gets the credential made from it, also where no login waits for it any more."""
 
     def secret(self) -> tuple[str, ...]:
         """Read the account's secrets and return them.
@@ -80,7 +80,7 @@ class Access:
         """Return `credential`, or None if it takes longer than `seconds`; the next call has the result."""
         if self._fetching is None or self._fetching[1].done() or self._fetching[0] != secret:
             self._fetching = secret, asyncio.create_task(self.credential(secret), name="credential")
-            # Its failure is counted; asyncio need not log it where nobody waits any more.
+            # To read the failure keeps asyncio from logging it; it is counted.
             self._fetching[1].add_done_callback(lambda task: task.cancelled() or task.exception())
         _, task = self._fetching
         done, _ = await asyncio.wait({task}, timeout=seconds)
@@ -122,7 +122,7 @@ async def _fetch_token(account: Account, secret: tuple[str, ...]) -> tokens.Acce
     done: asyncio.Future[tokens.AccessToken] = loop.create_future()
 
     def settle(result: tokens.AccessToken | Exception) -> None:
-        if done.done():  # cancelled: nobody waits any more
+        if done.done():  # cancelled
             return
         if isinstance(result, Exception):
             done.set_exception(result)

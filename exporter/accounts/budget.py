@@ -232,7 +232,7 @@ class Budget:
         if void:
             state.blocks = {scope: block for scope, block in state.blocks.items() if block not in void}
             state.unsettled = None if state.unsettled in void else state.unsettled
-            state.login_at.clear()  # whoever fixed it wants to see at once that it works
+            state.login_at.clear()  # so that the next probe shows whether it works
         if void or late:
             self._save()
 

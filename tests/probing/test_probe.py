@@ -1010,7 +1010,7 @@ async def test_hanging_endpoints_do_not_delay_others(
         series, times = store[target.key], DueTimes.of(target)
         assert not series.failures
         assert series.successes >= 6
-        for glimpse in series.history:
-            due = times.next_after(glimpse.started_at - target.endpoint.interval)
-            assert glimpse.started_at - due < LATE
-            assert glimpse.duration < LATE
+        for entry in series.history:
+            due = times.next_after(entry.started_at - target.endpoint.interval)
+            assert entry.started_at - due < LATE
+            assert entry.duration < LATE
