@@ -1,4 +1,4 @@
-/* The least that a probe can cost: connect, TLS handshake with verification, and the dialogue, one after another.
+/* The lowest cost of a probe: connect, TLS handshake with verification, and the dialogue, one after another.
  *
  * floor PORT CA_FILE COUNT prints the seconds of CPU of a probe that ends after the handshake, then of a whole one.
  */
@@ -22,16 +22,16 @@ static double cpu(void) {
     return used.ru_utime.tv_sec + used.ru_stime.tv_sec + (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
 
-/* Read until the text has come. */
+/* Read until the text has arrived. */
 static void expect(SSL *ssl, const char *text) {
-    char said[4096];
+    char received[4096];
     int length = 0;
     do {
-        int more = SSL_read(ssl, said + length, sizeof said - 1 - length);
+        int more = SSL_read(ssl, received + length, sizeof received - 1 - length);
         if (more <= 0) fail("SSL_read");
         length += more;
-        said[length] = 0;
-    } while (!strstr(said, text));
+        received[length] = 0;
+    } while (!strstr(received, text));
 }
 
 static void say(SSL *ssl, const char *text) {

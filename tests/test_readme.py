@@ -32,7 +32,7 @@ def test_the_configuration_is_valid(tmp_path: Path) -> None:
     assert set(load(path, {}).endpoints) == {"imap", "mx"}
 
 
-def test_prometheus_takes_the_scrape_configuration(tmp_path: Path) -> None:
+def test_prometheus_accepts_the_scrape_configuration(tmp_path: Path) -> None:
     """By promtool's check."""
     promtool = find_program("promtool", "prometheus")
     path = tmp_path / "prometheus.yml"
@@ -42,18 +42,18 @@ def test_prometheus_takes_the_scrape_configuration(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"\bgmail_[a-z_]+", README))))
-def test_every_metric_that_is_named_exists(name: str) -> None:
+def test_every_metric_exists(name: str) -> None:
     """In the README's text and in its examples."""
     assert name in {family.metric.name for family in FAMILIES}
 
 
-def test_every_link_leads_somewhere() -> None:
+def test_every_link_has_a_target() -> None:
     """Every file of this repository that is linked exists."""
     for link in re.findall(r"\]\((?!https?:)([^)#]+)", README):
         assert (ROOT / link).exists(), link
 
 
-def test_every_make_target_that_is_named_exists() -> None:
+def test_every_make_target_exists() -> None:
     """The commands that users are asked to run."""
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
     assert set(re.findall(r"\bmake ([a-z]+)", README)) <= set(targets)

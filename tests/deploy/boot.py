@@ -65,7 +65,7 @@ def main() -> None:
             stdout=sys.stderr,
         )
         try:
-            found = _Machine(machine).look()
+            found = _Machine(machine).run()
         finally:
             machine.kill()
             machine.wait()
@@ -88,38 +88,38 @@ class _Machine:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
 
-    def look(self) -> dict[str, Any]:
+    def run(self) -> dict[str, Any]:
         """Run it from start to stop."""
         _wait(lambda: self._show("ActiveState") == "active")
         process = self._show("MainPID")
-        status = self._run("cat", f"/proc/{process}/status")
+        status = self._inside("cat", f"/proc/{process}/status")
         found: dict[str, Any] = {
             "status": dict(line.split(":\t", 1) for line in status.splitlines()),
-            "credential": self._run(
+            "credential": self._inside(
                 *("nsenter", f"--target={process}", "--mount", f"--setuid={self._show('UID')}"),
                 *("cat", f"/run/credentials/{UNIT}/ops"),
             ),
         }
         with urllib.request.urlopen("http://127.0.0.1:9993/metrics", timeout=5) as answer:
             found["metrics"] = answer.read().decode()
-        self._run("systemctl", "reload", UNIT)
+        self._inside("systemctl", "reload", UNIT)
         _wait(lambda: "event=reloaded" in self._journal())
         found["restarts"] = [self._show("NRestarts")]
-        self._run("systemctl", "kill", "--signal=STOP", UNIT)
+        self._inside("systemctl", "kill", "--signal=STOP", UNIT)
         _wait(lambda: self._show("NRestarts") == "1" and self._show("ActiveState") == "active")
         found["restarts"].append(self._show("NRestarts"))
-        self._run("systemctl", "stop", UNIT)
+        self._inside("systemctl", "stop", UNIT)
         found |= {name: self._show(name) for name in ("Result", "ExecMainStatus", "ActiveState")}
         found["journal"] = self._journal()
         return found
 
     def _journal(self) -> str:
-        return self._run("journalctl", "--no-pager", "--output=cat")
+        return self._inside("journalctl", "--no-pager", "--output=cat")
 
     def _show(self, name: str) -> str:
-        return self._run("systemctl", "show", f"--property={name}", "--value", UNIT, check=False).strip()
+        return self._inside("systemctl", "show", f"--property={name}", "--value", UNIT, check=False).strip()
 
-    def _run(self, *argv: str, check: bool = True) -> str:
+    def _inside(self, *argv: str, check: bool = True) -> str:
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         if not children:
             return ""  # it has not begun yet, or has ended

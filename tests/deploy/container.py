@@ -1,6 +1,6 @@
 """As root, in mount and network namespaces of its own: run an image's command, inspect it, end it, print the results.
 
-Nothing of the host's network is there: the daemon listens where it listens by default, whoever does so outside.
+The host's network is not visible, so the daemon can listen on its default port even if that is in use outside.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ for path in ("/x", "/tmp/x", "/opt/gmail-exporter/x", "/var/lib/gmail-exporter/x
 
 def main() -> None:
     """See above."""
-    told = json.loads(sys.argv[1])
-    root, user = told["root"], told["user"]
+    request = json.loads(sys.argv[1])
+    root, user = request["root"], request["user"]
     _run("ip", "link", "set", "lo", "up")
     _run("mount", "--bind", root, root)
     _run("mount", "-o", "remount,bind,ro", root)
@@ -42,8 +42,8 @@ def main() -> None:
     with tempfile.TemporaryFile("w+") as log:
         # A process namespace, in which the command is process 1, as in a container.
         container = subprocess.Popen(
-            ["unshare", "--pid", "--fork", "--kill-child", f"--mount-proc={root}/proc", *inside, *told["command"]],
-            env=told["environ"],
+            ["unshare", "--pid", "--fork", "--kill-child", f"--mount-proc={root}/proc", *inside, *request["command"]],
+            env=request["environ"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -54,10 +54,12 @@ def main() -> None:
             children = Path(f"/proc/{container.pid}/task/{container.pid}/children").read_text()
             command = children.split()[0]
             within = ["nsenter", f"--target={command}", "--mount", "--pid", *inside]
-            found |= _look(command, within, told)
+            found |= _inspect(command, within, request)
             os.kill(int(command), signal.SIGTERM)
         found["exit_code"] = container.wait(SECONDS)
-        outside = subprocess.run([*inside, *told["health"]], env=told["environ"], capture_output=True, check=False)
+        outside = subprocess.run(
+            [*inside, *request["health"]], env=request["environ"], capture_output=True, check=False
+        )
         found["health_when_stopped"] = outside.returncode
         log.seek(0)
         found["log"] = log.read()
@@ -77,12 +79,12 @@ def _metrics(container: subprocess.Popen[bytes]) -> str:
     return ""
 
 
-def _look(command: str, within: list[str], told: dict[str, Any]) -> dict[str, Any]:
+def _inspect(command: str, within: list[str], request: dict[str, Any]) -> dict[str, Any]:
     health = subprocess.run(
-        [*within, *told["health"]], env=told["environ"], capture_output=True, text=True, check=False
+        [*within, *request["health"]], env=request["environ"], capture_output=True, text=True, check=False
     )
     writes = subprocess.run(
-        [*within, "python", "-c", WRITE], env=told["environ"], capture_output=True, text=True, check=False
+        [*within, "python", "-c", WRITE], env=request["environ"], capture_output=True, text=True, check=False
     )
     status = dict(line.split(":\t", 1) for line in Path(f"/proc/{command}/status").read_text().splitlines())
     return {

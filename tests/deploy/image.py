@@ -50,7 +50,7 @@ def as_root(*argv: str | Path, timeout: float = 300) -> str:
     """Run a program as root and return its standard output.
 
     Raises:
-        ServerError: it failed; with what it said.
+        ServerError: it failed; with its output.
     """
     name, *rest = map(str, argv)
     prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
@@ -192,7 +192,7 @@ def builder() -> Iterator[Builder]:
 def run(root: Path, image: Mapping[str, Any], *arguments: str) -> Ran:
     """Run the image's command as its user in namespaces of its own, with a read-only root."""
     config = image["config"]
-    told = json.dumps(
+    request = json.dumps(
         {
             "root": str(root),
             "user": config["User"],
@@ -201,7 +201,16 @@ def run(root: Path, image: Mapping[str, Any], *arguments: str) -> Ran:
             "health": config["Healthcheck"]["Test"][1:],
         }
     )
-    argv: list[str | Path] = ["unshare", "--mount", "--net", "--kill-child", "--fork", sys.executable, CONTAINER, told]
+    argv: list[str | Path] = [
+        "unshare",
+        "--mount",
+        "--net",
+        "--kill-child",
+        "--fork",
+        sys.executable,
+        CONTAINER,
+        request,
+    ]
     return Ran(**json.loads(as_root(*argv, timeout=60)))
 
 
@@ -213,12 +222,12 @@ def boot(root: Path) -> Any:
 
 def _pip_configuration(directory: Path) -> list[str]:
     """Give pip in the build the configuration of pip here, and the local paths that it names."""
-    said = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     ).stdout
     parser = configparser.RawConfigParser()
     paths = set()
-    for key, value in re.findall(r"^(\S+)=('.*'|\".*\")$", said, re.MULTILINE):
+    for key, value in re.findall(r"^(\S+)=('.*'|\".*\")$", printed, re.MULTILINE):
         section, _, name = key.rpartition(".")
         section = "global" if section == ":env:" else section
         if not parser.has_section(section):

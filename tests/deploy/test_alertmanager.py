@@ -59,7 +59,7 @@ def test_receiver(labels: str, receiver: str) -> None:
     assert routed.split() == [receiver]
 
 
-def test_every_alert_is_a_page_only_where_its_severity_says_so() -> None:
+def test_exactly_the_critical_alerts_are_pages() -> None:
     """Routed with the labels that each rule sets."""
     for rule in ALERTS:
         labels = [f"alertname={rule['alert']}", *(f"{name}={value}" for name, value in rule["labels"].items())]
@@ -67,7 +67,7 @@ def test_every_alert_is_a_page_only_where_its_severity_says_so() -> None:
         assert (routed == ["page"]) is (rule["labels"]["severity"] == "critical"), rule["alert"]
 
 
-def quickened(url: str, group_wait: str = "500ms", group_interval: str = "500ms") -> dict[str, Any]:
+def with_short_waits(url: str, group_wait: str = "500ms", group_interval: str = "500ms") -> dict[str, Any]:
     """Return the shipped configuration with short waits, and with each receiver at a path of its name below `url`."""
     waits = {"group_wait": group_wait, "group_interval": group_interval}
     routes = [{**route, **waits} for route in SHIPPED["route"]["routes"]]
@@ -82,7 +82,7 @@ def quickened(url: str, group_wait: str = "500ms", group_interval: str = "500ms"
 @pytest.fixture
 def running() -> Iterator[tuple[Alertmanager, Webhook]]:
     """A real Alertmanager with that configuration."""
-    with Webhook() as webhook, Alertmanager(quickened(webhook.url)) as alertmanager:
+    with Webhook() as webhook, Alertmanager(with_short_waits(webhook.url)) as alertmanager:
         yield alertmanager, webhook
 
 
@@ -109,8 +109,8 @@ def test_an_outage_of_gmail_is_one_page(running: tuple[Alertmanager, Webhook]) -
     burning = without(alert("GmailErrorBudgetBurningFast", window="1h"), "job", "instance")
     elsewhere = alert("GmailLoginFailing", "other", blame="account", reason="auth_invalid_credentials")
     alertmanager.post([*everywhere, *sites, login, burning, elsewhere])
-    told = webhook.wait_for(lambda each: each.path == "/accounts")
-    assert {each["labels"]["endpoint"] for each in told.alerts} == {"other"}
+    notified = webhook.wait_for(lambda each: each.path == "/accounts")
+    assert {each["labels"]["endpoint"] for each in notified.alerts} == {"other"}
     page = webhook.wait_for(lambda each: each.path == "/page")
     assert page.names == {"GmailDownEverywhere"}
     assert {each["labels"]["endpoint"] for each in page.alerts} == set(endpoints)
@@ -121,7 +121,7 @@ def test_an_outage_of_gmail_is_one_page(running: tuple[Alertmanager, Webhook]) -
 
 
 @pytest.mark.parametrize(
-    ("source", "silenced", "told"),
+    ("source", "inhibited", "notified"),
     [
         (
             alert("GmailExporterDown", blame="client"),
@@ -179,18 +179,18 @@ def test_an_outage_of_gmail_is_one_page(running: tuple[Alertmanager, Webhook]) -
 def test_inhibition(
     running: tuple[Alertmanager, Webhook],
     source: dict[str, Any],
-    silenced: list[dict[str, Any]],
-    told: list[dict[str, Any]],
+    inhibited: list[dict[str, Any]],
+    notified: list[dict[str, Any]],
 ) -> None:
     """An alert inhibits the alerts that follow from it, and no others."""
     alertmanager, webhook = running
-    alertmanager.post([source, *silenced, *told])
+    alertmanager.post([source, *inhibited, *notified])
 
-    def heard() -> list[dict[str, Any]]:
+    def received() -> list[dict[str, Any]]:
         return [each["labels"] for notification in webhook.notifications for each in notification.alerts]
 
-    for expected in (source, *told):
-        webhook.wait_for(lambda _, expected=expected: expected["labels"] in heard())  # type: ignore[misc]
-    assert not [each["labels"] for each in silenced if each["labels"] in heard()]
+    for expected in (source, *notified):
+        webhook.wait_for(lambda _, expected=expected: expected["labels"] in received())  # type: ignore[misc]
+    assert not [each["labels"] for each in inhibited if each["labels"] in received()]
     held = [each["labels"] for each in alertmanager.alerts() if each["status"]["state"] == "suppressed"]
-    assert all(each["labels"] in held for each in silenced)
+    assert all(each["labels"] in held for each in inhibited)

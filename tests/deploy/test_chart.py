@@ -55,7 +55,7 @@ def test_every_object_is_valid(name: str) -> None:
     assert [problem for one in objects.values() for version in VERSIONS for problem in mistakes(one, version)] == []
 
 
-def test_which_objects_there_are() -> None:
+def test_objects() -> None:
     """The objects that each set of values needs, and no others."""
     always = {"Deployment", "Service", "ServiceAccount"}
     expected = {
@@ -101,7 +101,7 @@ def test_the_pod_is_restricted(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_what_refers_to_something_finds_it(name: str) -> None:
+def test_references_have_a_target(name: str) -> None:
     """Volumes exist and are mounted, selectors select the pod, ports have their names."""
     objects = render(values_of(name))
     pod = pod_of(objects)
@@ -132,7 +132,7 @@ def test_what_refers_to_something_finds_it(name: str) -> None:
         assert pod["spec"]["serviceAccountName"] == objects["ServiceAccount"]["metadata"]["name"]
 
 
-def test_each_pod_of_a_stateful_set_knows_its_part() -> None:
+def test_each_pod_of_a_stateful_set_has_its_shard() -> None:
     """By its index and their number; each has a claim of its own, and there is no Deployment."""
     objects = render(values_of("sharded"))
     spec = objects["StatefulSet"]["spec"]
@@ -149,7 +149,7 @@ def test_each_pod_of_a_stateful_set_knows_its_part() -> None:
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_the_program_takes_its_flags(name: str) -> None:
+def test_the_program_accepts_its_flags(name: str) -> None:
     """They are flags of the command line; the paths in them are mounted."""
     (container,) = pod_of(render(values_of(name)))["spec"]["containers"]
     # Kubernetes replaces variables; this is the only one.
@@ -159,7 +159,7 @@ def test_the_program_takes_its_flags(name: str) -> None:
     assert options.config_file is None or options.config_file.parent in mounts
 
 
-def test_the_configuration_is_what_was_said(tmp_path: Path) -> None:
+def test_the_configuration_is_the_value(tmp_path: Path) -> None:
     """It loads, texts are not converted, and its secrets are where the Secrets are mounted."""
     objects = render(values_of("login"))
     path = tmp_path / "gmail.yml"
@@ -174,7 +174,7 @@ def test_the_configuration_is_what_was_said(tmp_path: Path) -> None:
     assert str(secret.file.parent) in {mount["mountPath"] for mount in container["volumeMounts"]}
 
 
-def test_another_configuration_is_another_pod() -> None:
+def test_a_changed_configuration_replaces_the_pod() -> None:
     """An unchanged configuration gives the same pod."""
 
     def pod(interval: str) -> Any:
@@ -198,7 +198,7 @@ def test_the_rules_are_the_files(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_alerts_can_be_left_out_labelled_and_linked() -> None:
+def test_alerts_can_be_disabled_labelled_and_linked() -> None:
     """A disabled alert is missing, the others link to the given addresses; recording rules are unchanged."""
 
     def rules(values: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -229,7 +229,7 @@ def test_the_dashboard_is_the_file() -> None:
     assert sum(map(len, files.values())) < 1 << 20
 
 
-def test_pages_behind_a_password_are_probed_by_the_program_itself() -> None:
+def test_pages_behind_a_password_have_a_check_of_the_image() -> None:
     """Kubernetes has neither the password nor a client certificate."""
     (container,) = pod_of(render(values_of("locked")))["spec"]["containers"]
     command = {"command": ["python", "-m", "exporter.healthcheck"]}
@@ -239,7 +239,7 @@ def test_pages_behind_a_password_are_probed_by_the_program_itself() -> None:
     assert container["readinessProbe"]["httpGet"] == {"path": "/-/ready", "port": "http"}
 
 
-def test_the_job_is_one_that_the_alerts_know() -> None:
+def test_the_alerts_select_the_job() -> None:
     """Whatever the name of the release."""
     for values in ("operator", "locked"):
         objects = render(values_of(values), name="r")
@@ -294,7 +294,7 @@ def test_wrong_values_are_refused(values: dict[str, Any], message: str) -> None:
     assert message in str(caught.value)
 
 
-def test_the_schema_knows_every_value_and_no_other() -> None:
+def test_the_schema_has_exactly_the_values() -> None:
     """For each object whose keys have defaults in the chart."""
 
     def differences(schema: Mapping[str, Any], values: Mapping[str, Any], path: str = "") -> list[str]:
@@ -330,7 +330,7 @@ def test_the_packaged_chart_renders_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("part", "what"), [("prometheusRule", "rules"), ("dashboard", "dashboard")])
-def test_a_copy_without_its_links_says_so(tmp_path: Path, part: str, what: str) -> None:
+def test_a_copy_without_its_links_is_reported(tmp_path: Path, part: str, what: str) -> None:
     """It does not install an object without rules."""
     copy = tmp_path / CHART.name
     shutil.copytree(CHART, copy, ignore=lambda directory, _: ["prometheus", "grafana"] if "files" in directory else [])
@@ -354,8 +354,8 @@ def test_the_readme_is_current_and_explains_every_value(tmp_path: Path) -> None:
     (tmp_path / "gmail-exporter").mkdir()
     (tmp_path / "readme.py").write_text(script.read_text("utf-8"), "utf-8")
     for values, message in (
-        ("# Said.\na: 1\n", "not current"),
-        ("# Said.\na: 1\n\nb:\n  c: 2\n", "values.yaml:5: b.c"),
+        ("# A comment.\na: 1\n", "not current"),
+        ("# A comment.\na: 1\n\nb:\n  c: 2\n", "values.yaml:5: b.c"),
     ):
         (tmp_path / "gmail-exporter/values.yaml").write_text(values, "utf-8")
         command = [sys.executable, f"{tmp_path}/readme.py", "--check"]

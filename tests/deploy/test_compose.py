@@ -34,7 +34,7 @@ def mounts(service: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_the_files_keep_to_the_specification(name: str) -> None:
+def test_the_files_are_valid(name: str) -> None:
     """Each file alone."""
     PyOptions(apply_merge=True).from_yaml(TEXTS[name]).validate()
 
@@ -57,7 +57,7 @@ def test_the_specification_is_strict(right: str, wrong: str, message: str) -> No
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_every_service_is_locked_in(name: str) -> None:
+def test_every_service_is_restricted(name: str) -> None:
     """A read-only root, no capability, no new privileges, limits, a port on the loopback only."""
     service = SERVICES[name]
     assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
@@ -82,7 +82,7 @@ def test_every_image_is_pinned_and_checked(name: str) -> None:
     assert service["healthcheck"]["test"][-1].startswith(f"http://localhost:{PORTS[name]}/")
 
 
-def test_what_is_mounted_is_in_the_repository() -> None:
+def test_every_mounted_file_is_in_the_repository() -> None:
     """Read-only; only volumes are writable, and each is declared and used."""
     named = set()
     for service in (*SERVICES.values(), *LOGIN["services"].values()):
@@ -107,14 +107,14 @@ def test_services_wait_for_services() -> None:
 @pytest.mark.parametrize(
     ("name", "program"), [("prometheus", "prometheus"), ("alertmanager", "prometheus-alertmanager")]
 )
-def test_the_others_take_their_commands(name: str, program: str) -> None:
+def test_the_other_programs_accept_their_commands(name: str, program: str) -> None:
     """Debian's versions of the programs have each flag."""
     asked = subprocess.run([find_program(program, program), "--help"], capture_output=True, text=True, check=False)
     known = set(re.findall(r"^ +(--[\w.-]+)", asked.stdout + asked.stderr, re.MULTILINE))
     assert {flag.partition("=")[0] for flag in SERVICES[name]["command"]} <= known
 
 
-def test_prometheus_finds_the_others() -> None:
+def test_prometheus_finds_the_other_services() -> None:
     """The targets of its configuration are services at their ports, and its rules are beside it."""
     sources = {target: DIRECTORY / source for source, target, _ in mounts(SERVICES["prometheus"])}
     directory = sources["/etc/prometheus"]
@@ -122,14 +122,14 @@ def test_prometheus_finds_the_others() -> None:
     scraped = [
         target for job in config["scrape_configs"] for each in job["static_configs"] for target in each["targets"]
     ]
-    told = [
+    alertmanagers = [
         target
         for manager in config["alerting"]["alertmanagers"]
         for each in manager["static_configs"]
         for target in each["targets"]
     ]
     assert f"gmail-exporter:{PORTS['gmail-exporter']}" in scraped
-    assert told == [f"alertmanager:{PORTS['alertmanager']}"]
+    assert alertmanagers == [f"alertmanager:{PORTS['alertmanager']}"]
     for target in scraped:
         host, _, port = target.partition(":")
         host = "prometheus" if host == "localhost" else host
@@ -179,7 +179,7 @@ def test_grafana_finds_prometheus_and_the_dashboard() -> None:
     assert {SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]} == shown
 
 
-def test_the_exporter_takes_its_commands() -> None:
+def test_the_exporter_accepts_its_commands() -> None:
     """With and without login: its flags exist, the paths in them are mounted, the secret is passed."""
     plain, login = SERVICES["gmail-exporter"], LOGIN["services"]["gmail-exporter"]
     options = [cli._parser().parse_args(service["command"]) for service in (plain, login)]

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from exporter.config.duration import parse_duration
-from tests.deploy.test_alertmanager import quickened
+from tests.deploy.test_alertmanager import with_short_waits
 from tests.deploy.test_rules import PROMETHEUS
 from tests.servers.alertmanager import Alertmanager
 from tests.servers.authority import Authority
@@ -33,22 +33,22 @@ EVALUATION = "15s"
 """The job of the example configuration."""
 
 
-def quicken(duration: str) -> str:
+def divide(duration: str) -> str:
     """Return a duration of Prometheus, divided."""
     return f"{round(parse_duration(duration) * 1000 / FASTER)}ms"
 
 
-def quicken_rules(path: Path) -> dict[str, Any]:
+def divide_rules(path: Path) -> dict[str, Any]:
     """Return a file of rules with intervals, waits, windows and offsets divided."""
     document: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
     for group in document["groups"]:
-        group["interval"] = quicken(group.get("interval", EVALUATION))
+        group["interval"] = divide(group.get("interval", EVALUATION))
         for rule in group["rules"]:
             for key in ("for", "keep_firing_for"):
                 if key in rule:
-                    rule[key] = quicken(rule[key])
+                    rule[key] = divide(rule[key])
             rule["expr"] = re.sub(
-                r"(?<=\[)\w+|(?<=\boffset )\w+|(?<=:)\d\w*(?=\])", lambda found: quicken(found[0]), rule["expr"]
+                r"(?<=\[)\w+|(?<=\boffset )\w+|(?<=:)\d\w*(?=\])", lambda found: divide(found[0]), rule["expr"]
             )
     return document
 
@@ -73,11 +73,11 @@ class Site:
         config.write_text(json.dumps(document), "utf-8")
         self.exporter = Exporter(directory / "log", config)
         self.webhook = Webhook()
-        self.alertmanager = Alertmanager(quickened(self.webhook.url, group_wait="5s", group_interval="3s"))
+        self.alertmanager = Alertmanager(with_short_waits(self.webhook.url, group_wait="5s", group_interval="3s"))
         self.rule_files = []
         for path in PROMETHEUS.glob("gmail-*.yml"):
             quick = directory / path.name
-            quick.write_text(json.dumps(quicken_rules(path)), "utf-8")
+            quick.write_text(json.dumps(divide_rules(path)), "utf-8")
             self.rule_files.append(quick)
 
     def start(self, stack: ExitStack) -> None:
@@ -101,7 +101,7 @@ class Site:
         self.prometheus.wait_for("sum(gmail_up) == 3 and sum(gmail_check_success{check='login'}) == 1", timeout=30)
         self.prometheus.wait_for("sum(ALERTS) or vector(0)", lambda found: found[0].value == 0, timeout=60)
 
-    def told(self, name: str, status: str = "firing") -> Notification:
+    def notification(self, name: str, status: str = "firing") -> Notification:
         """Return the first notification with that alert and that status."""
         return self.webhook.wait_for(lambda each: name in each.names and each.status == status)
 
@@ -125,11 +125,11 @@ def site(whole_site: Site, dovecot: Dovecot, postfix: Postfix) -> Site:
     return whole_site
 
 
-def test_only_durations_are_quickened() -> None:
+def test_only_durations_are_divided() -> None:
     """Everything else in the rules is unchanged."""
     for path in PROMETHEUS.glob("gmail-*.yml"):
         shipped = [rule for group in yaml.safe_load(path.read_text("utf-8"))["groups"] for rule in group["rules"]]
-        quick = [rule for group in quicken_rules(path)["groups"] for rule in group["rules"]]
+        quick = [rule for group in divide_rules(path)["groups"] for rule in group["rules"]]
         for before, after in zip(shipped, quick, strict=True):
             for key in before.keys() - {"for", "keep_firing_for", "expr"}:
                 assert before[key] == after[key]
@@ -141,14 +141,14 @@ def test_only_durations_are_quickened() -> None:
 def test_a_wrong_password_is_no_outage(site: Site) -> None:
     """The receiver for accounts is notified with the reason; there is no page, for everything answers."""
     site.secret.write_text("wrong", "utf-8")
-    told = site.told("GmailLoginFailing")
-    assert told.path == "/accounts"
-    [alert] = told.alerts
+    notification = site.notification("GmailLoginFailing")
+    assert notification.path == "/accounts"
+    [alert] = notification.alerts
     assert alert["labels"].items() >= {"endpoint": "imap", "severity": "warning", "blame": "account"}.items()
     assert alert["labels"]["reason"] == "auth_invalid_credentials"
     assert "with the account ops. Reason: auth_invalid_credentials" in alert["annotations"]["description"]
     site.secret.write_text(OPS_PASSWORD, "utf-8")
-    assert site.told("GmailLoginFailing", "resolved").path == "/accounts"
+    assert site.notification("GmailLoginFailing", "resolved").path == "/accounts"
     assert {name for each in site.webhook.notifications for name in each.names} == {"GmailLoginFailing"}
     assert not site.prometheus.query("count_over_time(ALERTS{alertname='GmailEndpointDown'}[1h])")
 
@@ -156,7 +156,7 @@ def test_a_wrong_password_is_no_outage(site: Site) -> None:
 def test_an_outage_is_one_page(site: Site, dovecot: Dovecot) -> None:
     """Dovecot stops: one page with the endpoints and the reasons. It starts: the page is resolved."""
     dovecot.stop()
-    page = site.told("GmailEndpointDown")
+    page = site.notification("GmailEndpointDown")
     # The next time at which it could send another one.
     time.sleep(4)
     assert site.webhook.notifications == [page]
@@ -172,15 +172,15 @@ def test_an_outage_is_one_page(site: Site, dovecot: Dovecot) -> None:
     for group in site.prometheus.get("/api/v1/rules")["groups"]:
         assert [rule["name"] for rule in group["rules"] if rule["health"] != "ok"] == []
     dovecot.start()
-    resolved = site.told("GmailEndpointDown", "resolved")
+    resolved = site.notification("GmailEndpointDown", "resolved")
     assert resolved.path == "/page"
     assert {name for each in site.webhook.notifications for name in each.names} == {"GmailEndpointDown"}
 
 
-def test_an_exporter_that_is_down_says_nothing_of_gmail(site: Site) -> None:
+def test_an_exporter_that_is_down_is_the_only_alert(site: Site) -> None:
     """It is the only notification."""
     assert site.exporter.stop()[0] == 0
-    page = site.told("GmailExporterDown")
+    page = site.notification("GmailExporterDown")
     time.sleep(4)
     assert site.webhook.notifications == [page]
     assert page.path == "/page"

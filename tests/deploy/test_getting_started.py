@@ -74,7 +74,7 @@ def test_with_containers(tmp_path: Path) -> None:
     assert token.read_text("utf-8") == "tk_0123\n"
 
 
-def test_the_alert_made_by_hand_is_a_page() -> None:
+def test_the_test_alert_is_a_page() -> None:
     """The shipped routes send the alert made by amtool to the receiver of pages."""
     shipped = yaml.safe_load((ROOT / "deploy" / "alertmanager" / "alertmanager.yml").read_text("utf-8"))
     with Webhook() as webhook:
@@ -99,7 +99,7 @@ def test_the_configurations_are_valid(tmp_path: Path) -> None:
     assert "3 receivers" in amtool("check-config", str(path))
 
 
-def test_it_says_how_long_it_takes() -> None:
+def test_the_time_to_the_page() -> None:
     """Two probes, a scrape, two evaluations, the rule's wait and the group's wait are about four minutes."""
     [down] = [rule for rule in ALERTS if rule["alert"] == "GmailEndpointDown"]
     routes = yaml.safe_load((ROOT / "deploy" / "alertmanager" / "alertmanager.yml").read_text("utf-8"))

@@ -32,7 +32,7 @@ def files(root: Path) -> Iterator[Path]:
             yield from ((Path(directory) / name).relative_to(root) for name in names)
 
 
-def test_hadolint_has_nothing_to_say() -> None:
+def test_hadolint_finds_nothing() -> None:
     """Not even with severity info."""
     hadolint = Path(sys.executable).with_name("hadolint")
     checked = subprocess.run([hadolint, "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -54,20 +54,20 @@ def test_its_command_is_the_daemon_with_the_default_configuration(built: Built) 
     assert list(built.config["ExposedPorts"]) == ["9993/tcp"]
 
 
-def test_it_is_nobody_and_can_write_nowhere(built: Built) -> None:
+def test_it_has_no_privileges_and_a_read_only_root(built: Built) -> None:
     """Its user is a number, without capabilities, and its root file system is read-only."""
     assert built.config["User"] == "65532:65532"
     assert (built.ran.uid, int(built.ran.privileges, 16)) == ("65532", 0)
     assert [line.split(" ", 1)[1] for line in built.ran.writes] == ["Read-only file system"] * 4
 
 
-def test_a_volume_for_the_login_budget_is_its_own(built: Built) -> None:
+def test_its_user_owns_a_volume_for_the_login_budget(built: Built) -> None:
     """An engine copies the owner of a new volume from this directory."""
     found = (built.root / "var/lib/gmail-exporter").stat()
     assert (found.st_uid, found.st_gid, oct(found.st_mode & 0o777)) == (65532, 65532, "0o750")
 
 
-def test_its_health_check_tells_health(built: Built) -> None:
+def test_its_health_check(built: Built) -> None:
     """It exits with 0 while the daemon is healthy, with 1 when it does not run."""
     assert built.config["Healthcheck"]["Test"] == ["CMD", "python", "-m", "exporter.healthcheck"]
     assert built.ran.health == [0, ""]
@@ -83,7 +83,7 @@ def test_nothing_in_it_installs_or_compiles(built: Built) -> None:
     assert [path for path in programs if COMPILERS.fullmatch(path.name) or re.match(r"pip[\d.]*$", path.name)] == []
 
 
-def test_it_holds_what_the_lock_says(built: Built) -> None:
+def test_it_has_the_packages_of_the_lock(built: Built) -> None:
     """Each package of the lock in its version, and no others."""
     locked = dict(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "requirements.lock").read_text("utf-8"), re.MULTILINE))
     (packages,) = (built.root / "opt/gmail-exporter/lib").glob("python3*/site-packages")

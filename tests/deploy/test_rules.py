@@ -140,7 +140,7 @@ def test_alert_of_an_exporter_older_than_0_1_0(name: str, tmp_path: Path) -> Non
     run_promtool(text, tmp_path, named(text))
 
 
-def test_each_alert_has_its_scenarios_and_they_decide_something() -> None:
+def test_each_alert_has_scenarios_in_which_it_fires_and_in_which_not() -> None:
     """Each file belongs to an alert, which fires in some scenarios and not in others."""
     assert sorted(path.stem for path in CASES.glob("*.yml")) == NAMES
     for name in NAMES:
@@ -176,6 +176,6 @@ def test_every_metric_in_a_query_exists() -> None:
         assert set(re.findall(r"\b(?:instance_endpoint|endpoint|target):gmail_\w+:\w+", text)) <= RECORDED
 
 
-def test_what_is_recorded(tmp_path: Path) -> None:
+def test_recording(tmp_path: Path) -> None:
     """Vantage points, availability in every window, quantiles and budget, by the scenarios in recording.yml."""
     run_promtool(scenarios(CASES.parent / "recording.yml"), tmp_path, RECORDED)

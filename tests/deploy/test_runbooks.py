@@ -46,7 +46,7 @@ def test_each_page_answers_the_same_questions(name: str) -> None:
     assert re.search(r"^ *```sh\n", steps, re.MULTILINE)
 
 
-def test_the_table_says_what_the_rules_say() -> None:
+def test_the_table_agrees_with_the_rules() -> None:
     """It has every alert with its severities."""
     table = (RUNBOOKS / "README.md").read_text("utf-8")
     rows = re.findall(r"^\| \[(\w+)\]\((\w+)\.md\) \| ([a-z, ]+) \|", table, re.MULTILINE)
@@ -67,7 +67,7 @@ def test_every_link_has_a_target(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
-def test_every_metric_and_every_reason_that_is_named_exists(path: Path) -> None:
+def test_every_metric_and_reason_exists(path: Path) -> None:
     """Reasons are in the first columns of tables and in the text; a metric's name may be incomplete in a grep."""
     text = path.read_text("utf-8")
     metrics = {family.metric.name for family in (*FAMILIES, *ACCOUNT_FAMILIES)}
@@ -96,7 +96,7 @@ COMMANDS = sorted(
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_of_ours_is_one(command: str, tmp_path: Path) -> None:
+def test_every_command_of_ours_exists(command: str, tmp_path: Path) -> None:
     """Its subcommands and flags exist."""
     _, *arguments = shlex.split(command)
     run = subprocess.run(

@@ -52,7 +52,7 @@ def test_verify_finds_nothing(tmp_path: Path) -> None:
     assert "perhaps" in analyze("verify", "--man=no", copy).stderr
 
 
-def test_it_is_exposed_to_little(tmp_path: Path) -> None:
+def test_exposure(tmp_path: Path) -> None:
     """The figure of systemd is below the threshold, and is the figure in the documentation."""
     checked = analyze("security", "--offline=true", f"--threshold={round(EXPOSURE * 10)}", "--no-pager", UNIT)
     assert checked.returncode == 0, checked.stdout
@@ -70,7 +70,7 @@ def test_it_is_exposed_to_little(tmp_path: Path) -> None:
     }
 
 
-def test_the_program_takes_its_command(tmp_path: Path) -> None:
+def test_the_program_accepts_its_command(tmp_path: Path) -> None:
     """Its flags exist, and the login budget is in a directory that the unit may write to."""
     service = dict(section("Service"))
     _, *arguments = service["ExecStart"].split()
@@ -81,7 +81,7 @@ def test_the_program_takes_its_command(tmp_path: Path) -> None:
     assert service["WatchdogSec"]
 
 
-def test_credentials_are_files_that_the_configuration_can_name(tmp_path: Path) -> None:
+def test_a_configuration_can_name_credentials(tmp_path: Path) -> None:
     """A configuration accepts the path in the unit's comment."""
     comment = next(line for line in UNIT.read_text("utf-8").splitlines() if "app_password:" in line).lstrip("# ")
     path = tmp_path / "gmail.yml"
@@ -96,7 +96,7 @@ def test_credentials_are_files_that_the_configuration_can_name(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["Unit", "Service", "Install"])
-def test_no_setting_is_there_twice_by_mistake(name: str) -> None:
+def test_no_setting_occurs_twice(name: str) -> None:
     """Except for the filter of system calls: one line for what is allowed, one for what is not."""
     keys = [key for key, _ in section(name)]
     assert {key for key in keys if keys.count(key) > 1} <= {"SystemCallFilter"}

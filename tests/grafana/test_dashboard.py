@@ -70,7 +70,7 @@ def test_writing_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads((tmp_path / "new.json").read_text("utf-8")) == BOARD
 
 
-def test_grafanas_models_read_it_whole() -> None:
+def test_grafanas_models_parse_it_completely() -> None:
     """The Foundation SDK's model of Grafana's schema parses and writes it without a change: no key is unknown."""
     plugins.register_default_plugins()
     again = json.loads(json.dumps(model.Dashboard.from_json(BOARD), cls=JSONEncoder))
@@ -253,7 +253,7 @@ def test_variables() -> None:
     assert "allValue" not in variables["job"]
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_have_a_target() -> None:
     """Every linked page of the documentation exists; docs/reasons.md has a heading for each reason."""
     text = built.FILE.read_text("utf-8")
     pages = set(re.findall(r"\$\{docs\}/([\w.-]+)", text)) - {"runbooks"}

@@ -112,7 +112,7 @@ def test_no_graph_draws_every_endpoint(past: Past, query: PanelQuery) -> None:
 @pytest.mark.parametrize(
     "panel", [each for each in PANELS.values() if each["type"] == "table"], ids=lambda p: p["title"]
 )
-def test_every_column_has_something_in_it(past: Past, panel: dict[str, Any]) -> None:
+def test_every_column_has_data(past: Past, panel: dict[str, Any]) -> None:
     """Each label that a table shows is on a series; the first query has the rows of all others."""
     answers = [answer(past, each) for each in TARGETS if each.panel["id"] == panel["id"]]
     shown = [
@@ -224,7 +224,7 @@ def test_old_series_show_as_new_ones(past: Past) -> None:
     assert endpoints["capability", "timeout", "provider"] == 2
 
 
-def test_nobody_is_to_blame_where_nothing_fails(past: Past) -> None:
+def test_no_party_is_at_fault_while_nothing_fails(past: Past) -> None:
     """The panel shows that, rather than no data, which would mean that nothing is monitored."""
     view = replace(VIEW, chosen={**VIEW.chosen, "endpoint": "smtps"})
     assert answer(past, query_of("Whose fault"), view) == [{"blame": "nobody", "value": 0}]
