@@ -14,7 +14,7 @@ from exporter.accounts.access import Access
 from exporter.exposition.gmail import ACCOUNT_FAMILIES, FAMILIES, account_samples, base_labels, samples
 from exporter.exposition.text import Format, render
 from exporter.monitor.instruments import ExporterMetrics
-from exporter.monitor.store import Key, Series, Store
+from exporter.monitor.store import Series, Store, TargetKey
 
 
 @dataclass(slots=True)
@@ -24,11 +24,11 @@ class Exposition:
     store: Store
     exporter: ExporterMetrics
     accesses: Callable[[], Iterable[Access]] = tuple
-    _lines: dict[str, dict[Key, bytes]] = field(
+    _lines: dict[str, dict[TargetKey, bytes]] = field(
         default_factory=lambda: {family.metric.name: {} for family in (*FAMILIES, *ACCOUNT_FAMILIES)}
     )
     """By family, then by target."""
-    _rendered: dict[Key, tuple[Series, int]] = field(default_factory=dict)
+    _rendered: dict[TargetKey, tuple[Series, int]] = field(default_factory=dict)
     """The series and its version from which the lines of a target were rendered."""
 
     def pieces(self, fmt: Format) -> list[bytes]:

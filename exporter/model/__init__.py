@@ -1,1 +1,1 @@
-"""What everything speaks of: settings, addresses, reasons, outcomes. It imports the standard library alone."""
+"""The vocabulary: settings, addresses, reasons, Outcomes. It imports the standard library alone."""

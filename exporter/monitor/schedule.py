@@ -23,7 +23,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from exporter.model.outcome import Target
 from exporter.monitor.instruments import ExporterMetrics
-from exporter.monitor.store import Key
+from exporter.monitor.store import TargetKey
 
 SOON = 1.5
 """Seconds in which the first probes are made, where they are few."""
@@ -113,7 +113,7 @@ class Schedule:
     check: Callable[[Target], Awaitable[object]]
     metrics: ExporterMetrics
     clock: Clock = field(default_factory=Clock)
-    _entries: dict[Key, _Entry] = field(default_factory=dict)
+    _entries: dict[TargetKey, _Entry] = field(default_factory=dict)
     _unarmed: list[tuple[float, int, _Entry]] = field(default_factory=list)
     """A heap of the entries without a timer, by when they are due. Outdated ones are dropped when they come up."""
     _serial: Iterator[int] = field(default_factory=count)
@@ -160,7 +160,7 @@ class Schedule:
                 self._entries[key] = self._add(target, soon=few)
                 self._entries[key].task = running.get(key)  # of the old configuration, and never two at once
 
-    async def probe(self, key: Key) -> None:
+    async def probe(self, key: TargetKey) -> None:
         """Probe a target now, besides its due times, and return when that is done.
 
         Where it is being probed already, that is the probe: never two at once.

@@ -20,7 +20,7 @@ FAILURES = 10
 DURATION_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds, in seconds, of the histogram of probe durations."""
 
-Key = tuple[str, IpFamily]
+TargetKey = tuple[str, IpFamily]
 
 
 @dataclass(slots=True)
@@ -104,7 +104,7 @@ class Store:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._series: dict[Key, Series] = {}
+        self._series: dict[TargetKey, Series] = {}
 
     def __iter__(self) -> Iterator[Series]:
         return iter(self._series.values())
@@ -112,7 +112,7 @@ class Store:
     def __len__(self) -> int:
         return len(self._series)
 
-    def __getitem__(self, key: Key) -> Series:
+    def __getitem__(self, key: TargetKey) -> Series:
         return self._series[key]
 
     def of_endpoint(self, name: str) -> list[Series]:

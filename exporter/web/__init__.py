@@ -1,1 +1,1 @@
-"""HTTP: metrics, health, and what people look at."""
+"""HTTP: metrics, health, the API and the pages."""

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 from exporter.model.outcome import Phase
 from exporter.model.reason import Blame, Reason, Retry, fill
 from exporter.model.settings import Protocol
-from exporter.monitor.store import FAILURES, Key, Series, Store
+from exporter.monitor.store import FAILURES, Series, Store, TargetKey
 from exporter.views import chart, page
 from exporter.views.page import Filter, anchor_of, groups, last_capabilities, last_tls, row
 from exporter.views.state import State, overview, state_of
@@ -49,7 +49,7 @@ CACHED_PAGES = 8
 
 _HTML = "text/html; charset=utf-8"
 
-ProbeNow = Callable[[Key], Awaitable[None]]
+ProbeNow = Callable[[TargetKey], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class Pages:
 
     store: Store
     probe: ProbeNow | None = None
-    _lines: dict[Key, tuple[Series, tuple[object, ...], Markup]] = field(default_factory=dict)
+    _lines: dict[TargetKey, tuple[Series, tuple[object, ...], Markup]] = field(default_factory=dict)
     """The rendered line of each target, and the values that it was rendered from."""
     _cache: dict[Filter, tuple[float, bytes]] = field(default_factory=dict)
     """When each page of the last second was rendered, and its body."""

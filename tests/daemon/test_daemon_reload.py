@@ -17,7 +17,7 @@ from exporter.daemon.reload import FAULT
 from exporter.model.outcome import Target
 from exporter.model.settings import Config
 from exporter.monitor.schedule import Schedule, _Entry
-from exporter.monitor.store import Key, Series
+from exporter.monitor.store import Series, TargetKey
 from tests.conftest import StartScripted
 from tests.servers.dialogues import Imap
 from tests.servers.exporter import daemon_here
@@ -38,7 +38,7 @@ class Before:
     probe: asyncio.Task[None] | None
 
     @classmethod
-    def all(cls, daemon: Daemon) -> dict[Key, Before]:
+    def all(cls, daemon: Daemon) -> dict[TargetKey, Before]:
         """Of every endpoint."""
         return {
             key: cls(daemon._store[key], daemon._store[key].version, entry, entry.due, entry.task)
@@ -72,8 +72,8 @@ async def test_ten_of_a_thousand_change_and_nothing_disturbs_the_others(
             del document["endpoints"][name]
         config.write_text(json.dumps(document), "utf-8")
 
-        before: dict[Key, Before] = {}
-        after: dict[Key, Before] = {}
+        before: dict[TargetKey, Before] = {}
+        after: dict[TargetKey, Before] = {}
         apply = daemon._apply
 
         def observed(config_now: Config) -> None:

@@ -1,4 +1,4 @@
-"""`model/` imports only the standard library, and no module of it that does IO."""
+"""The imports of model/: the standard library alone, and nothing of it that does IO."""
 
 import pkgutil
 import subprocess
@@ -15,7 +15,7 @@ print(*sorted({{name.partition(".")[0] for name in set(sys.modules) - before}}))
 
 
 def test_the_standard_library_alone() -> None:
-    """In a new process, where nothing else has been imported."""
+    """A process that imports model/ imports only the standard library with it, and no module that does IO."""
     names = ", ".join(f"exporter.model.{module.name}" for module in pkgutil.iter_modules(model.__path__))
     run = subprocess.run([sys.executable, "-c", PROGRAM.format(names)], capture_output=True, text=True, check=True)
     imported = set(run.stdout.split())

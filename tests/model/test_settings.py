@@ -40,7 +40,7 @@ def test_change_of_account_shows() -> None:
 
 
 def test_immutable() -> None:
-    """No attribute of an endpoint can be changed in place; test_load.py has the test of its labels."""
+    """An endpoint cannot be changed; test_load.py has the same for the labels of a loaded one."""
     with pytest.raises(FrozenInstanceError):
         ENDPOINT.port = 1  # type: ignore[misc]
 
@@ -66,5 +66,5 @@ def test_default_port(protocol: str, security: str, port: int) -> None:
     ],
 )  # fmt: skip
 def test_service_of_a_port(port: int, service: tuple[str, str] | None) -> None:
-    """A port alone never means a connection in the clear."""
+    """A well-known port has a protocol and a security, but never `none`; another port has neither."""
     assert service_of(port) == service

@@ -21,7 +21,7 @@ from exporter.config.web import read_web
 from exporter.exposition.cache import Exposition
 from exporter.monitor.health import Health
 from exporter.monitor.instruments import ExporterMetrics
-from exporter.monitor.store import Key, Store
+from exporter.monitor.store import Store, TargetKey
 from exporter.web.api import Api, Scrape
 from exporter.web.lifecycle import Effective, Lifecycle
 from exporter.web.pages import Pages
@@ -43,7 +43,7 @@ class Site:
         scrape = Scrape(Exposition(self.store, ExporterMetrics()))
         self.health = Health(self.store, lambda: 0.0)
         lifecycle = Lifecycle(self.store, self.health, self._reload)
-        self.probed: list[Key] = []
+        self.probed: list[TargetKey] = []
         self.pages, self.api = Pages(self.store, self.probe), Api(self.store)
         parts = scrape, lifecycle, self.pages, self.api, Effective(lambda: load(None, {}))
         self.transport = httpx.ASGITransport(application(*parts, settings=self.settings))
@@ -52,7 +52,7 @@ class Site:
         """Use this store for pages and API."""
         self.pages.store = self.api.store = store
 
-    async def probe(self, key: Key) -> None:
+    async def probe(self, key: TargetKey) -> None:
         """Record that the pages asked for a probe."""
         self.probed.append(key)
 

@@ -89,8 +89,8 @@ async def test_pending_and_unknown_endpoints(site: Site) -> None:
     (new,) = (await ask(site, "endpoints/new"))["endpoints"]
     assert new["last"] is new["since"] is new["login"]["next_at"] is None
     assert (new["state"], new["history"], new["failures"]) == ("pending", [], [])
-    answer = await site.request("/api/v1/endpoints/nobody")
-    assert (answer.status_code, answer.json()) == (404, {"error": "there is no endpoint 'nobody'"})
+    answer = await site.request("/api/v1/endpoints/unknown")
+    assert (answer.status_code, answer.json()) == (404, {"error": "there is no endpoint 'unknown'"})
 
 
 async def test_many_endpoints(site: Site) -> None:

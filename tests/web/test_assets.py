@@ -18,8 +18,8 @@ ROOT = Path(__file__).parent.parent.parent
     ("name", "kind"),
     [("style.css", "text/css"), ("page.js", "text/javascript"), ("up.svg", "image/svg+xml")],
 )
-async def test_a_file_is_cached_by_its_content(site: Site, name: str, kind: str) -> None:
-    """For a year under the address with its digest; under any other the client has to ask again."""
+async def test_caching(site: Site, name: str, kind: str) -> None:
+    """A file is cached for a year under the address with its digest; under another it must be validated."""
     answer = await site.request(f"/{address(name)}")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith(kind)
@@ -32,20 +32,20 @@ async def test_a_file_is_cached_by_its_content(site: Site, name: str, kind: str)
 
 @pytest.mark.parametrize("name", ["nothing.css", "..%2Fpages.py", "%2e%2e%2f%2e%2e%2fcli.py", ".", "style.css%00"])
 async def test_other_files_are_not_found(site: Site, name: str) -> None:
-    """Only the files of the directory, by name."""
+    """Only the files of the directory are served, by name."""
     assert (await site.request(f"/static/{name}")).status_code == 404
 
 
-def test_the_style_loads_nothing_else() -> None:
-    """It has no URL, not even a data: one."""
+def test_no_other_resources() -> None:
+    """Style and script have no URL and no import."""
     for asset in assets().values():
         if asset.content_type != "image/svg+xml":
             assert b"url(" not in asset.body
             assert b"@import" not in asset.body
 
 
-def test_the_wheel_holds_them(tmp_path: Path) -> None:
-    """Built as `pip install` builds it: templates and files are in it."""
+def test_wheel(tmp_path: Path) -> None:
+    """The wheel that `pip install` builds has the templates and the files."""
     wheel = make_wheel_in(ROOT / "pyproject.toml", tmp_path)
     names = zipfile.ZipFile(wheel.file).namelist()
     for file in [*assets(), "../templates/index.html", "../templates/endpoint.html"]:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter.model.outcome import Phase
 from exporter.model.reason import Reason
-from exporter.monitor.store import Key
+from exporter.monitor.store import TargetKey
 from exporter.web.api import Api
 from exporter.web.pages import FULL_ROWS, Pages
 from exporter.web.server.application import application
@@ -80,7 +80,7 @@ class Shown:
         while self._contexts:
             self._contexts.pop().close()
 
-    async def _probe(self, key: Key) -> None:
+    async def _probe(self, key: TargetKey) -> None:
         self.scene.add(self.scene.outcome(self.scene.store[key].target, self.scene.now + 1))
 
     def _note_origin(self, url: str) -> None:

@@ -36,20 +36,20 @@ async def test_ready_once_every_target_was_probed(site: Site) -> None:
 
 
 async def test_a_reload_is_confirmed(site: Site) -> None:
-    """In a line."""
+    """A reload is answered with 200 and one line."""
     answer = await site.request("/-/reload", "POST")
     assert (answer.status_code, answer.text, site.reloads) == (200, "Reloaded.\n", 1)
 
 
 async def test_a_refused_reload_has_every_mistake(site: Site) -> None:
-    """A line each, and 400."""
+    """A refused reload is answered with 400 and a line for each mistake."""
     site.mistakes = ["gmail.yml:2:3: one", "web.yml:4:5: two"]
     answer = await site.request("/-/reload", "POST")
     assert (answer.status_code, answer.text) == (400, "gmail.yml:2:3: one\nweb.yml:4:5: two\n")
 
 
 async def test_a_reload_that_is_not_allowed_is_refused(site: Site) -> None:
-    """With the flag that allows it."""
+    """A reload that is not allowed is answered with 403 and the flag that allows it."""
     transport = httpx.ASGITransport(application(Lifecycle(site.store, site.health)))
     async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
         answer = await client.post("/-/reload")
@@ -67,7 +67,7 @@ endpoints:
 
 
 async def test_config_is_what_the_command_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Byte for byte, as text that a browser shows, and without a secret."""
+    """The answer is the output of the command, byte for byte, as text and without a secret."""
     path = tmp_path / "gmail.yml"
     path.write_text(TEXT, "utf-8")
     environ = {"OPS_PASSWORD": SENTINEL}

@@ -195,12 +195,12 @@ async def test_pending_and_unknown_endpoints(site: Site) -> None:
     """An endpoint that was not probed yet has a page; one that does not exist is answered with 404."""
     site.store.configure([target("new", account=ACCOUNT)])
     assert "Not probed yet" in (await site.request("/endpoints/new")).text
-    for path in ("/endpoints/nobody", "/endpoints/%3Cscript%3E"):
+    for path in ("/endpoints/unknown", "/endpoints/%3Cscript%3E"):
         answer = await site.request(path)
         assert answer.status_code == 404
         assert answer.headers["content-type"].startswith("text/plain")
         assert answer.text.startswith("No endpoint is called ")
-    assert (await site.request("/endpoints/nobody/probe", "POST")).status_code == 404
+    assert (await site.request("/endpoints/unknown/probe", "POST")).status_code == 404
 
 
 async def test_long_dialogue(site: Site) -> None:
