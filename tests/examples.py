@@ -9,10 +9,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from exporter.exposition.cache import Exposition
+from exporter.exposition.text import Format
 from exporter.model.login import Denial, LoginStatus
 from exporter.model.outcome import Observed, Outcome, Phase, Target, TlsFacts
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, Endpoint, IpFamily, Protocol, SecretRef
+from exporter.monitor.instruments import ExporterMetrics
+from exporter.monitor.store import Series, Store
 
 SENTINEL = "s3ntinel-hunter2"
 """A secret that must appear nowhere."""
@@ -100,3 +104,15 @@ def budgeted(
 ) -> Outcome:
     """The Outcome with this login status."""
     return replace(outcome, login=LoginStatus(held_by, next_login_at, denied=denied))
+
+
+def exposition_of(*all_series: Series) -> Exposition:
+    """An exposition of a store with these series."""
+    store = Store()
+    store._series = {series.target.key: series for series in all_series}
+    return Exposition(store, ExporterMetrics())
+
+
+def scraped(exposition: Exposition, fmt: Format = Format.TEXT) -> bytes:
+    """The body of a scrape."""
+    return b"".join(exposition.pieces(fmt))

@@ -9,16 +9,13 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Self
 
-_GOOGLE = ("gmail.com", "googlemail.com", "google.com")
+ANY_PROVIDER = "the mail provider"
+_GOOGLE = (".gmail.com", ".googlemail.com", ".google.com")
 
 
 def provider_of(host: str) -> str:
     """Return the name of a mail host's operator for people: Google, or the mail provider."""
-    is_google = any(host == domain or host.endswith(f".{domain}") for domain in _GOOGLE)
-    return "Google" if is_google else ANY_PROVIDER
-
-
-ANY_PROVIDER = "the mail provider"
+    return "Google" if f".{host.lower().removesuffix('.')}".endswith(_GOOGLE) else ANY_PROVIDER
 
 
 def fill(text: str, provider: str = ANY_PROVIDER, *, account: str = "NAME", **more: str) -> str:

@@ -16,7 +16,7 @@ from exporter.exposition.text import Format
 from exporter.model.login import Denial
 from exporter.model.outcome import Folder, Observed, Outcome, Phase
 from exporter.model.reason import Reason
-from exporter.model.settings import Account, Config, IpFamily, OAuth2, Role, SecretRef
+from exporter.model.settings import Account, IpFamily, OAuth2, Role, SecretRef
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.store import Series, Store
 from tests.examples import ACCOUNT, FACTS, SENTINEL, budgeted, failure, success, target
@@ -176,17 +176,3 @@ def test_base_labels() -> None:
         "port": "993",
         "ip_family": "ipv6",
     }
-
-
-def test_reload_metrics() -> None:
-    """After a refused reload, the time and the hash of the running configuration are unchanged."""
-    metrics = ExporterMetrics()
-    config = Config(accounts={}, endpoints={}, source="x.yml", digest="ff" * 32)
-    metrics.loaded(config, at=1_700_000_000.0)
-    value = metrics.registry.get_sample_value
-    assert value("gmail_exporter_config_last_reload_successful") == 1
-    assert value("gmail_exporter_config_hash") == 0xFFFFFFFFFFFF
-    metrics.load_failed()
-    assert value("gmail_exporter_config_last_reload_successful") == 0
-    assert value("gmail_exporter_config_last_reload_success_timestamp_seconds") == 1_700_000_000
-    assert value("gmail_exporter_probes_missed_total") == 0

@@ -9,7 +9,7 @@ import pytest
 from exporter.model.outcome import Check, Outcome, Phase, Target, TlsFacts
 from exporter.model.reason import Blame, Reason
 from exporter.model.settings import IpFamily
-from tests.examples import failure, success, target
+from tests.examples import ACCOUNT, failure, success, target
 
 
 @pytest.mark.parametrize("reason", [Reason.TIMEOUT, Reason.RESET, Reason.CLOSED])
@@ -101,3 +101,30 @@ def test_certificate_expiry(verified: float | None, expires: float) -> None:
     """The expiry is that of the verified chain, or else of the first certificate to expire that was sent."""
     facts = TlsFacts("TLSv1.3", "X", "CN=x", "00", not_after=2.0, chain_not_after=1.0, verified_not_after=verified)
     assert facts.expires_at == expires
+
+
+def test_every_failure_has_a_summary_and_a_remedy() -> None:
+    """For each reason in each phase, without a placeholder; a summary is half a sentence."""
+    for phase in Phase:
+        for reason in set(Reason) - {Reason.OK}:
+            outcome = failure(phase=phase, reason=reason)
+            assert not outcome.summary.endswith(".")
+            assert outcome.remedy.endswith(".")
+            assert "{" not in outcome.summary + outcome.remedy + outcome.blame_label
+
+
+def test_summary() -> None:
+    """A timeout names the phase, a switched-off protocol its name."""
+    assert failure(phase=Phase.TLS, reason=Reason.TIMEOUT).summary == "no answer in the TLS handshake"
+    assert failure(phase=Phase.LOGIN, reason=Reason.DISABLED_FOR_ACCOUNT).summary.endswith("has IMAP switched off")
+
+
+def test_texts_name_the_provider_and_the_account() -> None:
+    """Google where the host is Google's; the command to release an account can be typed as it is."""
+    busy = failure(target(), Phase.GREETING, Reason.SERVER_BUSY)
+    other = failure(target(host="mail.example.com"), Phase.GREETING, Reason.SERVER_BUSY)
+    assert (busy.blame_label, other.blame_label) == ("Google", "the mail provider")
+    assert "the status page of Google" in busy.remedy
+    assert "the status page of the mail provider" in other.remedy
+    refused = failure(target(account=ACCOUNT), Phase.LOGIN, Reason.AUTH_WEB_LOGIN_REQUIRED)
+    assert refused.remedy.endswith("gmail-exporter accounts release ops.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.model.reason import CERTIFICATE_REASONS, Blame, Reason, Retry
+from exporter.model.reason import ANY_PROVIDER, CERTIFICATE_REASONS, Blame, Reason, Retry, fill, provider_of
 
 
 @pytest.mark.parametrize("reason", list(Reason))
@@ -27,3 +27,41 @@ def test_certificate_reasons() -> None:
 def test_every_blame_is_used(blame: Blame) -> None:
     """Every blame belongs to at least one reason."""
     assert any(reason.blame is blame for reason in Reason)
+
+
+@pytest.mark.parametrize(
+    ("host", "provider"),
+    [
+        ("imap.gmail.com", "Google"),
+        ("gmail.com", "Google"),
+        ("SMTP.GoogleMail.com.", "Google"),
+        ("gmail-smtp-in.l.google.com", "Google"),
+        ("imap.notgmail.com", ANY_PROVIDER),
+        ("gmail.com.example.org", ANY_PROVIDER),
+        ("192.0.2.1", ANY_PROVIDER),
+    ],
+)
+def test_provider_of(host: str, provider: str) -> None:
+    """Google is named where the host is Google's, and nowhere else."""
+    assert provider_of(host) == provider
+
+
+def test_fill() -> None:
+    """A sentence may begin with the provider; an account is named for the command to type."""
+    template = "{Provider} and {provider}: release {account}."
+    assert fill(template) == "The mail provider and the mail provider: release NAME."
+    assert fill(template, "Google", account="ops") == "Google and Google: release ops."
+
+
+@pytest.mark.parametrize("blame", list(Blame))
+def test_blame(blame: Blame) -> None:
+    """A blame has a label, and half a sentence about the party."""
+    assert fill(blame.label)
+    assert blame.party
+    assert not blame.party.endswith(".")
+
+
+@pytest.mark.parametrize("retry", list(Retry))
+def test_retry(retry: Retry) -> None:
+    """The meaning of a retry is a sentence."""
+    assert retry.meaning.endswith(".")

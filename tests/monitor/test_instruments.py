@@ -1,0 +1,20 @@
+"""The exporter's own metrics."""
+
+from __future__ import annotations
+
+from exporter.model.settings import Config
+from exporter.monitor.instruments import ExporterMetrics
+
+
+def test_reload_metrics() -> None:
+    """After a refused reload, the time and the hash of the running configuration are unchanged."""
+    metrics = ExporterMetrics()
+    config = Config(accounts={}, endpoints={}, source="x.yml", digest="ff" * 32)
+    metrics.loaded(config, at=1_700_000_000.0)
+    value = metrics.registry.get_sample_value
+    assert value("gmail_exporter_config_last_reload_successful") == 1
+    assert value("gmail_exporter_config_hash") == 0xFFFFFFFFFFFF
+    metrics.load_failed()
+    assert value("gmail_exporter_config_last_reload_successful") == 0
+    assert value("gmail_exporter_config_last_reload_success_timestamp_seconds") == 1_700_000_000
+    assert value("gmail_exporter_probes_missed_total") == 0
