@@ -29,6 +29,7 @@ from exporter.probing.dialogue import (
     StartTLSUnavailable,
 )
 from exporter.probing.public import NotPublic
+from exporter.probing.redact import MAX_TEXT
 from exporter.probing.resolve import OUT_OF_RESOURCES, AddressFamilyUnavailable, NoAddress
 
 
@@ -123,12 +124,8 @@ def _of_os_error(error: OSError, phase: Phase) -> Reason:
     return Reason.DNS_ERROR if phase is Phase.RESOLVE else Reason.RESET
 
 
-_MAX_INPUT = 16 << 10
-"""Characters of a refusal that are matched: Gmail's have a few hundred, a hostile server's may have a million."""
-
-
 def _of_refusal(refusal: Refusal, phase: Phase, protocol: Protocol) -> Reason:
-    text = str(refusal)[:_MAX_INPUT]
+    text = str(refusal)[:MAX_TEXT]
     for pattern, reason in _TEXTS[protocol]:
         if pattern.search(text):
             return reason

@@ -23,8 +23,8 @@ _PERSONAL_PARAMETER = re.compile(r"plt=[^\s\]>&]*", re.IGNORECASE)
 _PERSONAL_REST = re.compile(r"^(534-5\.7\.14 )(?:[\w%&=.~+-]{16,}|[^\s<>]+(?=>))")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
-_MAX_INPUT = 16 * MAX_DETAIL
-"""Characters in which links are searched for: a server's text may have a million."""
+MAX_TEXT = 16 * MAX_DETAIL
+"""Characters of a server's text that are searched: Gmail's texts have a few hundred, a hostile one may have millions."""
 
 _MIN_INNER = 8
 """Base64 digits of a secret within a longer text that are searched for: fewer may be there by chance."""
@@ -64,7 +64,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
         text = re.sub(pattern, REDACTED, text)
     if _is_plain(text):
         return text
-    text = _PERSONAL_REST.sub(rf"\1{REDACTED}", text[:_MAX_INPUT])
+    text = _PERSONAL_REST.sub(rf"\1{REDACTED}", text[:MAX_TEXT])
     text = _PERSONAL_LINK.sub(lambda link: f"{link[1] or link[2]}?{REDACTED}", text)
     text = _PERSONAL_PARAMETER.sub(f"plt={REDACTED}", text)
     text = _UNPRINTABLE.sub(lambda character: repr(character[0])[1:-1], text)
