@@ -24,7 +24,7 @@ _PERSONAL_REST = re.compile(r"^(534-5\.7\.14 )(?:[\w%&=.~+-]{16,}|[^\s<>]+(?=>))
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 MAX_TEXT = 16 * MAX_DETAIL
-"""Characters of a server's text that are searched: Gmail's texts have a few hundred, a hostile one may have millions."""
+"""Characters of a server's text that are searched: Gmail's texts have a few hundred, a hostile one millions."""
 
 _MIN_INNER = 8
 """Base64 digits of a secret within a longer text that are searched for: fewer may be there by chance."""
