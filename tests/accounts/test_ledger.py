@@ -272,6 +272,7 @@ def test_file_cannot_be_written(path: Path) -> None:
     with Ledger(path) as ledger:
         budget = Budget(ledger, clock)
         budget.configure(ACCOUNT, [IMAP.endpoint])
+        ledger._database.execute("PRAGMA busy_timeout = 10")  # rather than a second
         blocker = sqlite3.connect(path, isolation_level=None)
         blocker.execute("BEGIN IMMEDIATE")
         with capture_logs() as logs:

@@ -7,6 +7,7 @@ import sys
 import time
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -36,6 +37,12 @@ def failed(account: Account) -> CredentialUnavailable:
     with pytest.raises(CredentialUnavailable) as caught:
         fetch(account)
     return caught.value
+
+
+@pytest.fixture(autouse=True)
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """google-auth repeats a request at once, rather than after seconds."""
+    monkeypatch.setattr("google.auth._exponential_backoff.time", SimpleNamespace(sleep=lambda _: None))
 
 
 @pytest.fixture

@@ -325,11 +325,14 @@ def test_alter(tokens: TokenServer, client: Client) -> None:
 
 
 def test_wait(tokens: TokenServer, client: Client) -> None:
-    """A slow answer comes after its time, and is as usual."""
-    tokens.script(Wait(0.2))
-    begun = time.monotonic()
-    assert client.refresh()[0] == 200
-    assert time.monotonic() - begun >= 0.2
+    """A slow answer is as usual, and holds up no other."""
+    tokens.script(Wait(0.3))
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(client.refresh)
+        wait_until(lambda: tokens.requests)
+        assert client.refresh()[0] == 200
+        assert slow.result(5)[0] == 200
+    assert [each.answer for each in tokens.requests] == ["granted", "granted"]
 
 
 def wait_until(condition: Callable[[], object]) -> None:
@@ -361,11 +364,9 @@ def test_release(tokens: TokenServer, client: Client, hanging: Callable[[], Answ
 @pytest.mark.parametrize("end", [TokenServer.reset, TokenServer.stop])
 def test_hanging_ends(tokens: TokenServer, hanging: Callable[[], Answer], end: Callable[[TokenServer], None]) -> None:
     """What hangs is dropped by a reset, and by the server's end, at once."""
-    begun = time.monotonic()
     end(tokens)
     with pytest.raises((ConnectionError, ssl.SSLError)):
         hanging()
-    assert time.monotonic() - begun < 1
 
 
 def test_stop_and_start(tokens: TokenServer, client: Client) -> None:
@@ -374,9 +375,7 @@ def test_stop_and_start(tokens: TokenServer, client: Client) -> None:
     token = client.refresh()[1]["access_token"]
     with socket.create_connection(("127.0.0.1", tokens.port)):
         wait_until(lambda: set(threading.enumerate()) - threads)
-        begun = time.monotonic()
         tokens.stop()
-        assert time.monotonic() - begun < 1
     assert len(threading.enumerate()) == len(threads) - len(loopback_addresses())
     with pytest.raises(ConnectionRefusedError):
         client.refresh()
