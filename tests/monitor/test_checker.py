@@ -26,6 +26,7 @@ from tests.examples import SENTINEL, target
 from tests.servers.authority import Authority
 from tests.servers.dialogues import Imap
 from tests.servers.scripted import ScriptedServer
+from tests.waiting import until
 
 REFUSAL = b"NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)"
 
@@ -236,7 +237,7 @@ async def test_cancelled_check(bench: Bench) -> None:
     target = bench.target()
     bench.configure(target)
     task = asyncio.create_task(bench.checker.check(target))
-    await asyncio.sleep(0.2)
+    await until(lambda: bench.server.connections)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -379,8 +380,7 @@ async def cancel_during_login(bench: Bench, target: Target) -> None:
     """Request a probe with a login, and cancel the request once the server is connected."""
     connections = bench.server.connections
     task = asyncio.create_task(bench.checker.check_requested(target))
-    while bench.server.connections == connections:
-        await asyncio.sleep(0.01)
+    await until(lambda: bench.server.connections > connections)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

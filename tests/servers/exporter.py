@@ -23,6 +23,7 @@ from exporter.config.load import load
 from exporter.daemon.composition import Daemon, DaemonOptions
 from exporter.web.server.server import listen
 from tests.servers.process import send_signal
+from tests.waiting import until
 
 Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -130,8 +131,7 @@ async def daemon_here(config: Path, **options: Any) -> AsyncIterator[tuple[Daemo
     with Ledger() as ledger:
         daemon = Daemon(load(config, {}), DaemonOptions(config, ledger, sockets, {}, **options))
         serving = asyncio.create_task(daemon.serve())
-        while not daemon._server.started:
-            await asyncio.sleep(0.01)
+        await until(lambda: daemon._server.started)
         try:
             yield daemon, f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
         finally:

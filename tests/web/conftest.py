@@ -29,6 +29,7 @@ from exporter.web.server.application import application
 from exporter.web.server.server import Server, listen
 from exporter.web.server.websettings import WebSettings
 from tests.examples import Clock
+from tests.waiting import until
 
 
 class Site:
@@ -99,8 +100,7 @@ async def serving(app: ASGIApp, settings: WebSettings | None) -> AsyncIterator[S
     server = Server(app, settings)
     (listening,) = listen(["127.0.0.1:0"])
     task = asyncio.create_task(server.serve([listening]))
-    while not server.started:
-        await asyncio.sleep(0.01)
+    await until(lambda: server.started)
     yield Served(server, listening.getsockname()[1])
     await server.stop()
     await asyncio.wait_for(task, 5)

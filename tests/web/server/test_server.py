@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from exporter.web.server.server import ListenError, Server, listen
+from tests.waiting import until
 
 
 def close(sockets: list[socket.socket]) -> None:
@@ -97,7 +98,7 @@ async def test_a_client_that_never_completes_its_request_is_disconnected(monkeyp
     (listening,) = listen(["127.0.0.1:0"])
     port = listening.getsockname()[1]
     serving = asyncio.create_task(server.serve([listening]))
-    await asyncio.sleep(0.1)
+    await until(lambda: server.started)
     silent, quiet = await asyncio.open_connection("127.0.0.1", port)
     dripping, drip = await asyncio.open_connection("127.0.0.1", port)
     idle, ask = await asyncio.open_connection("127.0.0.1", port)
