@@ -28,19 +28,29 @@ if TYPE_CHECKING:
 
 Server = TypeVar("Server")
 
-LONGEST = ["test_image.py", "test_systemd.py", "test_end_to_end.py", "test_browser.py", "test_composition.py"]
-"""The files that take longest and start first, so that none of them runs alone at the end."""
+FIRST = [
+    "image",
+    "browser",
+    "tests/deploy/test_end_to_end.py",
+    "tests/daemon/test_composition.py",
+    "tests/probing/test_probe.py",
+    "tests/accounts/test_simulated_week.py",
+]
+"""The groups that take longest: they start first, so that none of them runs alone at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each file's tests to one process: they share the servers of that file. Processes take files in this order.
+    """Put the tests of a file into one `xdist_group`, unless they are in one already, and order the groups.
 
-    Files of one `xdist_group` go to one process together.
+    A process of pytest-xdist gets a whole group: the tests of a file share the servers that it starts.
     """
+    groups = {}
     for item in items:
         if not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+        marker = item.get_closest_marker("xdist_group")
+        groups[item] = marker.args[0] if marker else ""
+    items.sort(key=lambda item: FIRST.index(groups[item]) if groups[item] in FIRST else len(FIRST))
 
 
 class StartScripted(Protocol):

@@ -19,6 +19,7 @@ from tests.servers.process import find_program
 T = TypeVar("T")
 
 FLAGS = [
+    "--host-resolver-rules=MAP *.test 127.0.0.1",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",

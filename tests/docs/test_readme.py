@@ -13,7 +13,7 @@ from exporter.config.load import load
 from exporter.exposition.gmail import FAMILIES
 from tests.servers.process import find_program
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 

@@ -21,7 +21,7 @@ from tests.servers.exporter import Exporter
 from tests.servers.process import free_port
 from tests.servers.prometheus import Prometheus
 
-DOCS = Path(__file__).parents[1] / "docs" / "migrating-from-blackbox.md"
+DOCS = Path(__file__).parents[2] / "docs" / "migrating-from-blackbox.md"
 MODULES, JOB, ALERTS, BETTER_ALERTS, SHARDS = re.findall(r"```yaml\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
 
 SHARDED = ("imap.gmail.com", "imap.googlemail.com", "mail.example.com", "mail.example.org")

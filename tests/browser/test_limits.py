@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from playwright.async_api import async_playwright
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from exporter.web.server.application import application
 from exporter.web.server.limits import FOREIGN
-from tests.servers.process import find_program
-from tests.web.conftest import Serve
+from tests.servers.browser import Site
+
+pytestmark = pytest.mark.xdist_group("browser")
 
 
 class Button:
@@ -35,27 +39,21 @@ class Button:
         return PlainTextResponse("pressed")
 
 
-async def test_the_headers_of_a_browser_decide(serve: Serve) -> None:
+def test_the_headers_of_a_browser_decide(browser: Browser) -> None:
     """A form of our own page is accepted by one header or the other; that of another site is refused."""
     button = Button("/press")
-    ours = await serve(application(button))
-    evil = Button(f"http://exporter.test:{ours.port}/press", **{"Content-Security-Policy": "default-src 'none'"})
-    theirs = await serve(application(evil))
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=find_program("chromium", "chromium"),
-            args=["--no-sandbox", "--host-resolver-rules=MAP *.test 127.0.0.1"],
-        )
-        page = await browser.new_page()
-        for url, answer in (
-            # Not a host that a browser trusts in the clear: it leaves out Sec-Fetch-Site.
-            (f"http://exporter.test:{ours.port}/", "pressed"),
-            (f"http://127.0.0.1:{ours.port}/", "pressed"),
-            (f"http://evil.test:{theirs.port}/", FOREIGN.strip()),
-        ):
-            await page.goto(url)
-            await page.click("button")
-            await page.wait_for_url("**/press")
-            assert (await page.inner_text("body")).strip() == answer
-        await browser.close()
+    with Site(application(button)) as ours:
+        port = urlsplit(ours.url).port
+        evil = Button(f"http://exporter.test:{port}/press", **{"Content-Security-Policy": "default-src 'none'"})
+        with Site(application(evil)) as theirs, browser.new_page() as page:
+            for url, answer in (
+                # Not a host that a browser trusts in the clear: it leaves out Sec-Fetch-Site.
+                (f"http://exporter.test:{port}/", "pressed"),
+                (f"{ours.url}/", "pressed"),
+                (f"http://evil.test:{urlsplit(theirs.url).port}/", FOREIGN.strip()),
+            ):
+                page.goto(url)
+                page.click("button")
+                page.wait_for_url("**/press")
+                assert page.inner_text("body").strip() == answer
     assert button.pressed == [None, "same-origin"]

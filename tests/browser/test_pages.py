@@ -20,7 +20,9 @@ from exporter.web.pages import FULL_ROWS, Pages
 from exporter.web.server.application import application
 from tests.examples import ACCOUNT, target
 from tests.scenes import HOSTILE, Scene, every_failure, every_state, many
-from tests.servers.browser import Site, chromium
+from tests.servers.browser import Site
+
+pytestmark = pytest.mark.xdist_group("browser")
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -86,13 +88,6 @@ class Shown:
     def _note_origin(self, url: str) -> None:
         if not url.startswith(self.site.url):
             self.errors.append(f"a request to {urlsplit(url).netloc}")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for all tests of this file, for its library holds an event loop while it is open."""
-    with chromium() as started:
-        yield started
 
 
 @contextmanager
