@@ -197,7 +197,9 @@ def _kinds(base: type[BaseException]) -> Iterator[type[BaseException]]:
             yield from _kinds(kind)
 
 
-@pytest.mark.parametrize("kind", {*_kinds(OSError), *_kinds(ares.DNSError)}, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", sorted({*_kinds(OSError), *_kinds(ares.DNSError)}, key=str), ids=lambda kind: kind.__name__
+)
 def test_every_os_error(kind: type[BaseException]) -> None:
     """No error of the operating system, OpenSSL or c-ares is a fault of this program, except a lack of resources."""
     numbers = [getattr(errno, name) for name in dir(errno) if name.startswith("E")]
