@@ -34,7 +34,7 @@ run: install
 
 test: dev
 	tests/servers/install
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=2 $(ARGS)
 
 check: dev
 	$(BIN)/ruff check

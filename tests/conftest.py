@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.servers import process
 from tests.servers.authority import Authority
@@ -25,32 +26,50 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from xdist.remote import Producer
+
 
 Server = TypeVar("Server")
 
 FIRST = [
-    "image",
-    "browser",
+    "tests/deploy/test_image.py",
+    "tests/browser/test_pages.py",
     "tests/deploy/test_end_to_end.py",
     "tests/daemon/test_composition.py",
     "tests/probing/test_probe.py",
     "tests/accounts/test_simulated_week.py",
 ]
-"""The groups that take longest: they start first, so that none of them runs alone at the end."""
+"""The files that take longest: they start first, so that none of them runs alone at the end."""
+
+TOGETHER = {
+    "tests/deploy/test_systemd.py": "tests/deploy/test_image.py",  # installs that image
+    "tests/browser/test_limits.py": "tests/browser/test_pages.py",  # in that browser
+}
+"""Files whose tests share something with those of another file."""
+
+
+def _group(nodeid: str) -> str:
+    """Return the file whose tests run in one process with this test."""
+    file = nodeid.partition("::")[0]
+    return TOGETHER.get(file, file)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of a file into one `xdist_group`, unless they are in one already, and order the groups.
+    """Put what takes longest first."""
+    items.sort(key=lambda item: FIRST.index(group) if (group := _group(item.nodeid)) in FIRST else len(FIRST))
 
-    A process of pytest-xdist gets a whole group: the tests of a file share the servers that it starts.
-    """
-    groups = {}
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
-        marker = item.get_closest_marker("xdist_group")
-        groups[item] = marker.args[0] if marker else ""
-    items.sort(key=lambda item: FIRST.index(groups[item]) if groups[item] in FIRST else len(FIRST))
+
+class _Groups(LoadScopeScheduling):  # type: ignore[misc] # it ships no types
+    """Gives each process of pytest-xdist one group after another: the tests of a group share servers."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _group(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Groups:
+    """Distribute the groups in the order of the tests, not the largest ones first."""
+    config.option.loadscopereorder = False
+    return _Groups(config, log)
 
 
 class StartScripted(Protocol):

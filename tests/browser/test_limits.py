@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-import pytest
 from playwright.sync_api import Browser
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
@@ -13,8 +12,6 @@ from starlette.routing import BaseRoute, Route
 from exporter.web.server.application import application
 from exporter.web.server.limits import FOREIGN
 from tests.servers.browser import Site
-
-pytestmark = pytest.mark.xdist_group("browser")
 
 
 class Button:

@@ -22,8 +22,6 @@ from tests.examples import ACCOUNT, target
 from tests.scenes import HOSTILE, Scene, every_failure, every_state, many
 from tests.servers.browser import Site
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"

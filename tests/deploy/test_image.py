@@ -15,10 +15,7 @@ from exporter import __version__
 from tests.deploy.conftest import Built
 from tests.deploy.image import BASE, ROOT
 
-pytestmark = [
-    pytest.mark.timeout(400),  # the first test builds the image, and on a new machine its base
-    pytest.mark.xdist_group("image"),
-]
+pytestmark = pytest.mark.timeout(400)  # the first test builds the image, and on a new machine its base
 
 LABEL = "org.opencontainers.image."
 

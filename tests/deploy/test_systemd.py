@@ -17,8 +17,6 @@ from tests.deploy.image import ROOT, as_root, boot
 from tests.examples import SENTINEL
 from tests.servers.process import find_program
 
-pytestmark = pytest.mark.xdist_group("image")  # which it installs
-
 UNIT = ROOT / "deploy/systemd/gmail-exporter.service"
 
 EXPOSURE = 1.1
