@@ -7,7 +7,7 @@ from collections.abc import Callable
 from hashlib import md5
 
 from bench.result import Lab, Result, Table
-from exporter.model.shard import owner
+from exporter.model.shard import shard_number
 
 ENDPOINTS, TENANTS = 100_000, 25_000
 """A tenant has an account with four endpoints."""
@@ -25,14 +25,14 @@ async def measure(lab: Lab) -> Result:
     result = Result("sharding")
     rows = []
     tenants = range(0, TENANTS, 10 if lab.quick else 1)
-    ways: dict[str, Callable[[str, int], int]] = {"--shard, by account": owner, "hashmod, by address": hashmod}
+    ways: dict[str, Callable[[str, int], int]] = {"--shard, by account": shard_number, "hashmod, by address": hashmod}
     for name, place in ways.items():
         keys = (
             [f"tenant-{n}" for n in tenants]
-            if place is owner
+            if place is shard_number
             else [f"mail-{n}.example:993" for n in range(len(tenants) * 4)]
         )
-        weight = ENDPOINTS / TENANTS if place is owner else 1
+        weight = ENDPOINTS / TENANTS if place is shard_number else 1
         for count in COUNTS:
             before = [place(key, count) for key in keys]
             fullest = max(Counter(before).values()) * weight

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from exporter import __version__
 from exporter.commands.console import CannotWrite, write
-from exporter.daemon import collector
+from exporter.daemon import garbage
 
 if TYPE_CHECKING:
     from exporter.accounts.ledger import Ledger
@@ -53,7 +53,7 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if options.auto_reload_interval is not None and options.config_file is None:
         return _fail("gmail-exporter: --config.auto-reload-interval needs --config.file: there is no file to look at")
     try:
-        with collector.paused():
+        with garbage.paused():
             config, web = _load(options, environ)
     except ConfigError as error:
         return _fail(str(error))
@@ -68,7 +68,7 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     try:
         with Ledger(options.storage_path) as ledger:
             if options.command is None:
-                with collector.paused():
+                with garbage.paused():
                     return _run_daemon(whole, web, options, ledger, environ)
             return _run_once(config, options, ledger, environ)
     except LedgerError as error:
@@ -87,14 +87,14 @@ def _load(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Conf
 
 def _other_shard(options: argparse.Namespace, whole: Config, config: Config) -> str | None:
     """Return the message for a name of another shard, whose process has the login budget; None where there is none."""
-    from exporter.model.shard import key, owner  # noqa: PLC0415
+    from exporter.model.shard import shard_key, shard_number  # noqa: PLC0415
 
     def belongs(what: str, name: str, of: str) -> str:
-        return f"the {what} {name} belongs to --shard={owner(of, options.shard.count)}/{options.shard.count}"
+        return f"the {what} {name} belongs to --shard={shard_number(of, options.shard.count)}/{options.shard.count}"
 
     for name in getattr(options, "endpoints", ()):
         if name in whole.endpoints and name not in config.endpoints:
-            return belongs("endpoint", name, key(whole.endpoints[name]))
+            return belongs("endpoint", name, shard_key(whole.endpoints[name]))
     account: str = getattr(options, "name", "")
     if account in whole.accounts and account not in config.accounts:
         return belongs("account", account, account)

@@ -1,4 +1,4 @@
-"""The login budget: every login of an account needs its permission, so that monitoring never locks the account.
+"""The login budget of an account: it must grant each login, so that monitoring never locks the account.
 
 Google locks accounts that log in too often or fail too often, and publishes no limits. So:
 
@@ -6,17 +6,20 @@ Google locks accounts that log in too often or fail too often, and publishes no 
 - after a refusal, the `retry` of its reason: `hold` stops all logins until the secret or the account's configuration
   changes or an operator releases the account, `wait24` tries hourly, `backoff` doubles the interval up to
   `MAX_BACKOFF`;
-- a refusal of the credential counts for the whole account; a protocol that is switched off, or a server's own fault,
-  counts for that protocol alone.
+- a protocol that is switched off, or a fault of the provider, blocks that protocol alone; every other failure blocks
+  the whole account.
 
 A login is written to the ledger before it is made. If the process ends before its result is known, it counts as a login
 that was answered with `backoff`.
 
-So with one secret, in T seconds at a `login_interval` of I, a server that answers `hold` sees 1 login, one that answers
-`wait24` at most 1 + T / `WAIT24_INTERVAL`, and one that answers `backoff` at most 1 + ceil(log2(M / I)) + T / M, where
-M is the greater of `MAX_BACKOFF` and I; for each protocol, where only its server is at fault. A process that dies
-during a login adds one; with one that dies during every login the bound is that of `backoff`; and there are never more
-than `max_logins_per_day` in any 24 hours.
+So with one secret, in T seconds at a `login_interval` of I, the number of logins is at most:
+
+- 1, if the server answers `hold`;
+- 1 + T / `WAIT24_INTERVAL`, if it answers `wait24`;
+- 1 + ceil(log2(M / I)) + T / M, if it answers `backoff`, where M is the greater of `MAX_BACKOFF` and I.
+
+Each bound is for one protocol where only that protocol is blocked. A process that dies during a login adds one; if it
+dies during every login, the bound is that of `backoff`. There are never more than `max_logins_per_day` in 24 hours.
 """
 
 from __future__ import annotations
@@ -137,9 +140,10 @@ class Budget:
         self._read()
 
     def ask(self, target: Target, secret: tuple[str, ...], *, force: bool = False) -> Denial | None:
-        """Return why `target` may not log in with `secret` now; None grants the login: no other until `report`.
+        """Return why `target` may not log in with `secret` now; None if the login is granted.
 
-        With `force`, which is an operator's, only a login under way is a reason.
+        No other login of the account is granted until `report` is called. `force`, requested by an operator, ignores
+        every reason but that another login is running.
         """
         if self._grant is not None:
             return Denial.BUSY
@@ -181,7 +185,7 @@ class Budget:
         return max(times)
 
     def report(self, outcome: Outcome | None, refused: Reason | None = None, *, forgiven: bool = False) -> None:
-        """End the grant and learn from the outcome, None where the probe was cancelled.
+        """End the granted login and update the budget. `outcome` is None if the probe was cancelled.
 
         `refused` is the reason of the token endpoint, where it gave no token. A refusal is `forgiven` where the next
         login has a new token.

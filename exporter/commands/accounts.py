@@ -15,9 +15,9 @@ from exporter.accounts.ledger import Ledger
 from exporter.accounts.secrets import place_of
 from exporter.commands import console
 from exporter.commands.check import CheckResult, CommandOptions, UsageError, check_all, unknown
+from exporter.model.message import show
 from exporter.model.outcome import Target
 from exporter.model.settings import Account, Config
-from exporter.model.text import show
 from exporter.probing.dialogue import CredentialUnavailable
 from exporter.views import terminal
 

@@ -17,9 +17,9 @@ from exporter.accounts.ledger import Ledger
 from exporter.commands import console
 from exporter.config.mistake import nearest
 from exporter.model.address import check_host, split_address
+from exporter.model.message import Unacceptable, show
 from exporter.model.outcome import Outcome, Target
 from exporter.model.settings import PORTS, Config, Endpoint, IpFamily, Security, service_of
-from exporter.model.text import Unacceptable, show
 from exporter.monitor.checker import Checker
 from exporter.monitor.store import Series, Store
 from exporter.probing import client_tls

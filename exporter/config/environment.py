@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from exporter.config.mistake import Mistake
+from exporter.model.message import Unacceptable, check_text
 from exporter.model.settings import Account, SecretRef
-from exporter.model.text import Unacceptable, check_text
 
 USERNAME = "GMAIL_EXPORTER_USERNAME"
 PASSWORD = "GMAIL_EXPORTER_APP_PASSWORD"  # noqa: S105 - the variable's name

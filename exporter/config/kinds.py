@@ -6,14 +6,14 @@ from enum import StrEnum
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from exporter.config.document import MappingNode, Node, ScalarNode, describe, is_null
 from exporter.config.duration import format_duration, parse_duration
 from exporter.config.mistake import AlreadyReported
+from exporter.config.nodes import MappingNode, Node, ScalarNode, describe, is_null
 from exporter.config.section import Section
 from exporter.config.table import Value
 from exporter.model.address import HostPattern, check_host
+from exporter.model.message import Unacceptable, check_text
 from exporter.model.settings import IpFamily, SecretRef
-from exporter.model.text import Unacceptable, check_text
 
 E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T")

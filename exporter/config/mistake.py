@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from exporter.model.text import Unacceptable, one_line, show
+from exporter.model.message import Unacceptable, one_line, show
 
 KeyPath = tuple[str, ...]
 """The keys that lead to a value, outermost first; the second item of a list is `[1]`."""

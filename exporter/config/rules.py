@@ -1,20 +1,20 @@
 """Rules across several keys: what must fit together, and what follows from other keys.
 
-Each function judges one section that was read. It reports what does not fit, at the key that an operator would change,
+Each function checks one section that was read. It reports what does not fit, at the key that an operator would change,
 and adds the values of keys that are not given.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from exporter.config.document import MappingNode
 from exporter.config.duration import format_duration
 from exporter.config.mistake import NOWHERE, nearest
+from exporter.config.nodes import MappingNode
 from exporter.config.schema import DEFAULTS
 from exporter.config.section import Section
 from exporter.config.server_tls import CIPHERS, ClientAuth, Version
+from exporter.model.message import show
 from exporter.model.settings import PORTS, IpFamily, MechanismChoice, Protocol, Role, Security
-from exporter.model.text import show
 
 Accounts = Mapping[str, Section | None]
 """The accounts of a file by name, those with mistakes too: a reference to one of them is no mistake."""
@@ -24,7 +24,7 @@ _OAUTH = frozenset({MechanismChoice.XOAUTH2, MechanismChoice.OAUTHBEARER})
 
 
 def check_configuration(root: Section) -> None:
-    """Judge a whole configuration file."""
+    """Check a whole configuration file."""
     defaults = root.get("defaults") or Section(DEFAULTS, root.report, MappingNode(NOWHERE, {}))
     accounts: Accounts = root.get("accounts") or {}
     for account in accounts.values():
@@ -37,22 +37,24 @@ def check_configuration(root: Section) -> None:
                 check(one, defaults, accounts)
         if named is not None and not named:
             root.wrong(section, f"must hold at least one {section.removesuffix('s')}", at_value=False)
-    if not (root.meant("endpoints") or root.meant("modules")):
+    if not (root.given_or_misspelt("endpoints") or root.given_or_misspelt("modules")):
         root.missing("endpoints", "is missing: at least one endpoint is needed")
 
 
 def check_account(account: Section) -> None:
-    """An account has exactly one credential."""
+    """Check that an account has exactly one credential."""
     given = _credentials(account)
-    if len(given) != 1 and (given or not any(map(account.meant, _CREDENTIALS))):
+    if len(given) != 1 and (given or not any(map(account.given_or_misspelt, _CREDENTIALS))):
         found = f"has {' and '.join(given)}" if given else "has no credential"
         account.report.add(account.at, account.path, f"{found}; exactly one of {', '.join(_CREDENTIALS)} is needed")
 
 
 def check_endpoint(endpoint: Section, defaults: Section, accounts: Accounts) -> None:
-    """Judge an endpoint."""
+    """Check an endpoint."""
     _check_session(endpoint, accounts)
-    interval, timeout, login_interval, _ = (_effective(endpoint, defaults, key) for key in DEFAULTS.keys)
+    interval, timeout = _effective(endpoint, defaults, "interval"), _effective(endpoint, defaults, "timeout")
+    login_interval = _effective(endpoint, defaults, "login_interval")
+    _effective(endpoint, defaults, "ip_family")
     if interval is not None and timeout is not None and timeout >= interval:
         _contradict(endpoint, defaults, ("timeout", "shorter than", timeout), ("interval", "longer than", interval))
     if interval is not None and login_interval is not None and login_interval < interval:
@@ -64,21 +66,21 @@ def check_endpoint(endpoint: Section, defaults: Section, accounts: Accounts) -> 
 
 
 def check_module(module: Section, defaults: Section, accounts: Accounts) -> None:
-    """Judge a module. It has no interval, because the client decides on that; one probe is of one address family."""
+    """Check a module. It has no interval, because the client decides on that; one probe is of one address family."""
     _check_session(module, accounts)
     _effective(module, defaults, "timeout")
     _effective(module, defaults, "login_interval")
     if _effective(module, defaults, "ip_family") is IpFamily.BOTH:
         module.values["ip_family"] = IpFamily.ANY
     if module.given("account"):
-        if not module.meant("allow_hosts"):
+        if not module.given_or_misspelt("allow_hosts"):
             module.missing("allow_hosts", "is missing: an account logs in only to hosts that are named there")
         elif module.get("allow_hosts") == () and not module.items("allow_hosts"):
             module.wrong("allow_hosts", "must name a host at which the account logs in")
 
 
 def _check_session(session: Section, accounts: Accounts) -> None:
-    """Judge what endpoints and modules have in common: protocol, security, login, folders."""
+    """Check what endpoints and modules have in common: protocol, security, login, folders."""
     protocol, security = session.get("protocol"), session.get("security")
     if not session.given("security"):
         security = Security.TLS
@@ -97,7 +99,7 @@ def _check_session(session: Section, accounts: Accounts) -> None:
     if session.items("folders"):
         if protocol is not None and protocol is not Protocol.IMAP:
             session.wrong("folders", f"only imap has folders, {protocol} has none", at_value=False)
-        elif not session.meant("account"):
+        elif not session.given_or_misspelt("account"):
             session.wrong("folders", "needs an account to log in with: folders are seen after login", at_value=False)
         # In one order, so that another order in the file is no change.
         session.values["folders"] = tuple(role for role in Role if role in session.values["folders"])
@@ -116,7 +118,7 @@ def _check_mechanism(session: Section, accounts: Accounts) -> None:
     mechanism = session.get("mechanism")
     if mechanism is None or mechanism is MechanismChoice.AUTO:
         return
-    if not session.meant("account"):
+    if not session.given_or_misspelt("account"):
         session.wrong("mechanism", "needs an account to log in with")
     elif (account := accounts.get(session.get("account"))) is not None:
         given, is_oauth = _credentials(account), mechanism in _OAUTH
@@ -153,7 +155,7 @@ def _contradict(
 
 
 def check_tls_server(tls: Section) -> None:
-    """Judge a `tls_server_config`: no setting may be without effect."""
+    """Check a `tls_server_config`: no setting may be without effect."""
     certificate, key = tls.get("cert_file"), tls.get("key_file")
     if certificate is not None and key is not None and certificate.public_key != key.public_key:
         tls.wrong("key_file", "is not the key of the certificate in cert_file")
@@ -173,8 +175,8 @@ def _check_client_auth(tls: Section, auth: ClientAuth) -> None:
         if tls.given("client_ca_file"):
             missing = "needs client_auth_type: without it no certificate is asked for"
             useless = f"means nothing with client_auth_type: {auth}"
-            tls.wrong("client_ca_file", useless if tls.meant("client_auth_type") else missing)
-    elif not tls.meant("client_ca_file"):
+            tls.wrong("client_ca_file", useless if tls.given_or_misspelt("client_auth_type") else missing)
+    elif not tls.given_or_misspelt("client_ca_file"):
         tls.wrong("client_auth_type", "needs client_ca_file: whose certificates are to be taken?")
     if tls.given("client_allowed_sans") and auth is not ClientAuth.REQUIRED:
         # A client without a certificate has no name that could be allowed or not.

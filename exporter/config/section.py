@@ -7,11 +7,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from exporter.config.document import Document, Entry, ListNode, MappingNode, Node, compose, describe, is_null
 from exporter.config.mistake import AlreadyReported, KeyPath, Mistake, Position, nearest, show_path, unknown_key
+from exporter.config.nodes import Document, Entry, ListNode, MappingNode, Node, compose, describe, is_null
 from exporter.config.source import ConfigFiles, Unreadable, decode, read_file
 from exporter.config.table import REQUIRED, Kind, ListOf, Names, Table, Value
-from exporter.model.text import Unacceptable, show
+from exporter.model.message import Unacceptable, show
 
 _START = Position(1, 1)
 
@@ -60,12 +60,12 @@ class Section:
         entry = self._entries.get(key)
         return entry is not None and not is_null(entry.node)
 
-    def meant(self, key: str) -> bool:
-        """Return whether the key is given, or a misspelt one in its place: it is not reported as missing, too."""
+    def given_or_misspelt(self, key: str) -> bool:
+        """Return whether the key is given, or probably misspelt; then it is not reported as missing as well."""
         return self.given(key) or key in self._misspelt
 
     def items(self, key: str) -> list[Node]:
-        """Return the items of the list behind a key, right or wrong."""
+        """Return the items of the list of a key, valid or not."""
         node = self._entries[key].node if key in self._entries else None
         return node.items if isinstance(node, ListNode) else []
 
@@ -79,7 +79,7 @@ class Section:
         self.report.add(self.at, (*self.path, key), text)
 
     def make(self, **more: Any) -> Any:
-        """Return the settings object of a section without mistakes; attributes that no key has come from `more`."""
+        """Return the settings object of a section without mistakes; `more` has the attributes that are no keys."""
         made = {name: value.make() if isinstance(value, Section) else value for name, value in self.values.items()}
         return self.table.model(**{**made, **more})
 
@@ -196,7 +196,7 @@ class Report:
                 text = finding.text
             elif value is not None and value.is_secret and not finding.of_key:
                 literals.add(finding.position)
-                continue  # quotes do not make a literal secret right: the reader of secrets reports what does
+                continue  # to quote it is no remedy: a secret must not be here at all, and its reader reports that
             elif value is not None or (finding.of_key and shown == finding.path):
                 text = f"{show(finding.value)} {finding.text}"
             else:

@@ -11,12 +11,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from exporter.config.document import Node, ScalarNode, describe
 from exporter.config.kinds import choice, read_text, simple
+from exporter.config.nodes import Node, ScalarNode, describe
 from exporter.config.section import Section
 from exporter.config.source import Unreadable, read_file
 from exporter.config.table import Value
-from exporter.model.text import Unacceptable
+from exporter.model.message import Unacceptable
 
 MAX_PEM = 1024 * 1024
 """Octets of a certificate's or a key's file; a chain has some ten thousand."""

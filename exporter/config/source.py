@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 from exporter.config.mistake import NOWHERE, Position
-from exporter.model.text import Unacceptable
+from exporter.model.message import Unacceptable
 
 MAX_BYTES = 4 * 1024 * 1024
 """Largest configuration file: room for some 20,000 endpoints."""

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from exporter.config.document import Node
+    from exporter.config.nodes import Node
     from exporter.config.section import Section
 
 Kind: TypeAlias = "Value | ListOf | Names | Table"

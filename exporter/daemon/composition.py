@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from exporter import __version__
 from exporter.accounts.ledger import Ledger
 from exporter.config.web import Reading
-from exporter.daemon import collector
+from exporter.daemon import garbage
 from exporter.daemon.notify import Notifier
 from exporter.daemon.reload import Reloader, Sources
 from exporter.exposition.cache import Exposition
@@ -96,7 +96,7 @@ class Daemon:
         self._checker = Checker(self._store, self._resolver, options.ledger, options.environ)
         self._schedule = Schedule(self._check, self._metrics)
         self._exposition = Exposition(self._store, self._metrics, lambda: self._checker.accesses)
-        self._health = Health(self._store, self._schedule.silence)
+        self._health = Health(self._store, self._schedule.seconds_since_tick)
         self._metrics.probes_overdue.set_function(lambda: len(self._health.overdue()))
         self._probe = Probe(self._checker, self._metrics, options.timeout_offset)
         self._web = WebSettings(options.web.usable())
@@ -133,7 +133,7 @@ class Daemon:
         addresses = [_shown(listening) for listening in self._options.sockets]
         log.info("started", version=__version__, addresses=addresses, pid=os.getpid())
         self._notifier.send("READY=1")
-        collector.resume()
+        garbage.resume()
         watching = [asyncio.create_task(_keep_running(watch), name="watch") for watch in self._watches()]
         stopping = asyncio.create_task(self._stopped.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -160,7 +160,7 @@ class Daemon:
         targets = [target for endpoint in config.endpoints.values() for target in Target.of(endpoint)]
         self._store.configure(targets)
         self._checker.configure(config)
-        self._probe.configure(config, self._options.shard.elsewhere(whole))
+        self._probe.configure(config, self._options.shard.modules_elsewhere(whole))
         self._schedule.configure(targets)
         self._metrics.loaded(config, time.time())
 
@@ -182,7 +182,7 @@ async def _keep_running(watch: Callable[[], Awaitable[None]]) -> None:
         try:
             await watch()
         except Exception:  # no fault in a background task may end the daemon
-            log.exception("fault in a watch; it begins anew")
+            log.exception("fault in a background task; it is restarted")
             await asyncio.sleep(PAUSE)
 
 

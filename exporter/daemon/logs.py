@@ -9,7 +9,7 @@ from typing import Any
 
 if "structlog" not in sys.modules:
     # structlog imports rich, for coloured tracebacks that no log line has: it would take a tenth of the start.
-    sys.modules["rich"] = None  # type: ignore[assignment]  # what makes an import of it fail
+    sys.modules["rich"] = None  # type: ignore[assignment]  # makes `import rich` fail
     import structlog
 
     del sys.modules["rich"]
@@ -42,10 +42,10 @@ def configure(level: str, style: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # They write a line for each job, request and token.
-    for chatty in ("apscheduler", "asyncio", "google"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    # It warns of mistakes of clients: any client could fill the log.
+    # These libraries log a line for each job, request and token.
+    for library in ("apscheduler", "asyncio", "google"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    # uvicorn warns of every bad request, so that any client could fill the log.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     structlog.configure(
         processors=[

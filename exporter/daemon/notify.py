@@ -53,7 +53,7 @@ class Notifier:
             self.send("READY=1")
 
     async def watch(self, watchdog: float, problems: Callable[[], list[str]]) -> None:
-        """Send a keep-alive twice in `watchdog` seconds, as long as there are no problems, and problems as the status.
+        """Send a keep-alive twice in `watchdog` seconds while there are no problems, and problems as the status.
 
         Where the event loop is blocked, no keep-alive is sent.
         """

@@ -15,7 +15,7 @@ from exporter.config.load import load_with_web
 from exporter.config.mistake import ConfigError, Mistake
 from exporter.config.source import fingerprint
 from exporter.config.web import Reading, read_web
-from exporter.daemon import collector
+from exporter.daemon import garbage
 from exporter.model.settings import Config
 from exporter.web.server.websettings import WebSettings
 
@@ -78,9 +78,9 @@ class Reloader:
         self._tasks: set[asyncio.Task[list[str]]] = set()
 
     async def __call__(self) -> list[str]:
-        """Reload, and return the mistakes, a line each; none where it is done.
+        """Reload, and return one line for each mistake; none on success.
 
-        The files are read after this call: the result is of what was written before it.
+        Changes that were written before this call are included.
         """
         return await asyncio.shield(self.begin())
 
@@ -116,7 +116,8 @@ class Reloader:
     async def _load_and_apply(self, *, only_changed: bool) -> list[str]:
         try:
             config, web = await self._load()
-            # A comment is no change; the first good file after a broken one is applied, so that the log has it.
+            # A comment leaves the digest as it is. After a refused reload the next valid file is always applied: the
+            # log has the recovery.
             is_due = not only_changed or self._is_broken or config.digest != self.running.digest
             if is_due:
                 self._put_into_force(config)
@@ -141,7 +142,7 @@ class Reloader:
         self._files = await asyncio.to_thread(_fingerprints, self._files)
         web = await self._read_web()
         # In a thread: a file with thousands of endpoints takes a good part of a second.
-        with collector.paused():
+        with garbage.paused():
             return await asyncio.to_thread(load_with_web, self._sources.config_file, self._sources.environ, web), web
 
     def _put_into_force(self, config: Config) -> None:
@@ -162,7 +163,7 @@ class Reloader:
                 self._renew(web)
 
     async def _read_web(self) -> Reading:
-        """Read the web configuration; its mistakes are not reported again before one of its files changes."""
+        """Read the web configuration; the same mistakes are reported again only after a file has changed."""
         path = self._sources.web_config_file
         web = await asyncio.to_thread(read_web, path)
         if web.config is not None and (web.config.tls is None) is not (self._web.config.tls is None):

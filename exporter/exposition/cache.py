@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from exporter.accounts.access import Access
 from exporter.exposition.gmail import ACCOUNT_FAMILIES, FAMILIES, account_samples, base_labels, samples
 from exporter.exposition.text import Format, render
+from exporter.model.outcome import TargetKey
 from exporter.monitor.instruments import ExporterMetrics
-from exporter.monitor.store import Series, Store, TargetKey
+from exporter.monitor.store import Series, Store
 
 
 @dataclass(slots=True)

@@ -110,14 +110,14 @@ _BOUNDS = [{"le": str(floatToGoString(bound))} for bound in (*DURATION_BUCKETS, 
 
 
 def base_labels(series: Series) -> dict[str, str]:
-    """The labels that every sample of a series carries."""
+    """Return the labels that every sample of a series has."""
     endpoint = series.target.endpoint
     values = (endpoint.name, endpoint.protocol.value, endpoint.host, str(endpoint.port), series.target.ip_family.value)
     return dict(zip(BASE_LABELS, values, strict=True))
 
 
 def samples(series: Series) -> Iterator[Sample]:
-    """Every sample of a target. A value that is not known has no sample, rather than a 0."""
+    """Yield every sample of a target. A value that is not known has no sample, rather than a 0."""
     endpoint = series.target.endpoint
     account = endpoint.account.name if endpoint.account else ""
     labels = {**endpoint.labels, "security": endpoint.security.value, "account": account}

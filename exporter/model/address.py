@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from exporter.model.text import Unacceptable, check_text
+from exporter.model.message import Unacceptable, check_text
 
 _MAX_HOST = 253  # RFC 1035 §2.3.4 as text, without the trailing dot
 # RFC 1123 §2.1, and the underscore, which container networks use.
@@ -27,7 +27,7 @@ class Address(NamedTuple):
 def parse_address(text: str) -> Address:
     """Return the address of a text.
 
-    All spellings of a host give the same address, by which permissions and logins are known.
+    All spellings of a host give the same address, because permissions and logins are looked up by address.
 
     Raises:
         Unacceptable: It is no address; the message does not show it.
@@ -77,7 +77,7 @@ class HostPattern:
 
 
 def split_address(text: str) -> tuple[str, str | None]:
-    """Return the host without brackets, and the text behind its colon, None where there is none; neither is checked.
+    """Return the host without brackets, and the text after its colon, None where there is none; neither is checked.
 
     An IPv6 address without brackets is a host, and so is everything else with several colons.
     """

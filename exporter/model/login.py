@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exporter.model.reason import Row
+from exporter.model.enumeration import TableEnum
 
 
-class Denial(Row):
-    """Why a login is not allowed now. `meaning` is the same for people."""
+class Denial(TableEnum):
+    """Why a login is not allowed now. `meaning` is the text that people see."""
 
     meaning: str
 
@@ -16,7 +16,7 @@ class Denial(Row):
     BUSY = "busy", "another login of the account is running"
     BACKOFF = "backoff", "a server asked for fewer logins"
     WAIT24 = "wait24", "a limit of the server, which ends within 24 hours"
-    HOLD = "hold", "a server refused it, and what was refused is not tried again"
+    HOLD = "hold", "a server refused the login, and the same secret is not sent again"
     CEILING = "ceiling", "max_logins_per_day is reached"
 
     @property

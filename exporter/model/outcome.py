@@ -1,6 +1,6 @@
 """The result of a probe: Outcome.
 
-An `Outcome` is the one value that leaves a check. Metrics, pages, logs and exit codes are pure functions of it.
+An `Outcome` is the only result of a probe. Metrics, pages, logs and exit codes are pure functions of it.
 Where a probe stopped (`phase`) and why (`reason`) are orthogonal: a timeout during the TLS handshake is
 `Phase.TLS` and `Reason.TIMEOUT`, never a reason of its own.
 """
@@ -14,23 +14,24 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from exporter.model.address import Address
+from exporter.model.enumeration import TableEnum
 from exporter.model.login import Denial, LoginStatus
-from exporter.model.reason import Blame, Reason, Row, fill, provider_of
+from exporter.model.reason import Blame, Reason, fill, provider_of
 from exporter.model.settings import Endpoint, IpFamily, Role
 
 MAX_DETAIL = 512
 """Characters of `Outcome.detail`, and of a line of `Outcome.dialogue`, at most."""
 
 
-class Phase(Row):
-    """The steps of a session, in the order in which they can first happen. `during` is the phase in a sentence."""
+class Phase(TableEnum):
+    """The steps of a session, in the order in which they can first happen. `during` completes a summary."""
 
     during: str
 
     RESOLVE = "resolve", "while its name was looked up"
     CONNECT = "connect", "while connecting"
     TLS = "tls", "in the TLS handshake"
-    GREETING = "greeting", "when its greeting was due"
+    GREETING = "greeting", "while waiting for its greeting"
     CAPABILITY = "capability", "when asked for its capabilities"
     STARTTLS = "starttls", "when asked for TLS"
     LOGIN = "login", "in the login"
@@ -66,6 +67,10 @@ _WITHOUT_ANSWER = frozenset({Reason.TIMEOUT, Reason.RESET, Reason.CLOSED})
 _AFTER_CONNECTION = frozenset(Phase) - {Phase.RESOLVE, Phase.CONNECT, Phase.TLS}
 
 
+TargetKey = tuple[str, IpFamily]
+"""The name of an endpoint, and an address family."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What is probed as one series: an endpoint, over one address family."""
@@ -81,7 +86,7 @@ class Target:
         return (cls(endpoint, endpoint.ip_family),)
 
     @property
-    def key(self) -> tuple[str, IpFamily]:
+    def key(self) -> TargetKey:
         """What identifies the series across reloads."""
         return self.endpoint.name, self.ip_family
 
@@ -104,7 +109,7 @@ class Certificate:
     subject: str
     issuer: str
     names: tuple[str, ...]
-    """The first of its subject alternative names: DNS names and addresses (RFC 5280 §4.2.1.6)."""
+    """Its subject alternative names, at most 20: DNS names and addresses (RFC 5280 §4.2.1.6)."""
     not_before: float
     not_after: float
     fingerprint_sha256: str
@@ -234,7 +239,7 @@ class Outcome:
 
     @property
     def next_login_at(self) -> float | None:
-        """When the budget allows the next login, in Unix seconds; None where that is not known, or it is held."""
+        """When the budget allows the next login, in Unix seconds; None if unknown, or while logins are held."""
         return self.login.next_login_at if self.login and math.isfinite(self.login.next_login_at) else None
 
     @property
@@ -265,7 +270,7 @@ class Outcome:
 
     @property
     def login_reached(self) -> bool:
-        """Whether a login was part of this probe, attempted or impossible."""
+        """Whether a login was part of this probe, even if it could not be sent."""
         return Phase.LOGIN in self.phases
 
     @property

@@ -6,8 +6,7 @@ dashboard and the documentation take them from here.
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Self
+from exporter.model.enumeration import TableEnum
 
 ANY_PROVIDER = "the mail provider"
 _GOOGLE = (".gmail.com", ".googlemail.com", ".google.com")
@@ -23,19 +22,7 @@ def fill(text: str, provider: str = ANY_PROVIDER, *, account: str = "NAME", **mo
     return text.format(provider=provider, Provider=provider[0].upper() + provider[1:], account=account, **more)
 
 
-class Row(StrEnum):
-    """A StrEnum whose members are rows of a table: the code, then a value for each annotation of the class."""
-
-    def __new__(cls, code: str, *values: object) -> Self:
-        """Make a member whose value is `code`."""
-        member = str.__new__(cls, code)
-        member._value_ = code
-        for name, value in zip(cls.__annotations__, values, strict=True):
-            setattr(member, name, value)
-        return member
-
-
-class Blame(Row):
+class Blame(TableEnum):
     """Which party is at fault. `label` is its name in a word or two, `party` its description."""
 
     label: str
@@ -50,8 +37,8 @@ class Blame(Row):
     # fmt: on
 
 
-class Retry(Row):
-    """When the next login may be made after a failure. `meaning` is the same for people."""
+class Retry(TableEnum):
+    """When the next login may be made after a failure. `meaning` is the text that people see."""
 
     meaning: str
 
@@ -61,7 +48,7 @@ class Retry(Row):
     WAIT24 = "wait24", "Logins are tried hourly: the limit of the server ends within 24 hours."
 
 
-class Reason(Row):
+class Reason(TableEnum):
     """Why a probe ended: one closed enumeration.
 
     `summary` says what is wrong, so that it can follow "imap: "; `remedy` says what to do about it. Both are templates

@@ -1,7 +1,7 @@
 """The configuration as the rest of the program sees it: immutable, comparable, every default resolved.
 
-Nothing is checked here. A settings object is valid because `exporter.config` made it: that is where a mistake still has
-a line and a column.
+Nothing is checked here. A settings object is valid because `exporter.config` made it, where the line and the column of
+a mistake are still known.
 """
 
 from collections.abc import Iterator, Mapping
@@ -135,14 +135,14 @@ class Endpoint(SessionSettings):
 class Module(SessionSettings):
     """How `/probe` probes a target: an endpoint without a host. One probe is of one address family, or of any.
 
-    A module with an account has `allow_hosts`, each of which is one host and one port: it is used for nothing else.
+    A module with an account has `allow_hosts`, each of them one host and one port: the account logs in nowhere else.
     For a module without an account, `allow_hosts` takes the place of `ProbeSettings.allow` where it is set.
     """
 
     allow_hosts: tuple[HostPattern, ...] | None = None
 
     def endpoint(self, address: Address) -> Endpoint:
-        """Return the endpoint that is probed at an address. No endpoint of a file can have its name."""
+        """Return the endpoint that is probed at an address. Its name has slashes, as no endpoint of a file can have."""
         port = address.port or self.port
         common = {each.name: getattr(self, each.name) for each in fields(SessionSettings)}
         common |= {"name": f"probe/{self.name}/{Address(address.host, port)}", "port": port}
@@ -216,7 +216,7 @@ PORTS: Mapping[tuple[Protocol, Security], int] = {
 
 
 def service_of(port: int) -> tuple[Protocol, Security] | None:
-    """Return the protocol of a port, and how it is secured there: never not at all; None where no protocol is known."""
+    """Return the protocol that uses a port, with TLS or STARTTLS, never `Security.NONE`; None for an unknown port."""
     for (protocol, security), registered in PORTS.items():
         if registered == port:
             return protocol, Security.STARTTLS if security is Security.NONE else security

@@ -30,7 +30,7 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """Read `I/N`.
+        """Return the shard of a text `I/N`.
 
         Raises:
             ValueError: it is not of that form, or there is no such part.
@@ -56,25 +56,25 @@ class Shard:
         return replace(
             config,
             accounts=MappingProxyType({n: a for n, a in config.accounts.items() if self._has(n)}),
-            endpoints=MappingProxyType({n: e for n, e in config.endpoints.items() if self._has(key(e))}),
+            endpoints=MappingProxyType({n: e for n, e in config.endpoints.items() if self._has(shard_key(e))}),
             # A module without an account is on every shard: the scrape decides what it probes.
             modules=MappingProxyType(modules),
         )
 
-    def elsewhere(self, config: Config) -> Mapping[str, Shard]:
+    def modules_elsewhere(self, config: Config) -> Mapping[str, Shard]:
         """Return the modules that `take` leaves out, each with its shard: an account logs in on one shard only."""
         accounts = {name: module.account.name for name, module in config.modules.items() if module.account}
-        return {n: Shard(owner(a, self.count), self.count) for n, a in accounts.items() if not self._has(a)}
+        return {n: Shard(shard_number(a, self.count), self.count) for n, a in accounts.items() if not self._has(a)}
 
     def _has(self, name: str) -> bool:
-        return owner(name, self.count) == self.number
+        return shard_number(name, self.count) == self.number
 
 
-def key(endpoint: Endpoint) -> str:
+def shard_key(endpoint: Endpoint) -> str:
     """Return the key by which an endpoint belongs to a shard."""
     return endpoint.account.name if endpoint.account else endpoint.name
 
 
-def owner(name: str, count: int) -> int:
+def shard_number(name: str, count: int) -> int:
     """Return the number of the shard that a key belongs to: the same on every host, in every version."""
     return max(range(count), key=lambda shard: blake2b(f"{shard}/{name}".encode(), digest_size=8).digest())

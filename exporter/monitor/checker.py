@@ -64,7 +64,7 @@ class Checker:
     async def check(self, target: Target, *, force: bool = False) -> Outcome:
         """Probe `target` once, with a login where one is due, and store the Outcome.
 
-        `force` logs in whatever the budget allows.
+        With `force` it logs in even if the budget does not allow it.
         """
         account = self._account_of(target)
         if account is None:
@@ -81,8 +81,8 @@ class Checker:
         It ends within the endpoint's timeout, the wait for a token included. `public_only` excludes addresses that are
         not public; no target with an account needs that, for those are configured.
 
-        A login that the budget has granted is completed, also where this is cancelled: its result must be known, or a
-        client that disconnects could have a refused secret tried again and again.
+        A login that the budget has granted is completed even if this is cancelled: otherwise a client that always
+        disconnects early could make the exporter try a refused secret repeatedly.
         """
         account = self._account_of(target)
         if account is None:
@@ -107,11 +107,12 @@ class Checker:
     async def _check_account(
         self, target: Target, budget: Budget, access: Access, *, force: bool = False, in_time: bool = False
     ) -> Outcome:
-        """Probe with a login if the budget allows one now, else up to the capabilities."""
+        """Return the Outcome of a probe with a login if the budget allows one now, else up to the capabilities."""
         denied = None if force else budget.denial(target)
         login: Login = None
         if denied is None or denied.protects:
-            # Read only when it is needed: a file that is being replaced between two logins is no failure.
+            # Read only if a login is due, or a hold may end because the secret is new. If it cannot be read while
+            # logins are held, the hold is reported.
             try:
                 secret = access.secret()
             except CredentialUnavailable as error:

@@ -1,4 +1,4 @@
-"""Whether probes are completed on time: `/-/healthy`, the pages, a metric and the watchdog of systemd ask here."""
+"""Which probes are overdue, and whether the event loop is blocked: for `/-/healthy`, pages, a metric and systemd."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OVERDUE = 5.0
 BLOCKED = 5.0
 """Seconds without a tick of the schedule after which the event loop counts as blocked."""
 
-NAMED = 10
+MAX_NAMES = 10
 """Overdue endpoints that are named; the others are only counted."""
 
 
@@ -25,7 +25,7 @@ def is_overdue(series: Series) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The health of this process. `silence` gives the seconds since the event loop last ran the schedule."""
+    """The health of this process. `silence` gives the seconds since the schedule last ran in the event loop."""
 
     store: Store
     silence: Callable[[], float]
@@ -38,7 +38,7 @@ class Health:
         """Return what is wrong, one sentence each; an empty list where nothing is."""
         found = []
         if overdue := self.overdue():
-            names = ", ".join(overdue[:NAMED]) + (", …" if len(overdue) > NAMED else "")
+            names = ", ".join(overdue[:MAX_NAMES]) + (", …" if len(overdue) > MAX_NAMES else "")
             found.append(f"overdue probes: {len(overdue)} ({names})")
         if (silence := self.silence()) > BLOCKED:
             found.append(f"the event loop has been held up for {silence:.0f} s")

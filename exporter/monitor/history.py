@@ -1,4 +1,4 @@
-"""The last probes of a target, each in a few octets: a thousand targets keep a hundred each."""
+"""The last 100 probes of a target, each in a few octets: there may be thousands of targets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RECORD = struct.Struct(f"<dBB{len(_PHASES)}f")
 
 
 class HistoryEntry(NamedTuple):
-    """The short record of a probe: when it began (Unix seconds), seconds by phase (to 7 digits), how it ended."""
+    """The short record of a probe: when it began (Unix seconds), seconds by phase (single precision), how it ended."""
 
     started_at: float
     phases: Mapping[Phase, float]

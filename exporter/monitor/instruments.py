@@ -36,9 +36,7 @@ class ExporterMetrics:
             registry=self.registry,
         )
         part.labels(str(shard.number), str(shard.count)).set(1)
-        self._gauge("shards", "Parts that share the configuration: where fewer are seen, one is missing.").set(
-            shard.count
-        )
+        self._gauge("shards", "Shards that share the configuration; if fewer report, one is missing.").set(shard.count)
         self._reload_successful = self._gauge(
             "config_last_reload_successful", "Whether the last attempt to load the configuration succeeded."
         )
@@ -51,13 +49,13 @@ class ExporterMetrics:
         self.probes_in_flight = self._gauge("probes_in_flight", "Probes that are running.")
         self.probes_missed = Counter(
             "gmail_exporter_probes_missed",
-            "Probes that were due and not made: the exporter was stalled, or the probe before was still running.",
+            "Probes that were due but not started: the exporter was stalled, or the last probe was still running.",
             registry=self.registry,
         )
         self.probes_overdue = self._gauge("probes_overdue", "Probes that should have been completed by now.")
         self.probe_requests = Counter(
             "gmail_exporter_probe_requests",
-            "Requests of /probe: answered, refused (a mistake, or not allowed), busy (max_concurrent), abandoned.",
+            "Requests of /probe: answered; refused (invalid or not allowed); busy (max_concurrent); abandoned.",
             ("result",),
             registry=self.registry,
         )

@@ -21,9 +21,8 @@ from itertools import count
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from exporter.model.outcome import Target
+from exporter.model.outcome import Target, TargetKey
 from exporter.monitor.instruments import ExporterMetrics
-from exporter.monitor.store import TargetKey
 
 SOON = 1.5
 """Seconds in which the first probes are made, where they are few."""
@@ -38,7 +37,7 @@ WINDOW = 1.0
 """Seconds between two runs of the job that arms timers; each run arms those of the next two windows."""
 
 TIMER_DELAY = 0.001
-"""Seconds by which timers are set late: event loops count in milliseconds from when their turn began, and are early."""
+"""Seconds added to every timer: event loops round to milliseconds, so that a timer may fire early."""
 
 TICK = 0.5
 """Seconds between two checks of the event loop's lag and of the clock."""
@@ -47,7 +46,9 @@ CLOCK_STEP = 1.0
 """Seconds by which the wall clock must have been set for the due times to be computed again."""
 
 RECENT = 10.0
-"""Seconds for which a blocked event loop is reported after it has run again: before that nobody could ask."""
+"""Seconds for which a block of the event loop is still reported after its end: during it, no request is answered."""
+
+_ARM = "arm timers"  # the id of the job
 
 log = structlog.get_logger("schedule")
 
@@ -63,10 +64,9 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class DueTimes:
-    """The times `offset + n * interval` since the Unix epoch, in whole milliseconds.
+    """The times `offset + n * interval` since the Unix epoch, in milliseconds.
 
-    Whole, so that a time that was converted to a float or a datetime is still the same time: one that came back a
-    little earlier would be due again at once, for ever.
+    Whole milliseconds, so that rounding cannot give an earlier time, which would be due again at once, forever.
     """
 
     interval: int
@@ -80,7 +80,7 @@ class DueTimes:
         return cls(interval, int.from_bytes(digest[:8]) % interval)
 
     def next_after(self, now: float) -> float:
-        """Return the first time later than `now`, by half a millisecond at least; both in Unix seconds."""
+        """Return the first due time after `now`, rounded to milliseconds; both in Unix seconds."""
         return (self.offset + (self._number(now) + 1) * self.interval) / 1000
 
     def count(self, since: float, until: float) -> int:
@@ -115,7 +115,7 @@ class Schedule:
     clock: Clock = field(default_factory=Clock)
     _entries: dict[TargetKey, _Entry] = field(default_factory=dict)
     _unarmed: list[tuple[float, int, _Entry]] = field(default_factory=list)
-    """A heap of the entries without a timer, by when they are due. Outdated ones are dropped when they come up."""
+    """A heap of the entries without a timer, by when they are due. Invalid entries are dropped at its top."""
     _serial: Iterator[int] = field(default_factory=count)
     _armed_until: float = 0.0
     """Unix seconds up to which entries have timers."""
@@ -124,7 +124,7 @@ class Schedule:
     _ticker: asyncio.TimerHandle | None = None
     _ticked_at: float = field(init=False)
     _skew: float = field(init=False)
-    """The wall clock less the monotonic clock."""
+    """The wall clock minus the monotonic clock."""
     _blocked: tuple[float, float] = (float("-inf"), 0.0)
     """When the last block of the event loop that was longer than a tick ended, in monotonic seconds, and its length."""
     _scheduler: AsyncIOScheduler = field(
@@ -139,7 +139,7 @@ class Schedule:
         self._skew = self.clock.wall() - self._ticked_at
 
     def start(self) -> None:
-        """Begin; the running event loop is the one that probes."""
+        """Start probing, in the running event loop."""
         self._scheduler.add_job(self._arm_timers, "interval", seconds=WINDOW, id=_ARM, next_run_time=self._now())
         self._scheduler.start()
         self._ticker = asyncio.get_running_loop().call_later(TICK, self._tick)
@@ -147,7 +147,7 @@ class Schedule:
     def configure(self, targets: Iterable[Target]) -> None:
         """Probe exactly these targets. What did not change keeps its due time and its running probe."""
         if self._stopped:
-            return  # by a reload that was under way
+            return  # a reload was still running when the schedule stopped
         wanted = {target.key: target for target in targets}
         running = {}
         for key in [key for key, entry in self._entries.items() if wanted.get(key) != entry.target]:
@@ -158,12 +158,12 @@ class Schedule:
         for key, target in wanted.items():
             if key not in self._entries:
                 self._entries[key] = self._add(target, soon=few)
-                self._entries[key].task = running.get(key)  # of the old configuration, and never two at once
+                self._entries[key].task = running.get(key)  # the probe of the old configuration: two never run at once
 
     async def probe(self, key: TargetKey) -> None:
         """Probe a target now, besides its due times, and return when that is done.
 
-        Where it is being probed already, that is the probe: never two at once.
+        If a probe of it is running already, wait for that one.
 
         Raises:
             KeyError: there is no such target.
@@ -187,7 +187,7 @@ class Schedule:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
-    def silence(self) -> float:
+    def seconds_since_tick(self) -> float:
         """Return the seconds since the event loop last ran a tick of this schedule; usually below `TICK`.
 
         Where a block of the loop has ended within `RECENT` seconds, return its length if that is more.
@@ -272,7 +272,7 @@ class Schedule:
             self._recompute_due_times()
 
     def _recompute_due_times(self) -> None:
-        """Without this, a clock that was set back would stop all probes until it has caught up."""
+        """Compute all due times again: after the clock is set back, no probe would run until it has caught up."""
         now = self.clock.wall()
         self._unarmed.clear()
         self._armed_until = now
@@ -281,9 +281,6 @@ class Schedule:
             entry.due, entry.not_before = entry.times.next_after(now), 0.0
             self._arm(entry)
         self._scheduler.modify_job(_ARM, next_run_time=self._now())
-
-
-_ARM = "arm timers"
 
 
 def _disarm(entry: _Entry) -> None:

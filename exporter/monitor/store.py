@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from exporter.model.login import Denial
-from exporter.model.outcome import Check, Outcome, Phase, Target
+from exporter.model.outcome import Check, Outcome, Phase, Target, TargetKey
 from exporter.model.reason import Reason
-from exporter.model.settings import IpFamily
 from exporter.monitor.history import History
 
 FAILURES = 10
@@ -19,8 +18,6 @@ FAILURES = 10
 
 DURATION_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds, in seconds, of the histogram of probe durations."""
-
-TargetKey = tuple[str, IpFamily]
 
 
 @dataclass(slots=True)
@@ -36,10 +33,10 @@ class Series:
     denials: Counter[Denial] = field(default_factory=Counter)
     """Logins that the budget did not allow."""
     since: float | None = None
-    """When the present failures, or their absence, began, in Unix seconds; None before the first probe."""
+    """When the present failures began, or else the present success, in Unix seconds; None before the first probe."""
     last: Outcome | None = None
     last_login: Outcome | None = None
-    """The last Outcome with a login, attempted or impossible."""
+    """The last Outcome with a login, even if it could not be sent."""
     last_success: Outcome | None = None
     successes: int = 0
     failures: Counter[tuple[Phase, Reason]] = field(default_factory=Counter)

@@ -111,7 +111,7 @@ class _Clock:
         self.enter(phase)
 
     def leave(self, at: float = 0.0) -> None:
-        """End the phase: `at`, when its last octet arrived, or now where that is not known."""
+        """End the phase. `at` is when its last octet arrived; 0 means now."""
         if self._running:
             self._left = at if at >= self._entered else time.perf_counter()
             self.phases[self.phase] += self._left - self._entered
@@ -173,11 +173,11 @@ class _Attempt:
 
     @property
     def tls(self) -> TlsFacts | None:
-        """What the server presented."""
+        """The TLS facts of the last handshake; None if there was none."""
         return self._observed.get("tls")
 
     async def close(self, deadline: float) -> None:
-        """Close in order, with close_notify after a handshake, at most `CLOSING` seconds after the deadline."""
+        """Close cleanly, with close_notify after a handshake, at most `CLOSING` seconds after the deadline."""
         if self._connection:
             left = deadline - asyncio.get_running_loop().time()
             # A server that sends too much may never stop: its close_notify is not waited for.
@@ -309,7 +309,7 @@ class _Attempt:
     def _fail(self, error: Exception) -> Exception:
         """Record why the probe failed."""
         phase = self._failed_in = self._clock.phase
-        # A DialogueError is about the server's last octet, and that ended the phase; any other error ends it now.
+        # A DialogueError is caused by the last data that arrived, which ended the phase; any other error ends it now.
         answered = self._connection if isinstance(error, DialogueError) else None
         self._clock.leave(answered.received_at if answered else 0.0)
         with_token = isinstance(self._login, Credential) and self._login.is_token

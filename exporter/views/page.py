@@ -14,7 +14,7 @@ from exporter.views import chart
 from exporter.views.state import State, label_of, state_of
 from exporter.views.times import span
 
-SOON = 21 * 86400.0
+EXPIRY_WARNING = 21 * 86400.0
 """Seconds before its expiry from which a certificate is shown as a warning."""
 
 
@@ -211,7 +211,7 @@ def expiry_of(series: Series, now: float) -> Expiry | None:
         at = facts.expires_at
         # In whole days where there are some, so that the text is the same for some time.
         text = f"in {span(at - now)}" if at > now else f"{span(now - at)} ago"
-        return Expiry(at, text, at - now < SOON)
+        return Expiry(at, text, at - now < EXPIRY_WARNING)
     return None
 
 

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from exporter.model.enumeration import TableEnum
 from exporter.model.outcome import Outcome, Phase
-from exporter.model.reason import Blame, Reason, Row
+from exporter.model.reason import Blame, Reason
 from exporter.monitor.health import is_overdue
 from exporter.monitor.store import Series
 
 
-class State(Row):
+class State(TableEnum):
     """The state of a target, the worst first. `label` is the state for people."""
 
     label: str
@@ -25,7 +26,7 @@ class State(Row):
     UP = "up", "Up"
 
 
-NAMED = 3
+MAX_NAMES = 3
 """Endpoints that the sentence names for one problem, and problems that it names; more are counted."""
 
 
@@ -72,7 +73,7 @@ class Problem:
     @property
     def details(self) -> list[tuple[str, int]]:
         """The texts of the servers with their counts, the most frequent first."""
-        return Counter(outcome.detail for outcome in self.outcomes if outcome.detail).most_common(NAMED)
+        return Counter(outcome.detail for outcome in self.outcomes if outcome.detail).most_common(MAX_NAMES)
 
 
 class Sentence(NamedTuple):
@@ -119,14 +120,14 @@ def _sentence(by_state: Mapping[State, Sequence[str]], problems: Sequence[Proble
         return _sentence_of_few(names, by_state, problems)
     if down == total and len(problems) == 1:
         return Sentence(f"All {total:,} endpoints are down", ": ", _cause(problems[0]))
-    if down > NAMED and len(problems) == 1:
+    if down > MAX_NAMES and len(problems) == 1:
         rest = "; ".join([_cause(problems[0]), *_not_known(by_state, total)])
         return Sentence(f"{down:,} of {total:,} endpoints are down", ": ", rest)
     causes = [
         f"{_names([outcome.target.name for outcome in problem.outcomes])}: {_cause(problem)}"
-        for problem in problems[:NAMED]
+        for problem in problems[:MAX_NAMES]
     ]
-    if (more := len(problems) - NAMED) > 0:
+    if (more := len(problems) - MAX_NAMES) > 0:
         causes.append(f"and {more} more {'problem' if more == 1 else 'problems'}")
     rest = "; ".join([*causes, *_not_known(by_state, total)])
     return Sentence(_lead(by_state, total), "; " if rest else "", rest)
@@ -171,7 +172,7 @@ def _not_known(by_state: Mapping[State, Sequence[str]], total: int) -> list[str]
 
 
 def _names(names: Sequence[str]) -> str:
-    if len(names) > NAMED:
+    if len(names) > MAX_NAMES:
         return f"{len(names):,} endpoints"
     return f"{', '.join(names[:-1])} and {names[-1]}" if names[1:] else names[0]
 

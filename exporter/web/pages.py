@@ -17,10 +17,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from exporter.model.outcome import Phase
+from exporter.model.outcome import Phase, TargetKey
 from exporter.model.reason import Blame, Reason, Retry, fill
 from exporter.model.settings import Protocol
-from exporter.monitor.store import FAILURES, Series, Store, TargetKey
+from exporter.monitor.store import FAILURES, Series, Store
 from exporter.views import chart, page
 from exporter.views.page import Filter, anchor_of, groups, last_capabilities, last_tls, row
 from exporter.views.state import State, overview, state_of
@@ -159,7 +159,7 @@ class Pages:
             histories=histories,
             charts=[chart.latency(each) for each in histories],
             now=now,
-            soon=page.SOON,
+            soon=page.EXPIRY_WARNING,
             can_probe=self.probe is not None,
             kept_most=FAILURES,
             anchor_of=anchor_of,

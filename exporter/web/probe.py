@@ -21,9 +21,9 @@ from starlette.routing import BaseRoute, Route
 
 from exporter.exposition import blackbox
 from exporter.model.address import Address, HostPattern, parse_address
+from exporter.model.message import Unacceptable, show
 from exporter.model.outcome import Target
 from exporter.model.settings import Config, Module, ProbeSettings, Tls
-from exporter.model.text import Unacceptable, show
 from exporter.monitor.checker import Checker
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.web.server.encoding import negotiated

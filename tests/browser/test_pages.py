@@ -12,9 +12,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from exporter.model.outcome import Phase
+from exporter.model.outcome import Phase, TargetKey
 from exporter.model.reason import Reason
-from exporter.monitor.store import TargetKey
 from exporter.web.api import Api
 from exporter.web.pages import FULL_ROWS, Pages
 from exporter.web.server.application import application

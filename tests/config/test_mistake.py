@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.config.mistake import ConfigError, KeyPath, Mistake, nearest, show_path, unknown_key
-from exporter.model.text import show
+from exporter.model.message import show
 
 
 def test_line() -> None:

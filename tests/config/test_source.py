@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config.source import MAX_BYTES, ConfigFiles, Unreadable, decode, fingerprint, read_file
-from exporter.model.text import Unacceptable
+from exporter.model.message import Unacceptable
 
 
 def refusal(path: Path) -> str:

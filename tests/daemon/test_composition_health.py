@@ -37,7 +37,7 @@ async def test_a_blocked_event_loop_is_unhealthy(tmp_path: Path, monkeypatch: py
             time.sleep(1.0)  # noqa: ASYNC251 (the loop is blocked on purpose)
             with pytest.raises(httpx.ReadTimeout):
                 asked.result()
-        await until(lambda: daemon._schedule.silence() > 0.8)
+        await until(lambda: daemon._schedule.seconds_since_tick() > 0.8)
         answer = await ask("/-/healthy")
         assert answer.status_code == 503
         assert re.search(r"^the event loop has been held up for \d s$", answer.text, re.MULTILINE)

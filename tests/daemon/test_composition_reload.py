@@ -14,10 +14,10 @@ import pytest
 
 from exporter.daemon.composition import Daemon
 from exporter.daemon.reload import FAULT
-from exporter.model.outcome import Target
+from exporter.model.outcome import Target, TargetKey
 from exporter.model.settings import Config
 from exporter.monitor.schedule import Schedule, _Entry
-from exporter.monitor.store import Series, TargetKey
+from exporter.monitor.store import Series
 from tests.conftest import StartScripted
 from tests.servers.dialogues import Imap
 from tests.servers.exporter import daemon_here

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.model.address import Address, HostPattern, check_host, parse_address, split_address
-from exporter.model.text import Unacceptable
+from exporter.model.message import Unacceptable
 
 
 @pytest.mark.parametrize(

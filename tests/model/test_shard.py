@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.model.address import HostPattern
 from exporter.model.settings import Account, Config, Endpoint, Module, Protocol, SecretRef
-from exporter.model.shard import MAX_SHARDS, Shard, key, owner
+from exporter.model.shard import MAX_SHARDS, Shard, shard_key, shard_number
 
 NAMES = st.from_regex(r"[a-z0-9_][a-z0-9_.-]{0,20}", fullmatch=True)
 COUNTS = st.integers(1, 40)
@@ -58,7 +58,7 @@ def test_modules(names: list[str], count: int) -> None:
     config = Config(accounts=accounts, endpoints={}, modules=modules, source="x.yml", digest="ab" * 32)
     parts = {shard: shard.take(config).modules for shard in (Shard(number, count) for number in range(count))}
     for shard, part in parts.items():
-        elsewhere = shard.elsewhere(config)
+        elsewhere = shard.modules_elsewhere(config)
         assert "open" in part
         assert part.keys() | elsewhere.keys() == modules.keys()
         assert not part.keys() & elsewhere.keys()
@@ -74,22 +74,22 @@ def test_single_shard(config: Config) -> None:
 @given(NAMES, COUNTS)
 def test_additional_shard(name: str, count: int) -> None:
     """With one more shard, a key stays in its shard or moves to the new one."""
-    assert owner(name, count + 1) in {owner(name, count), count}
+    assert shard_number(name, count + 1) in {shard_number(name, count), count}
 
 
 def test_distribution() -> None:
     """Of 20,000 keys on 10 shards, one in 11 moves to an eleventh, and no shard has 10 % more than its share."""
     keys = [f"tenant-{number}" for number in range(20_000)]
-    moved = sum(owner(one, 10) != owner(one, 11) for one in keys)
+    moved = sum(shard_number(one, 10) != shard_number(one, 11) for one in keys)
     assert moved == pytest.approx(20_000 / 11, rel=0.05)
-    shares = Counter(owner(one, 10) for one in keys)
+    shares = Counter(shard_number(one, 10) for one in keys)
     assert len(shares) == 10
     assert max(shares.values()) < 2_200
 
 
 def test_owners_are_stable() -> None:
     """Owners are the same in every process and version: an upgrade must not move a login budget."""
-    assert [owner(f"tenant-{number}", 5) for number in range(10)] == OWNERS
+    assert [shard_number(f"tenant-{number}", 5) for number in range(10)] == OWNERS
 
 
 OWNERS = [0, 3, 4, 4, 3, 3, 3, 3, 4, 0]
@@ -98,8 +98,8 @@ OWNERS = [0, 3, 4, 4, 3, 3, 3, 3, 4, 0]
 def test_key() -> None:
     """The key of an endpoint is the name of its account, or else its own name."""
     values: dict[str, Any] = {"protocol": Protocol.IMAP, "host": "h", "port": 993}
-    assert key(Endpoint(name="imap", **values)) == "imap"
-    assert key(Endpoint(name="imap", account=account("ops"), **values)) == "ops"
+    assert shard_key(Endpoint(name="imap", **values)) == "imap"
+    assert shard_key(Endpoint(name="imap", account=account("ops"), **values)) == "ops"
 
 
 @pytest.mark.parametrize(

@@ -328,13 +328,13 @@ async def test_a_loop_that_was_blocked_is_reported_for_a_while(start: Start, loo
     """While it was, nobody could ask; and then it is forgotten."""
     schedule = start(Recorder())
     await asyncio.sleep(0.1)
-    assert schedule.silence() == pytest.approx(0.1)
+    assert schedule.seconds_since_tick() == pytest.approx(0.1)
     loop.now += 4.0
-    assert schedule.silence() == pytest.approx(4.1)
+    assert schedule.seconds_since_tick() == pytest.approx(4.1)
     await asyncio.sleep(RECENT - 0.1)
-    assert schedule.silence() == pytest.approx(4.1 - TICK)
+    assert schedule.seconds_since_tick() == pytest.approx(4.1 - TICK)
     await asyncio.sleep(0.2)
-    assert schedule.silence() <= TICK
+    assert schedule.seconds_since_tick() <= TICK
 
 
 def rare() -> list[Target]:

@@ -19,9 +19,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exporter.config.load import load
 from exporter.config.web import read_web
 from exporter.exposition.cache import Exposition
+from exporter.model.outcome import TargetKey
 from exporter.monitor.health import Health
 from exporter.monitor.instruments import ExporterMetrics
-from exporter.monitor.store import Store, TargetKey
+from exporter.monitor.store import Store
 from exporter.web.api import Api, Scrape
 from exporter.web.lifecycle import Effective, Lifecycle
 from exporter.web.pages import Pages

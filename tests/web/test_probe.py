@@ -15,7 +15,7 @@ import pytest
 from exporter.accounts.ledger import Ledger
 from exporter.config.load import load
 from exporter.model.settings import Config
-from exporter.model.shard import Shard, owner
+from exporter.model.shard import Shard, shard_number
 from exporter.monitor.checker import Checker
 from exporter.monitor.instruments import PROBE_RESULTS, ExporterMetrics
 from exporter.monitor.store import Store
@@ -57,7 +57,7 @@ class Service:
         file.write_text(text.replace("CA", str(self.authority.ca_file)), encoding="utf-8")
         config = load(file, {})
         self.checker.configure(self.shard.take(config))
-        self.probe.configure(self.shard.take(config), self.shard.elsewhere(config))
+        self.probe.configure(self.shard.take(config), self.shard.modules_elsewhere(config))
         return config
 
     async def ask(
@@ -223,7 +223,7 @@ async def test_module_of_another_shard(service: Service, scripted: StartScripted
     server = await scripted(Imap())
     accounts = "accounts: {ops: {username: u, app_password: {env: SECRET}}}\n"
     ops = "ops: {protocol: imap, account: ops, allow_hosts: [localhost]}"
-    other_shard = owner("ops", 3)
+    other_shard = shard_number("ops", 3)
     service.shard = Shard((other_shard + 1) % 3, 3)
     plain = "plain: {protocol: imap, security: none}"
     service.configure(f"{accounts}modules: {{{plain}, {ops}}}\nprobe: {{allow: ['*:*']}}")

@@ -1,7 +1,7 @@
 """TLS in front of HTTP: the handshake of each connection, with the certificate that is in force at that moment.
 
-The handshake is done here, and not by the listening server, so that it counts as a connection, has a time limit, and
-needs no restart when the certificate is renewed.
+The handshake is done here, and not by the listening server: so it counts as a connection and has a time limit, and a
+renewed certificate needs no restart.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ HANDSHAKE_SECONDS = 10.0
 """Seconds in which a TLS handshake must be done."""
 
 CLOSE_NOTIFY_SECONDS = 0.5
-"""Seconds in which a client must answer our close_notify: the end of this program waits for that."""
+"""Seconds in which a client must answer our close_notify: shutdown waits for it."""
 
 
 class TlsAcceptor(asyncio.Protocol):
-    """The protocol of a connection until its handshake is done; then it is `http`."""
+    """The protocol of a connection until its handshake is done; then `http` replaces it."""
 
     def __init__(
         self, http: HttpConnection, tls: ServerTls, connections: Connections, handshakes: set[asyncio.Task[None]]
@@ -51,7 +51,7 @@ class TlsAcceptor(asyncio.Protocol):
         self._early += data
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """Forget a client that has closed the connection before the handshake has begun."""
+        """Cancel the handshake, and release the slot of a client that has disconnected."""
         if self._task is not None:
             self._task.cancel()
         if self._http.slot is not None:

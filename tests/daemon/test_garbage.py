@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from exporter.daemon import collector
+from exporter.daemon import garbage
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def as_it_was() -> Iterator[None]:
 def test_paused_restores_the_collector(enabled: bool) -> None:
     """After a fault, too."""
     (gc.enable if enabled else gc.disable)()
-    with suppress(ZeroDivisionError), collector.paused():
+    with suppress(ZeroDivisionError), garbage.paused():
         assert not gc.isenabled()
         raise ZeroDivisionError
     assert gc.isenabled() is enabled
@@ -33,8 +33,8 @@ def test_paused_restores_the_collector(enabled: bool) -> None:
 
 def test_resume_freezes_all_objects() -> None:
     """And collections are rare from then on."""
-    with collector.paused():
-        collector.resume()
+    with garbage.paused():
+        garbage.resume()
     assert gc.isenabled()
-    assert gc.get_threshold() == collector.THRESHOLDS
+    assert gc.get_threshold() == garbage.THRESHOLDS
     assert gc.get_freeze_count() > 0

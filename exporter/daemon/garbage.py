@@ -18,7 +18,7 @@ THRESHOLDS = (10_000, 10, 10)
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """Do not collect while much is built."""
+    """Disable the collector inside the block, where many objects are created."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -29,7 +29,7 @@ def paused() -> Iterator[None]:
 
 
 def resume() -> None:
-    """Collect from now on, rarely, and never visit what was built by now."""
+    """Enable the collector, to run rarely, and exclude all objects that exist now."""
     gc.set_threshold(*THRESHOLDS)
     gc.freeze()
     gc.enable()

@@ -10,7 +10,7 @@ _SHOWN_LENGTH = 64
 
 
 class Unacceptable(ValueError):
-    """A value is not what is wanted; the text has what is wanted instead, and never a secret."""
+    """A value is not accepted. The message says what is accepted, and never has a secret."""
 
 
 def check_text(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.model.text import Unacceptable, check_text, one_line, show
+from exporter.model.message import Unacceptable, check_text, one_line, show
 
 
 @pytest.mark.parametrize("text", ["", "a\nb", "a\x00", "\x85", "\u2028", "\ud800"])

@@ -12,7 +12,7 @@ import yaml
 from exporter.config.mistake import NOWHERE, KeyPath, Position
 from exporter.config.scalar import PlainValue, read_plain
 from exporter.config.syntax import explain
-from exporter.model.text import show
+from exporter.model.message import show
 
 MAX_VALUES = 500_000
 """Largest number of keys and values in a document, aliases written out: this stops an alias bomb."""

@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.config.document import MAX_DEPTH, MAX_VALUES, ListNode, MappingNode, ScalarNode, compose, describe
 from exporter.config.mistake import Position
+from exporter.config.nodes import MAX_DEPTH, MAX_VALUES, ListNode, MappingNode, ScalarNode, compose, describe
 
 ROOT = ("the key a", "is empty")
 
