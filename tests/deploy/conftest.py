@@ -25,7 +25,7 @@ class Built:
     ran: Ran
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     """Built and run once for all tests."""
     with builder() as building:
