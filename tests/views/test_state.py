@@ -57,12 +57,12 @@ def outcome_of(probed: Target, result: Result) -> Outcome | None:
         ([UP, OVERDUE, OVERDUE], "1 of 3 endpoints is up; b and c were not probed in time."),
         ([UP, IMAP_OFF], "All 2 endpoints are up; b: the account has IMAP switched off."),
         ([UP, WRONG_PASSWORD], "All 2 endpoints are up; b: user name or password is refused (account)."),
-        ([UP, UP, SILENT], "2 of 3 endpoints are up; c: no answer when its greeting was due (Google)."),
+        ([UP, UP, SILENT], "2 of 3 endpoints are up; c: no answer while waiting for its greeting (Google)."),
         ([REFUSED] * 2, "All 2 endpoints are down: the connection was refused (network)."),
         (
             [REFUSED, SILENT],
             "None of the 2 endpoints is up; a: the connection was refused (network); "
-            "b: no answer when its greeting was due (Google).",
+            "b: no answer while waiting for its greeting (Google).",
         ),
         ([UP, *[REFUSED] * 3], "1 of 4 endpoints is up; b, c and d: the connection was refused (network)."),
         ([UP, *[REFUSED] * 4], "4 of 5 endpoints are down: the connection was refused (network)."),

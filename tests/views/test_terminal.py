@@ -207,7 +207,7 @@ def test_explain_credential() -> None:
 @pytest.mark.parametrize(
     ("held_by", "reason", "remedy"),
     [
-        (Denial.HOLD, "a server refused it", "Fix what was refused"),
+        (Denial.HOLD, "a server refused the login", "Fix what was refused"),
         (Denial.BACKOFF, "a server asked for fewer logins: the next login is due in 10 min", "Wait"),
         (Denial.WAIT24, "which ends within 24 hours: the next login is due in 10 min", "Wait"),
         (Denial.CEILING, "max_logins_per_day is reached: the next login is due in 10 min", "Wait"),

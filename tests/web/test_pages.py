@@ -140,7 +140,7 @@ async def test_row_of_a_failure(site: Site) -> None:
         "[ALERT] Your account is not enabled for IMAP use.",
         "accounts release legacy",
         'href="reasons#disabled_for_account"',
-        "what was refused is not tried again",
+        "the same secret is not sent again",
     ):
         assert text in page, text
     (anchor,) = set(re.findall(r'href="endpoints/imap-legacy#(failure-[^"]+)">Dialogue', page))
