@@ -313,25 +313,24 @@ class Past(Prometheus):
         Raises:
             ServerError: promtool refused the rules; with its words.
         """
-        groups = [
-            {"name": f"{path.name} {group['name']}", "interval": f"{STEP:.0f}s", "rules": recording}
+        recording = [
+            rule
             for path in rule_files
             for group in yaml.safe_load(path.read_text("utf-8")).get("groups", ())
-            if (recording := [rule for rule in group["rules"] if "record" in rule])
+            for rule in group["rules"]
+            if "record" in rule
         ]
         rules = self.directory / "recording.yml"
-        rules.write_text(json.dumps({"groups": groups}))
         names: set[str] = set()
-        while groups:
+        while recording:
+            rules.write_text(json.dumps({"groups": [{"name": "all", "interval": f"{STEP:.0f}s", "rules": recording}]}))
             self.backfill_rules(rules, START, END)
             self.restart()
-            before, names = (
-                names,
-                {
-                    str(name)
-                    for name in self.get("/api/v1/label/__name__/values", start=repr(START), end=repr(END))
-                    if ":" in name
-                },
-            )
-            if names == before:
+            if names == (names := self._recorded()):
                 break
+            recording = [rule for rule in recording if rule["record"] not in names]
+
+    def _recorded(self) -> set[str]:
+        """Return the names of the recorded series that are there."""
+        found = self.get("/api/v1/label/__name__/values", start=repr(START), end=repr(END))
+        return {str(name) for name in found if ":" in name}
