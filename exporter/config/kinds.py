@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 from exporter.config.duration import format_duration, parse_duration
 from exporter.config.mistake import AlreadyReported
 from exporter.config.nodes import MappingNode, Node, ScalarNode, describe, is_null
-from exporter.config.section import Section
-from exporter.config.table import Value
+from exporter.config.table import Context, Value
 from exporter.model.address import HostPattern, check_host
 from exporter.model.message import Unacceptable, check_text
 from exporter.model.settings import IpFamily, SecretRef
@@ -168,7 +167,7 @@ def _read_min_version(node: Node) -> Literal["1.2", "1.3"]:
     raise Unacceptable(f'must be "1.2" or "1.3", not {describe(node)}')
 
 
-def _read_secret(node: Node, section: Section) -> SecretRef:
+def _read_secret(node: Node, context: Context) -> SecretRef:
     """Return the reference. Anything else may be the secret itself: nothing of it is shown, keys included."""
     if not isinstance(node, MappingNode):
         raise Unacceptable(_LITERAL)
@@ -178,7 +177,7 @@ def _read_secret(node: Node, section: Section) -> SecretRef:
     if len(given) != 1 or not set(node.entries) <= {"file", "env"}:
         raise Unacceptable(_LITERAL)
     ((kind, value),) = given.items()
-    if section.report.is_trap(value.position):
+    if context.is_trap(value.position):
         raise AlreadyReported
     if not isinstance(value, ScalarNode) or not isinstance(value.value, str):
         raise Unacceptable(f"{kind} must be text" + (": put it in quotes" if isinstance(value, ScalarNode) else ""))
@@ -187,7 +186,7 @@ def _read_secret(node: Node, section: Section) -> SecretRef:
             raise Unacceptable("env must be the name of an environment variable")
         return SecretRef(env=value.value)
     try:
-        return SecretRef(file=section.report.files.directory / check_text(value.value))
+        return SecretRef(file=context.files.directory / check_text(value.value))
     except Unacceptable as mistake:
         raise Unacceptable(f"file {mistake}") from None
 
@@ -202,7 +201,7 @@ def _read_http2(node: Node) -> bool:
     return False
 
 
-def _read_hash(node: Node, _section: Section) -> bytes:
+def _read_hash(node: Node, _context: Context) -> bytes:
     """Return a bcrypt hash. Anything else may be a password: nothing of it is shown."""
     found = _BCRYPT.fullmatch(node.text) if isinstance(node, ScalarNode) else None
     if found is None:
@@ -222,9 +221,9 @@ def _read_pattern(node: Node) -> HostPattern:
     return HostPattern.parse(read_text(node))
 
 
-def _read_login_host(node: Node, section: Section) -> HostPattern:
+def _read_login_host(node: Node, context: Context) -> HostPattern:
     pattern = _read_pattern(node)
-    if section.given("account") and not pattern.exact:
+    if context.given("account") and not pattern.exact:
         raise Unacceptable("must be a host, or a host and a port, without *: the account's secret goes nowhere else")
     return pattern
 
@@ -235,7 +234,7 @@ PORT = whole(65535)
 HTTPS = simple("https address", _read_https)
 MIN_VERSION = simple('`"1.2"`, `"1.3"`, in quotes', _read_min_version)
 SECRET = Value("secret", _read_secret, _write_secret, is_secret=True)
-CA_FILE = Value("path", lambda node, section: section.report.files.authorities(read_text(node)))
+CA_FILE = Value("path", lambda node, context: context.files.authorities(read_text(node)))
 PATTERN = simple("pattern", _read_pattern)
 LOGIN_HOST = Value("pattern", _read_login_host)
 ONE_FAMILY = choice(IpFamily, _refuse_both)

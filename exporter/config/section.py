@@ -51,6 +51,15 @@ class Section:
             elif (value := self._read(key.kind, node.entries[name], (*path, name))) is not None:
                 self.values[name] = value
 
+    @property
+    def files(self) -> ConfigFiles:
+        """The files that the configuration file names."""
+        return self.report.files
+
+    def is_trap(self, position: Position) -> bool:
+        """As `Report.is_trap`."""
+        return self.report.is_trap(position)
+
     def get(self, key: str) -> Any:
         """Return the value of a key, None if it is not given or is a mistake."""
         return self.values.get(key)

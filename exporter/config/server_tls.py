@@ -15,7 +15,7 @@ from exporter.config.kinds import choice, read_text, simple
 from exporter.config.nodes import Node, ScalarNode, describe
 from exporter.config.section import Section
 from exporter.config.source import Unreadable, read_file
-from exporter.config.table import Value
+from exporter.config.table import Context, Value
 from exporter.model.message import Unacceptable
 
 MAX_PEM = 1024 * 1024
@@ -123,8 +123,8 @@ def make_tls(section: Section) -> ServerTls | None:
 
 
 def _pem(public_key: Callable[[bytes], bytes]) -> Value:
-    def read(node: Node, section: Section) -> PemFile:
-        path = section.report.files.note(read_text(node))
+    def read(node: Node, context: Context) -> PemFile:
+        path = context.files.note(read_text(node))
         try:
             return PemFile(path, public_key(read_file(path, MAX_PEM)))
         except Unreadable as error:
@@ -159,8 +159,8 @@ def _der(content: bytes, load: Callable[[bytes], Any], what: str) -> bytes:
         raise Unacceptable(f"the file holds no {what} in PEM that can be read") from None
 
 
-def _read_authorities(node: Node, section: Section) -> Path:
-    files = section.report.files
+def _read_authorities(node: Node, context: Context) -> Path:
+    files = context.files
     return files.authorities(str(files.note(read_text(node))))
 
 

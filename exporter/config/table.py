@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
-if TYPE_CHECKING:
-    from exporter.config.nodes import Node
-    from exporter.config.section import Section
+from exporter.config.mistake import Position
+from exporter.config.nodes import Node
+from exporter.config.source import ConfigFiles
 
 Kind: TypeAlias = "Value | ListOf | Names | Table"
 """What the value of a key can be."""
 
 REQUIRED = "required"
+
+
+class Context(typing.Protocol):
+    """What the reader of a value may ask of the section that the value is in."""
+
+    @property
+    def files(self) -> ConfigFiles:
+        """The files that the configuration file names."""
+
+    def given(self, key: str) -> bool:
+        """Return whether the key has a value in this section."""
+
+    def is_trap(self, position: Position) -> bool:
+        """Return whether a mistake is reported at the position already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +45,7 @@ class Value:
     """
 
     doc_type: str
-    read: Callable[[Node, Section], Any]
+    read: Callable[[Node, Context], Any]
     write: Callable[[Any], Any] = str
     is_secret: bool = False
 
