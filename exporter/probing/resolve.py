@@ -55,7 +55,7 @@ class NameResolver(typing.Protocol):
 
 
 class Resolver:
-    """NameResolver names for all probes; `close` it at the end."""
+    """Resolves names for all probes; `close` it at the end."""
 
     def __init__(self, nameservers: Sequence[str] | None = None) -> None:
         self._nameservers = nameservers
