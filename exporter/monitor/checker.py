@@ -169,10 +169,8 @@ class Checker:
         if not self._store.holds(outcome.target):
             return  # a target of a request, or one that a reload removed or changed while it was being probed
         series = self._store[outcome.target.key]
-        before, was_suspended, since = series.failures_now, series.suspended, series.since
-        first = series.last is None
-        series.add(outcome)
-        if first or series.failures_now != before:
+        was_suspended, since = series.suspended, series.since
+        if series.add(outcome):
             _log_change(series, outcome, since)
         if series.suspended != was_suspended:
             account = outcome.target.endpoint.account

@@ -51,9 +51,9 @@ class Series:
     def __post_init__(self) -> None:
         self.completed_at = self.clock()
 
-    def add(self, outcome: Outcome) -> None:
-        """Add one more Outcome."""
-        before = self.failures_now
+    def add(self, outcome: Outcome) -> bool:
+        """Add one more Outcome; return whether what fails has changed, which is true of the first one."""
+        before = self._failures
         self.completed_at = self.clock()
         self.version += 1
         if outcome.login and outcome.login.denied:
@@ -72,12 +72,13 @@ class Series:
             self.failures[outcome.phase, outcome.reason] += 1
             self.kept_failures.append(outcome)
         self.history.append(outcome)
-        if self.since is None or self.failures_now != before:
+        changed = self.since is None or self._failures != before
+        if changed:
             self.since = outcome.ended_at
+        return changed
 
     @property
-    def failures_now(self) -> frozenset[tuple[Phase, Reason]]:
-        """The failures of the last probe and of the last login."""
+    def _failures(self) -> frozenset[tuple[Phase, Reason]]:
         return frozenset((outcome.phase, outcome.reason) for outcome in self.failing)
 
     @property

@@ -75,6 +75,15 @@ def test_same_failure() -> None:
     assert list(series_of(refused).failing) == [refused]
 
 
+def test_change() -> None:
+    """The first Outcome is a change, and so is each that fails in another way than the one before, or no longer."""
+    reset = failure(reason=Reason.RESET)
+    series = series_of()
+    outcomes = [success(), success(), failure(), failure(), reset, success(), success()]
+    assert [series.add(outcome) for outcome in outcomes] == [True, False, True, False, True, True, False]
+    assert [Series(target()).add(outcome) for outcome in (success(), failure())] == [True, True]
+
+
 def test_kept_failures() -> None:
     """A failure is still kept whole after its history entry was evicted; both are bounded."""
     old = failure(phase=Phase.TLS, reason=Reason.CERTIFICATE_EXPIRED)
