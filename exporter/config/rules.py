@@ -55,6 +55,7 @@ def check_endpoint(endpoint: Section, defaults: Section, accounts: Accounts) -> 
     interval, timeout = _effective(endpoint, defaults, "interval"), _effective(endpoint, defaults, "timeout")
     login_interval = _effective(endpoint, defaults, "login_interval")
     _effective(endpoint, defaults, "ip_family")
+    _effective(endpoint, defaults, "addresses")
     if interval is not None and timeout is not None and timeout >= interval:
         _contradict(endpoint, defaults, ("timeout", "shorter than", timeout), ("interval", "longer than", interval))
     if interval is not None and login_interval is not None and login_interval < interval:

@@ -25,6 +25,10 @@ DEFAULTS = Table(
     Key("ip_family", kinds.choice(settings.IpFamily), "",
         "`any` is IPv6 if this host has a route, and IPv4 if not or if the connect fails; `both` probes each family "
         "as a series of its own"),
+    Key("addresses", kinds.choice(settings.AddressChoice), "",
+        "`first` connects to one address of the name, and to the next one only where that does not connect, to four at "
+        "most; `all` connects to each besides, up to 20, and counts them in `gmail_addresses_up`",
+        in_effect=lambda endpoint: endpoint.addresses is not settings.AddressChoice.FIRST),
 )
 
 OAUTH2 = Table(

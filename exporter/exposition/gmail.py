@@ -61,6 +61,12 @@ IP_PROTOCOL = Family.of("gmail_probe_ip_protocol", "gauge",
     "IP version that the last probe used: 4 or 6.")
 IP_FALLBACK = Family.of("gmail_probe_ip_fallback", "gauge",
     "Whether, with ip_family any, IPv6 failed to connect and IPv4 served.")
+CONNECT_LOST = Family.of("gmail_connect_lost_seconds", "gauge",
+    "Time that the last probe lost on addresses that did not connect before one did.")
+ADDRESSES = Family.of("gmail_addresses", "gauge",
+    "Addresses of the name that were counted, with `addresses: all`.")
+ADDRESSES_UP = Family.of("gmail_addresses_up", "gauge",
+    "Addresses of the name that connect, with `addresses: all`.")
 FOLDER_VISIBLE = Family.of("gmail_folder_visible", "gauge",
     "Whether mail clients see the folder of that role.", "folder")
 FOLDER_MESSAGES = Family.of("gmail_folder_messages", "gauge",
@@ -97,7 +103,7 @@ ACCOUNT_FAMILIES = (OAUTH_EXPIRY, OAUTH_REFRESH_DURATION, OAUTH_REFRESHES, OAUTH
 FAMILIES = (
     UP, CHECK_SUCCESS, PROBE_DURATION, PHASE_DURATION, TCP_RTT, PROBES, PROBE_FAILURES, LOGINS, FAILURE_INFO,
     LOGIN_SUSPENDED, LOGIN_HELD_INFO, LOGIN_DENIALS, LOGIN_NEXT,
-    CERTIFICATE_EXPIRY, CHAIN_EXPIRY, TLS_INFO, IP_PROTOCOL, IP_FALLBACK,
+    CERTIFICATE_EXPIRY, CHAIN_EXPIRY, TLS_INFO, IP_PROTOCOL, IP_FALLBACK, CONNECT_LOST, ADDRESSES, ADDRESSES_UP,
     FOLDER_VISIBLE, FOLDER_MESSAGES, FOLDER_UNSEEN, FOLDER_BYTES, MAILBOX_QUOTA, MAILBOX_USED,
     LAST_RUN, LAST_SUCCESS, INTERVAL, ENDPOINT_INFO,
 )  # fmt: skip
@@ -169,12 +175,16 @@ def _last_probe(series: Series, last: Outcome) -> Iterator[Sample]:
         labels = {"phase": failed.phase.value, "reason": failed.reason.value, "blame": failed.blame.value}
         yield Sample(FAILURE_INFO, "", labels, 1)
     observed = last.observed
-    if observed.tcp_rtt is not None:
-        yield Sample(TCP_RTT, "", _NO_LABELS, observed.tcp_rtt)
-    if observed.ip_version is not None:
-        yield Sample(IP_PROTOCOL, "", _NO_LABELS, observed.ip_version)
-    if observed.ip_fallback is not None:
-        yield Sample(IP_FALLBACK, "", _NO_LABELS, observed.ip_fallback)
+    for family, value in (
+        (TCP_RTT, observed.tcp_rtt),
+        (IP_PROTOCOL, observed.ip_version),
+        (IP_FALLBACK, observed.ip_fallback),
+        (CONNECT_LOST, observed.connect_lost),
+        (ADDRESSES, observed.addresses),
+        (ADDRESSES_UP, observed.addresses_up),
+    ):
+        if value is not None:
+            yield Sample(family, "", _NO_LABELS, value)
     if facts := observed.tls:
         yield Sample(CERTIFICATE_EXPIRY, "", _NO_LABELS, facts.not_after)
         yield Sample(CHAIN_EXPIRY, "", _NO_LABELS, facts.chain_not_after)

@@ -168,6 +168,13 @@ class Observed:
     address: str | None = None
     ip_version: int | None = None
     ip_fallback: bool | None = None
+    dead_addresses: tuple[str, ...] = ()
+    """Addresses of the name that did not connect when they were last tried, the one tried the longest ago first."""
+    connect_lost: float | None = None
+    """Seconds that were lost on addresses that did not connect before one did; None where none did."""
+    addresses: int | None = None
+    """Addresses of the name that were counted, and those of them that connect; None where they were not counted."""
+    addresses_up: int | None = None
     tcp_rtt: float | None = None
     tls: TlsFacts | None = None
     capabilities: tuple[str, ...] = ()
@@ -231,6 +238,11 @@ class Outcome:
         if self.reason in _WITHOUT_ANSWER and self.phase in _AFTER_CONNECTION:
             return Blame.PROVIDER
         return self.reason.blame
+
+    @property
+    def passed_over(self) -> tuple[str, ...]:
+        """The addresses of the name that do not connect while another one serves: a warning, no outage."""
+        return self.observed.dead_addresses if self.observed.connect_lost is not None else ()
 
     @property
     def held_by(self) -> Denial | None:

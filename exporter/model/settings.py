@@ -39,6 +39,13 @@ class IpFamily(StrEnum):
     BOTH = "both"
 
 
+class AddressChoice(StrEnum):
+    """Which addresses of a name are connected to: the next one only where one does not connect, or each, to count."""
+
+    FIRST = "first"
+    ALL = "all"
+
+
 class MechanismChoice(StrEnum):
     """How to log in; `auto` takes the best that the server and the credential have in common."""
 
@@ -129,6 +136,7 @@ class Endpoint(SessionSettings):
     host: str
     labels: Mapping[str, str] = field(default_factory=_none, hash=False)
     interval: float = 30.0
+    addresses: AddressChoice = AddressChoice.FIRST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

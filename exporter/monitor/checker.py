@@ -20,6 +20,7 @@ from exporter.accounts.ledger import Ledger
 from exporter.model.outcome import Outcome, Target
 from exporter.model.settings import Config, Endpoint
 from exporter.monitor.store import Series, Store
+from exporter.probing.addresses import RETRY_EVERY, Known
 from exporter.probing.dialogue import CredentialUnavailable
 from exporter.probing.probe import Login, probe
 from exporter.probing.public import PublicResolver
@@ -68,7 +69,7 @@ class Checker:
         """
         account = self._account_of(target)
         if account is None:
-            outcome = await probe(target, self._resolver)
+            outcome = await probe(target, self._resolver, known=self._known(target))
             self._add(outcome)
         else:
             outcome = await self._check_account(target, *account, force=force)
@@ -122,9 +123,16 @@ class Checker:
                 if denied is None:
                     logging_in = self._log_in(target, budget, access, secret, in_time=in_time)
                     return await (self._complete(logging_in) if in_time else logging_in)
-        outcome = replace(await probe(target, self._resolver, login), login=budget.status(target, denied))
+        outcome = await probe(target, self._resolver, login, self._known(target))
+        outcome = replace(outcome, login=budget.status(target, denied))
         self._add(outcome)
         return outcome
+
+    def _known(self, target: Target) -> Known:
+        """What the last probe of the target has shown of its addresses; nothing for a target of a request."""
+        if not self._store.holds(target) or (last := self._store[target.key].last) is None:
+            return Known()
+        return Known(last.observed.dead_addresses, self._store[target.key].version % RETRY_EVERY == 0)
 
     async def _complete(self, logging_in: Coroutine[None, None, Outcome]) -> Outcome:
         """Return the Outcome of a login that goes on when this is cancelled; the timeout of its endpoint bounds it."""
@@ -156,7 +164,7 @@ class Checker:
                 login = error
             if in_time:
                 target = _shortened(target, time.monotonic() - began)
-            outcome = await probe(target, self._resolver, login)
+            outcome = await probe(target, self._resolver, login, self._known(target))
         finally:
             refused = login.reason if isinstance(login, CredentialUnavailable) else None
             budget.report(outcome, refused, forgiven=outcome is not None and access.learn(outcome))
@@ -169,9 +177,10 @@ class Checker:
         if not self._store.holds(outcome.target):
             return  # a target of a request, or one that a reload removed or changed while it was being probed
         series = self._store[outcome.target.key]
-        was_suspended, since = series.suspended, series.since
+        was_suspended, since, before = series.suspended, series.since, series.last
         if series.add(outcome):
             _log_change(series, outcome, since)
+        _log_passed_over(before, outcome)
         if series.suspended != was_suspended:
             account = outcome.target.endpoint.account
             write = log.warning if series.suspended else log.info
@@ -201,6 +210,13 @@ def _log_change(series: Series, outcome: Outcome, since: float | None) -> None:
         log.info("up", **_facts(outcome))
     elif not failing and since is not None:
         log.info("recovered", **_facts(outcome), after_seconds=round(outcome.ended_at - since, 3))
+
+
+def _log_passed_over(before: Outcome | None, outcome: Outcome) -> None:
+    """Log which addresses do not connect while another one serves, where that has changed."""
+    known = before.passed_over if before else ()
+    if new := [address for address in outcome.passed_over if address not in known]:
+        log.warning("addresses passed over", **_facts(outcome), addresses=new)
 
 
 def _facts(outcome: Outcome) -> dict[str, object]:

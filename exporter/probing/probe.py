@@ -7,9 +7,10 @@ program needs to react is not counted. One deadline covers everything from the n
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from types import MappingProxyType
 from typing import Any
@@ -18,8 +19,9 @@ import structlog
 
 from exporter.model.outcome import MAX_DETAIL, Line, Observed, Outcome, Phase, Target, TlsFacts
 from exporter.model.reason import CERTIFICATE_REASONS, Reason
-from exporter.model.settings import IpFamily, Protocol, Security
+from exporter.model.settings import AddressChoice, IpFamily, Protocol, Security
 from exporter.probing import client_tls, imap, pop3, smtp
+from exporter.probing.addresses import MAX_COUNTED, MAX_TRIED, Count, Known, dead_after, in_order, share
 from exporter.probing.classify import classify, describe
 from exporter.probing.connection import Connection, connect
 from exporter.probing.dialogue import (
@@ -39,7 +41,7 @@ from exporter.probing.dialogue import (
     Send,
 )
 from exporter.probing.redact import REDACTED, redact, secrets_of
-from exporter.probing.resolve import IpAddress, NameResolver, routed
+from exporter.probing.resolve import OUT_OF_RESOURCES, FixedResolver, IpAddress, NameResolver, routed
 
 PROTOCOLS: Mapping[Protocol, ProtocolDialogue] = {
     Protocol.IMAP: imap.DIALOGUE,
@@ -68,16 +70,18 @@ probe's own deadline."""
 _CERTIFICATE_TO_INSPECT = CERTIFICATE_REASONS | {Reason.TLS_FAILED}
 """Reasons of failed handshakes in which the server may have presented a certificate."""
 
+_NOTHING = Known()
+
 log = structlog.get_logger("probe")
 
 
-async def probe(target: Target, resolver: NameResolver, login: Login = None) -> Outcome:
-    """Probe `target` once, with a login where `login` is given.
+async def probe(target: Target, resolver: NameResolver, login: Login = None, known: Known = _NOTHING) -> Outcome:
+    """Probe `target` once, with a login where `login` is given; `known` decides which address is tried first.
 
     It raises nothing but its own cancellation, ends within the endpoint's timeout and `CLOSING` seconds, and leaves no
     socket open.
     """
-    attempt = _Attempt(target, resolver, login)
+    attempt = _Attempt(target, resolver, login, known)
     try:
         return await attempt.probe()
     finally:
@@ -105,10 +109,11 @@ class _Clock:
         self.phases.setdefault(phase, 0.0)
         self._running = True
 
-    def restart(self, phase: Phase) -> None:
-        """Enter `phase`, and forget what it took before."""
-        self.phases.pop(phase, None)
-        self.enter(phase)
+    def begin_again(self, at: float) -> float:
+        """Let the phase begin at `at`, and return the seconds that it had taken before."""
+        lost = at - self._entered
+        self._entered = at
+        return lost
 
     def leave(self, at: float = 0.0) -> None:
         """End the phase. `at` is when its last octet arrived; 0 means now."""
@@ -121,12 +126,22 @@ class _Clock:
 class _Attempt:
     """One session and its connection. Without `verify` it ends when the server has presented its certificate."""
 
-    def __init__(self, target: Target, resolver: NameResolver, login: Login = None, *, verify: bool = True) -> None:
+    def __init__(
+        self,
+        target: Target,
+        resolver: NameResolver,
+        login: Login = None,
+        known: Known = _NOTHING,
+        *,
+        verify: bool = True,
+    ) -> None:
         self._target = target
         self._endpoint = target.endpoint
         self._protocol = PROTOCOLS[target.endpoint.protocol]
         self._resolver = resolver
         self._login = login
+        self._known = known
+        self._deadline = math.inf
         self._dialogue: list[Line] = []
         self._unrecorded = 0
         self._verify = verify
@@ -139,14 +154,20 @@ class _Attempt:
         self._failed_in: Phase | None = None
         self._reason = Reason.OK
         self._detail = ""
-        self._ipv6_error = ""
-        """How IPv6 failed; part of the detail if IPv4 fails too."""
+        self._addresses: Sequence[IpAddress] = ()
+        self._addressed: IpAddress | None = None
+        """The address that was tried last."""
+        self._dead: list[str] = []
+        """The addresses that did not connect."""
+        self._passed_over: list[str] = []
+        """Those of them after which another one was tried, with why; part of the detail if none connects."""
+        self._count: Count | None = None
 
     async def probe(self) -> Outcome:
         """Run the session, then the logout or, after a failed handshake, the inspection, all in one deadline."""
-        deadline = asyncio.get_running_loop().time() + self._endpoint.timeout
+        self._deadline = asyncio.get_running_loop().time() + self._endpoint.timeout
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(self._deadline):
                 error = await self.run()
                 if self._reason in _CERTIFICATE_TO_INSPECT:
                     await self._inspect_certificate()
@@ -154,7 +175,9 @@ class _Attempt:
                     await self._log_out()
         except TimeoutError:
             self._end_by_deadline()
-        await self.close(deadline)
+        await self.close()
+        if self._count:
+            self._dead += await self._count.dead(self._seconds_left())
         return self._outcome()
 
     async def run(self) -> Exception | None:
@@ -176,45 +199,58 @@ class _Attempt:
         """The TLS facts of the last handshake; None if there was none."""
         return self._observed.get("tls")
 
-    async def close(self, deadline: float) -> None:
+    async def close(self) -> None:
         """Close cleanly, with close_notify after a handshake, at most `CLOSING` seconds after the deadline."""
         if self._connection:
-            left = deadline - asyncio.get_running_loop().time()
+            left = self._seconds_left()
             # A server that sends too much may never stop: its close_notify is not waited for.
             flooded = self._reason is Reason.RESPONSE_TOO_LARGE
             await self._connection.close(CLOSING if flooded else min(max(left, CLOSING), CLOSING_GRACE))
 
     def abort(self) -> None:
-        """Close the connection at once, if it is still open."""
+        """Close what is still open at once."""
         if self._connection:
             self._connection.abort()
+        if self._count:
+            self._count.cancel()
 
     async def _connect(self) -> Connection:
-        """Resolve the name, then connect to one address of each family at most.
+        """Resolve the name, and connect to the first of its addresses that does.
 
-        `any` is what a mail client does: IPv6 where this host has a route; where that fails, or takes a third of the
-        timeout, IPv4, and the connect phase is then that of IPv4.
+        The connect phase is then that of this address alone. `any` is what a mail client does: IPv6 where this host has
+        a route, and IPv4 where it does not connect.
         """
         endpoint, family = self._endpoint, self._target.ip_family
         self._clock.enter(Phase.RESOLVE)
         addresses = await self._resolver.resolve(endpoint.host, family)
         self._clock.leave()
         self._clock.enter(Phase.CONNECT)
-        first, *others = routed(addresses, family)
-        self._observe_address(first, fallback=False)
-        if not others:
-            return await connect(first[1], endpoint.port)
-        try:
-            async with asyncio.timeout(endpoint.timeout / 3):
-                return await connect(first[1], endpoint.port)
-        except OSError as error:
-            self._ipv6_error = f"{first[1]}: {describe(error) if error.errno else 'no answer'}"
-        self._clock.restart(Phase.CONNECT)
-        self._observe_address(others[0], fallback=None)  # until it is known whether IPv4 connects
-        connection = await connect(others[0][1], endpoint.port)
-        self._observe_address(others[0], fallback=True)
-        self._ipv6_error = ""
-        return connection
+        self._addresses = routed(addresses, family)[:MAX_COUNTED]
+        tried = in_order(self._addresses, self._known)[:MAX_TRIED]
+        if endpoint.addresses is AddressChoice.ALL and self._verify:
+            others = [address for address in self._addresses if address != tried[0]]
+            self._count = Count(others, endpoint.port, endpoint.timeout / 3)
+        for number, (kind, address) in enumerate(tried):
+            self._addressed = kind, address
+            left = len(tried) - number
+            began = time.perf_counter()
+            try:
+                async with asyncio.timeout(share(self._seconds_left(), left, endpoint.timeout)):
+                    connection = await connect(address, endpoint.port)
+            except OSError as error:
+                if error.errno in OUT_OF_RESOURCES:
+                    raise  # the address has nothing to do with it
+                self._dead.append(address)
+                if left == 1:
+                    raise
+                self._passed_over.append(f"{address}: {describe(error) if error.errno else 'no answer'}")
+            else:
+                self._observed["connect_lost"] = self._clock.begin_again(began) if number else 0.0
+                return connection
+        raise AssertionError("a name has an address, or its look-up has failed")
+
+    def _seconds_left(self) -> float:
+        return self._deadline - asyncio.get_running_loop().time()
 
     async def _start_tls(self, connection: Connection) -> None:
         self._clock.enter(Phase.TLS)
@@ -280,7 +316,8 @@ class _Attempt:
 
     async def _inspect_certificate(self) -> None:
         """Collect the facts of a certificate on a second, unverified connection, which never sends a credential."""
-        unverified = _Attempt(self._target, self._resolver, verify=False)
+        assert self._addressed is not None  # noqa: S101 (the handshake was with it)
+        unverified = _Attempt(self._target, FixedResolver(self._addressed), verify=False)
         try:
             await unverified.run()
         finally:
@@ -301,6 +338,8 @@ class _Attempt:
 
     def _end_by_deadline(self) -> None:
         self._clock.leave()
+        if self._clock.phase is Phase.CONNECT and self._addressed:
+            self._dead.append(self._addressed[1])
         if self._clock.phase is Phase.LOGOUT:
             self._observed["logout"] = Reason.TIMEOUT
         elif self._reason is Reason.OK:
@@ -316,7 +355,7 @@ class _Attempt:
         self._reason = classify(error, phase, self._endpoint.protocol, with_token=with_token)
         if self._reason is Reason.INTERNAL:
             log.error("fault in a probe", endpoint=self._endpoint.name, phase=phase.value, exc_info=error)
-        self._detail = redact("; ".join(filter(None, (describe(error), self._ipv6_error))), self._secrets)
+        self._detail = redact("; ".join([describe(error), *self._passed_over]), self._secrets)
         return error
 
     def _plan(self, connection: Connection) -> Plan:
@@ -331,12 +370,24 @@ class _Attempt:
             folders=self._endpoint.folders,
         )
 
-    def _observe_address(self, address: IpAddress, *, fallback: bool | None) -> None:
-        self._observed["address"] = address[1]
-        self._observed["ip_version"] = 6 if address[0] == socket.AF_INET6 else 4
-        self._observed["ip_fallback"] = fallback if self._target.ip_family is IpFamily.ANY else None
+    def _observe_addresses(self) -> None:
+        """Record which address was tried last, which are dead, and whether IPv4 served because IPv6 did not."""
+        if self._addressed is None:
+            return
+        kind, address = self._addressed
+        self._observed |= {"address": address, "ip_version": 6 if kind == socket.AF_INET6 else 4}
+        known = self._known if self._count is None else Known()  # what is counted is tried again by each probe
+        dead = dead_after(self._addresses, known, self._dead, address if self._connection else None)
+        self._observed["dead_addresses"] = tuple(dead)
+        if self._connection and self._target.ip_family is IpFamily.ANY:
+            families = {kind for kind, address in self._addresses if address in dead}
+            self._observed["ip_fallback"] = kind == socket.AF_INET and socket.AF_INET6 in families
+        if self._count and self._count.is_complete:
+            self._observed["addresses"] = len(self._addresses)
+            self._observed["addresses_up"] = len(self._addresses) - len(dead)
 
     def _outcome(self) -> Outcome:
+        self._observe_addresses()
         if self._unrecorded:
             self._dialogue.append(Line(time.time() - self._started_at, "", f"({self._unrecorded} more lines)"))
         return Outcome(

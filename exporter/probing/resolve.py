@@ -15,6 +15,7 @@ import time
 import typing
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import zip_longest
 
 import aiodns
 
@@ -66,20 +67,28 @@ class Resolver:
         """Of the current channel."""
 
     async def resolve(self, host: str, family: IpFamily) -> list[IpAddress]:
-        """Return an address of `host` for each family asked for, IPv6 before IPv4.
+        """Return the addresses of `host`, each once, the families in turn and IPv6 first (RFC 8305 §4).
 
         Raises:
             aiodns.error.DNSError: with the ARES_* code of c-ares.
             NoAddress: the name has no address of that family.
         """
         found = _literal(host) or await self._look_up(host, family)
-        first: dict[socket.AddressFamily, str] = {}
+        if len(found) == 1 and (family is IpFamily.ANY or found[0][0] == _FAMILIES[family]):
+            return list(found)
+        by_family: dict[socket.AddressFamily, dict[str, None]] = {socket.AF_INET6: {}, socket.AF_INET: {}}
         for kind, address in found:
             if family is IpFamily.ANY or kind == _FAMILIES[family]:
-                first.setdefault(kind, address)
-        if not first:
+                by_family[kind][address] = None
+        addresses = [
+            (kind, address)
+            for row in zip_longest(*by_family.values())
+            for kind, address in zip(by_family, row, strict=True)
+            if address
+        ]
+        if not addresses:
             raise NoAddress(f"{host} has no {_NAMES[family]} address")
-        return sorted(first.items(), key=lambda item: item[0] != socket.AF_INET6)
+        return addresses
 
     async def _look_up(self, host: str, family: IpFamily) -> list[IpAddress]:
         channel = await self._fresh()
@@ -121,6 +130,17 @@ class Resolver:
             await channel.close()
 
 
+class FixedResolver:
+    """Gives one address, whatever the name: that of a server that was connected to before."""
+
+    def __init__(self, address: IpAddress) -> None:
+        self._address = address
+
+    async def resolve(self, host: str, family: IpFamily) -> list[IpAddress]:  # noqa: ARG002 (as `Resolver.resolve`)
+        """Return the address."""
+        return [self._address]
+
+
 @lru_cache(maxsize=8192)
 def _literal(host: str) -> Sequence[IpAddress]:
     """An address needs no look-up; for one of the other family c-ares would report a misspelt name."""
@@ -132,14 +152,16 @@ def _literal(host: str) -> Sequence[IpAddress]:
 
 
 def routed(addresses: Sequence[IpAddress], family: IpFamily) -> list[IpAddress]:
-    """Return the addresses that this host has a route to.
+    """Return the addresses of those families that this host has a route for, which the first of each family shows.
 
     Where there is none, `any` returns the last: to connect to it gives the operating system's error.
 
     Raises:
         AddressFamilyUnavailable: there is none, and the family is not `any`.
     """
-    kept = [(kind, address) for kind, address in addresses if _has_route(kind, address)]
+    first = dict(reversed(addresses))
+    has_route = {kind: _has_route(kind, address) for kind, address in first.items()}
+    kept = [(kind, address) for kind, address in addresses if has_route[kind]]
     if not kept and family is not IpFamily.ANY:
         raise AddressFamilyUnavailable(f"this host has no {_NAMES[family]} route to {addresses[-1][1]}")
     return kept or [addresses[-1]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana import links, style
 from grafana.panels import About, Builder, Column, Query, Size, bars, number, rows
-from grafana.queries import IDENTITY, endpoint, selector, with_account
+from grafana.queries import IDENTITY, endpoint, over, selector, with_account
 
 TITLE = "TLS and IP: are certificates valid, and does IPv6 work?"
 
@@ -68,6 +68,37 @@ def _numbers() -> list[Builder]:
             decimals=0,
             no_value="No endpoint may choose",
         ),
+        number(
+            About(
+                "Dead addresses",
+                "Is an address of a name dead while another one serves?",
+                "Addresses that do not connect, of endpoints with `addresses: all`. Without it a dead address is "
+                "passed over, and not counted.",
+                "ask who runs the server to repair the address, or to remove it from the DNS: mail clients wait for "
+                "it.",
+            ),
+            Size(5, 5),
+            Query(f"sum({endpoint('gmail_addresses')} - {endpoint('gmail_addresses_up')})"),
+            unit="none",
+            steps=style.ANY_IS_DOUBTFUL,
+            words=style.NONE,
+            decimals=0,
+            no_value="None is counted",
+        ),
+        number(
+            About(
+                "Lost on dead addresses",
+                "How long do mail clients wait for an address that does not connect?",
+                "The longest time that a probe lost, in the chosen time, before another address of the name served.",
+                "see the endpoint's page for the address.",
+            ),
+            Size(5, 5),
+            Query(f"max({over('max_over_time', 'gmail_connect_lost_seconds', '$__range')})"),
+            unit="s",
+            steps=style.SECONDS,
+            decimals=1,
+            no_value="Nothing connected",
+        ),
         bars(
             About(
                 "TLS versions",
@@ -75,7 +106,7 @@ def _numbers() -> list[Builder]:
                 "Endpoints by the version agreed on. Google uses TLS 1.3.",
                 "an older version with Google means that a device in between intercepts TLS.",
             ),
-            Size(5, 5),
+            Size(12, 5),
             Query(f"count by (version) ({endpoint('gmail_tls_info')})", "{{version}}"),
             unit="none",
         ),
@@ -86,7 +117,7 @@ def _numbers() -> list[Builder]:
                 "Endpoints by the version of IP of their last probe.",
                 "if this changes and nobody changed the configuration, routes or the resolver did change.",
             ),
-            Size(5, 5),
+            Size(12, 5),
             Query(f'count_values("version", {endpoint("gmail_probe_ip_protocol")})', "IPv{{version}}"),
             unit="none",
         ),

@@ -47,7 +47,15 @@ def test_before_the_first_probe() -> None:
 def test_success() -> None:
     """Every observation of a successful probe is exposed."""
     observed = Observed(
-        address="192.0.2.1", ip_version=4, ip_fallback=False, tcp_rtt=0.012, tls=FACTS, capabilities=("IMAP4REV1",)
+        address="192.0.2.1",
+        ip_version=4,
+        ip_fallback=False,
+        connect_lost=2.5,
+        addresses=3,
+        addresses_up=2,
+        tcp_rtt=0.012,
+        tls=FACTS,
+        capabilities=("IMAP4REV1",),
     )
     values = exposed(success(observed=observed))
     assert values["gmail_up"] == {"": 1}
@@ -56,6 +64,9 @@ def test_success() -> None:
     assert values["gmail_tcp_rtt_seconds"] == {"": 0.012}
     assert values["gmail_probe_ip_protocol"] == {"": 4}
     assert values["gmail_probe_ip_fallback"] == {"": 0}
+    assert values["gmail_connect_lost_seconds"] == {"": 2.5}
+    assert values["gmail_addresses"] == {"": 3}
+    assert values["gmail_addresses_up"] == {"": 2}
     assert values["gmail_tls_certificate_expiry_timestamp_seconds"] == {"": 1_800_000_000}
     assert values["gmail_tls_chain_expiry_timestamp_seconds"] == {"": 1_790_000_000}
     assert list(values["gmail_tls_info"].values()) == [1]

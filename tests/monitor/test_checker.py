@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +18,10 @@ from exporter.model.address import HostPattern
 from exporter.model.login import Denial
 from exporter.model.outcome import Check, Phase, Target
 from exporter.model.reason import Reason
-from exporter.model.settings import Account, Config, MechanismChoice, Module, SecretRef, Tls
+from exporter.model.settings import Account, Config, IpFamily, MechanismChoice, Module, SecretRef, Tls
 from exporter.monitor.checker import Checker
 from exporter.monitor.store import Series, Store
-from exporter.probing.resolve import Resolver
+from exporter.probing.resolve import IpAddress, Resolver
 from tests.conftest import StartScripted
 from tests.examples import SENTINEL, target
 from tests.servers.authority import Authority
@@ -45,7 +46,13 @@ class Bench:
 
     def target(self, **changes: Any) -> Target:
         """The server as a target that logs in at every probe."""
-        values = {"host": "localhost", "port": self.server.port, "tls": self.tls, "account": self.account}
+        values = {
+            "host": "localhost",
+            "ip_family": IpFamily.IPV4,
+            "port": self.server.port,
+            "tls": self.tls,
+            "account": self.account,
+        }
         return target(**{**values, "timeout": 5.0, "login_interval": 0.001, **changes})
 
     def configure(self, *targets: Target) -> None:
@@ -102,6 +109,31 @@ async def test_login(bench: Bench) -> None:
     assert series.last.reason is Reason.OK
     assert series.last.checks[Check.LOGIN]
     assert bench.logins() == 1
+
+
+class TwoAddresses(Resolver):
+    """A name with two addresses; only at the second a server listens."""
+
+    async def resolve(self, host: str, family: IpFamily) -> list[IpAddress]:
+        return [(socket.AF_INET, "127.0.0.2"), (socket.AF_INET, "127.0.0.1")]
+
+
+async def test_dead_address(bench: Bench) -> None:
+    """A probe begins with the address that served the last time, every tenth with the dead one; that is logged once."""
+    checker = Checker(bench.store, TwoAddresses(), Ledger(), {})
+    target = bench.target(account=None)
+    bench.store.configure([target])
+    lost = []
+    with capture_logs() as logs:
+        for number in range(1, 32):
+            outcome = await checker.check(target)
+            assert outcome.ok
+            assert outcome.passed_over == ("127.0.0.2",)
+            if outcome.observed.connect_lost:
+                lost.append(number)
+    assert lost == [1, 11, 21, 31]
+    [line] = [line for line in logs if line["event"] == "addresses passed over"]
+    assert (line["log_level"], line["addresses"]) == ("warning", ["127.0.0.2"])
 
 
 async def test_login_interval(bench: Bench) -> None:

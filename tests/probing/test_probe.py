@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import os
 import random
@@ -21,11 +22,13 @@ from structlog.testing import capture_logs
 from exporter.accounts.ledger import Ledger
 from exporter.model.outcome import Folder, Outcome, Phase, Target
 from exporter.model.reason import Reason
-from exporter.model.settings import Endpoint, IpFamily, MechanismChoice, Protocol, Role, Security, Tls
+from exporter.model.settings import AddressChoice, Endpoint, IpFamily, MechanismChoice, Protocol, Role, Security, Tls
 from exporter.monitor.checker import Checker
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.schedule import DueTimes, Schedule
 from exporter.monitor.store import Store
+from exporter.probing import probe as probe_module
+from exporter.probing.addresses import Known
 from exporter.probing.dialogue import MAX_REPLY, Credential, CredentialUnavailable
 from exporter.probing.probe import MAX_CAPABILITIES, STEPS_BETWEEN_YIELDS, Login, probe
 from exporter.probing.resolve import IpAddress, Resolver
@@ -62,6 +65,8 @@ SECRETS = [
     b64encode(f"\0{CREDENTIAL.username}\0{SENTINEL}".encode()),
 ]
 
+_NOTHING = Known()
+
 
 @dataclass
 class Prober:
@@ -83,12 +88,12 @@ class Prober:
         endpoint = Endpoint(protocol=Protocol(protocol), port=port, security=Security(security), **values)
         return Target(endpoint, endpoint.ip_family)
 
-    async def __call__(self, target: Target, login: Login = CREDENTIAL) -> Outcome:
+    async def __call__(self, target: Target, login: Login = CREDENTIAL, known: Known = _NOTHING) -> Outcome:
         """Probe, with a login only on a secured connection, as in a configuration."""
         if target.endpoint.security is Security.NONE:
             login = None
         started = time.monotonic()
-        outcome = await probe(target, self.resolver, login)
+        outcome = await probe(target, self.resolver, login, known)
         took = time.monotonic() - started
         assert took < target.endpoint.timeout + SLACK
         assert outcome.duration <= took
@@ -751,9 +756,12 @@ class Naming:
     prober: Prober
     names: NameServer
 
-    async def __call__(self, host: str, port: int, family: IpFamily, **changes: Any) -> Outcome:
+    async def __call__(
+        self, host: str, port: int, family: IpFamily, known: Known = _NOTHING, **changes: Any
+    ) -> Outcome:
         """Probe IMAP over TLS on a port of this name."""
-        return await self.prober(self.prober.target(port, "imap", host=host, ip_family=family, **changes))
+        target = self.prober.target(port, "imap", host=host, ip_family=family, **changes)
+        return await self.prober(target, known=known)
 
 
 @pytest.fixture
@@ -762,6 +770,7 @@ async def named(prober: Prober) -> AsyncIterator[Naming]:
     names: dict[str, Sequence[str] | Any] = {
         "both.example": ["127.0.0.1", "::1"],
         "four.example": ["127.0.0.1"],
+        "two.example": ["127.0.0.2", "127.0.0.1"],
         "six.example": ["::1"],
         "far.example": ["fe80::1"],
         "halffar.example": ["127.0.0.1", "fe80::1"],
@@ -867,6 +876,105 @@ async def test_both_families_fail(named: Naming, free_port: int, fill_backlog: F
     assert outcome.observed.ip_fallback is (None if HAS_IPV6 else False)
     ipv6_error = "no answer" if hangs else "Connection refused"
     assert outcome.detail == ("Connection refused" + (f"; ::1: {ipv6_error}" if HAS_IPV6 else ""))
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_next_address(scripted: StartScripted, named: Naming, fill_backlog: Fill, hangs: bool) -> None:
+    """A dead address is passed over; the phases are those of the one that served, the time lost is told."""
+    server = await scripted(Imap(), security="tls")
+    if hangs:
+        fill_backlog("127.0.0.2", server.port)
+    known = Known(["127.0.0.2"], retry=True)  # so that it is first, wherever the resolver puts it
+    outcome = await named("two.example", server.port, IpFamily.IPV4, timeout=1.5, known=known)
+    assert outcome.ok
+    assert outcome.observed.address == "127.0.0.1"
+    assert outcome.passed_over == ("127.0.0.2",)
+    lost = outcome.observed.connect_lost
+    assert lost is not None
+    assert lost > (0.9 * 1.5 / 3 if hangs else 0.0)
+    assert outcome.phases[Phase.CONNECT] < 0.3
+    assert outcome.duration < outcome.ended_at - outcome.started_at - 0.9 * lost
+    await server.wait_idle()
+
+
+async def test_known_address_first(scripted: StartScripted, named: Naming) -> None:
+    """What did not connect before is not tried again at once, and is still known."""
+    server = await scripted(Imap(), security="tls")
+    outcome = await named("two.example", server.port, IpFamily.IPV4, known=Known(["127.0.0.2"]))
+    assert outcome.ok
+    assert outcome.observed.connect_lost == 0
+    assert outcome.passed_over == ("127.0.0.2",)
+
+
+async def test_dead_address_serves_again(scripted: StartScripted, named: Naming) -> None:
+    """Once an address connects again it is dead no more."""
+    server = await scripted(Imap(), security="tls")
+    outcome = await named(
+        "two.example", server.port, IpFamily.IPV4, known=Known(["127.0.0.1", "127.0.0.2"], retry=True)
+    )
+    assert outcome.ok
+    assert outcome.passed_over == ("127.0.0.2",)
+
+
+@pytest.mark.parametrize("count", [2, 4, 9])
+async def test_no_address_connects(named: Naming, free_port: int, count: int) -> None:
+    """The detail has each address that was tried, four at most; all of them are dead."""
+    named.names.names["many.example"] = [f"127.0.0.{number}" for number in range(2, 2 + count)]
+    outcome = await named("many.example", free_port, IpFamily.IPV4, timeout=2)
+    assert found(outcome) == (Phase.CONNECT, Reason.REFUSED)
+    assert outcome.detail.count("127.0.0.") == min(count, 4) - 1
+    assert len(outcome.observed.dead_addresses) == min(count, 4)
+    assert outcome.passed_over == ()
+    assert outcome.observed.connect_lost is None
+
+
+async def test_every_address_hangs(named: Naming, free_port: int, fill_backlog: Fill) -> None:
+    """Each has its share; the deadline is kept."""
+    for number in range(2, 6):
+        fill_backlog(f"127.0.0.{number}", free_port)
+    named.names.names["many.example"] = [f"127.0.0.{number}" for number in range(2, 6)]
+    outcome = await named("many.example", free_port, IpFamily.IPV4, timeout=1)
+    assert found(outcome) == (Phase.CONNECT, Reason.TIMEOUT)
+    assert outcome.detail.count("no answer") == 4
+    assert len(outcome.observed.dead_addresses) == 4
+    assert 0.9 < outcome.phases[Phase.CONNECT] < 2
+
+
+async def test_no_more_files(named: Naming, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where this host has no descriptor left, no address is to blame."""
+
+    async def connect(address: str, port: int) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(probe_module, "connect", connect)
+    outcome = await named("two.example", 9, IpFamily.IPV4)
+    assert outcome.phase is Phase.CONNECT
+    assert outcome.observed.dead_addresses == ()
+    assert "127.0.0" not in outcome.detail
+
+
+async def test_all_addresses(scripted: StartScripted, named: Naming, fill_backlog: Fill) -> None:
+    """With `all` each address is counted, whichever served; a dead one costs no time of the session."""
+    server = await scripted(Imap(), security="tls")
+    fill_backlog("127.0.0.3", server.port)
+    named.names.names["many.example"] = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
+    for known in (Known(), Known(["127.0.0.2", "127.0.0.3"]), Known(["127.0.0.1"], retry=True)):
+        every = {"addresses": AddressChoice.ALL, "timeout": 1.5}
+        outcome = await named("many.example", server.port, IpFamily.IPV4, known=known, **every)
+        assert outcome.ok
+        assert (outcome.observed.addresses, outcome.observed.addresses_up) == (3, 1)
+        assert sorted(outcome.passed_over) == ["127.0.0.2", "127.0.0.3"]
+    await server.wait_idle()
+
+
+async def test_inspected_address(scripted: StartScripted, named: Naming, authority: Authority) -> None:
+    """The certificate that is inspected is that of the address that presented it."""
+    server = await scripted(Imap(), security="tls", context=authority.expired.context)
+    known = Known(["127.0.0.2"], retry=True)
+    outcome = await named("two.example", server.port, IpFamily.IPV4, known=known)
+    assert found(outcome) == (Phase.TLS, Reason.CERTIFICATE_EXPIRED)
+    assert outcome.observed.tls is not None
+    assert outcome.passed_over == ("127.0.0.2",)
 
 
 @pytest.mark.parametrize("family", [IpFamily.IPV4, IpFamily.IPV6])

@@ -203,6 +203,9 @@ class Instance:
         connected = Phase.TLS in phases
         observed = Observed(
             ip_version=6 if of.ip_family is IpFamily.IPV6 else 4,
+            connect_lost=3.3 if of.endpoint.name == "smtps" else 0.0,
+            addresses=2 if of.endpoint.name == "smtps" else None,
+            addresses_up=1 if of.endpoint.name == "smtps" else None,
             ip_fallback=of.endpoint.name == "smtps" if of.ip_family is IpFamily.ANY else None,
             tcp_rtt=0.008 if connected else None,
             tls=_facts(of, expired=act is not None and act.reason is Reason.CERTIFICATE_EXPIRED) if connected else None,

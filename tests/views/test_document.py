@@ -28,6 +28,10 @@ OBSERVED = Observed(
     address="2001:db8::1",
     ip_version=6,
     ip_fallback=False,
+    dead_addresses=("192.0.2.1",),
+    connect_lost=1.5,
+    addresses=3,
+    addresses_up=2,
     tcp_rtt=0.012,
     tls=TlsFacts(
         "TLSv1.3",
