@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
+from urllib.parse import urlencode
 
 from exporter.model.login import Denial
 from exporter.model.outcome import Check, Outcome, Target, TlsFacts
+from exporter.model.reason import Reason, fill
 from exporter.model.settings import Protocol, Security
 from exporter.monitor.store import Series
 from exporter.views import chart
-from exporter.views.state import State, label_of, state_of
+from exporter.views.state import State, account_problem, state_of
 from exporter.views.times import span
 
 EXPIRY_WARNING = 21 * 86400.0
@@ -26,22 +28,32 @@ class Filter:
     protocol: Protocol | None = None
     text: str = ""
     group: str = ""
+    page: int = 1
+    """Of a long table, from 1 on."""
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Self:
         """Read a query. Unknown values are ignored."""
         state, protocol, group = query.get("state", ""), query.get("protocol", ""), query.get("group", "")
+        number = query.get("page", "")
         return cls(
             State(state) if state in list(State) else None,
             Protocol(protocol) if protocol in list(Protocol) else None,
             query.get("q", "").strip()[:100],
             group if group in ("account", "host", "none") else "",
+            max(1, int(number)) if number.isascii() and number.isdecimal() and len(number) < 6 else 1,
         )
 
     @property
     def narrows(self) -> bool:
         """Whether it can leave out a target."""
-        return replace(self, group="") != Filter()
+        return replace(self, group="", page=1) != Filter()
+
+    def of_page(self, number: int) -> str:
+        """Return the query of another page of the same table."""
+        given = {"state": self.state or "", "protocol": self.protocol or "", "q": self.text, "group": self.group}
+        query = {name: str(value) for name, value in given.items() if value}
+        return "?" + urlencode(query | ({"page": str(number)} if number > 1 else {}))
 
     def admits(self, series: Series, state: State) -> bool:
         """Whether the target is shown: each word of the text must be in its names or its failures."""
@@ -61,6 +73,15 @@ def _searched_text(series: Series) -> str:
     for outcome in series.failing:
         words += [outcome.reason, outcome.phase, outcome.blame, outcome.detail, outcome.summary]
     return " ".join(words).casefold()
+
+
+def matching(reasons: Iterable[Reason], text: str) -> list[Reason]:
+    """Return the reasons that have every word of the text in their name, summary or remedy, or in their blame."""
+    words = text.casefold().split()
+    searched = {
+        reason: " ".join((reason, reason.summary, fill(reason.remedy), reason.blame)).casefold() for reason in reasons
+    }
+    return [reason for reason, said in searched.items() if all(word in said for word in words)]
 
 
 class Group(NamedTuple):
@@ -89,6 +110,30 @@ def groups(shown: Iterable[tuple[Series, State]], by: str) -> list[Group]:
         members.sort(key=lambda member: order[member[1]])
         made.append(Group(f"{by}-{key}", _title(by, key, members[0][0]), members))
     return sorted(made, key=lambda group: order[group.members[0][1]])
+
+
+class Pagination(NamedTuple):
+    """Which targets of a long table are on a page: the numbers of the first and the last, from 1 on."""
+
+    number: int
+    pages: int
+    first: int
+    last: int
+
+
+def paginate(grouped: Sequence[Group], number: int, size: int) -> tuple[list[Group], Pagination]:
+    """Return the groups with the targets of one page, `size` at most; a number that is too high is the last page."""
+    total = sum(len(group.members) for group in grouped)
+    pages = max(1, -(-total // size))
+    number = min(number, pages)
+    start, end = (number - 1) * size, min(number * size, total)
+    on_page, before = [], 0
+    for group in grouped:
+        members = group.members[max(0, start - before) : max(0, end - before)]
+        before += len(group.members)
+        if members:
+            on_page.append(group._replace(members=members))
+    return on_page, Pagination(number, pages, start + 1, end)
 
 
 def _best_grouping(listed: Sequence[tuple[Series, State]]) -> str:
@@ -138,8 +183,10 @@ class StatusRow:
     address: str
     connection: str
     state: State
-    label: str
+    account_problem: str
     since: float | None
+    next_probe_at: float | None
+    """About when the next probe begins, in Unix seconds; None before the first probe."""
     failures: Sequence[Outcome]
     expiry: Expiry | None
     login: Login | None
@@ -186,8 +233,9 @@ def row(series: Series, now: float, state: State | None = None) -> StatusRow:
         address=target.address,
         connection=connection_of(target),
         state=state,
-        label=label_of(series, state),
+        account_problem=account_problem(series) if state is State.LOGIN else "",
         since=series.last.ended_at if state is State.OVERDUE and series.last else series.since,
+        next_probe_at=series.last.started_at + target.endpoint.interval if series.last else None,
         failures=list(series.failing),
         expiry=expiry_of(series, now),
         login=login_of(series),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from exporter.model.enumeration import TableEnum
+from exporter.model.login import Denial
 from exporter.model.outcome import Outcome, Phase
 from exporter.model.reason import Blame, Reason
 from exporter.monitor.health import is_overdue
@@ -20,7 +21,7 @@ class State(TableEnum):
     label: str
 
     DOWN = "down", "Down"
-    LOGIN = "login", "Up, login failing"
+    LOGIN = "login", "Up, account problem"
     OVERDUE = "overdue", "Overdue"
     PENDING = "pending", "Not probed yet"
     UP = "up", "Up"
@@ -41,15 +42,19 @@ def state_of(series: Series) -> State:
     return State.LOGIN if series.suspended or any(series.failing) else State.UP
 
 
-def label_of(series: Series, state: State) -> str:
-    """Return the state for people; for a failing login, what fails."""
-    if state is State.LOGIN:
-        phases = {outcome.phase for outcome in series.failing}
-        if not phases:
-            return "Up, logins held back"
-        if phases == {Phase.FOLDERS}:
-            return "Up, folders failing"
-    return state.label
+def account_problem(series: Series) -> str:
+    """Return what is wrong with the account of a target that is up; empty where nothing is."""
+    phases = {outcome.phase for outcome in series.failing}
+    if not phases:
+        return "logins held back" if series.suspended else ""
+    return "folders failing" if phases == {Phase.FOLDERS} else "login failing"
+
+
+_ProblemKey = tuple[Phase, Reason, Blame, str, str]
+
+
+def _problem_key(failure: Outcome) -> _ProblemKey:
+    return failure.phase, failure.reason, failure.blame, failure.summary, failure.blame_label
 
 
 @dataclass(slots=True)
@@ -95,29 +100,39 @@ class Overview:
     problems: Sequence[Problem]
     sentence: Sentence
     worst: State
+    by_key: Mapping[_ProblemKey, Problem]
+
+    def shared_problem(self, failure: Outcome) -> Problem | None:
+        """Return the problem of several targets that a failure belongs to; None where it is alone."""
+        problem = self.by_key.get(_problem_key(failure))
+        return problem if problem and len(problem.outcomes) > 1 else None
 
 
 def overview(all_series: Iterable[Series]) -> Overview:
     """Count the targets by state, and the failures by phase, reason and blame; the most frequent problem first."""
     by_state: dict[State, list[str]] = {state: [] for state in State}
-    problems: dict[tuple[Phase, Reason, Blame, str, str], Problem] = {}
+    problems: dict[_ProblemKey, Problem] = {}
+    held: dict[Denial, list[str]] = {}
     for series in all_series:
         state = state_of(series)
         by_state[state].append(series.target.name)
         for outcome in series.failing if state in (State.DOWN, State.LOGIN) else ():
-            key = outcome.phase, outcome.reason, outcome.blame, outcome.summary, outcome.blame_label
-            problems.setdefault(key, Problem()).outcomes.append(outcome)
+            problems.setdefault(_problem_key(outcome), Problem()).outcomes.append(outcome)
+        if state is State.LOGIN and series.last and series.last.held_by and not any(series.failing):
+            held.setdefault(series.last.held_by, []).append(series.target.name)
     ordered = sorted(problems.values(), key=lambda problem: (problem.first.up, -len(problem.outcomes)))
     worst = next((state for state in State if by_state[state]), State.PENDING)
     counts = Counter({state: len(names) for state, names in by_state.items()})
-    return Overview(counts, ordered, _sentence(by_state, ordered), worst)
+    return Overview(counts, ordered, _sentence(by_state, ordered, held), worst, problems)
 
 
-def _sentence(by_state: Mapping[State, Sequence[str]], problems: Sequence[Problem]) -> Sentence:
+def _sentence(
+    by_state: Mapping[State, Sequence[str]], problems: Sequence[Problem], held: Mapping[Denial, Sequence[str]]
+) -> Sentence:
     names = [name for of_state in by_state.values() for name in of_state]
     down, total = len(by_state[State.DOWN]), len(names)
     if total < 2:
-        return _sentence_of_few(names, by_state, problems)
+        return _sentence_of_few(names, by_state, problems, held)
     if down == total and len(problems) == 1:
         return Sentence(f"All {total:,} endpoints are down", ": ", _cause(problems[0]))
     if down > MAX_NAMES and len(problems) == 1:
@@ -129,12 +144,16 @@ def _sentence(by_state: Mapping[State, Sequence[str]], problems: Sequence[Proble
     ]
     if (more := len(problems) - MAX_NAMES) > 0:
         causes.append(f"and {more} more {'problem' if more == 1 else 'problems'}")
-    rest = "; ".join([*causes, *_not_known(by_state, total)])
+    held_back = [f"{_names(of_denial)}: {_held(denial)}" for denial, of_denial in held.items()]
+    rest = "; ".join([*causes, *held_back, *_not_known(by_state, total)])
     return Sentence(_lead(by_state, total), "; " if rest else "", rest)
 
 
 def _sentence_of_few(
-    names: Sequence[str], by_state: Mapping[State, Sequence[str]], problems: Sequence[Problem]
+    names: Sequence[str],
+    by_state: Mapping[State, Sequence[str]],
+    problems: Sequence[Problem],
+    held: Mapping[Denial, Sequence[str]],
 ) -> Sentence:
     """The sentence where there is one endpoint, or none."""
     if not names:
@@ -143,10 +162,15 @@ def _sentence_of_few(
         return Sentence(f"{names[0]} has not been probed yet")
     if by_state[State.OVERDUE]:
         return Sentence(f"{names[0]} was not probed in time")
-    cause = "; ".join(map(_cause, problems))
+    cause = "; ".join([*map(_cause, problems), *map(_held, held)])
     if by_state[State.DOWN]:
         return Sentence(f"{names[0]} is down", ": ", cause)
     return Sentence(f"{names[0]} is up", ", but " if cause else "", cause)
+
+
+def _held(denial: Denial) -> str:
+    """Why there are no logins, where none has failed."""
+    return f"logins are held back ({denial.meaning})"
 
 
 def _lead(by_state: Mapping[State, Sequence[str]], total: int) -> str:

@@ -22,8 +22,8 @@ from exporter.model.reason import Blame, Reason, Retry, fill
 from exporter.model.settings import Protocol
 from exporter.monitor.store import FAILURES, Series, Store
 from exporter.views import chart, page
-from exporter.views.page import Filter, anchor_of, groups, last_capabilities, last_tls, row
-from exporter.views.state import State, overview, state_of
+from exporter.views.page import Filter, anchor_of, groups, last_capabilities, last_tls, paginate, row
+from exporter.views.state import Overview, State, overview, state_of
 from exporter.web.assets import Assets
 from exporter.web.render import prepare, render
 from exporter.web.server.encoding import answer
@@ -32,8 +32,11 @@ from exporter.web.time_slices import in_time_slices
 FULL_ROWS = 40
 """Endpoints that are shown in full; where there are more, each has one line, and each problem is shown once."""
 
+PAGE = 100
+"""Lines of a table; where there are more, it has several pages."""
+
 PROBLEMS = 25
-"""Problems that are shown where there are many endpoints."""
+"""Problems that are shown, each once for all its endpoints."""
 
 REFRESH, REFRESH_LARGE = 5, 15
 """Seconds between two refreshes of a page, and of a page of many endpoints."""
@@ -97,17 +100,21 @@ class Pages:
                 shown.append((series, state))
         summary = overview(everything)
         compact = len(shown) > FULL_ROWS
+        on_page, pagination = paginate(groups(shown, chosen.group), chosen.page, PAGE if compact else FULL_ROWS)
         grouped = []
-        for group in groups(shown, chosen.group):
-            fragments = await self._render_members(group.members, now, compact=compact)
+        for group in on_page:
+            fragments = await self._render_members(group.members, now, summary, compact=compact)
             grouped.append({"key": group.key, "title": group.title, "members": group.members, "fragments": fragments})
+        problems = [problem for problem in summary.problems if compact or len(problem.outcomes) > 1]
         return render(
             "index.html",
             **_frame("", "status", summary.worst),
             every=REFRESH_LARGE if compact else REFRESH,
             chosen=chosen,
             overview=summary,
+            problems=problems,
             groups=grouped,
+            pagination=pagination,
             shown=len(shown),
             compact=compact,
             logins=any(series.target.endpoint.account for series in everything),
@@ -119,11 +126,12 @@ class Pages:
         )
 
     async def _render_members(
-        self, members: Sequence[tuple[Series, State]], now: float, *, compact: bool
+        self, members: Sequence[tuple[Series, State]], now: float, summary: Overview, *, compact: bool
     ) -> list[Markup]:
         if not compact:
+            values = {"anchor_of": anchor_of, "shared_problem": summary.shared_problem}
             return [
-                Markup(render("row.html", row=row(series, now, state), anchor_of=anchor_of))  # noqa: S704 (rendered)
+                Markup(render("row.html", row=row(series, now, state), **values))  # noqa: S704 (rendered)
                 async for series, state in in_time_slices(members)
             ]
         if len(self._lines) > 2 * len(self.store):
@@ -146,7 +154,7 @@ class Pages:
         await prepare()
         all_series = self._series_of(request)
         if not all_series:
-            return _unknown(request)
+            return _unknown(request, "../")
         now = time.time()
         rows = [row(series, now) for series in all_series]
         histories = [list(series.history) for series in all_series]
@@ -161,6 +169,8 @@ class Pages:
             now=now,
             soon=page.EXPIRY_WARNING,
             can_probe=self.probe is not None,
+            early="early" in request.query_params,
+            between=BETWEEN_PROBES,
             kept_most=FAILURES,
             anchor_of=anchor_of,
             last_tls=last_tls,
@@ -172,15 +182,14 @@ class Pages:
         """Probe an endpoint now, and redirect to its page."""
         if self.probe is None:
             return PlainTextResponse("Probing on request is switched off: start with --web.enable-lifecycle.\n", 403)
+        await prepare()
         all_series = self._series_of(request)
         if not all_series:
-            return _unknown(request)
+            return _unknown(request, "../../")
         name, now = request.path_params["name"], time.monotonic()
         self._requested = {requested: at for requested, at in self._requested.items() if now - at < BETWEEN_PROBES}
         if name in self._requested:
-            wait = max(1, round(BETWEEN_PROBES - (now - self._requested[name])))
-            message = f"{name} was probed a moment ago: once in {BETWEEN_PROBES:g} s is the most.\n"
-            return PlainTextResponse(message, 429, {"Retry-After": str(wait)})
+            return RedirectResponse(f"../{name}?early", 303)  # its page has the result of the probe before
         self._requested[name] = now  # before the probe: a second request must not start another one
         for series in all_series:
             with suppress(KeyError):  # a reload has removed it meanwhile
@@ -189,12 +198,16 @@ class Pages:
         return RedirectResponse(f"../{name}", 303)
 
     async def reasons(self, request: Request) -> Response:
-        """Answer with the meaning of every reason."""
+        """Answer with the meaning of every reason, or of those that the query selects."""
         await prepare()
+        text = request.query_params.get("q", "").strip()[:100]
+        listed = [reason for reason in Reason if reason is not Reason.OK]
         body = render(
             "reasons.html",
             **_frame("", "reasons", State.UP),
-            reasons=[reason for reason in Reason if reason is not Reason.OK],
+            text=text,
+            total=len(listed),
+            reasons=page.matching(listed, text),
             blames=list(Blame),
             retries=list(Retry),
             fill=fill,
@@ -205,8 +218,9 @@ class Pages:
         return self.store.of_endpoint(request.path_params["name"])
 
 
-def _unknown(request: Request) -> Response:
-    return PlainTextResponse(f"No endpoint is called {request.path_params['name']!r}; all of them are at /.\n", 404)
+def _unknown(request: Request, root: str) -> Response:
+    page = render("missing.html", **_frame(root, "endpoint", State.LOGIN), name=request.path_params["name"])
+    return Response(page, 404, media_type=_HTML)
 
 
 def _frame(root: str, here: str, worst: State) -> dict[str, Any]:

@@ -346,6 +346,30 @@ def test_probe_now(shown: Shown) -> None:
     assert page.url.endswith("/endpoints/smtps")
 
 
+def test_probe_now_twice(shown: Shown) -> None:
+    """A second click within five seconds shows the result of the first, and says why."""
+    page = shown.open("/endpoints/smtps")
+    page.get_by_role("button", name="Probe now").click()
+    expect(page.locator(".banner h2")).to_have_text("Up")
+    page.get_by_role("button", name="Probe now").click()
+    expect(page.get_by_text("probed a moment ago")).to_be_visible()
+    expect(page.locator(".banner h2")).to_have_text("Up")
+
+
+@pytest.mark.parametrize("scripted", [True, False], ids=["with-script", "without"])
+def test_chart_on_a_telephone(states: Shown, scripted: bool) -> None:
+    """The newest probes and the axis are in view, and the text is legible."""
+    page = states.open("/endpoints/imap", viewport=NARROW, java_script_enabled=scripted)
+    chart = page.locator(".chart").bounding_box()
+    frame = page.locator(".scroll-x").bounding_box()
+    assert chart is not None
+    assert frame is not None
+    assert chart["x"] < frame["x"]  # there is more on the left
+    assert abs(chart["x"] + chart["width"] - frame["x"] - frame["width"]) < 2
+    heights = [box["height"] for box in (text.bounding_box() for text in page.locator(".chart text").all()) if box]
+    assert min(heights) > 11
+
+
 def test_below_a_prefix(shown: Shown) -> None:
     """Every link works where a proxy serves the pages below a prefix."""
     page = shown.open("/")
@@ -374,11 +398,11 @@ def test_many_endpoints(browser: Browser) -> None:
 
 
 def test_thousand_endpoints(browser: Browser) -> None:
-    """Each of 1,000 endpoints has a line, drawn when it is near the window; a filter leads to full rows."""
+    """1,000 endpoints have pages of 100 lines, drawn when they are near the window; a filter leads to full rows."""
     with showing(many(1000, 25, 10), browser) as shown:
         page = shown.open()
         lines = page.locator("tr[data-s]")
-        assert lines.count() == 1000
+        assert lines.count() == 100
         expect(lines.first.locator(".strip")).to_be_visible()
         lines.last.scroll_into_view_if_needed()
         expect(lines.last.locator(".bar")).to_be_visible()
@@ -386,6 +410,8 @@ def test_thousand_endpoints(browser: Browser) -> None:
         shown.add(name, (Phase.CONNECT, Reason.REFUSED))
         refresh(page)
         expect(page.locator("tr[data-s]", has=page.get_by_role("link", name=name))).to_contain_text("Down refused")
+        page.get_by_role("link", name="Next").click()
+        expect(page.get_by_text("Page 2 of 10")).to_be_visible()
         page.locator(".chips label", has_text="Down").click()
         expect(page.locator("li.row")).to_have_count(26)
         shown.close()

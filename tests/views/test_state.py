@@ -8,7 +8,7 @@ from exporter.model.login import Denial
 from exporter.model.outcome import Outcome, Phase, Target
 from exporter.model.reason import Reason
 from exporter.monitor.store import Store
-from exporter.views.state import State, label_of, overview, state_of
+from exporter.views.state import State, account_problem, overview, state_of
 from tests.examples import ACCOUNT, Clock, budgeted, failure, success, target
 
 IMAP_OFF = (Phase.LOGIN, Reason.DISABLED_FOR_ACCOUNT)
@@ -110,13 +110,35 @@ def test_state_of() -> None:
     assert {state_of(each) for each in series} == {State.OVERDUE}
 
 
-def test_label_of() -> None:
-    """Failing folders, and logins that are held back without a failure, have labels of their own."""
+def test_account_problem() -> None:
+    """A failing login, failing folders, and logins that are held back without a failure are distinguished."""
     (folder,) = store_of(("a", (Phase.FOLDERS, Reason.FOLDER_HIDDEN)))
-    assert label_of(folder, State.LOGIN) == "Up, folders failing"
+    assert account_problem(folder) == "folders failing"
+    (login,) = store_of(("a", WRONG_PASSWORD))
+    assert account_problem(login) == "login failing"
     (held,) = store_of(("a", UP))
+    assert account_problem(held) == ""
     held.add(budgeted(success(held.target), Denial.HOLD))
-    assert label_of(held, state_of(held)) == "Up, logins held back"
+    assert account_problem(held) == "logins held back"
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_sentence_of_logins_held_back(count: int) -> None:
+    """Where nothing fails and logins are held back, the sentence says why: the icon is a warning."""
+    store = store_of(*[(name, UP) for name in "ab"[:count]])
+    for series in store:
+        series.add(budgeted(success(series.target), Denial.CEILING))
+    assert overview(store).worst is State.LOGIN
+    lead = "a is up, but " if count == 1 else "All 2 endpoints are up; a and b: "
+    assert str(overview(store).sentence) == f"{lead}logins are held back ({Denial.CEILING.meaning})."
+
+
+def test_shared_problem() -> None:
+    """Only what fails at several targets is shared."""
+    store = store_of(("a", REFUSED), ("b", REFUSED), ("c", SILENT))
+    found = overview(store)
+    shared = [found.shared_problem(failure) for series in store for failure in series.failing]
+    assert shared == [found.problems[0], found.problems[0], None]
 
 
 def test_problems() -> None:
