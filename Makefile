@@ -1,6 +1,7 @@
 # make run     install into .venv and start the daemon (ARGS="--config.file=…" passes flags)
 # make test    install what the tests need, and run all of them
 # make check   lint, types, layers, generated files, Prometheus' rules and Alertmanager's routes
+# make test-rules PROMTOOL=PATH   test Prometheus' rules with the promtool of another version
 # make bench   measure cost, truth and growth beside blackbox_exporter, and put the figures into docs/performance.md
 # make docs    write the generated parts of docs/ anew
 # make dashboard   write the JSON of the Grafana dashboard anew
@@ -9,8 +10,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+PROMTOOL ?= promtool
 
-.PHONY: install run test check bench docs dashboard lock dev clean
+.PHONY: install run test test-rules check bench docs dashboard lock dev clean
 
 install: .venv/installed
 dev: .venv/dev
@@ -35,6 +37,10 @@ run: install
 test: dev
 	tests/servers/install
 	$(BIN)/python -m pytest --numprocesses=2 $(ARGS)
+
+test-rules: dev
+	$(PROMTOOL) --version
+	PROMTOOL=$(PROMTOOL) $(BIN)/python -m pytest --numprocesses=0 tests/deploy/test_rules.py $(ARGS)
 
 check: dev
 	$(BIN)/ruff check
