@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from exporter.config.nodes import Node, ScalarNode, describe
 from exporter.config.section import Section
 from exporter.config.source import Unreadable, read_file
 from exporter.config.table import Context, Value
+from exporter.model.address import canonical
 from exporter.model.message import Unacceptable
 
 MAX_PEM = 1024 * 1024
@@ -87,7 +87,7 @@ class ServerTls:
         if not self.allowed_names:
             return True
         names = (certificate or {}).get("subjectAltName", ())
-        return any(isinstance(name, str) and _normal(name) in self.allowed_names for _, name in names)
+        return any(isinstance(name, str) and canonical(name) in self.allowed_names for _, name in names)
 
 
 def make_tls(section: Section) -> ServerTls | None:
@@ -184,18 +184,10 @@ def _read_cipher(node: Node) -> str:
     return name
 
 
-def _normal(name: str) -> str:
-    """Return an IP address in its canonical form, any other name as it is."""
-    try:
-        return str(ipaddress.ip_address(name.strip()))
-    except ValueError:
-        return name
-
-
 CERTIFICATE = _pem(_public_key_of_certificate)
 KEY = _pem(_public_key_of_key)
 CLIENT_AUTHORITIES = Value("path", _read_authorities)
 CLIENT_AUTH = choice(ClientAuth, _refuse_unverified)
-CLIENT_NAME = simple("name", lambda node: _normal(read_text(node)))
+CLIENT_NAME = simple("name", lambda node: canonical(read_text(node)))
 VERSION = choice(Version, _refuse_deprecated)
 CIPHER = simple("name", _read_cipher)

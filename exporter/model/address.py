@@ -100,6 +100,20 @@ def is_ip_address(text: str) -> bool:
     return True
 
 
+def canonical(name: str) -> str:
+    """Return an IP address in the spelling of RFC 5952, and any other name as it is.
+
+    The spelling is not left to Python: up to 3.12 it writes an IPv4-mapped address without dots.
+    """
+    try:
+        parsed = ipaddress.ip_address(name)
+    except ValueError:
+        return name
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        return f"::ffff:{parsed.ipv4_mapped}"  # RFC 5952 §5
+    return str(parsed)
+
+
 def _join(host: str, port: int | str | None) -> str:
     if port is None:
         return host
@@ -125,10 +139,7 @@ def _host(host: str) -> str:
     if _HEX_NUMBER.fullmatch(name.rpartition(".")[2]):
         # Like 127.1, which `check_host` refuses: some resolvers take it for an IPv4 address.
         raise Unacceptable("must be a host name or an IP address; this is not an IPv4 address")
-    try:
-        return str(ipaddress.ip_address(name))
-    except ValueError:
-        return name
+    return canonical(name)
 
 
 def _wildcard(host: str) -> str:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from exporter.model.address import canonical
 from exporter.model.outcome import Certificate, TlsFacts
 from exporter.model.settings import Tls
 from exporter.probing.redact import redact
@@ -168,7 +169,8 @@ def _names(parsed: x509.Certificate) -> list[str]:
         names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, ValueError):  # none, or not readable: no failure
         return []
-    return [str(name.value) for name in names if isinstance(name, x509.DNSName | x509.IPAddress)][:_MAX_NAMES]
+    shown = [str(name.value) for name in names if isinstance(name, x509.DNSName | x509.IPAddress)]
+    return list(map(canonical, shown[:_MAX_NAMES]))
 
 
 def _shown(name: str) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.model.address import Address, HostPattern, check_host, parse_address, split_address
+from exporter.model.address import Address, HostPattern, canonical, check_host, parse_address, split_address
 from exporter.model.message import Unacceptable
 
 
@@ -17,7 +17,8 @@ from exporter.model.message import Unacceptable
         ("::1", Address("::1", None), "::1"),
         ("[::1]", Address("::1", None), "::1"),
         ("[0:0:0:0:0:0:0:1]:993", Address("::1", 993), "[::1]:993"),
-        ("[::FFFF:10.0.0.1]:993", Address("::ffff:a00:1", 993), "[::ffff:a00:1]:993"),
+        ("[::FFFF:10.0.0.1]:993", Address("::ffff:10.0.0.1", 993), "[::ffff:10.0.0.1]:993"),
+        ("[::ffff:A00:1]:993", Address("::ffff:10.0.0.1", 993), "[::ffff:10.0.0.1]:993"),
         ("localhost:00993", Address("localhost", 993), "localhost:993"),
         ("xn--mnchen-3ya.example", Address("xn--mnchen-3ya.example", None), "xn--mnchen-3ya.example"),
     ],
@@ -114,3 +115,17 @@ def test_split_address(text: str, host: str, port: str | None) -> None:
 def test_good_host(host: str) -> None:
     """A host name or an IP address is taken as it is written."""
     assert check_host(host) == host
+
+
+@pytest.mark.parametrize(
+    ("name", "spelling"),
+    [
+        ("10.0.0.1", "10.0.0.1"), ("2001:DB8:0:0::1", "2001:db8::1"), ("::ffff:a00:1", "::ffff:10.0.0.1"),
+        ("::FFFF:10.0.0.1", "::ffff:10.0.0.1"), ("0:0:0:0:0:ffff:0a00:0001", "::ffff:10.0.0.1"),
+        ("::10.0.0.1", "::a00:1"), ("64:ff9b::10.0.0.1", "64:ff9b::a00:1"), ("fe80::1%lo", "fe80::1%lo"),
+        ("imap.gmail.com", "imap.gmail.com"), ("IMAP.gmail.com", "IMAP.gmail.com"), ("", ""), ("10.1", "10.1"),
+    ],
+)  # fmt: skip
+def test_canonical(name: str, spelling: str) -> None:
+    """An address has one spelling on every Python; what is none is left alone."""
+    assert canonical(name) == canonical(spelling) == spelling

@@ -79,6 +79,14 @@ async def test_facts(scripted: StartScripted, authority: Authority, kind: str) -
     assert again.chain is facts.chain  # one object for a thousand outcomes
 
 
+async def test_names_that_are_addresses(scripted: StartScripted, authority: Authority) -> None:
+    """They have one spelling, whatever the Python that runs this."""
+    certificate = authority.issue("localhost", "10.0.0.1", "2001:db8::1", "::ffff:10.0.0.1")
+    facts = await handshake_facts(scripted, certificate.context, client_tls.unverified_context())
+    assert facts is not None
+    assert facts.chain[0].names == ("localhost", "10.0.0.1", "2001:db8::1", "::ffff:10.0.0.1")
+
+
 async def test_chain_ends_first(scripted: StartScripted, authority: Authority) -> None:
     """The expiry of an intermediate that ends before its leaf is in the facts."""
     client = client_tls.context(Tls(ca_file=authority.ca_file))
