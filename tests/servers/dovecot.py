@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import grp
 import os
 import pwd
 import re
@@ -13,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tests.servers.dovecot_configuration import MAIL_ACCOUNT, files
 from tests.servers.process import (
     Process,
     Server,
@@ -37,8 +36,6 @@ QUOTA: Final = 30 << 20
 """Octets that each mailbox may hold."""
 
 LIBRARY = "/usr/lib/dovecot"
-# Debian's own account for mail; as root, Dovecot drops to it to touch a mailbox.
-MAIL_ACCOUNT = "mail"
 
 
 class Dovecot(Server):
@@ -48,7 +45,7 @@ class Dovecot(Server):
 
     With a token server it takes that one's tokens as well as passwords, by XOAUTH2 and OAUTHBEARER, and asks it anew at
     every login; Postfix does the same through it. While the token server is stopped, a token is refused for the time
-    being, and a password is taken as ever.
+    being (2.4 says that only in its challenge), and a password is taken as ever.
 
     It takes no login without TLS. Dovecot makes one exception, which no setting takes away: a client whose address is
     that of the server counts as secure. A client at 127.0.0.2 is refused, and sees LOGINDISABLED.
@@ -142,218 +139,27 @@ class Dovecot(Server):
             account = pwd.getpwnam(MAIL_ACCOUNT)
             os.chown(mail, account.pw_uid, account.pw_gid)
         self._write_passwords()
+        values: dict[str, object] = {
+            "quota": QUOTA // 1024,
+            "directory": self.directory,
+            "listen": ", ".join(loopback_addresses()),
+            "certificate": self.certificate.chain_file,
+            "key": self.certificate.key_file,
+            "passwords": self._password_file,
+            "auth_socket": self.auth_socket,
+            "imap": self.imap_port,
+            "imaps": self.imaps_port,
+            "pop3": self.pop3_port,
+            "pop3s": self.pop3s_port,
+            "lmtp": self._lmtp_port,
+        }
         if self.tokens is not None:
             # A copy: where the original is, Dovecot's own account may not get through.
-            ca_file, settings_file = self.directory / "ca.pem", self.directory / "oauth2.conf"
+            ca_file = self.directory / "ca.pem"
             shutil.copyfile(self.tokens.ca_file, ca_file)
-            settings = _OAUTH_SETTINGS.format(ca_file=ca_file, url=self.tokens.tokeninfo_url)
-            settings_file.write_text(settings, encoding="utf-8")
-            for path in (ca_file, settings_file):
-                path.chmod(0o644)
-        (self.directory / "dovecot.conf").write_text(self._configuration(), encoding="utf-8")
-
-    def _configuration(self) -> str:
-        accounts = _AS_ROOT.format(mail=MAIL_ACCOUNT)
-        if os.geteuid() != 0:
-            accounts = _AS_USER.format(user=getpass.getuser(), group=grp.getgrgid(os.getegid()).gr_name)
-        return _CONFIGURATION.format(
-            quota=QUOTA // 1024,
-            oauth_mechanisms=" xoauth2 oauthbearer" if self.tokens is not None else "",
-            oauth=_OAUTH.format(directory=self.directory) if self.tokens is not None else "",
-            directory=self.directory,
-            listen=", ".join(loopback_addresses()),
-            certificate=self.certificate.chain_file,
-            key=self.certificate.key_file,
-            passwords=self._password_file,
-            auth_socket=self.auth_socket,
-            imap=self.imap_port,
-            imaps=self.imaps_port,
-            pop3=self.pop3_port,
-            pop3s=self.pop3s_port,
-            lmtp=self._lmtp_port,
-            accounts=accounts,
-        )
-
-
-_AS_ROOT = """
-default_internal_user = dovecot
-default_login_user = dovenull
-mail_uid = {mail}
-mail_gid = {mail}
-first_valid_uid = 1
-"""
-
-# Nobody but root may change to another user or to another root directory.
-_AS_USER = """
-default_internal_user = {user}
-default_internal_group = {group}
-default_login_user = {user}
-mail_uid = {user}
-mail_gid = {group}
-first_valid_uid = 1
-first_valid_gid = 1
-service anvil {{
-  chroot =
-}}
-service imap-login {{
-  chroot =
-}}
-service pop3-login {{
-  chroot =
-}}
-service stats {{
-  chroot =
-}}
-service lmtp {{
-  user = {user}
-}}
-service auth {{
-  user = {user}
-}}
-service auth-worker {{
-  user = {user}
-}}
-service doveadm {{
-  user = {user}
-}}
-"""
-
-_OAUTH = """
-passdb {{
-  driver = oauth2
-  mechanisms = xoauth2 oauthbearer
-  args = {directory}/oauth2.conf
-}}
-"""
-
-_OAUTH_SETTINGS = """
-tokeninfo_url = {url}
-username_attribute = email
-scope = https://mail.google.com/
-tls_ca_cert_file = {ca_file}
-timeout_msecs = 5000
-"""
-
-_CONFIGURATION = """
-base_dir = {directory}/run
-state_dir = {directory}/state
-instance_name = gmail-exporter-tests
-protocols = imap pop3 lmtp
-listen = {listen}
-{accounts}
-
-log_path = {directory}/dovecot.log
-log_timestamp = "%F %T.%{{usecs}} "
-info_log_path =
-debug_log_path =
-auth_debug = yes
-auth_verbose = yes
-
-ssl = required
-ssl_cert = <{certificate}
-ssl_key = <{key}
-disable_plaintext_auth = yes
-
-auth_mechanisms = plain login{oauth_mechanisms}
-# Every login asks anew: what was revoked a moment ago is refused now.
-auth_cache_size = 0
-# A refusal waits for half a second, whatever auth_failure_delay says, unless a passdb says "nodelay" and is believed.
-# It comes first: a token that a later one refuses gets its challenge only where that is the last.
-passdb {{
-  driver = static
-  args = nopassword=y nodelay=y
-  result_success = continue-fail
-}}
-passdb {{
-  driver = passwd-file
-  mechanisms = plain login
-  args = scheme=PLAIN username_format=%u {passwords}
-}}
-{oauth}
-userdb {{
-  driver = static
-  args = home={directory}/mail/%u
-}}
-
-mail_plugins = quota
-protocol imap {{
-  mail_plugins = quota imap_quota
-}}
-plugin {{
-  quota = count:User quota
-  quota_rule = *:storage={quota}K
-  quota_vsizes = yes
-}}
-
-mail_location = maildir:~/Maildir
-namespace inbox {{
-  inbox = yes
-  mailbox Sent {{
-    auto = subscribe
-    special_use = \\Sent
-  }}
-  mailbox Trash {{
-    auto = subscribe
-    special_use = \\Trash
-  }}
-  mailbox Junk {{
-    auto = subscribe
-    special_use = \\Junk
-  }}
-  mailbox Drafts {{
-    auto = subscribe
-    special_use = \\Drafts
-  }}
-}}
-
-# A refused login answers at once, and refusals of the past slow nobody down.
-auth_failure_delay = 0
-mail_max_userip_connections = 1000
-mail_fsync = never
-service anvil {{
-  unix_listener anvil-auth-penalty {{
-    mode = 0
-  }}
-}}
-
-# One process serves all clients of a protocol: no fork in the middle of a measurement.
-service imap-login {{
-  service_count = 0
-  process_min_avail = 1
-  inet_listener imap {{
-    port = {imap}
-  }}
-  inet_listener imaps {{
-    port = {imaps}
-    ssl = yes
-  }}
-}}
-service pop3-login {{
-  service_count = 0
-  process_min_avail = 1
-  inet_listener pop3 {{
-    port = {pop3}
-  }}
-  inet_listener pop3s {{
-    port = {pop3s}
-    ssl = yes
-  }}
-}}
-service imap {{
-  process_min_avail = 1
-}}
-service pop3 {{
-  process_min_avail = 1
-}}
-service lmtp {{
-  inet_listener lmtp {{
-    address = 127.0.0.1
-    port = {lmtp}
-  }}
-}}
-service auth {{
-  unix_listener {auth_socket} {{
-    mode = 0666
-  }}
-}}
-"""
+            ca_file.chmod(0o644)
+            values |= {"ca_file": ca_file, "url": self.tokens.tokeninfo_url}
+        for name, text in files(self.program, values, with_tokens=self.tokens is not None).items():
+            path = self.directory / name
+            path.write_text(text, encoding="utf-8")
+            path.chmod(0o644)
