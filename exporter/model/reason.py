@@ -274,6 +274,9 @@ class Reason(TableEnum):
     MAILBOX_IN_USE = "mailbox_in_use", Blame.ACCOUNT, Retry.BACKOFF, \
         "another POP3 client has the mailbox open", \
         "Another POP3 client has the mailbox open: let only one client poll it."
+    MAILBOX_FULL = "mailbox_full", Blame.ACCOUNT, Retry.BACKOFF, \
+        "the mailbox is full", \
+        "The mailbox has no storage left: free some, or raise its quota."
     SENDING_LIMIT = "sending_limit", Blame.ACCOUNT, Retry.WAIT24, \
         "the account passed its daily sending limit", \
         "The account passed its daily sending limit: send less; the limit ends within 24 hours."

@@ -1,14 +1,9 @@
-"""Why a probe failed: exception → Reason, total.
-
-A refusal is matched in this order: Gmail's texts, each by the part that has not changed over the years; then the
-protocol's response codes; then whether it is temporary. Session ids and addresses that Gmail adds are never matched.
-"""
+"""Why a probe failed: exception → Reason, total. What a server's refusal says is read in `refusals`."""
 
 from __future__ import annotations
 
 import errno
 import os
-import re
 import socket
 import ssl
 
@@ -29,7 +24,7 @@ from exporter.probing.dialogue import (
     StartTLSUnavailable,
 )
 from exporter.probing.public import NotPublic
-from exporter.probing.redact import MAX_TEXT
+from exporter.probing.refusals import reason_of_refusal
 from exporter.probing.resolve import OUT_OF_RESOURCES, AddressFamilyUnavailable, NoAddress
 
 
@@ -40,7 +35,7 @@ def classify(error: BaseException, phase: Phase, protocol: Protocol, *, with_tok
     """
     match error:
         case Refusal():
-            reason = _of_refusal(error, phase, protocol)
+            reason = reason_of_refusal(error, phase, protocol)
             refused_token = with_token and reason is Reason.AUTH_INVALID_CREDENTIALS
             return Reason.OAUTH_TOKEN_REJECTED if refused_token else reason
         case CredentialUnavailable():
@@ -122,121 +117,3 @@ def _of_os_error(error: OSError, phase: Phase) -> Reason:
     if error.errno in _UNREACHABLE or phase is Phase.CONNECT:
         return Reason.UNREACHABLE
     return Reason.DNS_ERROR if phase is Phase.RESOLVE else Reason.RESET
-
-
-def _of_refusal(refusal: Refusal, phase: Phase, protocol: Protocol) -> Reason:
-    text = str(refusal)[:MAX_TEXT]
-    for pattern, reason in _TEXTS[protocol]:
-        if pattern.search(text):
-            return reason
-    if phase is Phase.LOGIN:
-        for pattern, reason in _LOGIN_CODES[protocol]:
-            if pattern.search(text):
-                return reason
-    return Reason.SERVER_BUSY if refusal.temporary else Reason.SERVER_REFUSED
-
-
-_Rules = tuple[tuple[re.Pattern[str], Reason], ...]
-
-
-def _rules(*rows: tuple[str, Reason]) -> _Rules:
-    return tuple((re.compile(pattern, re.IGNORECASE), reason) for pattern, reason in rows)
-
-
-# The same texts on every protocol. Texts come before codes: [ALERT] and 421 4.7.0 have many meanings.
-_SIGN_IN = (
-    (r"application-specific password required|p=InvalidSecondFactor", Reason.AUTH_APP_PASSWORD_REQUIRED),
-    (
-        r"web login required|log in (?:via|with) your web browser|\[WEBALERT|p=WebLoginRequired",
-        Reason.AUTH_WEB_LOGIN_REQUIRED,
-    ),
-)
-
-_IMAP = _rules(
-    *_SIGN_IN,
-    (r"not enabled for IMAP use", Reason.DISABLED_FOR_ACCOUNT),
-    (r"IMAP access is disabled for your domain", Reason.DISABLED_FOR_DOMAIN),
-    (r"too many simultaneous connections", Reason.TOO_MANY_CONNECTIONS),
-    (r"lookup failed", Reason.AUTH_ACCOUNT_LOOKUP_FAILED),
-    (r"invalid SASL argument", Reason.SASL_MALFORMED),
-    (r"exceeded (?:command or )?bandwidth limits", Reason.BANDWIDTH_EXCEEDED),
-    (r"temporary system (?:error|problem)", Reason.TEMPORARY_SYSTEM_ERROR),
-    (r"session expired", Reason.SESSION_EXPIRED),
-    (r"system error", Reason.SYSTEM_ERROR),
-    (r"unknown (?:mailbox|folder)|\[NONEXISTENT\]", Reason.MAILBOX_MISSING),
-    (r"could not parse command|\[CLIENTBUG\]", Reason.BAD_COMMAND),
-    (r"some messages could not be fetched", Reason.PARTIAL_FETCH),
-    (r"invalid credentials|\[AUTHENTICATIONFAILED\]", Reason.AUTH_INVALID_CREDENTIALS),
-    (r"\[THROTTLED\]", Reason.THROTTLED),
-    (r"\[PRIVACYREQUIRED\]", Reason.STARTTLS_REQUIRED),  # RFC 5530 §3
-    (r"^BAD\b", Reason.BAD_COMMAND),
-)
-
-_POP3 = _rules(
-    *_SIGN_IN,
-    (r"not enabled for POP access", Reason.DISABLED_FOR_ACCOUNT),
-    (r"POP access is disabled for your domain", Reason.DISABLED_FOR_DOMAIN),
-    (r"temporary system problem", Reason.TEMPORARY_SYSTEM_ERROR),
-    (r"\[IN-USE\]", Reason.MAILBOX_IN_USE),  # RFC 2449 §8.1.2
-    (r"\[LOGIN-DELAY\]", Reason.LOGIN_DELAY),  # RFC 2449 §8.1.1
-    (r"username and password not accepted|invalid credentials|\[AUTH\]", Reason.AUTH_INVALID_CREDENTIALS),
-    (r"malformed command|command not understood", Reason.BAD_COMMAND),
-)
-
-_SMTP = _rules(
-    *_SIGN_IN,
-    (r"invalid credentials for relay|mail relay denied", Reason.RELAY_DENIED),
-    (r"SMTP relay limit exceeded", Reason.RELAY_LIMIT),
-    (r"username and password not accepted|p=BadCredentials", Reason.AUTH_INVALID_CREDENTIALS),
-    (r"too many login attempts", Reason.LOGIN_RATE_LIMITED),
-    (r"cannot authenticate due to temporary|temporary authentication failure", Reason.AUTH_TEMPORARY),
-    (r"must issue a STARTTLS command first", Reason.STARTTLS_REQUIRED),
-    (r"authentication required|p=WantAuthError", Reason.AUTH_MISSING),
-    (r"unrecognized authentication type|XOAUTH is no longer supported", Reason.AUTH_MECHANISM),
-    (r"cannot decode response|optional argument not permitted", Reason.SASL_MALFORMED),
-    (r"mail sending denied", Reason.ACCOUNT_DISABLED),
-    (r"HELO/EHLO argument|p=helo\b", Reason.EHLO_INVALID),
-    (r"try again later, closing connection", Reason.EHLO_THROTTLED),
-    (r"temporary system problem|temporarily rejected message", Reason.TEMPORARY_SYSTEM_ERROR),
-    (r"server busy", Reason.SERVER_BUSY),
-    (r"connection expired", Reason.SESSION_EXPIRED),
-    (r"timeout - closing connection", Reason.IDLE_TIMEOUT),
-    (r"daily (?:user )?sending (?:limit|quota)", Reason.SENDING_LIMIT),
-    (r"too many recipients|^552 5\.(?:3\.4|2\.3)\b", Reason.MESSAGE_LIMIT),
-    # Google's MX hosts
-    (r"PTR record|IPv6 sending guidelines|^\d+ [45]\.7\.(?:23|25)\b", Reason.MX_NO_PTR),
-    (r"not authorized to send email directly|p=NotAuthorizedError", Reason.MX_IP_NOT_AUTHORIZED),
-    (
-        r"sender is unauthenticated|authenticate with either SPF or DKIM|^\d+ [45]\.7\.(?:26|27|30|32)\b",
-        Reason.MX_SENDER_UNAUTHENTICATED,
-    ),
-    (r"unusual rate of|^\d+ [45]\.7\.28\b", Reason.MX_RATE_LIMITED),
-    (r"very low reputation", Reason.MX_BAD_REPUTATION),
-    (r"for RCPT domain", Reason.MX_POLICY),
-    (r"tried to reach does not exist", Reason.MX_USER_UNKNOWN),
-    (r"tried to reach is (?:disabled|inactive)|p=DisabledUser", Reason.MX_USER_DISABLED),
-    (r"out of storage|over quota|p=OverQuota", Reason.MX_MAILBOX_FULL),
-    (r"receiving mail too quickly|at a rate that prevents", Reason.MX_RECIPIENT_RATE),
-    (
-        r"un(?:recognized|implemented) command|too many un\w+ commands|(?:EHLO/HELO|MAIL|RCPT) first"
-        r"|bad sequence of commands|no identity changes|STARTTLS may not be repeated|pipeline after STARTTLS"
-        r"|^555 5\.5\.2\b",
-        Reason.PROTOCOL_ERROR,
-    ),
-)
-
-_TEXTS = {Protocol.IMAP: _IMAP, Protocol.POP3: _POP3, Protocol.SMTP: _SMTP}
-
-# What a code alone means in a login, for texts of other servers.
-_LOGIN_CODES = {
-    Protocol.IMAP: _rules((r"\[(?:AUTHORIZATIONFAILED|EXPIRED)\]", Reason.AUTH_INVALID_CREDENTIALS)),  # RFC 5530 §3
-    Protocol.POP3: _rules((r"bad command", Reason.SASL_MALFORMED)),
-    Protocol.SMTP: _rules(  # RFC 4954 §6
-        (r"^535\b", Reason.AUTH_INVALID_CREDENTIALS),
-        (r"^454\b", Reason.AUTH_TEMPORARY),
-        (r"^504\b", Reason.AUTH_MECHANISM),
-        (r"^501\b", Reason.SASL_MALFORMED),
-        (r"^530\b", Reason.AUTH_MISSING),
-        (r"^538\b", Reason.STARTTLS_REQUIRED),
-    ),
-}

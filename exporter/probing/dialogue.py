@@ -23,7 +23,8 @@ secrets from what is shown. The rules:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
@@ -168,8 +169,10 @@ class Refusal(DialogueError):
     """The server refused, with `text`.
 
     `temporary` is set where the protocol tells it, else None. `closing`: the server closes the connection, and would
-    not read a logout.
+    not read a logout. `answers_credential`: it came after a credential, or the user name of one, was sent.
     """
+
+    answers_credential = False
 
     def __init__(self, text: bytes, *, temporary: bool | None = None, closing: bool = False) -> None:
         super().__init__(text.decode("utf-8", "backslashreplace"))
@@ -203,6 +206,16 @@ def enter_login(plan: Plan) -> Dialogue[Credential | None]:
     if _UNSENDABLE.search(plan.login.username + plan.login.password):
         raise CredentialUnavailable("the user name and the secret must each be one line of text")
     return plan.login
+
+
+@contextmanager
+def judging_credential() -> Iterator[None]:
+    """Mark a refusal that is raised here as the answer to a credential that was sent."""
+    try:
+        yield
+    except Refusal as refusal:
+        refusal.answers_credential = True
+        raise
 
 
 def excerpt(line: bytes) -> str:

@@ -35,6 +35,7 @@ from exporter.probing.dialogue import (
     StartTLSUnavailable,
     enter_login,
     excerpt,
+    judging_credential,
     read_line,
 )
 
@@ -252,7 +253,8 @@ def _login(tag: bytes, credential: Credential, untagged: list[_Response]) -> Dia
     for piece in pieces[1:]:
         yield from _read_answer(tag, untagged, challenge=True, final=False)
         yield Send(piece, b"[redacted]\r\n")
-    yield from _read_answer(tag, untagged)
+    with judging_credential():
+        yield from _read_answer(tag, untagged)
 
 
 def _quote(raw: bytes) -> bytes:

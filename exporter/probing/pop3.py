@@ -22,6 +22,7 @@ from exporter.probing.dialogue import (
     StartTLSUnavailable,
     enter_login,
     excerpt,
+    judging_credential,
     read_line,
 )
 
@@ -113,8 +114,9 @@ def _log_in(capabilities: Capabilities, choice: MechanismChoice, credential: Cre
     # RFC 2449 §6.3: USER in the list means that USER and PASS work; without a list they may work.
     elif sasl.may_use_password(choice, credential) and (b"USER" in capabilities or not capabilities):
         yield Note("login_attempted", value=True)
-        yield from _command(b"USER " + credential.username.encode())
-        yield from _command(b"PASS " + credential.password.encode(), b"PASS [redacted]")
+        with judging_credential():
+            yield from _command(b"USER " + credential.username.encode())
+            yield from _command(b"PASS " + credential.password.encode(), b"PASS [redacted]")
     else:
         raise MechanismUnavailable(f"the server offers {', '.join(sorted(offered)) or 'no mechanism'}")
 

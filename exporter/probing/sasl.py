@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from exporter.model.settings import MechanismChoice
-from exporter.probing.dialogue import Credential, Dialogue, Send
+from exporter.probing.dialogue import Credential, Dialogue, Send, judging_credential
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +96,16 @@ def authenticate(mechanism: Mechanism, command: bytes, longest: int, read: ReadA
     line = command + b" " + (b64encode(answers[0]) or b"=") + b"\r\n"
     if mechanism.client_first and len(line) <= longest:
         yield Send(line, command + b" [redacted]\r\n")
-        answers = answers[1:]
     else:
         yield Send(command + b"\r\n")
-    for answer in answers:
-        yield from read(True, False)
-        yield Send(b64encode(answer) + b"\r\n", b"[redacted]\r\n")
-    if mechanism.error_response is not None:
-        if not (yield from read(True, True)):
-            return
-        yield Send(b64encode(mechanism.error_response) + b"\r\n")
-    yield from read(False, True)
+        yield from read(True, False)  # a refusal now is one of the mechanism, not of the credential
+        yield Send(b64encode(answers[0]) + b"\r\n", b"[redacted]\r\n")
+    with judging_credential():
+        for answer in answers[1:]:
+            yield from read(True, False)
+            yield Send(b64encode(answer) + b"\r\n", b"[redacted]\r\n")
+        if mechanism.error_response is not None:
+            if not (yield from read(True, True)):
+                return
+            yield Send(b64encode(mechanism.error_response) + b"\r\n")
+        yield from read(False, True)

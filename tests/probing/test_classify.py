@@ -1,4 +1,4 @@
-"""Exceptions → reasons: every text of the catalogue of Gmail's refusals, and every kind of exception."""
+"""Exceptions → reasons: every kind of exception. The texts of refusals are in `test_refusals`."""
 
 from __future__ import annotations
 
@@ -17,85 +17,14 @@ from hypothesis import strategies as st
 from exporter.model.outcome import Phase
 from exporter.model.reason import Reason
 from exporter.model.settings import Protocol
-from exporter.probing import dialogue, imap, pop3, smtp
+from exporter.probing import dialogue
 from exporter.probing.classify import classify, describe
 from exporter.probing.connection import ConnectionClosed, PlaintextInjected
 from exporter.probing.dialogue import DialogueError, Refusal
 from exporter.probing.resolve import AddressFamilyUnavailable, NoAddress
-from tests.probing.catalogue import CATALOGUE, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-
-TEXTS = [pytest.param(protocol, row, id=f"{protocol} {row}") for protocol, rows in CATALOGUE.items() for row in rows]
-
-READERS: dict[Protocol, Callable[[], dialogue.Dialogue[object]]] = {
-    Protocol.IMAP: lambda: imap._read_answer(b"a1", []),
-    Protocol.POP3: pop3._read_reply,
-    Protocol.SMTP: lambda: smtp._expect(250),
-}
-
-
-def refusal(protocol: Protocol, text: str) -> Refusal:
-    """Return the refusal that the protocol's own reader raises for the lines of a server."""
-    reader = READERS[protocol]()
-    lines = iter(text.encode().split(b"\n"))
-    try:
-        step = next(reader)
-        while True:
-            step = reader.send(next(lines) if isinstance(step, dialogue.ReadLine) else None)
-    except Refusal as refused:
-        assert next(lines, None) is None, "the reader has not read everything"
-        return refused
-
-
-@pytest.mark.parametrize(("protocol", "row"), TEXTS)
-def test_catalogue(protocol: Protocol, row: Row) -> None:
-    """Each of Gmail's texts has its reason, with a blame and a retry of the catalogue.
-
-    So it does in any case, and with a token as with a password, but that a refused token is not a wrong password.
-    """
-    error = refusal(protocol, row.text)
-    assert classify(error, row.phase, protocol) is row.reason
-    assert row.blames is None or row.reason.blame in row.blames
-    assert row.retry is None or row.reason.retry is row.retry
-    assert classify(Refusal(str(error).swapcase().encode()), row.phase, protocol) is row.reason
-    with_token = {Reason.AUTH_INVALID_CREDENTIALS: Reason.OAUTH_TOKEN_REJECTED}.get(row.reason, row.reason)
-    assert classify(error, row.phase, protocol, with_token=True) is with_token
-
-
-@pytest.mark.parametrize("protocol", Protocol)
-@pytest.mark.parametrize("phase", [phase for phase in Phase if phase is not Phase.LOGIN])
-@pytest.mark.parametrize(
-    ("temporary", "reason"), [(True, Reason.SERVER_BUSY), (False, Reason.SERVER_REFUSED), (None, Reason.SERVER_REFUSED)]
-)
-def test_unknown_text(protocol: Protocol, phase: Phase, temporary: bool | None, reason: Reason) -> None:
-    """An unknown text has the general reason of a temporary refusal, or that of another one."""
-    assert classify(Refusal(b"nothing known", temporary=temporary), phase, protocol) is reason
-
-
-@pytest.mark.parametrize(
-    ("protocol", "text", "at_login", "elsewhere"),
-    [
-        (Protocol.IMAP, b"NO [EXPIRED] x", Reason.AUTH_INVALID_CREDENTIALS, Reason.SERVER_REFUSED),
-        (Protocol.POP3, b"bad command", Reason.SASL_MALFORMED, Reason.SERVER_REFUSED),
-        (Protocol.SMTP, b"535 5.7.3 x", Reason.AUTH_INVALID_CREDENTIALS, Reason.SERVER_REFUSED),
-        (Protocol.SMTP, b"501 x", Reason.SASL_MALFORMED, Reason.SERVER_REFUSED),
-        (Protocol.SMTP, b"5350 x", Reason.SERVER_REFUSED, Reason.SERVER_REFUSED),
-    ],
-)
-def test_codes_of_a_login(protocol: Protocol, text: bytes, at_login: Reason, elsewhere: Reason) -> None:
-    """A code that has a meaning in a login has none elsewhere."""
-    assert classify(Refusal(text), Phase.LOGIN, protocol) is at_login
-    assert classify(Refusal(text), Phase.CAPABILITY, protocol) is elsewhere
-
-
-def test_long_refusal() -> None:
-    """Only the beginning of an endless refusal is matched."""
-    words = b" invalid credentials"
-    assert classify(Refusal(b"x" * 1000 + words), Phase.LOGIN, Protocol.IMAP) is Reason.AUTH_INVALID_CREDENTIALS
-    assert classify(Refusal(b"x" * 1_000_000 + words), Phase.LOGIN, Protocol.IMAP) is Reason.SERVER_REFUSED
+    from collections.abc import Iterator
 
 
 def _verification(code: int, message: str = "certificate has expired") -> ssl.SSLCertVerificationError:
@@ -228,19 +157,6 @@ def test_every_dialogue_error(kind: type[DialogueError]) -> None:
     error = Refusal(b"no") if kind is Refusal else kind("words")
     for phase, protocol in product(Phase, Protocol):
         assert classify(error, phase, protocol) not in (Reason.INTERNAL, Reason.OK)
-
-
-@given(
-    text=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)),
-    temporary=st.sampled_from([None, True, False]),
-    phase=st.sampled_from(Phase),
-    protocol=st.sampled_from(Protocol),
-)
-def test_any_refusal(text: bytes, temporary: bool | None, phase: Phase, protocol: Protocol) -> None:
-    """Any refusal of a server has a reason and a text."""
-    error = Refusal(text, temporary=temporary)
-    assert classify(error, phase, protocol) not in (Reason.INTERNAL, Reason.OK)
-    assert describe(error)
 
 
 @given(number=st.integers(-(2**31), 2**31 - 1), phase=st.sampled_from(Phase), protocol=st.sampled_from(Protocol))

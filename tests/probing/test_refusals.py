@@ -1,0 +1,200 @@
+"""Texts of servers → reasons: every text of Gmail's catalogue, and the refused logins of servers of many makes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.model.outcome import Phase
+from exporter.model.reason import Reason, Retry
+from exporter.model.settings import MechanismChoice, Protocol
+from exporter.probing import dialogue, imap, pop3, refusals, smtp
+from exporter.probing.classify import classify
+from exporter.probing.dialogue import Credential, Plan, Refusal
+from exporter.probing.refusals import reason_of_refusal
+from tests.probing.catalogue import CATALOGUE, Row
+from tests.probing.login_texts import LOGIN_TEXTS
+from tests.probing.transcript import CLIENT_NAME, SENTINEL, TOKEN, USERNAME, talk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+TEXTS = [pytest.param(protocol, row, id=f"{protocol} {row}") for protocol, rows in CATALOGUE.items() for row in rows]
+
+READERS: dict[Protocol, Callable[[], dialogue.Dialogue[object]]] = {
+    Protocol.IMAP: lambda: imap._read_answer(b"a1", []),
+    Protocol.POP3: pop3._read_reply,
+    Protocol.SMTP: lambda: smtp._expect(250),
+}
+
+
+def refusal(protocol: Protocol, text: str) -> Refusal:
+    """Return the refusal that the protocol's own reader raises for the lines of a server."""
+    reader = READERS[protocol]()
+    lines = iter(text.encode().split(b"\n"))
+    try:
+        step = next(reader)
+        while True:
+            step = reader.send(next(lines) if isinstance(step, dialogue.ReadLine) else None)
+    except Refusal as refused:
+        assert next(lines, None) is None, "the reader has not read everything"
+        return refused
+
+
+@pytest.mark.parametrize(("protocol", "row"), TEXTS)
+def test_catalogue(protocol: Protocol, row: Row) -> None:
+    """Each of Gmail's texts has its reason, with a blame and a retry of the catalogue.
+
+    So it does in any case, and with a token as with a password, but that a refused token is not a wrong password.
+    """
+    error = refusal(protocol, row.text)
+    assert classify(error, row.phase, protocol) is row.reason
+    assert row.blames is None or row.reason.blame in row.blames
+    assert row.retry is None or row.reason.retry is row.retry
+    assert classify(Refusal(str(error).swapcase().encode()), row.phase, protocol) is row.reason
+    with_token = {Reason.AUTH_INVALID_CREDENTIALS: Reason.OAUTH_TOKEN_REJECTED}.get(row.reason, row.reason)
+    assert classify(error, row.phase, protocol, with_token=True) is with_token
+
+
+@pytest.mark.parametrize("protocol", Protocol)
+@pytest.mark.parametrize("phase", [phase for phase in Phase if phase is not Phase.LOGIN])
+@pytest.mark.parametrize(
+    ("temporary", "reason"), [(True, Reason.SERVER_BUSY), (False, Reason.SERVER_REFUSED), (None, Reason.SERVER_REFUSED)]
+)
+def test_unknown_text(protocol: Protocol, phase: Phase, temporary: bool | None, reason: Reason) -> None:
+    """An unknown text has the general reason of a temporary refusal, or that of another one."""
+    assert reason_of_refusal(Refusal(b"nothing known", temporary=temporary), phase, protocol) is reason
+
+
+@pytest.mark.parametrize(
+    ("protocol", "text", "at_login", "elsewhere"),
+    [
+        (Protocol.IMAP, b"NO [EXPIRED] x", Reason.AUTH_INVALID_CREDENTIALS, Reason.SERVER_REFUSED),
+        (Protocol.POP3, b"bad command", Reason.SASL_MALFORMED, Reason.SERVER_REFUSED),
+        (Protocol.SMTP, b"535 5.7.3 x", Reason.AUTH_INVALID_CREDENTIALS, Reason.SERVER_REFUSED),
+        (Protocol.SMTP, b"501 x", Reason.SASL_MALFORMED, Reason.SERVER_REFUSED),
+        (Protocol.SMTP, b"5350 x", Reason.SERVER_REFUSED, Reason.SERVER_REFUSED),
+        (Protocol.IMAP, b"NO Wrong password", Reason.AUTH_INVALID_CREDENTIALS, Reason.SERVER_REFUSED),
+        (Protocol.SMTP, b"550 account locked", Reason.ACCOUNT_DISABLED, Reason.SERVER_REFUSED),
+    ],
+)
+def test_only_in_a_login(protocol: Protocol, text: bytes, at_login: Reason, elsewhere: Reason) -> None:
+    """A code or a word that has a meaning in a login has none elsewhere."""
+    assert reason_of_refusal(Refusal(text), Phase.LOGIN, protocol) is at_login
+    assert reason_of_refusal(Refusal(text), Phase.CAPABILITY, protocol) is elsewhere
+
+
+def test_long_refusal() -> None:
+    """Only the beginning of an endless refusal is matched."""
+    words = b" invalid credentials"
+    assert (
+        reason_of_refusal(Refusal(b"x" * 1000 + words), Phase.LOGIN, Protocol.IMAP) is Reason.AUTH_INVALID_CREDENTIALS
+    )
+    assert reason_of_refusal(Refusal(b"x" * 1_000_000 + words), Phase.LOGIN, Protocol.IMAP) is Reason.SERVER_REFUSED
+
+
+# Logins at servers of many makes
+
+PASSWORD, ACCESS_TOKEN = Credential(USERNAME, SENTINEL), Credential(USERNAME, TOKEN, is_token=True)
+OFFERS = {
+    Protocol.IMAP: [b"* OK ready", b"* CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=LOGIN AUTH=XOAUTH2", b"a1 OK done"],
+    Protocol.POP3: [b"+OK ready", b"+OK list", b"SASL PLAIN LOGIN XOAUTH2", b"."],
+    Protocol.SMTP: [b"220 ready", b"250-hello", b"250 AUTH PLAIN LOGIN XOAUTH2"],
+}
+OLDER_OFFERS = {
+    Protocol.IMAP: [b"* OK ready", b"* CAPABILITY IMAP4rev1", b"a1 OK done"],
+    Protocol.POP3: [b"+OK ready", b"-ERR unknown command", b"+OK send PASS"],
+}
+PROMPT = {Protocol.IMAP: b"+ ", Protocol.POP3: b"+ ", Protocol.SMTP: b"334 "}
+
+
+def refused_login(protocol: Protocol, plan: Plan, lines: list[bytes]) -> Reason:
+    """Return the reason of a whole session in which the login is refused."""
+    _, error = talk(protocol, plan, lines)
+    assert isinstance(error, Refusal)
+    assert isinstance(plan.login, Credential)
+    return classify(error, Phase.LOGIN, protocol, with_token=plan.login.is_token)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "text", "reason"),
+    [pytest.param(protocol, *row, id=f"{protocol} {row[0]}") for protocol, rows in LOGIN_TEXTS.items() for row in rows],
+)
+def test_refused_login(protocol: Protocol, text: str, reason: Reason) -> None:
+    """A refused login has the reason of its text, whichever way the credential was sent, and in any case."""
+    answers = [line.encode() for line in text.split("\n")]
+    prompts = [PROMPT[protocol] + b"VXNlcm5hbWU6", PROMPT[protocol] + b"UGFzc3dvcmQ6"]
+    for changed in (answers, [line[:4] + line[4:].swapcase() for line in answers]):
+        plain = [*OFFERS[protocol], *changed]
+        assert refused_login(protocol, Plan(CLIENT_NAME, login=PASSWORD), plain) is reason
+        login = [*OFFERS[protocol], *prompts, *changed]
+        plan = Plan(CLIENT_NAME, login=PASSWORD, mechanism=MechanismChoice.LOGIN)
+        assert refused_login(protocol, plan, login) is reason
+        if protocol in OLDER_OFFERS:
+            older = [*OLDER_OFFERS[protocol], *changed]
+            assert refused_login(protocol, Plan(CLIENT_NAME, login=PASSWORD), older) is reason
+    expected = Reason.OAUTH_TOKEN_REJECTED if reason is Reason.AUTH_INVALID_CREDENTIALS else reason
+    with_token = [*OFFERS[protocol], *answers]
+    assert refused_login(protocol, Plan(CLIENT_NAME, login=ACCESS_TOKEN), with_token) is expected
+
+
+@pytest.mark.parametrize("protocol", Protocol)
+def test_wrong_password_is_held(protocol: Protocol) -> None:
+    """Most of these texts, and every text without a known word, hold the logins: no password is refused twice."""
+    reasons = [reason for _, reason in LOGIN_TEXTS[protocol]]
+    assert reasons.count(Reason.AUTH_INVALID_CREDENTIALS) > len(reasons) / 4
+    assert Reason.AUTH_INVALID_CREDENTIALS.retry is Retry.HOLD
+    assert Reason.OAUTH_TOKEN_REJECTED.retry is Retry.HOLD
+
+
+@pytest.mark.parametrize(
+    ("protocol", "lines", "reason"),
+    [
+        (Protocol.IMAP, [b"* OK ready", b"* CAPABILITY IMAP4rev1 AUTH=PLAIN", b"a1 OK", b"a2 NO no"],
+         Reason.SERVER_REFUSED),
+        (Protocol.IMAP, [b"* OK ready", b"* CAPABILITY IMAP4rev1 AUTH=PLAIN", b"a1 OK", b"+", b"a2 NO no"],
+         Reason.AUTH_INVALID_CREDENTIALS),
+        (Protocol.POP3, [b"+OK ready", b"+OK", b"SASL LOGIN", b".", b"-ERR no"], Reason.SERVER_REFUSED),
+        (Protocol.POP3, [b"+OK ready", b"+OK", b"SASL LOGIN", b".", b"+", b"-ERR no"], Reason.AUTH_INVALID_CREDENTIALS),
+        (Protocol.POP3, [b"+OK ready", b"-ERR", b"-ERR no"], Reason.AUTH_INVALID_CREDENTIALS),
+        (Protocol.SMTP, [b"220 ready", b"250-hello", b"250 AUTH LOGIN", b"550 no"], Reason.SERVER_REFUSED),
+        (Protocol.SMTP, [b"220 ready", b"250-hello", b"250 AUTH LOGIN", b"334", b"550 no"],
+         Reason.AUTH_INVALID_CREDENTIALS),
+        (Protocol.SMTP, [b"220 ready", b"250-hello", b"250 AUTH LOGIN", b"334", b"334", b"550 no"],
+         Reason.AUTH_INVALID_CREDENTIALS),
+    ],
+)  # fmt: skip
+def test_before_the_credential(protocol: Protocol, lines: list[bytes], reason: Reason) -> None:
+    """What is refused before the user name was sent is not the credential."""
+    assert refused_login(protocol, Plan(CLIENT_NAME, login=PASSWORD), lines) is reason
+
+
+@given(
+    text=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)),
+    temporary=st.sampled_from([None, True, False]),
+    phase=st.sampled_from(Phase),
+    protocol=st.sampled_from(Protocol),
+)
+def test_any_refusal(text: bytes, temporary: bool | None, phase: Phase, protocol: Protocol) -> None:
+    """Any refusal of a server has a reason."""
+    reason = reason_of_refusal(Refusal(text, temporary=temporary), phase, protocol)
+    assert reason not in (Reason.INTERNAL, Reason.OK)
+
+
+def patterns() -> set[str]:
+    """Return every pattern of the tables."""
+    tables = [refusals._WRONG_CREDENTIAL, refusals._LOGIN_WORDS]
+    for of_protocol in (refusals._TEXTS, refusals._LOGIN_CODES, refusals._CODES):
+        tables += of_protocol.values()
+    return {pattern.pattern for table in tables for pattern, _ in table}
+
+
+@pytest.mark.parametrize("pattern", sorted(patterns()))
+def test_bounded(pattern: str) -> None:
+    """Between the words of a pattern is a gap of a fixed length: the time to search grows with the text's length."""
+    assert not re.search(r"(?:\.|\])[*+]|,\}", pattern)
