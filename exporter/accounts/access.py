@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from exporter.accounts import tokens
-from exporter.accounts.secrets import read_secret
+from exporter.accounts.secrets import read_secret, suspicion
 from exporter.model.outcome import Check, Outcome
 from exporter.model.reason import Reason
 from exporter.model.settings import Account
@@ -67,7 +67,7 @@ class Access:
             CredentialUnavailable: the token endpoint refused, or could not be reached.
         """
         if self.account.app_password:
-            return Credential(self.account.username, secret[0])
+            return Credential(self.account.username, secret[0], doubt=suspicion(self.account.app_password, secret[0]))
         async with self._refreshing:
             token = self.token
             if token is None or token.expires_at - self.clock() < RENEWAL_MARGIN:

@@ -4,35 +4,91 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import stat
 from collections.abc import Mapping
 
+from exporter.model.message import QUOTES, code_point, invisible_in, is_invisible, one_line
 from exporter.model.settings import SecretRef
 from exporter.probing.dialogue import CredentialUnavailable
 
 MAX_SECRET = 64 << 10
 """Octets of a secret's file; an app password has 16, a service account's key 2,400."""
 
+_GROUP = 4  # letters of an app password, as Google, Yahoo and Microsoft show them
+_NO_TOKEN = re.compile(r"[^\x21-\x7e]")
+
 
 def read_secret(reference: SecretRef, environ: Mapping[str, str] = os.environ) -> str:
-    """Read a secret of one line, and return it without the line end that editors add.
+    """Read a secret of one line, and return it as it is meant: without the line end that editors add.
+
+    An app password, 16 letters, in groups of four or not, is returned without what a web page, a word processor or a
+    telephone put between and around them. Any other secret is returned unchanged, with a space at its ends, too: it may
+    have letters of any language, and spaces.
 
     Raises:
-        CredentialUnavailable: it is missing, unreadable, empty or not one line of text. The message names the file or
-            variable, and never contains the secret.
+        CredentialUnavailable: it is missing, unreadable, empty, not one line of text, or has a character that nobody
+            can see or type. The message names the file or variable, and the character, and never contains the secret.
     """
+    text, place = _read_line(reference, environ)
+    is_copied = not text[0].isalpha() or not text[-1].isalpha() or any(map(is_invisible, text))
+    if is_copied and (letters := _app_password(text)):
+        return letters
+    if found := invisible_in(text):
+        raise CredentialUnavailable(f"{place} has an invisible character, {found}: write the secret anew, without it")
+    if text[0] in QUOTES and text[-1] in QUOTES:
+        raise CredentialUnavailable(f"{place} has the secret in typographic quotation marks: write it without them")
+    return text
+
+
+def read_token(reference: SecretRef, environ: Mapping[str, str] = os.environ) -> str:
+    """Read a secret of OAuth 2.0, which has visible ASCII characters only (RFC 6749 appendix A).
+
+    Raises:
+        CredentialUnavailable: as `read_secret`, and for every other character, a space or a quotation mark at its ends.
+    """
+    text, place = _read_line(reference, environ)
+    if found := _NO_TOKEN.search(text):
+        which = f"{code_point(found[0])} at character {found.start() + 1}"
+        raise CredentialUnavailable(f"{place} has a character that no token has, {which}: write the secret anew")
+    if text[0] in "\"'" and text[-1] == text[0]:
+        raise CredentialUnavailable(f"{place} has the secret in quotation marks: write it without them")
+    return text
+
+
+def suspicion(reference: SecretRef, secret: str) -> str:
+    """Return what makes a secret doubtful that was used as it is, for the case that it is refused; else ""."""
+    if secret != secret.strip(" "):
+        return f"{place_of(reference)} has a space at the {'end' if secret[-1] == ' ' else 'beginning'}"
+    if len(secret) > 1 and secret[0] in "\"'" and secret[-1] == secret[0]:
+        return f"{place_of(reference)} has quotation marks around the secret, and they were sent"
+    return ""
+
+
+def _read_line(reference: SecretRef, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return the one line of a secret, and its place."""
     text = read_secret_text(reference, environ).removesuffix("\n").removesuffix("\r")
     place = place_of(reference)
     if not text:
         raise CredentialUnavailable(f"{place} is empty")
     if any(character in text for character in "\r\n\0"):
         raise CredentialUnavailable(f"{place} must hold one line of text")
-    return text
+    return text, place
+
+
+def _app_password(text: str) -> str:
+    """Return the 16 letters of an app password, without anything between and around them; "" if it is no such one."""
+    # Invisible characters that are no spaces may stand within a group, too.
+    visible = "".join(character for character in text if character.isspace() or not is_invisible(character))
+    groups = visible.strip().strip(QUOTES + "\"'").split()
+    letters = "".join(groups)
+    is_grouped = len(groups) == 1 or all(len(group) == _GROUP for group in groups)
+    return letters if is_grouped and len(letters) == 4 * _GROUP and letters.isascii() and letters.isalpha() else ""
 
 
 def place_of(reference: SecretRef) -> str:
     """Return the name of a secret's file or variable, for a message."""
-    return f"the file {reference.file}" if reference.env is None else f"the variable {reference.env}"
+    return f"the file {one_line(str(reference.file))}" if reference.env is None else f"the variable {reference.env}"
 
 
 def read_secret_text(reference: SecretRef, environ: Mapping[str, str] = os.environ) -> str:

@@ -18,7 +18,8 @@ from datetime import UTC
 from typing import Any
 from urllib.parse import parse_qs
 
-from exporter.accounts.secrets import place_of, read_secret, read_secret_text
+from exporter.accounts.secrets import place_of, read_secret_text, read_token
+from exporter.model.message import invisible_in
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, OAuth2, SecretRef
 from exporter.probing.dialogue import CredentialUnavailable
@@ -54,7 +55,7 @@ def token_secrets(account: Account, environ: Mapping[str, str]) -> tuple[str, ..
         CredentialUnavailable: one of them cannot be read.
     """
     if account.oauth2:
-        return tuple(read_secret(ref, environ) for ref in (account.oauth2.client_secret, account.oauth2.refresh_token))
+        return tuple(read_token(ref, environ) for ref in (account.oauth2.client_secret, account.oauth2.refresh_token))
     assert account.service_account is not None  # noqa: S101 (an account has exactly one credential)
     return (read_secret_text(account.service_account, environ),)
 
@@ -108,14 +109,21 @@ def _of_service_account(reference: SecretRef, username: str, text: str) -> Any:
     try:
         info = json.loads(text)
     except (ValueError, RecursionError):
-        raise CredentialUnavailable(f"{place} is not JSON") from None
+        raise CredentialUnavailable(f"{place} is not JSON{_because(text)}") from None
     if not isinstance(info, dict) or info.get("type") != "service_account":
         raise CredentialUnavailable(f'{place} is not the key of a service account: wanted "type": "service_account"')
     try:
         make = Credentials.from_service_account_info
         return make(info, scopes=[SCOPE], subject=username)  # type: ignore[no-untyped-call]
     except Exception:  # noqa: BLE001 (to the operator every error is the same, and its text may contain the key)
-        raise CredentialUnavailable(f"{place} holds no usable private key: download a new one") from None
+        why = f"{place} holds no usable private key{_because(text)}"
+        raise CredentialUnavailable(f"{why}: download a new one") from None
+
+
+def _because(text: str) -> str:
+    """Name an invisible character of a file that cannot be used, which may be the cause."""
+    found = invisible_in(text, allowed="\r\n\t")
+    return f": it has an invisible character, {found}" if found else ""
 
 
 def _token_of(credentials: Any, transport: _Transport) -> AccessToken:

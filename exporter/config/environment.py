@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from exporter.config.mistake import Mistake
-from exporter.model.message import Unacceptable, check_text
+from exporter.model.message import Unacceptable, check_identity, check_text
 from exporter.model.settings import Account, SecretRef
 
 USERNAME = "GMAIL_EXPORTER_USERNAME"
@@ -31,9 +31,9 @@ def read_environment(environ: Mapping[str, str], mistakes: list[Mistake]) -> Acc
         wrong(USERNAME, f"needs {PASSWORD_FILE} or {PASSWORD} to be set too")
     if not username and (password or file):
         wrong(PASSWORD_FILE if file else PASSWORD, f"needs {USERNAME} to be set too")
-    for variable, value in ((USERNAME, username), (PASSWORD_FILE, file)):
+    for variable, value, check in ((USERNAME, username, check_identity), (PASSWORD_FILE, file, check_text)):
         try:
-            check_text(value or "-")
+            check(value or "-")
         except Unacceptable as mistake:
             wrong(variable, str(mistake))
     if mistakes or not username:

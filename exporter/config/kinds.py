@@ -11,7 +11,7 @@ from exporter.config.mistake import AlreadyReported
 from exporter.config.nodes import MappingNode, Node, ScalarNode, describe, is_null
 from exporter.config.table import Context, Value
 from exporter.model.address import HostPattern, check_host
-from exporter.model.message import Unacceptable, check_text
+from exporter.model.message import Unacceptable, check_identity, check_text, invisible_in
 from exporter.model.settings import IpFamily, SecretRef
 
 E = TypeVar("E", bound=StrEnum)
@@ -53,7 +53,7 @@ def check_label(name: str) -> None:
 def check_user(name: str) -> None:
     """Refuse what cannot be the name of a user in HTTP's basic authentication."""
     # RFC 7617 §2: "a user-id containing a colon character is invalid, as the first colon … separates".
-    if ":" in check_text(name):
+    if ":" in check_identity(name):
         raise Unacceptable("must not hold a colon: a client could not send it")
 
 
@@ -205,7 +205,8 @@ def _read_hash(node: Node, _context: Context) -> bytes:
     """Return a bcrypt hash. Anything else may be a password: nothing of it is shown."""
     found = _BCRYPT.fullmatch(node.text) if isinstance(node, ScalarNode) else None
     if found is None:
-        raise Unacceptable(NO_HASH)
+        invisible = invisible_in(node.text) if isinstance(node, ScalarNode) else ""
+        raise Unacceptable(NO_HASH + (f"; it has an invisible character, {invisible}" if invisible else ""))
     cost = int(found[1])
     if not 4 <= cost <= MAX_COST:
         raise Unacceptable(f"must have a cost from 4 to {MAX_COST}, not {cost}: 10 to 12 is usual")
@@ -229,6 +230,7 @@ def _read_login_host(node: Node, context: Context) -> HostPattern:
 
 
 TEXT = simple("text", read_text)
+IDENTITY = simple("text", lambda node: check_identity(read_text(node)))
 HOST = simple("host name or IP address", _read_host)
 PORT = whole(65535)
 HTTPS = simple("https address", _read_https)

@@ -33,7 +33,7 @@ DEFAULTS = Table(
 
 OAUTH2 = Table(
     settings.OAuth2,
-    Key("client_id", kinds.TEXT, REQUIRED, "the client"),
+    Key("client_id", kinds.IDENTITY, REQUIRED, "the client"),
     Key("client_secret", kinds.SECRET, REQUIRED, "its secret"),
     Key("refresh_token", kinds.SECRET, REQUIRED, "the token that the account's owner granted to it"),
     Key("token_uri", kinds.HTTPS, "", "where access tokens come from"),
@@ -41,7 +41,7 @@ OAUTH2 = Table(
 
 ACCOUNT = Table(
     settings.Account,
-    Key("username", kinds.TEXT, REQUIRED, "the user name to log in with, at Gmail the address"),
+    Key("username", kinds.IDENTITY, REQUIRED, "the user name to log in with, at Gmail the address"),
     Key("app_password", kinds.SECRET, "", "a password for IMAP, POP3 and SMTP"),
     Key("oauth2", OAUTH2, "", "an OAuth client and a refresh token"),
     Key("service_account", kinds.SECRET, "",

@@ -95,11 +95,15 @@ Dialogue: TypeAlias = Generator[Step, Any, T]
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A user name with a password or an access token. The repr never shows the secret."""
+    """A user name with a password or an access token. The repr never shows the secret.
+
+    `doubt` is what makes the password doubtful, for the case that it is refused.
+    """
 
     username: str
     password: str = field(repr=False)
     is_token: bool = False
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

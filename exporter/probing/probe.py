@@ -355,7 +355,9 @@ class _Attempt:
         self._reason = classify(error, phase, self._endpoint.protocol, with_token=with_token)
         if self._reason is Reason.INTERNAL:
             log.error("fault in a probe", endpoint=self._endpoint.name, phase=phase.value, exc_info=error)
-        self._detail = redact("; ".join([describe(error), *self._passed_over]), self._secrets)
+        doubt = self._login.doubt if isinstance(self._login, Credential) else ""
+        parts = [doubt if self._reason is Reason.AUTH_INVALID_CREDENTIALS else "", describe(error), *self._passed_over]
+        self._detail = redact("; ".join(filter(None, parts)), self._secrets)
         return error
 
     def _plan(self, connection: Connection) -> Plan:

@@ -57,6 +57,14 @@ async def test_password(secrets: Secrets) -> None:
     assert (access.token, access.refreshes, access.refresh_seconds) == (None, {}, None)
 
 
+async def test_password_with_a_doubt(secrets: Secrets) -> None:
+    """A password that may be a mistake is used, and its credential says what is odd about it."""
+    path = secrets.write("password", f"{SENTINEL}1 \n").file
+    access = Access(Account(name="ops", username=USER, app_password=SecretRef(file=path)), {})
+    doubt = f"the file {path} has a space at the end"
+    assert await credential(access) == Credential(USER, f"{SENTINEL}1 ", doubt=doubt)
+
+
 async def test_password_in_the_environment() -> None:
     """A variable is read for each login."""
     environ = {"PASSWORD": "first"}

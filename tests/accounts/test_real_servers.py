@@ -21,7 +21,7 @@ from exporter.monitor.store import Store
 from exporter.probing.resolve import Resolver
 from tests.accounts.conftest import Secrets
 from tests.servers.authority import Authority
-from tests.servers.dovecot import PROBE_PASSWORD, PROBE_USER, Dovecot
+from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, PROBE_PASSWORD, PROBE_USER, Dovecot
 from tests.servers.exporter import Exporter
 from tests.servers.postfix import Postfix
 from tests.servers.tokens import HANG, Alter, Wait, error
@@ -99,6 +99,30 @@ async def test_app_password(bench: Bench, mechanism: MechanismChoice) -> None:
     )
     assert bench.dovecot.login_count(PROBE_USER, accepted=True) == logins + len(ENDPOINTS)
     assert bench.tokens.requests == []
+
+
+async def test_copied_app_password(bench: Bench) -> None:
+    """An app password that was copied with its no-break spaces and typographic quotation marks logs in."""
+    bench.dovecot.set_password(OPS_USER, "abcdefghijklmnop")
+    try:
+        account = bench.secrets.password(OPS_USER, "\u201cabcd\u00a0efgh\u00a0ijkl\u00a0mnop\u201d")
+        assert found(await bench.check([bench.endpoint(name, account) for name in ENDPOINTS])) == SUCCESS
+    finally:
+        bench.dovecot.set_password(OPS_USER, OPS_PASSWORD)
+
+
+async def test_invisible_character(bench: Bench) -> None:
+    """A password with a character that nobody can see is not sent, and the character is named."""
+    account = bench.secrets.password(PROBE_USER, f"{PROBE_PASSWORD}\u200b")
+    assert account.app_password is not None
+    logins = bench.dovecot.login_count(PROBE_USER)
+    outcomes = await bench.check([bench.endpoint(name, account) for name in ENDPOINTS])
+    assert found(outcomes) == ["login credential_unavailable"] * len(ENDPOINTS)
+    assert {outcome.detail for outcome in outcomes} == {
+        f"the file {account.app_password.file} has an invisible character, U+200B (zero width space) at "
+        f"character {len(PROBE_PASSWORD) + 1}: write the secret anew, without it"
+    }
+    assert bench.dovecot.login_count(PROBE_USER) == logins
 
 
 @pytest.mark.parametrize("mechanism", [MechanismChoice.AUTO, MechanismChoice.XOAUTH2, MechanismChoice.OAUTHBEARER])

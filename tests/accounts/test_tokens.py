@@ -349,6 +349,15 @@ def test_wrong_clock(secrets: Secrets, trusted: TokenServer, hours: int) -> None
         (SENTINEL, "is not JSON"),
         ('{"type": "service_account", "private_key": "' + SENTINEL, "is not JSON"),
         ("[" * 20_000, "is not JSON"),
+        (
+            f'{{\u00a0"type": "service_account", "private_key": "{SENTINEL}"}}',
+            "is not JSON: it has an invisible character, U+00A0 (no-break space) at character 2",
+        ),
+        (
+            f'{{"type": "service_account",\r\n\t"private_key": "{SENTINEL}\u200b"}}',
+            "holds no usable private key: it has an invisible character, U+200B (zero width space) at character 63: "
+            "download a new one",
+        ),
         (f'["{SENTINEL}"]', 'is not the key of a service account: wanted "type": "service_account"'),
         ("{}", 'is not the key of a service account: wanted "type": "service_account"'),
         (

@@ -50,6 +50,16 @@ def test_file() -> None:
         ),
         ({USERNAME: "a\r\nb", PASSWORD: SENTINEL}, [f"{USERNAME}: must not hold control characters"]),
         ({USERNAME: "a", FILE: "x\udcff"}, [f"{FILE}: must not hold control characters"]),
+        (
+            {USERNAME: "a\u200b", PASSWORD: SENTINEL},
+            [f"{USERNAME}: must not hold an invisible character: U+200B (zero width space) at character 2"],
+        ),
+        ({USERNAME: "a ", PASSWORD: SENTINEL}, [f"{USERNAME}: must not end with a space"]),
+        ({USERNAME: "\u201ea\u201c", PASSWORD: SENTINEL}, [f"{USERNAME}: must not be in typographic quotation marks"]),
+        (
+            {USERNAME: "a", FILE: "x\u00a0"},
+            [f"{FILE}: must not hold an invisible character: U+00A0 (no-break space) at character 2"],
+        ),
     ],
 )
 def test_mistakes(environ: dict[str, str], expected: list[str]) -> None:

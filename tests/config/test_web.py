@@ -220,6 +220,15 @@ BAD = [
         ],
     ),
     (
+        f"basic_auth_users: {{a: '{HASH}\u200b', 'b\u00a0': '{HASH}'}}\n",
+        [
+            "1:23: basic_auth_users.a: must be a bcrypt hash, as htpasswd -nBC 10 prints it: a password is never "
+            "written here; it has an invisible character, U+200B (zero width space) at character 61",
+            '1:88: basic_auth_users."b\\u00a0": must not hold an invisible character: U+00A0 (no-break space) at '
+            "character 2",
+        ],
+    ),
+    (
         f"basic_auth_users: {{a: '{HASH.replace('10', '18')}', b: '{HASH.replace('10', '03')}', c: '{HASH[:-1]}'}}\n",
         [
             "1:23: basic_auth_users.a: must have a cost from 4 to 15, not 18: 10 to 12 is usual",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.model.message import Unacceptable, check_text, one_line, show
+from exporter.model.message import Unacceptable, check_identity, check_text, invisible_in, one_line, show
 
 
 @pytest.mark.parametrize("text", ["", "a\nb", "a\x00", "\x85", "\u2028", "\ud800"])
@@ -15,9 +15,60 @@ def test_bad_text(text: str) -> None:
     assert str(caught.value) in {"must not be empty", "must not hold control characters"}
 
 
-def test_good_text() -> None:
-    """Any other text is returned as it is."""
-    assert check_text('ümläut 🎉 "quoted"') == 'ümläut 🎉 "quoted"'
+@pytest.mark.parametrize("text", ['ümläut 🎉 "quoted"', " outer spaces ", "❤️ 👨‍👩‍👧", "می‌خواهم", "日本語"])
+def test_good_text(text: str) -> None:
+    """Any other text is returned as it is: emoji and Persian have joiners and variation selectors."""
+    assert check_text(text) == text
+    assert invisible_in(text) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("ab\u200bc", "U+200B (zero width space) at character 3"),
+        ("\u00a0", "U+00A0 (no-break space) at character 1"),
+        ("a\ufe0f", "U+FE0F (variation selector-16) at character 2"),
+        ("\u200d", "U+200D (zero width joiner) at character 1"),
+        ("ä\u200d\u200d", "U+200D (zero width joiner) at character 3"),
+        ("ä\U000e0041", "U+E0041 (tag latin capital letter a) at character 2"),
+        ("x\u034f", "U+034F (combining grapheme joiner) at character 2"),
+        ("x\uffa0", "U+FFA0 (halfwidth hangul filler) at character 2"),
+    ],
+)
+def test_invisible_text(text: str, found: str) -> None:
+    """An invisible character is refused, with its number, its name and its place, and nothing else of the text."""
+    with pytest.raises(Unacceptable) as caught:
+        check_text(text)
+    assert str(caught.value) == f"must not hold an invisible character: {found}"
+
+
+def test_allowed() -> None:
+    """Characters that a text may have are passed over."""
+    assert invisible_in("a\tb\n", allowed="\t\n") == ""
+    assert invisible_in("a\tb\u200b", allowed="\t\n") == "U+200B (zero width space) at character 4"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "must not be empty"),
+        (" a", "must not begin with a space"),
+        ("a ", "must not end with a space"),
+        ("“a”", "must not be in typographic quotation marks"),
+        ("a\u00a0", "must not hold an invisible character: U+00A0 (no-break space) at character 2"),
+    ],
+)
+def test_bad_identity(text: str, message: str) -> None:
+    """The name of a user has nothing around it."""
+    with pytest.raises(Unacceptable) as caught:
+        check_identity(text)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("text", ["ops@example.com", "DOMAIN\\user name", "jörg", "“a” b"])
+def test_identity(text: str) -> None:
+    """Any other name is returned as it is."""
+    assert check_identity(text) == text
 
 
 @pytest.mark.parametrize(

@@ -622,6 +622,22 @@ async def test_login_refused(scripted: StartScripted, prober: Prober, protocol: 
 
 
 @pytest.mark.parametrize(
+    ("refusal", "detail"),
+    [
+        (b"535 5.7.8 no", "the file /run/x has a space at the end; 535 5.7.8 no"),
+        (b"535 5.7.8 " + b"x" * 600, "the file /run/x has a space at the end; 535 5.7.8 xx"),
+        (b"454 4.7.0 later", "454 4.7.0 later"),
+    ],
+)
+async def test_doubtful_password(scripted: StartScripted, prober: Prober, refusal: bytes, detail: str) -> None:
+    """What is odd about a password is told where the password is refused, and only there."""
+    server = await scripted(Smtp(refusal=refusal), security="tls")
+    login = Credential("probe@example.com", SENTINEL, doubt="the file /run/x has a space at the end")
+    outcome = await prober(prober.target(server.port, "smtp"), login)
+    assert outcome.detail.startswith(detail)
+
+
+@pytest.mark.parametrize(
     ("protocol", "answer", "reason"),
     [
         ("imap", b"{tag} BAD what\r\n", Reason.BAD_COMMAND),
