@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from sys import getsizeof
 from typing import NamedTuple
 
 from exporter.model.address import Address
@@ -62,6 +63,8 @@ CHECK_OF_PHASE: Mapping[Phase, Check] = {
 
 LOGIN_PHASES = frozenset({Phase.LOGIN, Phase.FOLDERS})
 """A failure in these phases concerns the account; the endpoint is up."""
+
+_OCTETS_OF_LINE = 128  # of memory, besides the text: a tuple of three, a number, and what the allocators round up
 
 _WITHOUT_ANSWER = frozenset({Reason.TIMEOUT, Reason.RESET, Reason.CLOSED})
 _AFTER_CONNECTION = frozenset(Phase) - {Phase.RESOLVE, Phase.CONNECT, Phase.TLS}
@@ -194,8 +197,22 @@ class Line(NamedTuple):
     speaker: str
     text: str
 
+    @property
+    def octets(self) -> int:
+        """Octets of memory that it takes."""
+        return _OCTETS_OF_LINE + getsizeof(self.text)
+
     def __str__(self) -> str:
         return f"{self.at:.3f} {self.speaker}: {self.text}"
+
+
+class Detail(StrEnum):
+    """A part of an Outcome that takes much memory where a server says much; no metric is made of it."""
+
+    DIALOGUE = "dialogue"
+    CAPABILITIES = "capabilities"
+    CERTIFICATES = "certificates"
+    """The chain as presented. The facts of the server's own certificate are always kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +234,8 @@ class Outcome:
     observed: Observed = field(default_factory=Observed)
     dialogue: tuple[Line, ...] = ()
     login: LoginStatus | None = None
+    not_kept: tuple[Detail, ...] = ()
+    """What the store has dropped of it, to stay within its memory."""
 
     @property
     def ok(self) -> bool:

@@ -1,20 +1,18 @@
-"""The latest Outcomes of each target, its totals, and a bounded history that keeps failures."""
+"""The series of each target: its latest Outcomes, its totals, and the history of its probes."""
 
 from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from exporter.model.login import Denial
 from exporter.model.outcome import Check, Outcome, Phase, Target, TargetKey
 from exporter.model.reason import Reason
 from exporter.monitor.history import History
-
-FAILURES = 10
-"""Failed Outcomes of a target that are kept whole, regardless of their age."""
+from exporter.monitor.kept import Kept, Memory
 
 DURATION_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds, in seconds, of the histogram of probe durations."""
@@ -34,10 +32,6 @@ class Series:
     """Logins that the budget did not allow."""
     since: float | None = None
     """When the present failures began, or else the present success, in Unix seconds; None before the first probe."""
-    last: Outcome | None = None
-    last_login: Outcome | None = None
-    """The last Outcome with a login, even if it could not be sent."""
-    last_success: Outcome | None = None
     successes: int = 0
     failures: Counter[tuple[Phase, Reason]] = field(default_factory=Counter)
     logins: Counter[bool] = field(default_factory=Counter)
@@ -46,7 +40,7 @@ class Series:
     """Successful probes by duration, not cumulative; the last bucket has no upper bound."""
     duration_sum: float = 0.0
     history: History = field(default_factory=History)
-    kept_failures: deque[Outcome] = field(default_factory=lambda: deque(maxlen=FAILURES))
+    kept: Kept = field(default_factory=Kept)
 
     def __post_init__(self) -> None:
         self.completed_at = self.clock()
@@ -58,24 +52,40 @@ class Series:
         self.version += 1
         if outcome.login and outcome.login.denied:
             self.denials[outcome.login.denied] += 1
-        self.last = outcome
-        if outcome.login_reached:
-            self.last_login = outcome
+        self.kept.add(outcome)
         if outcome.observed.login_attempted:
             self.logins[outcome.checks.get(Check.LOGIN, False)] += 1
         if outcome.ok:
-            self.last_success = outcome
             self.successes += 1
             self.buckets[bisect_left(DURATION_BUCKETS, outcome.duration)] += 1
             self.duration_sum += outcome.duration
         else:
             self.failures[outcome.phase, outcome.reason] += 1
-            self.kept_failures.append(outcome)
         self.history.append(outcome)
         changed = self.since is None or self._failures != before
         if changed:
             self.since = outcome.ended_at
         return changed
+
+    @property
+    def last(self) -> Outcome | None:
+        """The Outcome of the last probe."""
+        return self.kept.last
+
+    @property
+    def last_login(self) -> Outcome | None:
+        """The last Outcome with a login, even if it could not be sent."""
+        return self.kept.last_login
+
+    @property
+    def last_success(self) -> Outcome | None:
+        """The last Outcome that succeeded."""
+        return self.kept.last_success
+
+    @property
+    def kept_failures(self) -> Sequence[Outcome]:
+        """The last failed Outcomes, the oldest first."""
+        return self.kept.failures
 
     @property
     def _failures(self) -> frozenset[tuple[Phase, Reason]]:
@@ -102,6 +112,7 @@ class Store:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._memory = Memory()
         self._series: dict[TargetKey, Series] = {}
 
     def __iter__(self) -> Iterator[Series]:
@@ -120,11 +131,14 @@ class Store:
     def configure(self, targets: Iterable[Target]) -> None:
         """Keep exactly these targets. One that did not change keeps its series; one that changed gets a new series."""
         self._series = {
-            target.key: self._series[target.key] if self.holds(target) else Series(target, self._clock)
-            for target in targets
+            target.key: self._series[target.key] if self.holds(target) else self._new(target) for target in targets
         }
+        self._memory.divide(series.kept for series in self)
 
     def holds(self, target: Target) -> bool:
         """Whether exactly this target is configured."""
         series = self._series.get(target.key)
         return series is not None and series.target == target
+
+    def _new(self, target: Target) -> Series:
+        return Series(target, self._clock, kept=Kept.of(target, self._memory))

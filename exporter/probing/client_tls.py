@@ -24,6 +24,8 @@ _MIN_VERSION = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
 _MAX_KNOWN = 4096  # certificates whose facts are cached
+_MAX_CHAINS = 1024
+_MAX_KNOWN_OCTETS = 4 << 20  # of them as presented, of which a server may send 100 KB in a chain
 _MAX_NAME = 256  # characters; an unverified certificate may contain anything, and its issuer becomes a label
 _MAX_NAMES = 20  # of one certificate; Google's have more than a hundred
 
@@ -80,10 +82,10 @@ def facts(connection: ssl.SSLObject) -> TlsFacts | None:
 
     None where only OpenSSL can read its certificate, which is not the server's fault.
     """
-    presented = [_certificate(encoded) for encoded in _chain_of(connection, "get_unverified_chain")]
+    presented = [_known(encoded) for encoded in _chain_of(connection, "get_unverified_chain")]
     if presented[0] is None:
         return None
-    chain = _chain(*(known.certificate for known in presented if known))
+    chain = _known.chain(tuple(known.certificate for known in presented if known))
     leaf, cipher = chain[0], connection.cipher()
     return TlsFacts(
         version=connection.version() or "",
@@ -98,16 +100,10 @@ def facts(connection: ssl.SSLObject) -> TlsFacts | None:
     )
 
 
-@lru_cache(maxsize=1024)
-def _chain(*certificates: Certificate) -> tuple[Certificate, ...]:
-    """Return one object for equal chains: every stored outcome has one."""
-    return certificates
-
-
 def _verified_not_after(connection: ssl.SSLObject) -> float | None:
     if connection.context.verify_mode is not ssl.CERT_REQUIRED:
         return None
-    verified = [_certificate(encoded) for encoded in _chain_of(connection, "get_verified_chain")]
+    verified = [_known(encoded) for encoded in _chain_of(connection, "get_verified_chain")]
     return min((known.certificate.not_after for known in verified if known), default=None)
 
 
@@ -127,20 +123,37 @@ class _Known(NamedTuple):
     no_sni: bool
 
 
-_known: dict[str, _Known | None] = {}
+class _KnownCertificates:
+    """A cache: a thousand endpoints present the same few certificates in every probe."""
+
+    def __init__(self) -> None:
+        self._facts: dict[str, _Known | None] = {}
+        self._chains: dict[tuple[Certificate, ...], tuple[Certificate, ...]] = {}
+        self._octets = 0
+
+    def __call__(self, encoded: bytes) -> _Known | None:
+        """Return the facts of a certificate, which is parsed once; None where it cannot be read."""
+        fingerprint = hashlib.sha256(encoded).hexdigest()
+        if fingerprint not in self._facts:
+            if len(self._facts) >= _MAX_KNOWN or self._octets + len(encoded) > _MAX_KNOWN_OCTETS:
+                self._facts.clear()
+                self._chains.clear()
+                self._octets = 0
+            self._octets += len(encoded)
+            try:
+                self._facts[fingerprint] = _parse(encoded, fingerprint)
+            except (ValueError, x509.InvalidVersion):
+                self._facts[fingerprint] = None
+        return self._facts[fingerprint]
+
+    def chain(self, certificates: tuple[Certificate, ...]) -> tuple[Certificate, ...]:
+        """Return one object for equal chains: every stored outcome has one."""
+        if len(self._chains) >= _MAX_CHAINS:
+            self._chains.clear()
+        return self._chains.setdefault(certificates, certificates)
 
 
-def _certificate(encoded: bytes) -> _Known | None:
-    """Parse a certificate once: a thousand endpoints present the same few in every probe."""
-    fingerprint = hashlib.sha256(encoded).hexdigest()
-    if fingerprint not in _known:
-        if len(_known) >= _MAX_KNOWN:
-            _known.clear()
-        try:
-            _known[fingerprint] = _parse(encoded, fingerprint)
-        except (ValueError, x509.InvalidVersion):
-            _known[fingerprint] = None
-    return _known[fingerprint]
+_known = _KnownCertificates()
 
 
 def _parse(encoded: bytes, fingerprint: str) -> _Known:
@@ -161,7 +174,7 @@ def _parse(encoded: bytes, fingerprint: str) -> _Known:
 def _hex(number: int) -> str:
     """Return a number in whole octets, as OpenSSL prints it."""
     digits = f"{abs(number):x}"
-    return digits.zfill(len(digits) + len(digits) % 2)
+    return digits.zfill(len(digits) + len(digits) % 2)[:_MAX_NAME]
 
 
 def _names(parsed: x509.Certificate) -> list[str]:

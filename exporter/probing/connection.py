@@ -218,9 +218,14 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def abort(self) -> None:
-        """Close at once, in any state."""
+        """Close at once, in any state, and let go of what was received."""
         if self._transport is not None:
             self._transport.abort()
+        self._buffer.clear()
+        if self._end is not None:
+            # Its frames refer to the whole session, and that to this connection: a cycle, which would keep megabytes
+            # until the garbage collector runs, and that is rare.
+            self._end.__traceback__ = None
 
     async def _wait(self) -> None:
         if self._end is not None:

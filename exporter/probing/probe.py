@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from exporter.model.outcome import MAX_DETAIL, Line, Observed, Outcome, Phase, Target, TlsFacts
+from exporter.model.outcome import MAX_DETAIL, Observed, Outcome, Phase, Target, TlsFacts
 from exporter.model.reason import CERTIFICATE_REASONS, Reason
 from exporter.model.settings import AddressChoice, IpFamily, Protocol, Security
 from exporter.probing import client_tls, imap, pop3, smtp
@@ -40,6 +40,7 @@ from exporter.probing.dialogue import (
     ResponseTooLarge,
     Send,
 )
+from exporter.probing.record import MAX_CAPABILITIES, DialogueRecord, bounded
 from exporter.probing.redact import REDACTED, redact, secrets_of
 from exporter.probing.resolve import OUT_OF_RESOURCES, FixedResolver, IpAddress, NameResolver, routed
 
@@ -56,12 +57,6 @@ CLOSING = 0.05
 
 CLOSING_GRACE = 1.0
 """Seconds to wait for the server's close_notify, where the deadline allows it."""
-
-MAX_DIALOGUE = 500
-"""Lines of a dialogue that are kept; LIST returns every label of an account, in some cases thousands."""
-
-MAX_CAPABILITIES = 200
-"""Capabilities that are kept, of those before and of those after login."""
 
 STEPS_BETWEEN_YIELDS = 64
 """Steps of a dialogue after which it yields to the event loop: a flood of lines must not delay other probes, nor this
@@ -142,8 +137,7 @@ class _Attempt:
         self._login = login
         self._known = known
         self._deadline = math.inf
-        self._dialogue: list[Line] = []
-        self._unrecorded = 0
+        self._dialogue = DialogueRecord()
         self._verify = verify
         self._secrets = secrets_of(login) if isinstance(login, Credential) else ()
         self._started_at = time.time()
@@ -295,11 +289,10 @@ class _Attempt:
             self._clock.leave(connection.received_at)
 
     def _record(self, speaker: str, line: bytes) -> None:
-        if len(self._dialogue) >= MAX_DIALOGUE:
-            self._unrecorded += 1
-            return
-        text = redact(line.decode("utf-8", "backslashreplace").rstrip("\r\n"), self._secrets)
-        self._dialogue.append(Line(time.time() - self._started_at, speaker, text))
+        self._dialogue.add(time.time() - self._started_at, speaker, line)
+
+    def _shown(self, line: bytes) -> str:
+        return redact(line.decode("utf-8", "backslashreplace").rstrip("\r\n"), self._secrets)
 
     def _sanitized(self, value: Any) -> Any:
         """Return capabilities without secrets, printable and bounded, for the server chooses their text."""
@@ -307,12 +300,14 @@ class _Attempt:
             return value
         words, whole = value[:MAX_CAPABILITIES], "".join(value)
         if not self._secrets and len(whole) <= MAX_DETAIL and whole.isprintable() and "://" not in whole:
-            return words  # the usual case, checked at once to save time
-        return tuple(
-            # Capabilities come in capitals, and so may a secret in them.
-            REDACTED if any(secret.upper() in word.upper() for secret in self._secrets) else redact(word)
-            for word in words
-        )
+            pass  # the usual case, checked at once to save time
+        else:
+            words = tuple(
+                # Capabilities come in capitals, and so may a secret in them.
+                REDACTED if any(secret.upper() in word.upper() for secret in self._secrets) else redact(word)
+                for word in words
+            )
+        return bounded(words, len(value))
 
     async def _inspect_certificate(self) -> None:
         """Collect the facts of a certificate on a second, unverified connection, which never sends a credential."""
@@ -390,8 +385,6 @@ class _Attempt:
 
     def _outcome(self) -> Outcome:
         self._observe_addresses()
-        if self._unrecorded:
-            self._dialogue.append(Line(time.time() - self._started_at, "", f"({self._unrecorded} more lines)"))
         return Outcome(
             target=self._target,
             started_at=self._started_at,
@@ -401,5 +394,5 @@ class _Attempt:
             reason=self._reason,
             detail=self._detail,
             observed=Observed(**self._observed),
-            dialogue=tuple(self._dialogue),
+            dialogue=self._dialogue.lines(self._shown),
         )

@@ -51,6 +51,7 @@ def outcome_to_json(outcome: Outcome, *, dialogue: bool = False) -> dict[str, An
         "throttled": observed.throttled,
         "logout": None if observed.logout is None else observed.logout.value,
         "dialogue": list(map(str, outcome.dialogue)) if dialogue else None,
+        "not_kept": [detail.value for detail in outcome.not_kept],
     }
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 from urllib.parse import urlencode
 
 from exporter.model.login import Denial
-from exporter.model.outcome import Check, Outcome, Target, TlsFacts
+from exporter.model.outcome import Check, Detail, Outcome, Target, TlsFacts
 from exporter.model.reason import Reason, fill
 from exporter.model.settings import Protocol, Security
 from exporter.monitor.store import Series
@@ -283,6 +283,12 @@ def last_capabilities(series: Series) -> Capabilities:
         next((one.capabilities for one in seen if one.capabilities), ()),
         next((one.login_capabilities for one in reversed(seen) if one.login_capabilities), ()),
     )
+
+
+def not_kept(series: Series) -> set[Detail]:
+    """Return what the store has dropped of the latest Outcomes."""
+    seen = (series.last, series.last_success, series.last_login)
+    return {detail for outcome in seen if outcome for detail in outcome.not_kept}
 
 
 def login_of(series: Series) -> Login | None:

@@ -20,9 +20,10 @@ from starlette.routing import BaseRoute, Route
 from exporter.model.outcome import Phase, TargetKey
 from exporter.model.reason import Blame, Reason, Retry, fill
 from exporter.model.settings import Protocol
-from exporter.monitor.store import FAILURES, Series, Store
+from exporter.monitor.kept import FAILURES
+from exporter.monitor.store import Series, Store
 from exporter.views import chart, page
-from exporter.views.page import Filter, anchor_of, groups, last_capabilities, last_tls, paginate, row
+from exporter.views.page import Filter, anchor_of, groups, last_capabilities, last_tls, not_kept, paginate, row
 from exporter.views.state import Overview, State, overview, state_of
 from exporter.web.assets import Assets
 from exporter.web.render import prepare, render
@@ -175,6 +176,7 @@ class Pages:
             anchor_of=anchor_of,
             last_tls=last_tls,
             last_capabilities=last_capabilities,
+            not_kept=not_kept,
         )
         return await answer(request, body.encode(), _HTML)
 

@@ -8,7 +8,8 @@ from types import MappingProxyType
 from exporter.model.outcome import Phase
 from exporter.model.reason import Reason
 from exporter.monitor.history import HISTORY
-from exporter.monitor.store import DURATION_BUCKETS, FAILURES, Series, Store
+from exporter.monitor.kept import FAILURES
+from exporter.monitor.store import DURATION_BUCKETS, Series, Store
 from tests.examples import failure, success, target
 
 

@@ -219,3 +219,17 @@ async def test_unreadable_link(scripted: StartScripted, authority: Authority, tm
 def test_server_name_needs_no_other_context() -> None:
     """A thousand server names must not make the event loop build a thousand contexts."""
     assert len({client_tls.context(Tls(server_name=f"{number}.example")) for number in range(300)}) == 1
+
+
+def test_known_certificates_are_bounded_in_octets(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A certificate is parsed once; where a server never presents the same twice, the old ones are forgotten."""
+    certificates = [authority.issue(f"{number}.example").leaf.public_bytes(Encoding.DER) for number in range(8)]
+    monkeypatch.setattr(client_tls, "_MAX_KNOWN_OCTETS", 3 * max(map(len, certificates)))
+    known = client_tls._KnownCertificates()
+    assert known(certificates[0]) is known(certificates[0])
+    first = known(certificates[0])
+    for each in certificates:
+        known(each)
+        assert known._octets <= client_tls._MAX_KNOWN_OCTETS
+    assert known(certificates[0]) == first
+    assert known(certificates[0]) is not first

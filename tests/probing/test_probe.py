@@ -29,8 +29,10 @@ from exporter.monitor.schedule import DueTimes, Schedule
 from exporter.monitor.store import Store
 from exporter.probing import probe as probe_module
 from exporter.probing.addresses import Known
+from exporter.probing.connection import Connection
 from exporter.probing.dialogue import MAX_REPLY, Credential, CredentialUnavailable
-from exporter.probing.probe import MAX_CAPABILITIES, STEPS_BETWEEN_YIELDS, Login, probe
+from exporter.probing.probe import STEPS_BETWEEN_YIELDS, Login, _Attempt, probe
+from exporter.probing.record import MAX_CAPABILITIES
 from exporter.probing.resolve import IpAddress, Resolver
 from tests.examples import SENTINEL
 from tests.probing.conftest import HAS_IPV6, Belongings
@@ -714,7 +716,8 @@ async def test_capabilities_are_sanitized(scripted: StartScripted, prober: Probe
     capabilities = (await prober(prober.target(server.port, "imap"), login)).observed.capabilities
     assert capabilities[:2] == ("IMAP4REV1", "X\\x1b[31M")
     assert (capabilities[2:4] == ("[redacted]", "[redacted]")) is (login is not None)
-    assert len(capabilities) == MAX_CAPABILITIES
+    assert len(capabilities) == MAX_CAPABILITIES + 1
+    assert capabilities[-1] == "(304 more, not kept)"
 
 
 async def test_dialogue(scripted: StartScripted, prober: Prober) -> None:
@@ -1091,6 +1094,30 @@ async def test_nothing_is_left(scripted: StartScripted, prober: Prober, free_por
     await before.assert_nothing_left()
     assert PROBES * 0.3 < results.count(False) < PROBES * 0.7
     assert max(sizes[WARM_UP:]) - sizes[WARM_UP] < GROWTH
+
+
+@pytest.mark.parametrize(
+    "act",
+    [acts.close, acts.truncate, acts.reset, acts.silence, acts.endless_line, acts.http_answer],
+    ids=lambda act: act.__name__,
+)
+@pytest.mark.parametrize(("protocol", "security", "step"), [("imap", "tls", "login"), ("pop3", "none", "capability")])
+async def test_a_failed_probe_leaves_no_cycle(
+    scripted: StartScripted, prober: Prober, act: Behaviour, protocol: str, security: Any, step: Step
+) -> None:
+    """All that a probe received is freed at its end, without the garbage collector, which runs rarely."""
+    server = await scripted(SERVERS[protocol](at={step: act}), security=security)
+    target = prober.target(server.port, protocol, security, timeout=SHORT)
+    gc.collect()
+    gc.disable()
+    try:
+        assert not (await prober(target)).ok
+        await server.wait_idle()
+        await asyncio.sleep(0)
+        left = [each for each in gc.get_objects() if isinstance(each, _Attempt | Connection)]
+    finally:
+        gc.enable()
+    assert not left
 
 
 HANGING = 500

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.model.login import Denial
-from exporter.model.outcome import Phase
+from exporter.model.outcome import Outcome, Phase
 from exporter.model.reason import Reason
 from exporter.model.settings import Protocol
 from exporter.monitor.store import Series, Store
@@ -93,11 +93,13 @@ def test_expiry_of_a_trusted_chain() -> None:
         (failure(phase=Phase.FOLDERS, reason=Reason.FOLDER_HIDDEN), None, *["Login ok, folders failed"] * 2),
     ],
 )
-def test_login(outcome: object, held: Denial | None, text: str, result: str) -> None:
+def test_login(outcome: Outcome | None, held: Denial | None, text: str, result: str) -> None:
     """A login has its last result, and until when the next one is held back; infinity is no time."""
     imap = target(account=ACCOUNT)
     last = budgeted(success(imap), held, math.inf if held is Denial.HOLD else 5.0)
-    series = Series(imap, last=last, last_login=outcome)  # type: ignore[arg-type]
+    series = Series(imap)
+    for each in filter(None, (outcome, last)):
+        series.add(each)
     login = login_of(series)
     assert login is not None
     assert (login.text, login.result) == (text, result)

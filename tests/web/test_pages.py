@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -258,6 +259,24 @@ async def test_long_dialogue(site: Site) -> None:
     page = (await site.request("/endpoints/imap")).text
     assert "more lines, which the JSON has" in page
     assert page.count("1 CAPABILITY") < 20
+
+
+async def test_what_is_not_kept(site: Site) -> None:
+    """Where dialogue, certificates and capabilities of a talkative server were dropped, the page says so."""
+    scene = Scene()
+    imap = target()
+    scene.configure(imap)
+    outcome = scene.outcome(imap, scene.now, failed=(Phase.CAPABILITY, Reason.CLOSED))
+    scene.add(replace(outcome, dialogue=outcome.dialogue * 10))
+    kept = scene.store[imap.key].kept
+    while kept.drop():
+        pass
+    site.show(scene.store)
+    page = (await site.request("/endpoints/imap")).text
+    assert "(dialogue not kept: 50 lines, " in page
+    assert "Certificates not kept: " in page
+    assert "Capabilities not kept: " in page
+    assert "None seen." not in page
 
 
 async def test_probe_now(site: Site) -> None:

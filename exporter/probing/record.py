@@ -1,0 +1,92 @@
+"""What is kept of a server's words while a probe runs, bounded: many probes run at the same time.
+
+Of a dialogue the first and the last lines are kept. The first ones show what the server is, the last ones how the
+session ended.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import accumulate
+from typing import NamedTuple
+
+from exporter.model.outcome import MAX_DETAIL, Line
+
+MAX_LINES = 500
+"""Lines that are kept; LIST returns every label of an account, in some cases thousands."""
+
+MAX_OCTETS = 128 * 1024
+"""Octets of memory that they take, as received: enough for so many lines of usual length."""
+
+MAX_CAPABILITIES = 200
+"""Capabilities that are kept, of those before and of those after login."""
+
+MAX_CAPABILITY_CHARACTERS = 8192
+"""Characters of these capabilities; Gmail's have some 300, Dovecot's 700."""
+
+_OCTETS_OF_LINE = 160  # of memory, besides its text
+
+
+class _Raw(NamedTuple):
+    """A line as it was received or sent."""
+
+    at: float
+    speaker: str
+    line: bytes
+
+    @property
+    def octets(self) -> int:
+        return _OCTETS_OF_LINE + len(self.line)
+
+
+class DialogueRecord:
+    """The lines of one dialogue. Of a long one, the first half of what may be kept, and the last half."""
+
+    def __init__(self) -> None:
+        self._first: list[_Raw] = []
+        self._first_octets = 0
+        self._last: deque[_Raw] = deque()
+        self._last_octets = 0
+        self._left_out = 0
+
+    def add(self, at: float, speaker: str, line: bytes) -> None:
+        """Add the next line."""
+        raw = _Raw(at, speaker, line)
+        octets = raw.octets
+        is_short = not self._last and self._first_octets + octets <= MAX_OCTETS // 2
+        if is_short and len(self._first) < MAX_LINES // 2:
+            self._first.append(raw)
+            self._first_octets += octets
+            return
+        self._last.append(raw)
+        self._last_octets += octets
+        while len(self._last) > MAX_LINES // 2 or self._last_octets > MAX_OCTETS // 2:
+            self._last_octets -= self._last.popleft().octets
+            self._left_out += 1
+
+    def lines(self, show: Callable[[bytes], str]) -> tuple[Line, ...]:
+        """Return the lines that are kept, as `show` makes a text of each; a line says how many were left out."""
+        first, last = (
+            [Line(at, speaker, show(line)) for at, speaker, line in part] for part in (self._first, self._last)
+        )
+        if not self._left_out:
+            return *first, *last
+        return *first, Line(last[0].at, "", f"(dialogue not kept: {self._left_out} lines between these)"), *last
+
+
+def bounded(words: tuple[str, ...], of: int) -> tuple[str, ...]:
+    """Return the first of these capabilities, with a word that says how many `of` all are left out."""
+    total = list(accumulate(map(len, words)))
+    kept = min(bisect_right(total, MAX_CAPABILITY_CHARACTERS), MAX_CAPABILITIES)
+    if kept < of:
+        return *words[:kept], f"({of - kept} more, not kept)"
+    return _shared(words) if total and total[-1] <= MAX_DETAIL else words
+
+
+@lru_cache(maxsize=256)
+def _shared(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return one object for equal capabilities: every stored outcome has them, a thousand endpoints the same few."""
+    return words

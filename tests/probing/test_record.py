@@ -1,0 +1,76 @@
+"""What is kept of a dialogue."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from exporter.model.outcome import Line
+from exporter.probing.record import (
+    MAX_CAPABILITIES,
+    MAX_CAPABILITY_CHARACTERS,
+    MAX_LINES,
+    MAX_OCTETS,
+    DialogueRecord,
+    bounded,
+)
+
+
+def recorded(*texts: str) -> tuple[Line, ...]:
+    """What is kept of these lines of a server."""
+    record = DialogueRecord()
+    for number, text in enumerate(texts):
+        record.add(float(number), "S", text.encode())
+    return record.lines(bytes.decode)
+
+
+def test_ordinary() -> None:
+    """An ordinary dialogue is kept whole."""
+    assert recorded() == ()
+    assert [line.text for line in recorded("* OK", "1 OK")] == ["* OK", "1 OK"]
+    texts = [str(number) for number in range(MAX_LINES)]
+    assert [line.text for line in recorded(*texts)] == texts
+
+
+def test_too_many_lines() -> None:
+    """Of too many lines, the first and the last are kept; a line between them says how many were left out."""
+    lines = recorded(*map(str, range(15_000)))
+    assert len(lines) == MAX_LINES + 1
+    half = MAX_LINES // 2
+    assert [line.text for line in lines[:half]] == [str(number) for number in range(half)]
+    assert [line.text for line in lines[half + 1 :]] == [str(number) for number in range(15_000 - half, 15_000)]
+    assert lines[half][1:] == ("", f"(dialogue not kept: {15_000 - MAX_LINES} lines between these)")
+    assert [line.at for line in lines] == sorted(line.at for line in lines)
+
+
+@pytest.mark.parametrize("octets", [512, 2048, 8192])
+def test_long_lines(octets: int) -> None:
+    """Lines are bounded by the memory that they take, too; only those that are kept are made into texts."""
+    record, shown = DialogueRecord(), []
+    for number in range(MAX_LINES):
+        record.add(float(number), "S", f"{number:3}".encode().ljust(octets, b"x"))
+
+    def show(line: bytes) -> str:
+        shown.append(line)
+        return line[:3].decode()
+
+    lines = record.lines(show)
+    texts = [line.text for line in lines if line.speaker]
+    assert (texts[0], texts[-1]) == ("  0", f"{MAX_LINES - 1:3}")
+    assert MAX_OCTETS * 0.8 < sum(map(sys.getsizeof, shown)) < MAX_OCTETS
+    assert len(shown) == len(texts)
+    left_out = next(line.text for line in lines if not line.speaker)
+    assert left_out == f"(dialogue not kept: {MAX_LINES - len(texts)} lines between these)"
+
+
+def test_capabilities() -> None:
+    """Capabilities are bounded in number and in characters; usual ones are one object for all who have them."""
+    first, second = (bounded(tuple(f"CAPABILITY-{number}" for number in range(30)), 30) for _ in range(2))
+    assert first is second
+    assert bounded((), 0) == ()
+    many = tuple(map(str, range(MAX_CAPABILITIES + 7)))
+    assert bounded(many, len(many)) == (*many[:MAX_CAPABILITIES], "(7 more, not kept)")
+    *kept, rest = bounded(("x" * 500,) * 100, 100)
+    assert MAX_CAPABILITY_CHARACTERS * 0.9 < sum(map(len, kept)) <= MAX_CAPABILITY_CHARACTERS
+    assert rest == f"({100 - len(kept)} more, not kept)"
