@@ -12,7 +12,7 @@ from typing import Any
 from exporter.exposition.cache import Exposition
 from exporter.exposition.text import Format
 from exporter.model.login import Denial, LoginStatus
-from exporter.model.outcome import Observed, Outcome, Phase, Target, TlsFacts
+from exporter.model.outcome import Certificate, Observed, Outcome, Phase, Target, TlsFacts
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, Endpoint, IpFamily, Protocol, SecretRef
 from exporter.monitor.instruments import ExporterMetrics
@@ -31,6 +31,17 @@ FACTS = TlsFacts(
     not_after=1_800_000_000.0,
     chain_not_after=1_790_000_000.0,
 )
+
+UNREAD = TlsFacts(
+    "TLSv1.3",
+    "TLS_AES_256_GCM_SHA384",
+    "",
+    "cd" * 32,
+    None,
+    None,
+    chain=(Certificate("", "", (), None, None, "cd" * 32), Certificate("CN=a", "CN=b", (), None, 1.9e9, "ef" * 32)),
+)
+"""Of certificates that only OpenSSL can read, in whole and in part."""
 
 UP_TO_CAPABILITY: Mapping[Phase, float] = MappingProxyType(
     {

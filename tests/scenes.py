@@ -79,7 +79,7 @@ def certificates(
         leaf.issuer,
         leaf.fingerprint_sha256,
         leaf.not_after,
-        min(one.not_after for one in chain),
+        now + min(days, 900.0) * day,
         chain=chain,
         verified_not_after=now + min(days, 900.0) * day if trusted else None,
     )

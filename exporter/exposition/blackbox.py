@@ -89,7 +89,8 @@ def samples(outcome: Outcome) -> Iterator[Sample]:
 
 
 def _tls_samples(facts: TlsFacts) -> Iterator[Sample]:
-    yield _sample(EARLIEST_CERT_EXPIRY, facts.chain_not_after)
+    if facts.chain_not_after is not None:
+        yield _sample(EARLIEST_CERT_EXPIRY, facts.chain_not_after)
     if facts.verified_not_after is not None:
         yield _sample(LAST_CHAIN_EXPIRY, facts.verified_not_after)
     for leaf in facts.chain[:1]:

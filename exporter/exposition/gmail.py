@@ -14,7 +14,7 @@ from prometheus_client.utils import floatToGoString
 from exporter.accounts.access import Access
 from exporter.exposition.text import Family, Sample
 from exporter.model.login import Denial
-from exporter.model.outcome import Check, Outcome
+from exporter.model.outcome import Check, Outcome, TlsFacts
 from exporter.model.reason import Reason
 from exporter.monitor.store import DURATION_BUCKETS, Series
 
@@ -185,11 +185,15 @@ def _last_probe(series: Series, last: Outcome) -> Iterator[Sample]:
     ):
         if value is not None:
             yield Sample(family, "", _NO_LABELS, value)
-    if facts := observed.tls:
-        yield Sample(CERTIFICATE_EXPIRY, "", _NO_LABELS, facts.not_after)
-        yield Sample(CHAIN_EXPIRY, "", _NO_LABELS, facts.chain_not_after)
-        labels = {name: getattr(facts, name) for name in TLS_INFO.labels}
-        yield Sample(TLS_INFO, "", labels, 1)
+    if observed.tls:
+        yield from _tls(observed.tls)
+
+
+def _tls(facts: TlsFacts) -> Iterator[Sample]:
+    for family, at in (CERTIFICATE_EXPIRY, facts.not_after), (CHAIN_EXPIRY, facts.chain_not_after):
+        if at is not None:
+            yield Sample(family, "", _NO_LABELS, at)
+    yield Sample(TLS_INFO, "", {name: getattr(facts, name) for name in TLS_INFO.labels}, 1)
 
 
 def _last_login(last: Outcome) -> Iterator[Sample]:

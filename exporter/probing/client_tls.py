@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import ssl
+import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -22,12 +24,16 @@ NO_SNI_UNIT = "No SNI provided; please fix your client."
 
 _MIN_VERSION = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
+S = TypeVar("S")
+T = TypeVar("T")
 
 _MAX_KNOWN = 4096  # certificates whose facts are cached
 _MAX_CHAINS = 1024
 _MAX_KNOWN_OCTETS = 4 << 20  # of them as presented, of which a server may send 100 KB in a chain
 _MAX_NAME = 256  # characters; an unverified certificate may contain anything, and its issuer becomes a label
 _MAX_NAMES = 20  # of one certificate; Google's have more than a hundred
+_MAX_CHAIN = 10  # certificates of a chain that are kept; public ones have two to four
+_MAX_PARSED = 32 << 10  # octets of a chain that are parsed, which takes 0.2 ms each 1,000; public ones have some 5,000
 
 
 class AuthoritiesUnreadable(Exception):
@@ -78,14 +84,14 @@ def unverified_context() -> ssl.SSLContext:
 
 
 def facts(connection: ssl.SSLObject) -> TlsFacts | None:
-    """Return what the server presented, after the handshake.
+    """Return what the server presented, after the handshake; None where it presented no certificate.
 
-    None where only OpenSSL can read its certificate, which is not the server's fault.
+    The handshake is OpenSSL's: what only OpenSSL can read in a certificate is absent here, and fails nothing.
     """
-    presented = [_known(encoded) for encoded in _chain_of(connection, "get_unverified_chain")]
-    if presented[0] is None:
+    presented = _certificates(_chain_of(connection, "get_unverified_chain"))
+    if not presented:
         return None
-    chain = _known.chain(tuple(known.certificate for known in presented if known))
+    chain = _known.chain(tuple(known.certificate for known in presented))
     leaf, cipher = chain[0], connection.cipher()
     return TlsFacts(
         version=connection.version() or "",
@@ -93,7 +99,7 @@ def facts(connection: ssl.SSLObject) -> TlsFacts | None:
         issuer=leaf.issuer,
         fingerprint_sha256=leaf.fingerprint_sha256,
         not_after=leaf.not_after,
-        chain_not_after=min(certificate.not_after for certificate in chain),
+        chain_not_after=_earliest(chain),
         no_sni=presented[0].no_sni,
         chain=chain,
         verified_not_after=_verified_not_after(connection),
@@ -103,8 +109,13 @@ def facts(connection: ssl.SSLObject) -> TlsFacts | None:
 def _verified_not_after(connection: ssl.SSLObject) -> float | None:
     if connection.context.verify_mode is not ssl.CERT_REQUIRED:
         return None
-    verified = [_known(encoded) for encoded in _chain_of(connection, "get_verified_chain")]
-    return min((known.certificate.not_after for known in verified if known), default=None)
+    verified = _certificates(_chain_of(connection, "get_verified_chain"))
+    return _earliest(known.certificate for known in verified)
+
+
+def _earliest(certificates: Iterable[Certificate]) -> float | None:
+    """Return the earliest notAfter that is known."""
+    return min((one.not_after for one in certificates if one.not_after is not None), default=None)
 
 
 def _chain_of(connection: ssl.SSLObject, method: str) -> list[bytes]:
@@ -112,8 +123,9 @@ def _chain_of(connection: ssl.SSLObject, method: str) -> list[bytes]:
     public = getattr(connection, method, None)  # Python 3.13
     if public is not None:
         return list(public())
-    # Up to 3.12 this method of the underlying object is not documented; it exists since 3.10.
-    return [certificate.public_bytes(2) for certificate in getattr(connection._sslobj, method)()]  # type: ignore[attr-defined]  # noqa: SLF001
+    # Up to 3.12 this method of the underlying object is not documented; it exists since 3.10. None: there is no chain.
+    chain = getattr(connection._sslobj, method)() or ()  # type: ignore[attr-defined]  # noqa: SLF001
+    return [certificate.public_bytes(2) for certificate in chain]
 
 
 class _Known(NamedTuple):
@@ -127,12 +139,12 @@ class _KnownCertificates:
     """A cache: a thousand endpoints present the same few certificates in every probe."""
 
     def __init__(self) -> None:
-        self._facts: dict[str, _Known | None] = {}
+        self._facts: dict[str, _Known] = {}
         self._chains: dict[tuple[Certificate, ...], tuple[Certificate, ...]] = {}
         self._octets = 0
 
-    def __call__(self, encoded: bytes) -> _Known | None:
-        """Return the facts of a certificate, which is parsed once; None where it cannot be read."""
+    def __call__(self, encoded: bytes) -> _Known:
+        """Return the facts of a certificate, which is parsed once."""
         fingerprint = hashlib.sha256(encoded).hexdigest()
         if fingerprint not in self._facts:
             if len(self._facts) >= _MAX_KNOWN or self._octets + len(encoded) > _MAX_KNOWN_OCTETS:
@@ -140,10 +152,11 @@ class _KnownCertificates:
                 self._chains.clear()
                 self._octets = 0
             self._octets += len(encoded)
-            try:
-                self._facts[fingerprint] = _parse(encoded, fingerprint)
-            except (ValueError, x509.InvalidVersion):
-                self._facts[fingerprint] = None
+            with warnings.catch_warnings():
+                # cryptography warns of odd serial numbers and names, on standard error, beside the log.
+                warnings.simplefilter("ignore")
+                parsed = _read(encoded, x509.load_der_x509_certificate, None)
+                self._facts[fingerprint] = _facts(parsed, fingerprint)
         return self._facts[fingerprint]
 
     def chain(self, certificates: tuple[Certificate, ...]) -> tuple[Certificate, ...]:
@@ -156,19 +169,40 @@ class _KnownCertificates:
 _known = _KnownCertificates()
 
 
-def _parse(encoded: bytes, fingerprint: str) -> _Known:
-    parsed = x509.load_der_x509_certificate(encoded)
-    units = parsed.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
+def _certificates(encoded: Iterable[bytes]) -> list[_Known]:
+    """Return the facts of a chain, as far as it is parsed; a handshake allows 100,000 octets of certificates."""
+    found, octets = [], 0
+    for one in list(encoded)[:_MAX_CHAIN]:
+        octets += len(one)
+        found.append(_known(one) if octets <= _MAX_PARSED else _facts(None, hashlib.sha256(one).hexdigest()))
+    return found
+
+
+def _facts(parsed: x509.Certificate | None, fingerprint: str) -> _Known:
+    if parsed is None:
+        return _Known(Certificate("", "", (), None, None, fingerprint), no_sni=False)
     facts = Certificate(
-        subject=_shown(parsed.subject.rfc4514_string()),
-        issuer=_shown(parsed.issuer.rfc4514_string()),
-        names=tuple(map(_shown, _names(parsed))),
-        not_before=parsed.not_valid_before_utc.timestamp(),
-        not_after=parsed.not_valid_after_utc.timestamp(),
+        subject=_shown(_read(parsed, lambda one: one.subject.rfc4514_string(), "")),
+        issuer=_shown(_read(parsed, lambda one: one.issuer.rfc4514_string(), "")),
+        names=_read(parsed, _names, ()),
+        not_before=_read(parsed, lambda one: one.not_valid_before_utc.timestamp(), None),
+        not_after=_read(parsed, lambda one: one.not_valid_after_utc.timestamp(), None),
         fingerprint_sha256=fingerprint,
-        serial_number=_hex(parsed.serial_number),
+        serial_number=_shown(_hex(parsed.serial_number)),
     )
-    return _Known(facts, any(unit.value == NO_SNI_UNIT for unit in units))
+    return _Known(facts, _read(parsed, _lacks_sni, otherwise=False))
+
+
+def _read(source: S, read: Callable[[S], T], otherwise: T) -> T:
+    """Return what cryptography reads of a certificate, or `otherwise` where it cannot.
+
+    It parses a field when the field is asked for. Whatever it raises then means the same: OpenSSL accepts more than it
+    does, such as an extension that is there twice, a name that is a BIT STRING, or a year 0.
+    """
+    try:
+        return read(source)
+    except Exception:  # noqa: BLE001 (it raises a dozen types, some of them only Exception's)
+        return otherwise
 
 
 def _hex(number: int) -> str:
@@ -177,13 +211,15 @@ def _hex(number: int) -> str:
     return digits.zfill(len(digits) + len(digits) % 2)[:_MAX_NAME]
 
 
-def _names(parsed: x509.Certificate) -> list[str]:
-    try:
-        names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):  # none, or not readable: no failure
-        return []
-    shown = [str(name.value) for name in names if isinstance(name, x509.DNSName | x509.IPAddress)]
-    return list(map(canonical, shown[:_MAX_NAMES]))
+def _names(parsed: x509.Certificate) -> tuple[str, ...]:
+    names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    known = [str(name.value) for name in names if isinstance(name, x509.DNSName | x509.IPAddress)]
+    return tuple(_shown(canonical(name)) for name in known[:_MAX_NAMES])
+
+
+def _lacks_sni(parsed: x509.Certificate) -> bool:
+    units = parsed.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
+    return any(unit.value == NO_SNI_UNIT for unit in units)
 
 
 def _shown(name: str) -> str:

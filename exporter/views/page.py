@@ -254,9 +254,8 @@ def anchor_of(target: Target, started_at: float) -> str:
 
 
 def expiry_of(series: Series, now: float) -> Expiry | None:
-    """Return when the certificate expires that was presented last."""
-    if facts := last_tls(series):
-        at = facts.expires_at
+    """Return when the certificate expires that was presented last; None where that is not known."""
+    if (facts := last_tls(series)) and (at := facts.expires_at) is not None:
         # In whole days where there are some, so that the text is the same for some time.
         text = f"in {span(at - now)}" if at > now else f"{span(now - at)} ago"
         return Expiry(at, text, at - now < EXPIRY_WARNING)

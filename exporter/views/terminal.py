@@ -237,6 +237,8 @@ def _tls(outcome: Outcome) -> tuple[str, str]:
     facts = outcome.observed.tls
     if facts is None:
         return "-", "-"
+    if facts.expires_at is None:
+        return facts.version, "-"
     left = facts.expires_at - time.time()
     return facts.version, f"in {span(left)}" if left > 0 else f"[red]{span(-left)} ago[/]"
 

@@ -18,7 +18,7 @@ from exporter.model.settings import IpFamily, Protocol, Security, Tls
 from exporter.probing.probe import probe
 from exporter.probing.resolve import Resolver
 from tests.conftest import StartScripted
-from tests.examples import budgeted, failure, success, target
+from tests.examples import UNREAD, budgeted, failure, success, target
 from tests.servers.acts import close, in_order, say, silence
 from tests.servers.authority import Authority
 from tests.servers.blackbox import Blackbox
@@ -217,6 +217,14 @@ def test_login(outcome: Outcome, up: float, login: float | None) -> None:
 def test_failed_due_to_regex(phase: Phase, reason: Reason, failed: float) -> None:
     """Only a wrong answer before the login is a mismatch."""
     assert exposed(failure(phase=phase, reason=reason)).value("probe_failed_due_to_regex") == failed
+
+
+def test_unread_certificate() -> None:
+    """What only OpenSSL can read of a certificate has no metric; the leaf is the leaf."""
+    metrics = exposed(success(observed=Observed(tls=UNREAD)))
+    assert not [name for name in metrics.types if "expiry" in name]
+    (info,) = (dict(labels) for name, labels in metrics.values if "chain_info" in name)
+    assert info["fingerprint_sha256"] == UNREAD.fingerprint_sha256
 
 
 def test_hostile_text() -> None:

@@ -19,7 +19,7 @@ from exporter.model.reason import Reason
 from exporter.model.settings import Account, IpFamily, OAuth2, Role, SecretRef
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.store import Series, Store
-from tests.examples import ACCOUNT, FACTS, SENTINEL, budgeted, failure, success, target
+from tests.examples import ACCOUNT, FACTS, SENTINEL, UNREAD, budgeted, failure, success, target
 
 
 def exposed(*outcomes: Outcome) -> dict[str, dict[str, float]]:
@@ -42,6 +42,13 @@ def test_before_the_first_probe() -> None:
     assert values["gmail_endpoint_info"] == {"security=tls,account=": 1}
     for absent in ("gmail_up", "gmail_check_success", "gmail_failure_info", "gmail_logins_total"):
         assert absent not in values
+
+
+def test_unread_certificate() -> None:
+    """What only OpenSSL can read of a certificate has no sample."""
+    values = exposed(success(observed=Observed(tls=UNREAD)))
+    assert list(values["gmail_tls_info"].values()) == [1]
+    assert not [name for name in values if "expiry" in name]
 
 
 def test_success() -> None:

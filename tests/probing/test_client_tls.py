@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from cryptography import x509
@@ -18,7 +20,7 @@ from exporter.model.outcome import TlsFacts
 from exporter.model.settings import Tls
 from exporter.probing import client_tls
 from exporter.probing.connection import connect
-from tests.servers import acts
+from tests.servers import acts, der
 
 if TYPE_CHECKING:
     from tests.conftest import StartScripted
@@ -92,6 +94,8 @@ async def test_chain_ends_first(scripted: StartScripted, authority: Authority) -
     client = client_tls.context(Tls(ca_file=authority.ca_file))
     facts = await handshake_facts(scripted, authority.short_intermediate.context, client)
     assert facts is not None
+    assert facts.not_after is not None
+    assert facts.chain_not_after is not None
     assert facts.not_after - facts.chain_not_after > timedelta(days=300).total_seconds()
     assert facts.issuer == "CN=gmail-exporter tests\\, intermediate"
     assert facts.verified_not_after == facts.chain_not_after
@@ -178,12 +182,6 @@ def test_authorities_unreadable(tmp_path: Path, authority: Authority, content: s
     assert client_tls.context(Tls(ca_file=file)).verify_mode is ssl.CERT_REQUIRED
 
 
-def der(tag: int, content: bytes) -> bytes:
-    """Return one element in DER."""
-    length = len(content).to_bytes(max(1, (len(content).bit_length() + 7) // 8))
-    return bytes([tag]) + (length if len(content) < 128 else bytes([128 + len(length)]) + length) + content
-
-
 def of_version_9(authority: Authority, directory: Path, chain: bytes = b"") -> ssl.SSLContext:
     """A server with a certificate of version 9, which OpenSSL verifies and cryptography refuses."""
     good = authority.issue()
@@ -191,9 +189,7 @@ def of_version_9(authority: Authority, directory: Path, chain: bytes = b"") -> s
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     # RFC 5280 section 4.1: [0] EXPLICIT INTEGER, 2 for version 3.
     body = good.leaf.tbs_certificate_bytes.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x08", 1)
-    algorithm = der(0x30, der(0x06, bytes.fromhex("2a8648ce3d040302")))  # ecdsa-with-SHA256
-    signature = der(0x03, b"\0" + key.sign(body, ec.ECDSA(hashes.SHA256())))
-    odd = ssl.DER_cert_to_PEM_cert(der(0x30, body + algorithm + signature)).encode()
+    odd = ssl.DER_cert_to_PEM_cert(der.signed(key, body)).encode()
     file = directory / "odd.pem"
     file.write_bytes(chain + odd)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -201,19 +197,110 @@ def of_version_9(authority: Authority, directory: Path, chain: bytes = b"") -> s
     return context
 
 
-async def test_unreadable_leaf(scripted: StartScripted, authority: Authority, tmp_path: Path) -> None:
-    """A trusted certificate that only OpenSSL can read has no facts, and is no failure."""
-    client = client_tls.context(Tls(ca_file=authority.ca_file))
-    assert await handshake_facts(scripted, of_version_9(authority, tmp_path), client) is None
+PLAIN = {
+    "subject": "CN=localhost",
+    "issuer": "CN=localhost",
+    "names": ("localhost",),
+    "not_before": datetime(2020, 1, 1, tzinfo=UTC).timestamp(),
+    "not_after": datetime(2099, 1, 1, tzinfo=UTC).timestamp(),
+    "serial_number": "01",
+}
+"""The facts of a certificate with nothing odd about it."""
+
+NO_NAMES: dict[str, Any] = {"names": ()}
+NO_SUBJECT: dict[str, Any] = {"subject": "", "issuer": ""}
+NO_FACTS = {**NO_NAMES, **NO_SUBJECT, "not_before": None, "not_after": None, "serial_number": ""}
+TOO_LONG = NO_FACTS
+READ: dict[str, dict[str, Any]] = {
+    "version_4": NO_FACTS,
+    "latin1_in_printable_text": NO_FACTS,
+    "time_without_seconds": NO_FACTS,
+    "time_of_a_zone": NO_FACTS,
+    "leap_second": NO_FACTS,
+    "bit_string_as_name": NO_SUBJECT,
+    "latin1_in_teletex_text": NO_SUBJECT,
+    "empty_part_of_a_name": NO_SUBJECT,
+    "year_0": {"not_before": None},
+    "extension_twice": NO_NAMES,
+    "x400_address": NO_NAMES,
+    "edi_party_name": NO_NAMES,
+    "address_of_3_octets": NO_NAMES,
+    "dns_name_not_text": NO_NAMES,
+    "directory_name_of_bits": NO_NAMES,
+    "extension_of_garbage": NO_NAMES,
+    "negative_serial_number": {},
+    "serial_number_0": {"serial_number": "00"},
+    "serial_number_of_9000_octets": {"serial_number": "01" * 128},
+    "country_of_7_letters": dict.fromkeys(("subject", "issuer"), "C=Germany,CN=localhost"),
+    "year_9999": {"not_after": datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()},
+    "year_1": {"not_before": datetime(1, 1, 1, tzinfo=UTC).timestamp()},
+    "no_subject": NO_SUBJECT,
+    "no_extensions": NO_NAMES,
+    "version_1_with_extensions": {},
+    "names_of_60000_octets": TOO_LONG,
+    "subject_of_40000_octets": TOO_LONG,
+}
+"""What is known of each odd certificate, where it is not as in `PLAIN`."""
+
+
+async def facts_of_odd(scripted: StartScripted, directory: Path, fields: Mapping[str, Any]) -> TlsFacts:
+    """Return the facts of a handshake with a server that presents a certificate of these fields."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    odd = der.issue(directory, key, der.certificate(key, **fields))
+    facts = await handshake_facts(scripted, odd.context, client_tls.unverified_context())
+    assert facts is not None
+    assert facts.version == "TLSv1.3"
+    assert facts.fingerprint_sha256 == hashlib.sha256(ssl.PEM_cert_to_DER_cert(odd.chain_file.read_text())).hexdigest()
+    return facts
+
+
+@pytest.mark.parametrize("odd", ["plain", *der.ODD])
+@pytest.mark.filterwarnings("error")
+async def test_odd_certificates(scripted: StartScripted, tmp_path: Path, odd: str) -> None:
+    """What cryptography cannot read of a certificate is absent, without a warning; all else is known."""
+    facts = await facts_of_odd(scripted, tmp_path, der.ODD.get(odd, {}))
+    expected = outcome.Certificate(**{**PLAIN, **READ.get(odd, {})}, fingerprint_sha256=facts.fingerprint_sha256)
+    assert facts.chain == (expected,)
+    assert (facts.issuer, facts.not_after) == (expected.issuer, expected.not_after)
+    assert facts.chain_not_after == facts.expires_at == expected.not_after
+
+
+def test_every_odd_certificate_is_expected() -> None:
+    """The table has every certificate."""
+    assert set(READ) == set(der.ODD)
+
+
+async def test_odd_certificate_is_verified(scripted: StartScripted, tmp_path: Path) -> None:
+    """The expiry of a verified chain is known where one of its certificates is."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    for fields, expiry in ({}, PLAIN["not_after"]), (der.ODD["version_4"], None):
+        odd = der.issue(tmp_path, key, der.certificate(key, **fields))
+        facts = await handshake_facts(scripted, odd.context, client_tls.context(Tls(ca_file=odd.chain_file)))
+        assert facts is not None
+        assert facts.verified_not_after == expiry
 
 
 async def test_unreadable_link(scripted: StartScripted, authority: Authority, tmp_path: Path) -> None:
-    """A certificate of the chain that only OpenSSL can read is left out of the facts."""
+    """A certificate of the chain that only OpenSSL can read has its place in it, and no facts."""
     leaf = authority.issue().leaf
     server = of_version_9(authority, tmp_path, chain=leaf.public_bytes(Encoding.PEM))
     facts = await handshake_facts(scripted, server, client_tls.context(Tls(ca_file=authority.ca_file)))
     assert facts is not None
     assert facts.not_after == facts.chain_not_after == leaf.not_valid_after_utc.timestamp()
+    assert [one.not_after for one in facts.chain] == [facts.not_after, None]
+
+
+async def test_long_chain(scripted: StartScripted, tmp_path: Path) -> None:
+    """Ten certificates of a chain are kept, and of those with many octets only the first are parsed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    long: dict[str, Any] = {"extensions": (der.NAMES, der.extension(der.UNKNOWN, b"x" * 8000))}
+    chain = [der.certificate(key, serial=bytes([number]), **long) for number in range(1, 12)]
+    odd = der.issue(tmp_path, key, chain[0])
+    with odd.chain_file.open("a") as file:
+        file.writelines(map(ssl.DER_cert_to_PEM_cert, chain[1:]))
+    facts = await handshake_facts(scripted, odd.context, client_tls.unverified_context())
+    assert facts is not None
+    assert [one.serial_number for one in facts.chain] == ["01", "02", "03", *[""] * 7]
 
 
 def test_server_name_needs_no_other_context() -> None:

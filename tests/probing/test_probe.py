@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from structlog.testing import capture_logs
 
 from exporter.accounts.ledger import Ledger
@@ -36,7 +37,7 @@ from exporter.probing.record import MAX_CAPABILITIES
 from exporter.probing.resolve import IpAddress, Resolver
 from tests.examples import SENTINEL
 from tests.probing.conftest import HAS_IPV6, Belongings
-from tests.servers import acts
+from tests.servers import acts, der
 from tests.servers.dialogues import Dialogue, Imap, Pop3, Smtp, Step
 from tests.servers.dns import NameServer
 from tests.waiting import until
@@ -392,6 +393,20 @@ async def test_bad_certificate(
     await before.assert_nothing_left()
 
 
+@pytest.mark.parametrize("odd", der.ODD)
+async def test_odd_certificate(scripted: StartScripted, prober: Prober, tmp_path: Path, odd: str) -> None:
+    """Whether a certificate is trusted is for OpenSSL to say, however little else can read of it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = der.issue(tmp_path, key, der.certificate(key, **der.ODD[odd]))
+    server = await scripted(Imap(), security="tls", context=certificate.context)
+    tls = Tls(ca_file=certificate.chain_file, server_name="localhost")
+    outcome = await prober(prober.target(server.port, "imap", tls=tls))
+    is_trusted = der.is_trusted(certificate)
+    assert found(outcome) == (Phase.LOGOUT, Reason.OK) if is_trusted else (Phase.TLS, Reason.CERTIFICATE_UNTRUSTED)
+    assert outcome.observed.tls is not None
+    assert outcome.observed.tls.version == "TLSv1.3"
+
+
 async def test_name_is_sent(scripted: StartScripted, prober: Prober, authority: Authority) -> None:
     """With `server_name`, a host that is an address presents its real certificate."""
     server = await scripted(Imap(), security="tls", context=authority.google_context())
@@ -407,7 +422,10 @@ async def test_short_chain(scripted: StartScripted, prober: Prober, authority: A
     outcome = await prober(prober.target(server.port, "imap"))
     assert outcome.ok
     assert outcome.observed.tls is not None
-    assert outcome.observed.tls.chain_not_after < outcome.observed.tls.not_after
+    certificates = [authority.short_intermediate.leaf, authority.short_intermediate.chain[1]]
+    assert [outcome.observed.tls.not_after, outcome.observed.tls.chain_not_after] == [
+        certificate.not_valid_after_utc.timestamp() for certificate in certificates
+    ]
 
 
 async def test_min_version(scripted: StartScripted, prober: Prober, authority: Authority) -> None:

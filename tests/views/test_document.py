@@ -18,7 +18,7 @@ from exporter.model.outcome import Certificate, Check, Folder, Line, Observed, O
 from exporter.model.reason import Blame, Reason, Retry
 from exporter.model.settings import IpFamily, Protocol, Role
 from exporter.views.document import outcome_to_json
-from tests.examples import ACCOUNT, budgeted, failure, success, target
+from tests.examples import ACCOUNT, UNREAD, budgeted, failure, success, target
 
 DOCS = Path(__file__).parents[2] / "docs"
 SCHEMA: dict[str, Any] = json.loads((DOCS / "outcome.schema.json").read_text("utf-8"))
@@ -77,7 +77,14 @@ def test_schema() -> None:
 
 
 @pytest.mark.parametrize("login", LOGINS)
-@pytest.mark.parametrize("outcome", [success(), success(target(account=ACCOUNT), login=True, observed=OBSERVED)])
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        success(),
+        success(target(account=ACCOUNT), login=True, observed=OBSERVED),
+        success(observed=replace(OBSERVED, tls=UNREAD)),
+    ],
+)
 def test_success(outcome: Outcome, login: LoginStatus | None) -> None:
     """A success is valid with and without every observation, and has no infinity."""
     for dialogue in (False, True):

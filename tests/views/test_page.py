@@ -14,7 +14,7 @@ from exporter.model.settings import Protocol
 from exporter.monitor.store import Series, Store
 from exporter.views.page import Filter, StatusRow, expiry_of, groups, login_of, row
 from exporter.views.state import State
-from tests.examples import ACCOUNT, budgeted, failure, success, target
+from tests.examples import ACCOUNT, UNREAD, budgeted, failure, success, target
 from tests.scenes import Scene, certificates, every_state
 
 NOW = 1_700_000_001.0
@@ -68,6 +68,15 @@ def test_expiry() -> None:
         assert (expiry.text, expiry.alarm) == (text, True)
     scene.add(scene.outcome(imap, scene.now, failed=(Phase.CONNECT, Reason.REFUSED)))
     assert expiry_of(series, scene.now) is not None
+
+
+def test_unknown_expiry() -> None:
+    """A certificate that only OpenSSL can read has no expiry that could be shown."""
+    scene = Scene()
+    imap = target()
+    scene.configure(imap)
+    scene.add(scene.outcome(imap, scene.now, tls=UNREAD))
+    assert expiry_of(scene.store[imap.key], scene.now) is None
 
 
 def test_expiry_of_a_trusted_chain() -> None:

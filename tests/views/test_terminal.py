@@ -18,7 +18,7 @@ from exporter.model.reason import Reason
 from exporter.model.settings import IpFamily, Role, Security
 from exporter.monitor.store import Series
 from exporter.views import terminal
-from tests.examples import ACCOUNT, budgeted, failure, success, target
+from tests.examples import ACCOUNT, UNREAD, budgeted, failure, success, target
 
 DAY = 86400.0
 LEDGER = Path("/var/lib/gmail-exporter/ledger.db")
@@ -130,6 +130,12 @@ def test_narrow_screen() -> None:
 def test_expiry(days: float, text: str) -> None:
     """The time to or since the expiry is in one unit."""
     assert shown(terminal.overview([series(healthy(days=days))], 200))[1].endswith(text)
+
+
+def test_unknown_expiry() -> None:
+    """A certificate that only OpenSSL can read has no expiry that could be shown."""
+    healthy_but_odd = success(observed=Observed(tls=UNREAD))
+    assert shown(terminal.overview([series(healthy_but_odd)], 200))[1].split()[-2:] == ["TLSv1.3", "-"]
 
 
 def test_both_families() -> None:

@@ -13,7 +13,7 @@ import pytest
 from exporter.model.outcome import Phase
 from exporter.model.reason import Reason, fill
 from exporter.web.pages import FULL_ROWS
-from tests.examples import ACCOUNT, failure, target
+from tests.examples import ACCOUNT, UNREAD, failure, target
 from tests.scenes import HOSTILE, Scene, certificates, every_failure, every_state, many
 from tests.web.conftest import Site
 
@@ -207,6 +207,21 @@ async def test_endpoint(site: Site) -> None:
         assert text in page, text
     assert page.count('<details class="failure"') == 2
     assert "No line was exchanged" in page
+
+
+async def test_unread_certificate(site: Site) -> None:
+    """A certificate that only OpenSSL can read is shown with what is known of it."""
+    scene = Scene()
+    imap = target()
+    scene.configure(imap)
+    scene.add(scene.outcome(imap, scene.now, tls=UNREAD))
+    site.show(scene.store)
+    page = (await site.request("/endpoints/imap")).text
+    assert "not known: only OpenSSL can read this certificate" in page
+    assert "(no subject that can be read)" in page
+    assert UNREAD.fingerprint_sha256 in page
+    assert "2030-03-17" in page
+    assert "none seen" in (await site.request("/")).text
 
 
 async def test_last_login(site: Site) -> None:
