@@ -6,6 +6,7 @@ Nothing here waits for a file, or reads more of it than its limit.
 import hashlib
 import os
 import re
+import ssl
 import stat
 from pathlib import Path
 
@@ -20,7 +21,7 @@ MAX_AUTHORITIES = 16 * 1024 * 1024
 
 _CHUNK = 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
-_BEGIN = b"-----BEGIN CERTIFICATE-----"  # RFC 7468 §5.1
+_NO_CERTIFICATE = "the file holds no certificate in PEM that can be read"
 
 # All but c-printable of YAML 1.2 §5.1; and three characters of it that end a line in YAML 1.1 alone.
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
@@ -120,7 +121,7 @@ class ConfigFiles:
         """Return the absolute path of a file that has at least one certificate; each is read once.
 
         Raises:
-            Unacceptable: It cannot be read, or has no certificate in PEM.
+            Unacceptable: It cannot be read, or OpenSSL takes no certificate from it.
         """
         path = self.directory / text
         if path not in self._judged:
@@ -133,23 +134,20 @@ class ConfigFiles:
 def _judge_authorities(path: Path) -> str:
     """Return what is wrong with a file of certificates, nothing if it can be used."""
     try:
-        content = read_file(path, MAX_AUTHORITIES)
+        read_file(path, MAX_AUTHORITIES)
     except Unreadable as error:
         return f"the file {error}"
-    # One is enough, and the first is the rule: systems' files have certificates that a strict parser complains about.
-    if any(_is_certificate(_BEGIN + block) for block in content.split(_BEGIN)[1:]):
-        return ""
-    return "the file holds no certificate in PEM that can be read"
-
-
-def _is_certificate(block: bytes) -> bool:
-    from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415 (only where a `ca_file` is set)
-
+    # OpenSSL decides, for it is what uses them: it accepts more than other parsers, and where it cannot read one of
+    # several certificates, it takes none of them.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        load_pem_x509_certificate(block)
-    except ValueError:
-        return False
-    return True
+        context.load_verify_locations(path)
+    except ssl.SSLError as error:
+        is_empty = error.reason == "NO_CERTIFICATE_OR_CRL_FOUND"
+        return _NO_CERTIFICATE if is_empty else "the file holds a certificate that OpenSSL cannot read"
+    except OSError as error:  # it is gone since it was read
+        return f"the file cannot be read: {os.strerror(error.errno or 0)}"
+    return "" if context.cert_store_stats()["x509"] else _NO_CERTIFICATE  # there may be only a revocation list
 
 
 def _end(text: str) -> Position:

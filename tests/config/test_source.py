@@ -1,12 +1,20 @@
 """Files that cannot be read as text, each with its one line; and files of certificates."""
 
 import os
+import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from exporter.config.source import MAX_BYTES, ConfigFiles, Unreadable, decode, fingerprint, read_file
 from exporter.model.message import Unacceptable
+from tests.servers import der
 
 
 def refusal(path: Path) -> str:
@@ -133,22 +141,51 @@ def test_text_around_a_certificate(ca_file: Path) -> None:
     assert ConfigFiles(ca_file.parent).authorities("ca.pem") == ca_file
 
 
-def test_one_is_enough(ca_file: Path) -> None:
-    """One certificate that can be read is enough."""
-    broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-    ca_file.write_bytes(broken + ca_file.read_bytes())
-    assert ConfigFiles(ca_file.parent).authorities("ca.pem") == ca_file
+BROKEN = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+NONE = "the file holds no certificate in PEM that can be read"
+UNREAD = "the file holds a certificate that OpenSSL cannot read"
 
 
 @pytest.mark.parametrize(
-    "content",
-    [b"", b"nothing", b"\0\xff", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"],
+    ("content", "text"),
+    [(b"", NONE), (b"nothing", NONE), (b"\0\xff", NONE), (BROKEN, UNREAD), (BROKEN[:40], UNREAD)],
 )
-def test_no_certificate(tmp_path: Path, content: bytes) -> None:
-    """A file without a certificate that can be read is refused."""
+def test_no_certificate(tmp_path: Path, content: bytes, text: str) -> None:
+    """A file from which OpenSSL takes no certificate is refused."""
     (tmp_path / "ca.pem").write_bytes(content)
-    with pytest.raises(Unacceptable, match=r"^the file holds no certificate in PEM that can be read$"):
+    with pytest.raises(Unacceptable, match=f"^{text}$"):
         ConfigFiles(tmp_path).authorities("ca.pem")
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_one_of_several_cannot_be_read(ca_file: Path, before: bool) -> None:
+    """Of such a file OpenSSL takes none: every probe would fail."""
+    good = ca_file.read_bytes()
+    ca_file.write_bytes(BROKEN + good if before else good + BROKEN)
+    with pytest.raises(ssl.SSLError):
+        ssl.create_default_context(cafile=ca_file)
+    with pytest.raises(Unacceptable, match=f"^{UNREAD}$"):
+        ConfigFiles(ca_file.parent).authorities("ca.pem")
+
+
+def test_only_a_revocation_list(tmp_path: Path) -> None:
+    """OpenSSL loads a file that holds nothing else, and it is no authority."""
+    now, key = datetime.now(UTC), ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a")])
+    builder = x509.CertificateRevocationListBuilder(name, now, now + timedelta(days=1))
+    (tmp_path / "ca.pem").write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    with pytest.raises(Unacceptable, match=f"^{NONE}$"):
+        ConfigFiles(tmp_path).authorities("ca.pem")
+
+
+@pytest.mark.parametrize("odd", der.ODD)
+def test_odd_authorities(tmp_path: Path, odd: str) -> None:
+    """Whatever OpenSSL accepts is accepted, as one authority or among several."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = der.issue(tmp_path, key, der.certificate(key, **der.ODD[odd])).chain_file
+    assert ConfigFiles(tmp_path).authorities(certificate.name) == certificate
+    certificate.write_text(certificate.read_text() * 2)
+    assert ConfigFiles(tmp_path).authorities(certificate.name) == certificate
 
 
 def test_authorities_unreadable(tmp_path: Path) -> None:
