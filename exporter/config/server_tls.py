@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -103,11 +104,13 @@ def make_tls(section: Section) -> ServerTls | None:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     else:
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
-    if ciphers := [CIPHERS[name] for name in section.get("cipher_suites") or () if name in CIPHERS]:
-        context.set_ciphers(":".join(ciphers))
-    key, text = "cert_file", "the file's certificate or its key is refused by OpenSSL"
+    key, text = "cipher_suites", "OpenSSL has none of them here"
     try:
-        context.load_cert_chain(section.get("cert_file").path, section.get("key_file").path)
+        if ciphers := [CIPHERS[name] for name in section.get("cipher_suites") or () if name in CIPHERS]:
+            context.set_ciphers(":".join(ciphers))
+        key, text = "cert_file", "the file's certificate or its key is refused by OpenSSL"
+        # With a password, though it is none, OpenSSL does not ask for one on a terminal.
+        context.load_cert_chain(section.get("cert_file").path, section.get("key_file").path, password="")
         key, text = "client_ca_file", "the file holds a certificate that OpenSSL cannot read"
         if (authorities := section.get("client_ca_file")) is not None:
             context.load_verify_locations(authorities)
@@ -142,21 +145,23 @@ def _public_key_of_certificate(content: bytes) -> bytes:
 def _public_key_of_key(content: bytes) -> bytes:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415 (see `_der`)
 
-    try:
-        return _der(content, lambda pem: load_pem_private_key(pem, None), "private key")
-    except TypeError:
-        raise Unacceptable("the file's key is encrypted, and nobody is there to type its passphrase") from None
+    return _der(content, lambda pem: load_pem_private_key(pem, None), "private key")
 
 
 def _der(content: bytes, load: Callable[[bytes], Any], what: str) -> bytes:
-    # Without `tls_server_config` these are not needed, and take 15 ms of the start.
-    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    # Without `tls_server_config` this is not needed, and takes 15 ms of the start.
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415
 
     try:
-        return bytes(load(content).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
-    except (ValueError, UnsupportedAlgorithm):
-        raise Unacceptable(f"the file holds no {what} in PEM that can be read") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an odd serial number: standard error is the log
+            return bytes(load(content).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+    except Exception as error:  # noqa: BLE001 (it raises many types, and to the operator they mean the same)
+        if isinstance(error, TypeError) and "encrypted" in str(error):
+            text = "the file's key is encrypted, and nobody is there to type its passphrase"
+        else:
+            text = f"the file holds no {what} in PEM that can be read"
+        raise Unacceptable(text) from None
 
 
 def _read_authorities(node: Node, context: Context) -> Path:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -19,14 +21,16 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import NameOID
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.config.mistake import ConfigError
 from exporter.config.schema import WEB
 from exporter.config.server_tls import CIPHERS
 from exporter.config.web import WebConfig, read_web
+from tests.commands.terminal import Terminal
 from tests.examples import SENTINEL
+from tests.servers import der
 
 HASH = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
 
@@ -263,6 +267,66 @@ def test_what_only_openssl_finds_is_reported(directory: Path) -> None:
         file.write("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
     (mistake,) = reported(directory, tls("client_auth_type: VerifyClientCertIfGiven", "client_ca_file: ca.pem"))
     assert mistake == "5:19: tls_server_config.client_ca_file: the file holds a certificate that OpenSSL cannot read"
+
+
+def test_openssl_asks_nobody_for_a_passphrase(directory: Path) -> None:
+    """A certificate may be encrypted, too; on a terminal OpenSSL would wait for its passphrase for ever."""
+    begin, certificate = (directory / "cert.pem").read_text().split("\n", 1)
+    encrypted = f"Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,{'0' * 32}\n"
+    (directory / "cert.pem").write_text(f"{begin}\n{encrypted}\n{certificate}")
+    (directory / "web.yml").write_text(tls())
+    argv = [sys.executable, "-m", "exporter", "--web.config.file", str(directory / "web.yml"), "config"]
+    terminal = Terminal(argv, 200)
+    assert "tls_server_config.cert_file: the file's certificate or its key is refused" in "".join(terminal.wait())
+    assert terminal.code == 2
+
+
+UNREAD = {"version_4", "latin1_in_printable_text", "time_without_seconds", "time_of_a_zone", "leap_second"}
+"""Certificates of which cryptography reads no key."""
+
+
+@pytest.mark.parametrize("odd", der.ODD)
+def test_an_odd_certificate_of_the_server(directory: Path, odd: str) -> None:
+    """It can be served, or is a mistake in one line."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    issued = der.issue(directory, key, der.certificate(key, **der.ODD[odd]))
+    issued.chain_file.rename(directory / "cert.pem")
+    issued.key_file.rename(directory / "key.pem")
+    mistakes = reported(directory, tls())
+    is_unread = odd in (
+        "version_4",
+        "latin1_in_printable_text",
+        "time_without_seconds",
+        "time_of_a_zone",
+        "leap_second",
+    )
+    unread = "2:14: tls_server_config.cert_file: the file holds no certificate in PEM that can be read"
+    assert mistakes == ([unread] if is_unread else [])
+
+
+@pytest.mark.parametrize("name", ["cert.pem", "key.pem"])
+@given(st.integers(0, 1 << 30), st.binary(max_size=4))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_certificate_and_key(directory: Path, name: str, place: int, octets: bytes) -> None:
+    """Octets that are changed anywhere in their DER lead to a configuration or to mistakes, never to an error."""
+    text = (directory / name).read_text()
+    begin, body, end = re.split("(?<=-)\n|\n(?=-)", text)[:3]
+    encoded = bytearray(base64.b64decode(body))
+    encoded[place % len(encoded) : place % len(encoded) + len(octets)] = octets
+    try:
+        (directory / name).write_text(f"{begin}\n{base64.encodebytes(encoded).decode()}{end}\n")
+        reported(directory, tls())
+    finally:
+        (directory / name).write_text(text)
+
+
+def test_no_cipher_suite_that_openssl_has(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The OpenSSL of a host may lack what Go has."""
+    name = "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA"
+    monkeypatch.setattr("exporter.config.server_tls.CIPHERS", {name: "ECDHE-NONE"})
+    assert reported(directory, tls(f"cipher_suites: [{name}]")) == [
+        "4:18: tls_server_config.cipher_suites: OpenSSL has none of them here"
+    ]
 
 
 def test_a_key_that_openssl_finds_too_weak_is_reported(directory: Path) -> None:

@@ -70,7 +70,7 @@ class TlsAcceptor(asyncio.Protocol):
                 ssl_handshake_timeout=HANDSHAKE_SECONDS,
                 ssl_shutdown_timeout=CLOSE_NOTIFY_SECONDS,
             )
-        except OSError:  # no TLS, a refused certificate, or a timeout: the client gets a TLS alert
+        except Exception:  # noqa: BLE001 (no TLS, a timeout, a certificate refused by OpenSSL or not read by ssl)
             secured = None
         if secured is None or inner.is_lost or not self._tls.admits(secured.get_extra_info("peercert")):
             slot.release()

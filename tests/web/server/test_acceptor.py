@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import socket
 import ssl
 import struct
@@ -11,9 +13,11 @@ from typing import TypeVar
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.types import Receive, Scope, Send
 
 from exporter.web.server import acceptor
+from tests.servers import der
 from tests.servers.authority import Authority
 from tests.waiting import until
 from tests.web.conftest import GET, Client, Connect, Serve, WebFile, hello
@@ -62,6 +66,27 @@ async def test_a_client_that_leaves_in_the_handshake_leaves_nothing(
         await client.writer.drain()
         client.writer.close()
     await until(lambda: not served.server.connections and not served.server._handshakes)
+
+
+@pytest.mark.parametrize("odd", ["dns_name_not_text", "bit_string_as_name", "extension_twice", "version_4"])
+async def test_an_odd_client_certificate_leaves_nothing(
+    serve: Serve, web_file: WebFile, authority: Authority, odd: str
+) -> None:
+    """It is accepted, or its connection is closed: Python's ssl module cannot read all that OpenSSL trusts."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = der.issue(web_file.directory, key, der.certificate(key, **der.ODD[odd]))
+    lines = ("client_auth_type: VerifyClientCertIfGiven", "client_ca_file: odd.pem")
+    served = await serve(settings=web_file.settings(web_file.tls(*lines)))
+    unhandled: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context["message"]))
+    context = ssl.create_default_context(cafile=str(authority.ca_file))
+    context.load_cert_chain(certificate.chain_file, certificate.key_file)
+    async with httpx.AsyncClient(verify=context) as client:
+        with contextlib.suppress(httpx.TransportError):
+            assert (await client.get(f"https://localhost:{served.port}/")).text == "hello"
+    await until(lambda: not served.server.connections and not served.server._handshakes)
+    gc.collect()
+    assert set(unhandled) <= {"SSL handshake failed"}  # asyncio's own loop says so; no task has failed
 
 
 class TlsClient:
