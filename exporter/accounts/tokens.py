@@ -5,7 +5,6 @@ google-auth is an optional dependency, imported only where an account needs it. 
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import ssl
@@ -215,7 +214,7 @@ class _Transport:
         return tuple(sorted(found, key=len, reverse=True))
 
     def __call__(
-        self, url: str, method: str = "GET", body: bytes | None = None, headers: Any = None, **_: object
+        self, url: object, method: str = "GET", body: bytes | None = None, headers: Any = None, **_: object
     ) -> _Answer:
         """Make one request.
 
@@ -224,20 +223,26 @@ class _Transport:
         """
         from google.auth.exceptions import TransportError  # noqa: PLC0415 (an extra)
 
-        if not url.startswith("https://"):
+        if not isinstance(url, str) or not url.startswith("https://"):  # a key's file may have anything
             raise TransportError("its address must begin with https://")  # type: ignore[no-untyped-call]
         form = parse_qs((body or b"").decode())
         self._sent = [form[name][0] for name in _SECRET_FIELDS if name in form]
         opener = urllib.request.build_opener(
             _NoRedirect, urllib.request.HTTPSHandler(context=ssl.create_default_context())
         )
-        request = urllib.request.Request(url, body, headers or {}, method=method)  # noqa: S310 (https, see above)
         try:
-            with opener.open(request, timeout=TIMEOUT) as answer:
+            request = urllib.request.Request(url, body, headers or {}, method=method)  # noqa: S310 (https, see above)
+            with _answer_of(opener, request) as answer:
                 self.last = _Answer(answer.status, dict(answer.headers), answer.read(MAX_ANSWER))
-        except urllib.error.HTTPError as error:
-            with error:
-                self.last = _Answer(error.code, dict(error.headers), error.read(MAX_ANSWER))
-        except (OSError, http.client.HTTPException) as error:
-            raise TransportError(str(getattr(error, "reason", error))) from None  # type: ignore[no-untyped-call]
+        except Exception as error:  # noqa: BLE001 (of the socket, of HTTP, of an address or a name that is none)
+            text = str(error.reason if isinstance(error, urllib.error.URLError) else error)
+            raise TransportError(text) from None  # type: ignore[no-untyped-call]
         return self.last
+
+
+def _answer_of(opener: urllib.request.OpenerDirector, request: urllib.request.Request) -> Any:
+    """Return the answer, open, also where its status is an error."""
+    try:
+        return opener.open(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        return error

@@ -10,7 +10,7 @@ from exporter.config.duration import format_duration, parse_duration
 from exporter.config.mistake import AlreadyReported
 from exporter.config.nodes import MappingNode, Node, ScalarNode, describe, is_null
 from exporter.config.table import Context, Value
-from exporter.model.address import HostPattern, check_host
+from exporter.model.address import HostPattern, check_host, parse_address
 from exporter.model.message import Unacceptable, check_identity, check_text, invisible_in
 from exporter.model.settings import IpFamily, SecretRef
 
@@ -30,7 +30,8 @@ NO_HASH = "must be a bcrypt hash, as htpasswd -nBC 10 prints it: a password is n
 _NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,62}")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_BCRYPT = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53}")
+# A salt has 128 bits: of its 22 characters, of 6 bits each, the last has 4 that must be 0, or bcrypt refuses it.
+_BCRYPT = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 _LITERAL = "must be {file: PATH} or {env: NAME}: a secret is never written here"
 
 
@@ -143,8 +144,14 @@ def _read_switch(node: Node) -> bool:
 def _read_https(node: Node) -> str:
     """Return an address that begins with https://. Nothing of a bad one is shown: it may have a password in it."""
     text = read_text(node)
-    parts = urlsplit(text)
-    if parts.scheme != "https" or not parts.hostname or parts.username is not None or parts.fragment:
+    try:
+        parts = urlsplit(text)
+        parse_address(parts.netloc)
+        usable = parts.scheme == "https" and not parts.fragment
+    except ValueError:  # of urlsplit, or Unacceptable
+        usable = False
+    # RFC 3986 §2: an address has neither spaces nor characters beyond ASCII, and an HTTP client does not send them.
+    if not usable or not text.isascii() or " " in text:
         raise Unacceptable("must be an address such as https://oauth2.googleapis.com/token")
     return text
 

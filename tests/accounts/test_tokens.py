@@ -24,6 +24,7 @@ from tests.servers.authority import Authority
 from tests.servers.tokens import CLOSE, HANG, Alter, Reply, Script, TokenServer, error, html, redirect
 
 USER = "probe@example.com"
+CHUNKED = {"Transfer-Encoding": "chunked"}
 UNUSABLE = "the token endpoint gave no usable answer"
 
 
@@ -219,6 +220,7 @@ def test_wrong_client_or_grant(secrets: Secrets, change: dict[str, str], reason:
         (html(200), f"{UNUSABLE} (HTTP 200)"),
         (redirect("https://example.com/"), f"{UNUSABLE} (HTTP 302)"),
         (redirect("http://localhost/", 307), f"{UNUSABLE} (HTTP 307)"),
+        (Reply(400, b"{}", headers=CHUNKED), "the token endpoint: IncompleteRead(0 bytes read)"),
         (CLOSE, "the token endpoint: Remote end closed connection without response"),
         (Reply(200, b""), f"{UNUSABLE} (HTTP 200)"),
         (Reply(200, b"access_token=x"), f"{UNUSABLE} (HTTP 200)"),
@@ -403,6 +405,29 @@ def test_incomplete_key(secrets: Secrets, missing: str) -> None:
     key = {name: value for name, value in secrets.key.items() if name != missing}
     account = Account(name="ops", username=USER, service_account=secrets.write("key.json", json.dumps(key)))
     assert "holds no usable private key" in str(failed(account))
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("https://[", "Invalid IPv6 URL"),
+        ("https://a..b/token", "label empty or too long"),
+        (f"https://{'a' * 64}.example/token", "label"),
+        ("https://localhost:http/token", "nonnumeric port"),
+        ("https://localhost/two words", "URL can't contain control characters"),
+        ("https://localhost/\u00fc", "'ascii' codec can't encode"),
+        ("", "its address must begin with https://"),
+        (5, "its address must begin with https://"),
+        (["https://localhost/"], "its address must begin with https://"),
+    ],
+)
+def test_address_of_a_key(secrets: Secrets, trusted: TokenServer, address: object, message: str) -> None:
+    """Whatever the library for HTTP makes of an address in a key's file, the message says that it is the endpoint's."""
+    unusable = failed(secrets.service(USER, token_uri=address))  # type: ignore[arg-type]
+    assert str(unusable).startswith("the token endpoint: ")
+    assert message in str(unusable)
+    assert unusable.reason is Reason.OAUTH_ENDPOINT_ERROR
+    assert trusted.requests == []
 
 
 def test_key_in_the_environment(secrets: Secrets) -> None:

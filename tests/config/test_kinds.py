@@ -1,8 +1,10 @@
 """What each kind of value accepts, how it is written again, and what is said of anything else."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import pytest
 
 from exporter.config import kinds
@@ -14,7 +16,7 @@ from exporter.model.message import Unacceptable
 from exporter.model.settings import IpFamily, SecretRef
 from tests.config.conftest import SENTINEL
 
-HASH = "$2y$10$" + "a" * 53
+HASH = "$2y$10$" + "a" * 21 + "e" + "a" * 31
 
 
 class Section:
@@ -109,7 +111,7 @@ def test_pattern_is_written_as_it_was(text: str) -> None:
         (kinds.SECRET, "{env: 1A}", "env must be the name of an environment variable"),
         (kinds.SECRET, "{env: 7}", "env must be text: put it in quotes"),
         (kinds.SECRET, "{file: [a]}", "file must be text"),
-        (kinds.HASH, f"'$2y$16${'a' * 53}'", "must have a cost from 4 to 15, not 16: 10 to 12 is usual"),
+        (kinds.HASH, f"'$2y$16{HASH[6:]}'", "must have a cost from 4 to 15, not 16: 10 to 12 is usual"),
     ],
 )
 def test_refused(kind: Value, text: str, mistake: str) -> None:
@@ -117,6 +119,42 @@ def test_refused(kind: Value, text: str, mistake: str) -> None:
     with pytest.raises(Unacceptable) as caught:
         kind.read(node(text), Section())
     assert str(caught.value) == mistake
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://[", "https://[::1", "https://]", "https://a[b]c/", "https://", "https:///token", "https://?a",
+        "https://a:x/", "https://a:99999/", "https://a:-1/", "https://a:0/", f"https://a:{'9' * 5000}/",
+        "https://a..b/", "https://.a/", f"https://{'a' * 64}.example/", f"https://{'a.' * 200}b/", "https://a_:b@c/",
+        "https://\u210f.example/", "https://a\u2100b/", "https://\u00fc.example/", "https://a.example/\u00fc",
+        "https://a.example/a b", "https://a.example/#x", "https://[v1.a]/", "https://[fe80::1%25eth0]/", "http://a/",
+        "https://1.2.3/", "a.example", "//a.example/",
+    ],
+)  # fmt: skip
+def test_addresses(address: str) -> None:
+    """What no HTTP client could ask is refused, whatever the library makes of it, and nothing of it is shown."""
+    with pytest.raises(Unacceptable, match="^must be an address such as https://oauth2.googleapis.com/token$"):
+        kinds.HTTPS.read(node(json.dumps(address)), Section())
+
+
+@pytest.mark.parametrize("address", ["https://a", "https://a.example:8443/x?y=%20", "https://[::1]:443/", "HTTPS://A/"])
+def test_usable_addresses(address: str) -> None:
+    """The usual forms of an address are kept as they are written."""
+    assert kinds.HTTPS.read(node(f"'{address}'"), Section()) == address
+
+
+def test_hashes_that_bcrypt_takes() -> None:
+    """A hash whose salt bcrypt refuses would make an error of every request."""
+    for last in "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789":
+        text = f"$2y$04${'a' * 21}{last}{'a' * 31}"
+        try:
+            bcrypt.checkpw(b"a", text.encode())
+        except ValueError:
+            with pytest.raises(Unacceptable):
+                kinds.HASH.read(node(f"'{text}'"), Section())
+        else:
+            assert kinds.HASH.read(node(f"'{text}'"), Section()) == text.encode()
 
 
 @pytest.mark.parametrize(
