@@ -80,7 +80,8 @@ def _address(listened: Sequence[str]) -> tuple[str, int]:
 
 def main() -> int:
     """Print what is wrong, for the status of the container."""
-    problem = check(COMMAND_LINE.read_text("utf-8").split("\0"))
+    # The name of a file in it may be in any encoding.
+    problem = check(COMMAND_LINE.read_text("utf-8", "surrogateescape").split("\0"))
     if problem is None:
         return 0
     sys.stderr.write(problem + "\n")

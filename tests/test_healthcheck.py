@@ -125,8 +125,8 @@ def test_the_command_line_of_process_1_has_the_address(
     results: Mapping[int, tuple[int, str]] = {200: (0, ""), 503: (1, "503: its problem\n")}
     for status, (code, text) in results.items():
         with answering(status) as port:
-            (tmp_path / "cmdline").write_text(
-                f"python\0gmail-exporter\0--web.listen-address=127.0.0.1:{port}\0", "utf-8"
+            (tmp_path / "cmdline").write_bytes(
+                b"python\0gmail-exporter\0--config.file=\xfc.yml\0--web.listen-address=127.0.0.1:%d\0" % port
             )
             assert healthcheck.main() == code
             assert capsys.readouterr().err == text

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import structlog
 
+_MAX_DIGITS = 20  # of an unsigned integer of 64 bits
+
 log = structlog.get_logger("notify")
 
 
@@ -29,7 +31,9 @@ class Notifier:
         # sd_watchdog_enabled(3): in microseconds; only for the process WATCHDOG_PID, if it is set.
         if environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid()):
             text = environ.get("WATCHDOG_USEC", "")
-            self.watchdog = int(text) / 1e6 or None if text.isdecimal() else None
+            # Of more digits systemd makes no number either; Python refuses to convert thousands of them.
+            is_number = text.isdecimal() and len(text) <= _MAX_DIGITS
+            self.watchdog = int(text) / 1e6 or None if is_number else None
 
     def send(self, *assignments: str) -> None:
         """Send the assignments, such as `READY=1`, in one message. A failure is only logged."""

@@ -13,18 +13,25 @@ def span(seconds: float) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
+_FIRST, _LAST = -62135596800, 253402300799  # the years 1 and 9999, which datetime ends with
+
+
 def _at(unix: float) -> datetime:
-    return datetime.fromtimestamp(round(unix), UTC)
+    """Return the time; the first or the last that can be written where it is before or after that.
+
+    A certificate and the file of the login budget may have any.
+    """
+    return datetime.fromtimestamp(round(min(max(_FIRST, unix), _LAST)), UTC)
 
 
 def iso(unix: float) -> str:
     """Return a time in Unix seconds as ISO 8601."""
-    return f"{_at(unix):%Y-%m-%dT%H:%M:%SZ}"
+    return _at(unix).isoformat().removesuffix("+00:00") + "Z"
 
 
 def utc(unix: float) -> str:
     """Return a time in Unix seconds with its date."""
-    return f"{_at(unix):%Y-%m-%d %H:%M:%S} UTC"
+    return _at(unix).isoformat(" ").removesuffix("+00:00") + " UTC"
 
 
 def short(unix: float) -> str:

@@ -100,6 +100,8 @@ def test_a_manager_that_does_not_read_blocks_nothing(tmp_path: Path) -> None:
         ({"WATCHDOG_USEC": "0"}, None),
         ({"WATCHDOG_USEC": ""}, None),
         ({"WATCHDOG_USEC": "soon"}, None),
+        ({"WATCHDOG_USEC": "9" * 5000}, None),
+        ({"WATCHDOG_USEC": "9" * 400}, None),
     ],
 )
 def test_the_watchdog_is_set_by_the_environment(environ: dict[str, str], seconds: float | None) -> None:

@@ -61,7 +61,7 @@ def _bind(address: str) -> socket.socket:
 
 def _parse(address: str) -> tuple[str, int]:
     host, port = split_address(address)
-    if port is None or not port.isdecimal() or not port.isascii() or int(port) > 65535:
+    if port is None or not port.isdecimal() or not port.isascii() or len(port) > 5 or int(port) > 65535:
         raise ListenError(f'cannot listen on {address}: wanted HOST:PORT or :PORT, such as ":9993" or "[::1]:9993"')
     return host, int(port)
 

@@ -44,7 +44,7 @@ def test_a_host_is_listened_on_alone(address: str, family: socket.AddressFamily 
 
 
 @pytest.mark.parametrize(
-    "address", ["9993", "localhost", "host:port", "::1:9993", "127.0.0.1:65536", "x:-1", "x:²", ""]
+    "address", ["9993", "localhost", "host:port", "::1:9993", "127.0.0.1:65536", "x:-1", "x:²", f":{'9' * 5000}", ""]
 )
 def test_a_malformed_address_is_explained(address: str) -> None:
     """The message shows what was given and what is wanted."""
