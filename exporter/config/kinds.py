@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from exporter.config.duration import format_duration, parse_duration
 from exporter.config.mistake import AlreadyReported
-from exporter.config.nodes import MappingNode, Node, ScalarNode, describe, is_null
+from exporter.config.nodes import ListNode, MappingNode, Node, ScalarNode, describe, is_null
 from exporter.config.table import Context, Value
-from exporter.model.address import HostPattern, check_host, parse_address
+from exporter.model.address import HostPattern, check_client_name, check_host, parse_address
 from exporter.model.message import Unacceptable, check_identity, check_text, invisible_in
 from exporter.model.settings import IpFamily, SecretRef
 
@@ -163,6 +163,12 @@ def _read_host(node: Node) -> str:
     return check_host(read_text(node))
 
 
+def _read_client_name(node: Node) -> str:
+    if isinstance(node, ListNode):
+        raise Unacceptable('must be text: put an address literal in quotes, as in "[192.0.2.1]"')
+    return check_client_name(read_text(node))
+
+
 def _read_min_version(node: Node) -> Literal["1.2", "1.3"]:
     if isinstance(node, ScalarNode):
         if node.value == "1.2":
@@ -237,6 +243,7 @@ def _read_login_host(node: Node, context: Context) -> HostPattern:
 
 
 TEXT = simple("text", read_text)
+CLIENT_NAME = simple("domain name or address literal", _read_client_name)
 IDENTITY = simple("text", lambda node: check_identity(read_text(node)))
 HOST = simple("host name or IP address", _read_host)
 PORT = whole(65535)

@@ -56,6 +56,7 @@ def check_endpoint(endpoint: Section, defaults: Section, accounts: Accounts) -> 
     login_interval = _effective(endpoint, defaults, "login_interval")
     _effective(endpoint, defaults, "ip_family")
     _effective(endpoint, defaults, "addresses")
+    _check_client_name(endpoint, defaults)
     if interval is not None and timeout is not None and timeout >= interval:
         _contradict(endpoint, defaults, ("timeout", "shorter than", timeout), ("interval", "longer than", interval))
     if interval is not None and login_interval is not None and login_interval < interval:
@@ -71,6 +72,7 @@ def check_module(module: Section, defaults: Section, accounts: Accounts) -> None
     _check_session(module, accounts)
     _effective(module, defaults, "timeout")
     _effective(module, defaults, "login_interval")
+    _check_client_name(module, defaults)
     if _effective(module, defaults, "ip_family") is IpFamily.BOTH:
         module.values["ip_family"] = IpFamily.ANY
     if module.given("account"):
@@ -104,6 +106,14 @@ def _check_session(session: Section, accounts: Accounts) -> None:
             session.wrong("folders", "needs an account to log in with: folders are seen after login", at_value=False)
         # In one order, so that another order in the file is no change.
         session.values["folders"] = tuple(role for role in Role if role in session.values["folders"])
+
+
+def _check_client_name(session: Section, defaults: Section) -> None:
+    protocol = session.get("protocol")
+    if protocol is Protocol.SMTP:
+        _effective(session, defaults, "client_name")
+    elif protocol is not None and session.given("client_name"):
+        session.wrong("client_name", f"only smtp has EHLO, {protocol} has not")
 
 
 def _hint(name: str, accounts: Accounts) -> str:

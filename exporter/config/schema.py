@@ -25,6 +25,9 @@ DEFAULTS = Table(
     Key("ip_family", kinds.choice(settings.IpFamily), "",
         "`any` is IPv6 if this host has a route, and IPv4 if not or if the connect fails; `both` probes each family "
         "as a series of its own"),
+    Key("client_name", kinds.CLIENT_NAME, "the literal of the address that connects, as in `[192.0.2.1]`",
+        "what SMTP's EHLO says: the DNS name of this host's public address, where a server does not take a literal",
+        in_effect=lambda session: session.protocol is settings.Protocol.SMTP),
     Key("addresses", kinds.choice(settings.AddressChoice), "",
         "`first` connects to one address of the name, and to the next one only where that does not connect, to four at "
         "most; `all` connects to each besides, up to 20, and counts them in `gmail_addresses_up`",
@@ -96,7 +99,7 @@ MODULE = Table(
     _PROTOCOL,
     replace(_PORT, doc="the port, if the target names none"),
     *_SESSION,
-    *(key for key in _SCHEDULE if key.name in {"timeout", "login_interval"}),
+    *(key for key in _SCHEDULE if key.name in {"timeout", "login_interval", "client_name"}),
     Key("ip_family", kinds.ONE_FAMILY, "of `defaults`; `any` where that is `both`", "as in [`defaults`](#defaults)"),
     Key("allow_hosts", replace(_PATTERNS, of=kinds.LOGIN_HOST), "required with an account; else `probe.allow`",
         "the targets that this module is for"),

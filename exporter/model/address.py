@@ -157,6 +157,37 @@ def _port(text: str) -> int:
     raise Unacceptable("must have a port from 1 to 65535 behind the colon")
 
 
+_DOMAIN_LABEL = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
+
+
+def check_client_name(name: str) -> str:
+    """Return what SMTP's EHLO may say: a domain name, or an address literal (RFC 5321 §4.1.2, §4.1.3)."""
+    if name.startswith("[") or name.endswith("]"):
+        return _check_literal(name)
+    if is_ip_address(name):
+        literal = f"[IPv6:{name}]" if ":" in name else f"[{name}]"
+        raise Unacceptable(f'must have an address in brackets, as in "{literal}"')
+    if any(character in name for character in "/@: \t"):
+        raise Unacceptable("must be a domain name alone, without a scheme, a user, a port or a path")
+    if not name.isascii():
+        raise Unacceptable("must be ASCII: write an internationalized name in its xn-- form")
+    if name.endswith("."):
+        raise Unacceptable("must be a domain name without a dot at the end: SMTP has none there")
+    labels = name.split(".")
+    if len(name) > _MAX_HOST or labels[-1].isdecimal() or not all(map(_DOMAIN_LABEL.fullmatch, labels)):
+        raise Unacceptable("must be a domain name: letters, digits and hyphens, in parts of 1 to 63 between dots")
+    return name
+
+
+def _check_literal(name: str) -> str:
+    inner = name[1:-1] if name.startswith("[") and name.endswith("]") else ""
+    tagged = inner[:5].lower() == "ipv6:"
+    address = inner[5:] if tagged else inner
+    if is_ip_address(address) and "%" not in address and tagged is (":" in address):
+        return name
+    raise Unacceptable("must be a domain name, or an address literal such as [192.0.2.1] or [IPv6:2001:db8::1]")
+
+
 def check_host(host: str) -> str:  # noqa: C901 - a list of cases, each with its own hint
     """Return the host, which must be a DNS host name, or an IP address without brackets."""
     if "://" in host or "/" in host or "@" in host:

@@ -308,9 +308,10 @@ class Reason(TableEnum):
     EHLO_THROTTLED = "ehlo_throttled", Blame.NETWORK, Retry.BACKOFF, \
         "the server delays this host", \
         "The server delays clients of this address or EHLO name: probe less often, or from another address."
-    EHLO_INVALID = "ehlo_invalid", Blame.CLIENT, Retry.SAFE, \
+    EHLO_INVALID = "ehlo_invalid", Blame.CLIENT, Retry.BACKOFF, \
         "the server does not accept this host's name", \
-        "The server does not accept an address literal as EHLO name: report it, with detail."
+        ("The server does not accept what EHLO says: set client_name to the DNS name of this host's public address, in "
+         "the endpoint or in the defaults of the configuration file; without it, EHLO says an address literal.")
 
     # smtp-relay.gmail.com
     RELAY_LIMIT = "relay_limit", Blame.ACCOUNT, Retry.WAIT24, \

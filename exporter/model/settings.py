@@ -127,6 +127,8 @@ class SessionSettings:
     timeout: float = 10.0
     login_interval: float = 900.0
     ip_family: IpFamily = IpFamily.ANY
+    client_name: str | None = None
+    """What SMTP's EHLO says; None for the literal of the address that connects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,7 +103,7 @@ class Credential:
     username: str
     password: str = field(repr=False)
     is_token: bool = False
-    doubt: str = ""
+    doubt: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -360,7 +360,7 @@ class _Attempt:
         # RFC 5321 §4.1.3: an address literal is a valid name for a client, and needs no look-up.
         literal = f"[IPv6:{address}]" if ":" in address else f"[{address}]"
         return Plan(
-            client_name=literal,
+            client_name=self._endpoint.client_name or literal,
             starttls=self._endpoint.security is Security.STARTTLS,
             login=self._login,
             mechanism=self._endpoint.mechanism,

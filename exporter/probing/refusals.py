@@ -41,6 +41,8 @@ def reason_of_refusal(refusal: Refusal, phase: Phase, protocol: Protocol) -> Rea
 
 
 def _rules_of(refusal: Refusal, phase: Phase, protocol: Protocol) -> Iterator[_Rules]:
+    if protocol is Protocol.SMTP and phase is Phase.CAPABILITY:
+        yield _EHLO
     yield _TEXTS[protocol]
     if phase is Phase.LOGIN:
         if not refusal.temporary:
@@ -110,8 +112,6 @@ _SMTP = _rules(
     (r"unrecognized authentication type|XOAUTH is no longer supported", Reason.AUTH_MECHANISM),
     (r"cannot decode response|optional argument not permitted", Reason.SASL_MALFORMED),
     (r"mail sending denied", Reason.ACCOUNT_DISABLED),
-    (r"HELO/EHLO argument|p=helo\b", Reason.EHLO_INVALID),
-    (r"try again later, closing connection", Reason.EHLO_THROTTLED),
     (r"temporary system problem|temporarily rejected message", Reason.TEMPORARY_SYSTEM_ERROR),
     (r"server busy", Reason.SERVER_BUSY),
     (r"connection expired", Reason.SESSION_EXPIRED),
@@ -138,6 +138,20 @@ _SMTP = _rules(
         r"|^555 5\.5\.2\b",
         Reason.PROTOCOL_ERROR,
     ),
+)
+
+# What servers of any make say to EHLO: to its argument, which is this host's name; the code of a syntax error in the
+# parameters names it, too.
+_EHLO = _rules(
+    (r"reverse (?:DNS|lookup)|cannot find your (?:reverse )?host ?name|client host rejected", Reason.MX_NO_PTR),
+    (
+        r"^(?:421|45\d|5[15]\d)\b.{0,300}(?:\b(?:HELO|EHLO)\b|\bp=helo\b|\bhost ?names?\b|\bFQDN\b"
+        r"|\bfully[ -]?qualified|\bliterals?\b"
+        r"|\barguments?\b|\binvalid (?:domain|name|host)|\bdomain (?:name|address)|\bgreeting name)"
+        r"|^50[14]\b",
+        Reason.EHLO_INVALID,
+    ),
+    (r"try again later, closing connection", Reason.EHLO_THROTTLED),
 )
 
 _TEXTS = {Protocol.IMAP: _IMAP, Protocol.POP3: _POP3, Protocol.SMTP: _SMTP}

@@ -33,6 +33,14 @@ _REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?")  # RFC 5321 §4.2: a co
 
 _ENHANCED = re.compile(rb"[245]\.\d{1,3}\.\d{1,3} ")  # RFC 3463 §2
 
+# RFC 5321 §4.2.4: 500 and 502. Some servers say it by another code, and in words.
+_UNKNOWN_COMMAND = re.compile(
+    r"50[02]\b|5\d\d[^a-z]*(?:ehlo\W+)?(?:(?:unknown|unrecogni[sz]ed|unimplemented|unsupported|invalid) command"
+    r"|command (?:is )?(?:unknown|unrecogni[sz]ed|unimplemented|unsupported"
+    r"|not (?:implemented|recogni[sz]ed|supported)))",
+    re.IGNORECASE,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Reply:
@@ -114,9 +122,19 @@ def _command(text: bytes, code: int) -> Dialogue[_Reply]:
 
 
 def _ehlo(client_name: str) -> Dialogue[dict[str, list[str]]]:
-    """EHLO (RFC 5321 §4.1.1.1): the parameters of each extension, both in capitals."""
-    reply = yield from _command(b"EHLO " + client_name.encode("ascii"), 250)
-    extensions = tuple(line.decode("utf-8", "backslashreplace") for line in reply.lines[1:])
+    """EHLO (RFC 5321 §4.1.1.1): the parameters of each extension, both in capitals.
+
+    A server that does not know EHLO is asked by HELO; it has no extensions (§3.2, §4.1.4).
+    """
+    name = client_name.encode("ascii")
+    try:
+        lines = (yield from _command(b"EHLO " + name, 250)).lines[1:]
+    except Refusal as refusal:
+        if not _UNKNOWN_COMMAND.match(str(refusal)):
+            raise
+        yield from _command(b"HELO " + name, 250)
+        lines = ()
+    extensions = tuple(line.decode("utf-8", "backslashreplace") for line in lines)
     yield Note("capabilities", extensions)
     parameters: dict[str, list[str]] = {}
     for extension in extensions:

@@ -1,7 +1,9 @@
-"""The durations of an endpoint, with defaults; contradictions are in the bad files."""
+"""Rules across keys: durations and names, with defaults; contradictions are in the bad files."""
 
 import pytest
 
+from exporter.config.dump import dump
+from exporter.model.address import parse_address
 from tests.config.conftest import Loader
 
 
@@ -33,3 +35,28 @@ def test_login_interval_follows_the_interval(loaded: Loader) -> None:
         "endpoints: {a: {protocol: imap, host: h, account: o, interval: 1h}}\n"
     )
     assert config.endpoints["a"].login_interval == 3600.0
+
+
+CLIENT_NAMES = """
+defaults: {client_name: probe.example.com}
+endpoints:
+  imap: {protocol: imap, host: a.example.com}
+  smtp: {protocol: smtp, host: a.example.com}
+  own: {protocol: smtp, host: a.example.com, client_name: "[192.0.2.1]"}
+modules:
+  smtp: {protocol: smtp}
+  own: {protocol: smtp, client_name: other.example.com}
+  pop3: {protocol: pop3}
+"""
+
+
+def test_client_name(loaded: Loader) -> None:
+    """What EHLO says is of the defaults, an endpoint or a module; only SMTP has it, and without it there is none."""
+    config = loaded(CLIENT_NAMES)
+    names = {one.name: one.client_name for one in config.endpoints.values()}
+    assert names == {"imap": None, "smtp": "probe.example.com", "own": "[192.0.2.1]"}
+    assert [one.client_name for one in config.modules.values()] == ["probe.example.com", "other.example.com", None]
+    assert config.modules["own"].endpoint(parse_address("b.example.com")).client_name == "other.example.com"
+    assert loaded(dump(config)).digest == config.digest
+    assert "client_name: probe.example.com" in dump(config)
+    assert loaded("endpoints: {smtp: {protocol: smtp, host: h}}").endpoints["smtp"].client_name is None

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.model.address import Address, HostPattern, canonical, check_host, parse_address, split_address
+from exporter.model.address import (
+    Address,
+    HostPattern,
+    canonical,
+    check_client_name,
+    check_host,
+    parse_address,
+    split_address,
+)
 from exporter.model.message import Unacceptable
 
 
@@ -129,3 +137,15 @@ def test_good_host(host: str) -> None:
 def test_canonical(name: str, spelling: str) -> None:
     """An address has one spelling on every Python; what is none is left alone."""
     assert canonical(name) == canonical(spelling) == spelling
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "probe.example.com", "a", "localhost", "xn--mnchen-3ya.example", "1and1.com", "a." * 126 + "b",
+        "Probe.Example.COM", "[192.0.2.1]", "[IPv6:2001:db8::1]", "[ipv6:::1]", "[IPv6:::ffff:192.0.2.1]",
+    ],
+)  # fmt: skip
+def test_client_name(name: str) -> None:
+    """EHLO may say a domain name or an address literal (RFC 5321 §4.1.3); tests/config/bad has what it may not."""
+    assert check_client_name(name) == name

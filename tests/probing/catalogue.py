@@ -170,6 +170,8 @@ CATALOGUE: dict[Protocol, list[Row]] = {
             Phase.CAPABILITY,
             ("4.3", "421-4.7.0 Try again later, closing connection. (EHLO)"
              f"\n421 4.7.0  https://support.google.com/a/answer/3221692{END}",
+             Reason.EHLO_INVALID, (CLIENT, NETWORK), BACKOFF),
+            ("4.3", "421 4.7.0 Try again later, closing connection.",
              Reason.EHLO_THROTTLED, (CLIENT, NETWORK), BACKOFF),
             ("4.3", '501-5.5.4 HELO/EHLO argument "localhost" invalid, closing connection.'
              f'\n501 5.5.4  {HELP}helo{END}',

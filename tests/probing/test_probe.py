@@ -1051,6 +1051,15 @@ async def test_ipv6_literal(scripted: StartScripted, prober: Prober, server_name
     assert server.received[0].startswith(b"EHLO [IPv6:::1]\r\n")
 
 
+async def test_client_name(scripted: StartScripted, prober: Prober) -> None:
+    """EHLO says the name of the configuration, before and after STARTTLS."""
+    server = await scripted(Smtp(), security="starttls")
+    outcome = await prober(prober.target(server.port, "smtp", "starttls", client_name="probe.example.com"))
+    assert outcome.ok
+    await server.wait_idle()
+    assert server.received[0].count(b"EHLO probe.example.com\r\n") == 2
+
+
 # Many probes
 
 ALL_PROBES = 2000

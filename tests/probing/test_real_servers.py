@@ -19,6 +19,7 @@ from exporter.probing.probe import Login, probe
 from exporter.probing.resolve import Resolver
 from tests.probing.conftest import HAS_IPV6
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, PROBE_PASSWORD, PROBE_USER, QUOTA
+from tests.servers.postfix import CLIENT_NAME
 
 if TYPE_CHECKING:
     from tests.servers.authority import Authority
@@ -36,6 +37,7 @@ ENDPOINTS = {
     "smtps": ("smtp", "tls", "smtps_port"),
     "submission": ("smtp", "starttls", "submission_port"),
 }
+STRICT = {"strict": ("smtp", "starttls", "strict_port")}
 ACCOUNTS = {"probe": Credential(PROBE_USER, PROBE_PASSWORD), "ops": Credential(OPS_USER, OPS_PASSWORD)}
 SESSION = {
     "tls": ["resolve", "connect", "tls", "greeting", "capability"],
@@ -51,7 +53,7 @@ async def run_probe(authority: Authority, dovecot: Dovecot, postfix: Postfix) ->
     resolver = Resolver()
 
     async def run_probe(name: str, login: Login = None, **changes: Any) -> Outcome:
-        protocol, security, port = ENDPOINTS[name]
+        protocol, security, port = {**ENDPOINTS, **STRICT}[name]
         endpoint = Endpoint(
             name=name,
             protocol=Protocol(protocol),
@@ -228,3 +230,18 @@ async def test_login_without_password_backend(run_probe: RunProbe, dovecot: Dove
     assert outcome.reason not in (Reason.OK, Reason.AUTH_INVALID_CREDENTIALS, Reason.INTERNAL)
     dovecot.start()
     assert (await run_probe("smtps", ACCOUNTS["ops"])).ok
+
+
+@pytest.mark.parametrize(
+    ("client_name", "found", "detail"),
+    [
+        (None, "capability ehlo_invalid", "554 5.7.1 <[127.0.0.1]>: Helo command rejected: Access denied"),
+        ("probe", "capability ehlo_invalid", "504 5.5.2 <probe>: Helo command rejected: need fully-qualified hostname"),
+        (CLIENT_NAME, "logout ok", ""),
+    ],
+)
+async def test_client_name(run_probe: RunProbe, client_name: str | None, found: str, detail: str) -> None:
+    """A server that judges the name in EHLO is told from one that is down, and takes the name that it wants."""
+    outcome = await run_probe("strict", client_name=client_name, ip_family=IpFamily.IPV4)
+    assert (f"{outcome.phase} {outcome.reason}", outcome.detail) == (found, detail)
+    assert outcome.ok or "client_name" in outcome.remedy

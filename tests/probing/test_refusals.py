@@ -86,7 +86,7 @@ def test_unknown_text(protocol: Protocol, phase: Phase, temporary: bool | None, 
 def test_only_in_a_login(protocol: Protocol, text: bytes, at_login: Reason, elsewhere: Reason) -> None:
     """A code or a word that has a meaning in a login has none elsewhere."""
     assert reason_of_refusal(Refusal(text), Phase.LOGIN, protocol) is at_login
-    assert reason_of_refusal(Refusal(text), Phase.CAPABILITY, protocol) is elsewhere
+    assert reason_of_refusal(Refusal(text), Phase.FOLDERS, protocol) is elsewhere
 
 
 def test_long_refusal() -> None:
@@ -198,3 +198,62 @@ def patterns() -> set[str]:
 def test_bounded(pattern: str) -> None:
     """Between the words of a pattern is a gap of a fixed length: the time to search grows with the text's length."""
     assert not re.search(r"(?:\.|\])[*+]|,\}", pattern)
+
+
+# EHLO
+
+EHLO_TEXTS = [
+    # Postfix
+    ("504 5.5.2 <probe>: Helo command rejected: need fully-qualified hostname", Reason.EHLO_INVALID),
+    ("501 5.5.2 <pro_be>: Helo command rejected: Invalid name", Reason.EHLO_INVALID),
+    ("450 4.7.1 <probe.example.com>: Helo command rejected: Host not found", Reason.EHLO_INVALID),
+    ("550 5.7.1 <probe.example.com>: Helo command rejected: You are not me", Reason.EHLO_INVALID),
+    ("554 5.7.1 <[192.0.2.1]>: Helo command rejected: Access denied", Reason.EHLO_INVALID),
+    ("501 Syntax: EHLO hostname", Reason.EHLO_INVALID),
+    ("450 4.7.25 Client host rejected: cannot find your hostname, [192.0.2.1]", Reason.MX_NO_PTR),
+    ("450 4.7.1 Client host rejected: cannot find your reverse hostname, [192.0.2.1]", Reason.MX_NO_PTR),
+    # Exim, Sendmail, Exchange, hMailServer, Courier, Haraka
+    ("501 Syntactically invalid EHLO argument(s)", Reason.EHLO_INVALID),
+    ("550 HELO should be a FQDN or address literal (See RFC 2821 4.1.1.1)", Reason.EHLO_INVALID),
+    ("550 Bad HELO - Host impersonating [192.0.2.1]", Reason.EHLO_INVALID),
+    ("501 5.0.0 Invalid domain name", Reason.EHLO_INVALID),
+    ("501 5.0.0 EHLO requires domain address", Reason.EHLO_INVALID),
+    ("501 5.5.4 Invalid domain name", Reason.EHLO_INVALID),
+    ("501 EHLO Invalid domain address.", Reason.EHLO_INVALID),
+    ("517 5.1.8 Invalid HELO/EHLO greeting", Reason.EHLO_INVALID),
+    ("554 5.1.8 Invalid HELO/EHLO greeting", Reason.EHLO_INVALID),
+    ("550 No address literals", Reason.EHLO_INVALID),
+    ("550 your hostname does not resolve", Reason.EHLO_INVALID),
+    # Gmail and its relay
+    ("421-4.7.0 Try again later, closing connection. (EHLO)\n421 4.7.0  https://support.google.com/a/answer/3221692",
+     Reason.EHLO_INVALID),
+    ('501-5.5.4 HELO/EHLO argument "localhost" invalid, closing connection.\n501 5.5.4  https://support.google.com/mail/'
+     "?p=helo", Reason.EHLO_INVALID),
+    # A code alone
+    ("501", Reason.EHLO_INVALID),
+    ("501 5.5.4 Syntax error in parameters or arguments", Reason.EHLO_INVALID),
+    ("504 5.5.4 Command parameter not implemented", Reason.EHLO_INVALID),
+    # Not the argument
+    ("421 4.7.0 Try again later, closing connection.", Reason.EHLO_THROTTLED),
+    ("421 4.3.2 Service shutting down", Reason.SERVER_BUSY),
+    ("421 too many connections", Reason.SERVER_BUSY),
+    ("550 5.7.1 Service unavailable", Reason.SERVER_REFUSED),
+    ("554 5.7.1 Go away", Reason.SERVER_REFUSED),
+    ("503 5.5.1 EHLO/HELO first", Reason.PROTOCOL_ERROR),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "reason"), EHLO_TEXTS)
+def test_ehlo(text: str, reason: Reason) -> None:
+    """An answer to EHLO that names what EHLO says has a reason of its own, in any case."""
+    for changed in (text, text.swapcase()):
+        lines = [b"220 ready", *(line.encode() for line in changed.split("\n"))]
+        _, error = talk(Protocol.SMTP, Plan(CLIENT_NAME), lines)
+        assert isinstance(error, Refusal)
+        assert classify(error, Phase.CAPABILITY, Protocol.SMTP) is reason
+
+
+def test_ehlo_words_elsewhere() -> None:
+    """The words are those of an answer to EHLO, and of nothing else."""
+    for text in (b"550 invalid domain", b"421 4.7.0 Try again later, closing connection.", b"501 x"):
+        assert reason_of_refusal(Refusal(text), Phase.GREETING, Protocol.SMTP) is Reason.SERVER_REFUSED

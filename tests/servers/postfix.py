@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PROGRAMS: Final = "/usr/lib/postfix/sbin"
 MAIL_OWNER: Final = "postfix"
+CLIENT_NAME: Final = "probe.example.com"
 QUEUES: Final = (
     *("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming"),
     *("maildrop", "private", "public", "saved", "trace"),
@@ -36,6 +37,8 @@ QUEUES: Final = (
 
 class Postfix(Server):
     """One Postfix with a configuration, queues and a log of its own, in a temporary directory.
+
+    At its strict port it takes no other client than `CLIENT_NAME`, and says so in answer to EHLO.
 
     It authenticates through Dovecot's SASL and delivers example.com to Dovecot by LMTP: Dovecot has to run for that,
     but not for Postfix to start. Its ports stay the same from `start` to `stop` to `start`. Files go with `close`.
@@ -49,7 +52,7 @@ class Postfix(Server):
         self.fakeroot = None if os.geteuid() == 0 else find_program("fakeroot", "fakeroot")
         self.certificate = certificate
         self.dovecot = dovecot
-        self.smtp_port, self.smtps_port, self.submission_port = distinct_ports(3)
+        self.smtp_port, self.smtps_port, self.submission_port, self.strict_port = distinct_ports(4)
         # In the system's temporary directory and not pytest's: Postfix's own account has to get through.
         self.directory = Path(tempfile.mkdtemp(prefix="postfix-"))
         self.directory.chmod(0o755)
@@ -66,7 +69,7 @@ class Postfix(Server):
             own += f" {self.directory}/queue/p[ru]*"
             argv = [self.fakeroot, "--", "/bin/sh", "-c", f'{own} && exec "$@"', "sh", *argv]
         process = Process(argv, output=self.directory / "output")
-        ports = (self.smtp_port, self.smtps_port, self.submission_port)
+        ports = (self.smtp_port, self.smtps_port, self.submission_port, self.strict_port)
         process.wait_until(lambda: all(map(is_listening, ports)), log=self.log_text)
         self._process = process
 
@@ -103,7 +106,13 @@ class Postfix(Server):
             )
         )
         (etc / "master.cf").write_text(
-            _MASTER.format(smtp=self.smtp_port, smtps=self.smtps_port, submission=self.submission_port)
+            _MASTER.format(
+                smtp=self.smtp_port,
+                smtps=self.smtps_port,
+                submission=self.submission_port,
+                strict=self.strict_port,
+                client_name=CLIENT_NAME,
+            )
         )
 
 
@@ -161,6 +170,11 @@ _MASTER = """
     -o syslog_name=postfix/smtps
     -o smtpd_tls_wrappermode=yes
     -o smtpd_sasl_auth_enable=yes
+{strict} inet n - n - - smtpd
+    -o syslog_name=postfix/strict
+    -o smtpd_delay_reject=no
+    -o {{ smtpd_helo_restrictions =
+        check_helo_access inline:{{ {client_name}=OK }}, reject_non_fqdn_helo_hostname, reject }}
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
