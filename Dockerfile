@@ -1,8 +1,8 @@
 # docker build --tag gmail-exporter .
 # docker run --rm --publish 9993:9993 --read-only gmail-exporter
 
-# To pin the base image: --build-arg BASE=docker.io/library/python:3.13-slim@sha256:…
-ARG BASE=docker.io/library/python:3.13-slim
+# To pin the base image: --build-arg BASE=docker.io/library/python:3.13-slim-trixie@sha256:…
+ARG BASE=docker.io/library/python:3.13-slim-trixie
 
 FROM ${BASE} AS build
 WORKDIR /src

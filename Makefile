@@ -1,5 +1,6 @@
 # make run     install into .venv and start the daemon (ARGS="--config.file=…" passes flags)
 # make test    install what the tests need, and run all of them
+# make test-debian13   the two above in a fresh Debian 13, in a tree that debootstrap makes (not a part of make test)
 # make check   lint, types, layers, generated files, Prometheus' rules and Alertmanager's routes
 # make test-rules PROMTOOL=PATH   test Prometheus' rules with the promtool of another version
 # make bench   measure cost, truth and growth beside blackbox_exporter, and put the figures into docs/performance.md
@@ -12,7 +13,7 @@ BIN := .venv/bin
 ARGS ?=
 PROMTOOL ?= promtool
 
-.PHONY: install run test test-rules check bench docs dashboard lock dev clean
+.PHONY: install run test test-debian13 test-rules check bench docs dashboard lock dev clean
 
 install: .venv/installed
 dev: .venv/dev
@@ -37,6 +38,9 @@ run: install
 test: dev
 	tests/servers/install
 	$(BIN)/python -m pytest --numprocesses=2 $(ARGS)
+
+test-debian13: dev
+	$(BIN)/python -m tests.deploy.debian13 "$(ARGS)"
 
 test-rules: dev
 	$(PROMTOOL) --version

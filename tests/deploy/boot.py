@@ -79,9 +79,8 @@ def main() -> None:
 def _cgroup(directory: Path) -> Path:
     """Create a control group of version 2 for the processes of the machine."""
     subprocess.run(["mount", "-t", "cgroup2", "cgroup2", directory], check=True)
-    group = directory / f"gmail-exporter-{os.getpid()}"
-    group.mkdir()
-    return group
+    # Not by process id: one in a namespace of its own may be in use outside.
+    return Path(tempfile.mkdtemp(prefix="gmail-exporter-", dir=directory))
 
 
 class _Machine:

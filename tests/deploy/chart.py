@@ -19,7 +19,7 @@ import jsonschema
 import kubernetes_validate
 import yaml
 
-from tests.deploy.image import ROOT
+from tests.deploy.debian import ROOT
 
 CHART = ROOT / "deploy/helm/gmail-exporter"
 CRDS = Path(__file__).parent / "crds"

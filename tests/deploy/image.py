@@ -1,18 +1,16 @@
 """Builds the Dockerfile with buildah, without a daemon, and runs the image.
 
 It uses the base image of the Dockerfile if a registry can be reached. Otherwise debootstrap makes a replacement of that
-name from Debian's packages: Debian's own Python, with `python` and `pip` at the paths of the original. Base images are
-kept in the user's cache directory between runs; remove `gmail-exporter` there to build them again.
+name from the packages of its Debian release: Debian's own Python, of the same version, with `python` and `pip` at the
+paths of the original. Base images are kept in the user's cache directory between runs; remove `gmail-exporter` there to
+build them again.
 """
 
 from __future__ import annotations
 
-import ast
-import configparser
 import fcntl
 import json
-import os
-import re
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,21 +19,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.deploy.debian import BASE, CACHE, RELEASE, ROOT, as_root, bootstrap, pip_configuration
 from tests.servers.process import ServerError, find_program
 
-ROOT = Path(__file__).parent.parent.parent
 CONTAINER = Path(__file__).parent / "container.py"
 BOOT = Path(__file__).parent / "boot.py"
 
-BASE = "docker.io/library/python:3.13-slim"
-WITH_SYSTEMD = "localhost/gmail-exporter-tests/systemd:1"
-
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gmail-exporter"
+WITH_SYSTEMD = f"localhost/gmail-exporter-tests/systemd:{RELEASE}"
 
 STAND_IN = """
 set -eu
 root=$1
-debootstrap --variant=minbase --include=python3-minimal,python3-venv,ca-certificates bookworm "$root"
 chroot "$root" python3 -m venv --symlinks /usr/local
 # Files that Debian's slim image omits, and the copy of pip that Debian keeps outside ensurepip.
 rm -rf "$root"/usr/share/doc "$root"/usr/share/man "$root"/usr/share/info "$root"/usr/share/locale \
@@ -43,33 +37,17 @@ rm -rf "$root"/usr/share/doc "$root"/usr/share/man "$root"/usr/share/info "$root
 """
 """A root file system in which `python` and `pip` are in /usr/local/bin, as in the images of Python."""
 
+
+def _limit(name: str, number: int) -> str:
+    hard = resource.getrlimit(number)[1]
+    kept = 32768 if hard == resource.RLIM_INFINITY else min(hard, 32768)  # what buildah of Debian 12 has itself
+    return f"--ulimit={name}={kept}:{kept}"
+
+
+LIMITS = [_limit("nofile", resource.RLIMIT_NOFILE), _limit("nproc", resource.RLIMIT_NPROC)]
+"""At most those of this process: buildah of Debian 13 sets more than some hosts allow even root."""
+
 PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-def as_root(*argv: str | Path, timeout: float = 300) -> str:
-    """Run a program as root and return its standard output.
-
-    Raises:
-        ServerError: it failed; with its output.
-    """
-    name, *rest = map(str, argv)
-    prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    environ = {**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
-    done = subprocess.run(
-        [*prefix, "env", "BUILDAH_ISOLATION=chroot", find_program(name, name), *rest],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        env=environ,
-        timeout=timeout,
-    )
-    if done.returncode:
-        raise ServerError(
-            f"{' '.join([name, *rest])} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-4000:]}"
-        )
-    return done.stdout.strip()
 
 
 @dataclass(frozen=True)
@@ -111,6 +89,7 @@ class Builder:
     def _make_stand_in(self) -> None:
         root = CACHE / "base"
         as_root("rm", "-rf", "--one-file-system", root)
+        bootstrap(root, ("python3-minimal", "python3-venv", "ca-certificates"))
         as_root("sh", "-c", STAND_IN, "sh", root)
         container = self.buildah("from", "scratch")
         self.buildah("add", "--quiet", container, root, "/")
@@ -121,7 +100,7 @@ class Builder:
     def prepare_systemd(self) -> str:
         """Provide the base image with systemd in it, and return its name."""
         if WITH_SYSTEMD not in self.buildah("images", "--format={{.Name}}:{{.Tag}}").split():
-            container = self.buildah("from", "--pull-never", BASE)
+            container = self.buildah("from", "--pull-never", *LIMITS, BASE)
             install = "apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes"
             packages = "--no-install-recommends systemd procps"
             self.buildah("run", "--network=host", container, "--", "sh", "-c", f"{install} {packages}")
@@ -136,11 +115,12 @@ class Builder:
             "--no-cache",
             "--network=host",
             "--pull-never",
+            *LIMITS,
             "--format=docker",
             "--timestamp=0",
             f"--build-arg=BASE={BASE}",
             f"--iidfile={iid}",
-            *_pip_configuration(directory),
+            *(f"--volume={here}:{there}:ro" for there, here in pip_configuration(directory).items()),
             *arguments,
             ROOT,
         )
@@ -218,27 +198,3 @@ def boot(root: Path) -> Any:
     """Boot systemd in a root directory, with the exporter as a service; boot.py returns the results."""
     argv: list[str | Path] = ["unshare", "--mount", "--net", "--kill-child", "--fork", sys.executable, BOOT, root]
     return json.loads(as_root(*argv, timeout=200))
-
-
-def _pip_configuration(directory: Path) -> list[str]:
-    """Give pip in the build the configuration of pip here, and the local paths that it names."""
-    printed = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
-    ).stdout
-    parser = configparser.RawConfigParser()
-    paths = set()
-    for key, value in re.findall(r"^(\S+)=('.*'|\".*\")$", printed, re.MULTILINE):
-        section, _, name = key.rpartition(".")
-        section = "global" if section == ":env:" else section
-        if not parser.has_section(section):
-            parser.add_section(section)
-        text = ast.literal_eval(value)
-        parser.set(section, name, text.replace("\n", "\n\t"))
-        words = text.split()
-        paths |= {Path(word) for word in words if word.startswith("/")}
-        # An index in files: the files that it links to are beside it.
-        paths |= {Path(word.removeprefix("file://")).parent for word in words if word.startswith("file:///")}
-    with (directory / "pip.conf").open("w") as file:
-        parser.write(file)
-    mounts = [(directory / "pip.conf", Path("/etc/pip.conf")), *((path, path) for path in paths if path.exists())]
-    return [f"--volume={here}:{there}:ro" for here, there in mounts]

@@ -19,7 +19,7 @@ from exporter import __version__, cli
 from exporter.config.load import load
 from exporter.config.schema import CONFIGURATION
 from tests.deploy.chart import CHART, VALUES, VERSIONS, Manifest, lint, mistakes, render, values_of
-from tests.deploy.image import ROOT
+from tests.deploy.debian import ROOT
 from tests.servers.process import find_program
 
 EVERYTHING: Mapping[str, Any] = {

@@ -14,7 +14,7 @@ from compose_spec import PyOptions
 
 from exporter import cli
 from exporter.config.load import load
-from tests.deploy.image import ROOT
+from tests.deploy.debian import ROOT
 from tests.servers.process import find_program
 
 DIRECTORY = ROOT / "deploy/docker-compose"

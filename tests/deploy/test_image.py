@@ -13,7 +13,7 @@ import pytest
 
 from exporter import __version__
 from tests.deploy.conftest import Built
-from tests.deploy.image import BASE, ROOT
+from tests.deploy.debian import BASE, PYTHON, RELEASE, ROOT
 
 pytestmark = pytest.mark.timeout(400)  # the first test builds the image, and on a new machine its base
 
@@ -34,6 +34,13 @@ def test_hadolint_finds_nothing() -> None:
     hadolint = Path(sys.executable).with_name("hadolint")
     checked = subprocess.run([hadolint, "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_its_base_is_the_one_that_is_tested(built: Built) -> None:
+    """Python and Debian are those of the base image's name, on which `make test-debian13` runs everything."""
+    release = (built.root / "etc/os-release").read_text("utf-8")
+    assert f"VERSION_CODENAME={RELEASE}\n" in release
+    assert [path.name for path in (built.root / "opt/gmail-exporter/lib").glob("python*")] == [f"python{PYTHON}"]
 
 
 def test_its_command_is_the_daemon_with_the_default_configuration(built: Built) -> None:

@@ -13,7 +13,8 @@ import pytest
 from exporter import cli
 from exporter.config.load import load
 from tests.deploy.conftest import Built
-from tests.deploy.image import ROOT, as_root, boot
+from tests.deploy.debian import ROOT, as_root
+from tests.deploy.image import boot
 from tests.examples import SENTINEL
 from tests.servers.process import find_program
 

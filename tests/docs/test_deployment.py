@@ -10,7 +10,7 @@ import yaml
 
 from exporter.config.load import load
 from tests.deploy.chart import lint, render
-from tests.deploy.image import ROOT
+from tests.deploy.debian import ROOT
 
 PAGE = (ROOT / "docs/deployment.md").read_text("utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
