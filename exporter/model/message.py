@@ -81,10 +81,13 @@ def code_point(character: str) -> str:
 
 def show(text: str) -> str:
     """Return the text in double quotes on one line; a long one is cut."""
-    shown = text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "…"
-    return json.dumps(shown, ensure_ascii=not text.isprintable())
+    return _quote(text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "…")
 
 
 def one_line(text: str) -> str:
-    """Return the text; if it has a character that could break a line or a terminal, quoted and escaped."""
-    return text if text.isprintable() else show(text)
+    """Return the whole text; if it has a character that could break a line or a terminal, quoted and escaped."""
+    return text if text.isprintable() else _quote(text)
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text, ensure_ascii=not text.isprintable())
