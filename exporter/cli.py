@@ -8,12 +8,14 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from exporter import __version__
 from exporter.commands.console import CannotWrite, write
 from exporter.daemon import garbage
+from exporter.host.process import open_standard_streams
 
 if TYPE_CHECKING:
     from exporter.accounts.ledger import Ledger
@@ -34,22 +36,29 @@ UNREAD = 128 + signal.SIGPIPE
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """Run the command that `arguments` name and return the exit code."""
+    open_standard_streams()
     # Before the slow imports: SIGHUP would end the process until the daemon handles it.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        return _run(_parser().parse_args(arguments), environ)
+        return _start(_parser().parse_args(arguments), environ)
     except CannotWrite as error:
         return _fail(f"gmail-exporter: cannot write: {error}", 1) if str(error) else UNREAD
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
-def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from exporter.config.dump import dump  # noqa: PLC0415
-    from exporter.config.mistake import ConfigError  # noqa: PLC0415
+def _start(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from exporter.daemon import logs  # noqa: PLC0415
 
     logs.configure(options.log_level or ("critical" if options.command else "info"), options.log_format)
+    with logs.in_thread(options.log_format) if options.command is None else nullcontext():
+        return _run(options, environ)
+
+
+def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from exporter.config.dump import dump  # noqa: PLC0415
+    from exporter.config.mistake import ConfigError  # noqa: PLC0415
+
     if options.auto_reload_interval is not None and options.config_file is None:
         return _fail("gmail-exporter: --config.auto-reload-interval needs --config.file: there is no file to look at")
     try:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from exporter.accounts import tokens
 from exporter.accounts.secrets import read_secret, suspicion
+from exporter.host.threads import in_thread
 from exporter.model.outcome import Check, Outcome
 from exporter.model.reason import Reason
 from exporter.model.settings import Account
 from exporter.probing.dialogue import Credential, CredentialUnavailable
+
+T = TypeVar("T")
 
 RENEWAL_MARGIN = 300.0
 """Seconds before its expiry at which a token is renewed, so that none expires during a session."""
@@ -43,6 +45,8 @@ class Access:
     _secret: tuple[str, ...] = field(default=(), repr=False)
     _replaced: bool = False
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _reading: asyncio.Task[tuple[str, ...]] | None = field(default=None, repr=False)
+    """Reads the secrets, also where no login waits for it any more."""
     _fetching: tuple[tuple[str, ...], asyncio.Task[Credential]] | None = field(default=None, repr=False)
     """A secret, and the task that gets the credential made from it, also where no login waits for it any more."""
 
@@ -52,10 +56,35 @@ class Access:
         Raises:
             CredentialUnavailable: one cannot be read.
         """
+        return self._learn_secret(self._read())
+
+    async def secret_within(self, seconds: float) -> tuple[str, ...]:
+        """As `secret`, but files are read in a thread: a file system may never answer.
+
+        Raises:
+            CredentialUnavailable: one cannot be read, or not in that time.
+        """
+        if not self._has_files:
+            return self.secret()
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(in_thread(self._read), name="secret")
+            self._reading.add_done_callback(_forget_failure)
+        task = self._reading
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+        if not done:
+            raise CredentialUnavailable(f"its secret cannot be read: no answer of the file system within {seconds:g} s")
+        return self._learn_secret(task.result())
+
+    @property
+    def _has_files(self) -> bool:
+        return any(reference.file for reference in self.account.secrets)
+
+    def _read(self) -> tuple[str, ...]:
         if self.account.app_password:
-            secret: tuple[str, ...] = (read_secret(self.account.app_password, self.environ),)
-        else:
-            secret = tokens.token_secrets(self.account, self.environ)
+            return (read_secret(self.account.app_password, self.environ),)
+        return tokens.token_secrets(self.account, self.environ)
+
+    def _learn_secret(self, secret: tuple[str, ...]) -> tuple[str, ...]:
         if secret != self._secret:
             self._secret, self.token, self._replaced = secret, None, False
         return secret
@@ -80,8 +109,7 @@ class Access:
         """Return `credential`, or None if it takes longer than `seconds`; the next call has the result."""
         if self._fetching is None or self._fetching[1].done() or self._fetching[0] != secret:
             self._fetching = secret, asyncio.create_task(self.credential(secret), name="credential")
-            # To read the failure keeps asyncio from logging it; it is counted.
-            self._fetching[1].add_done_callback(lambda task: task.cancelled() or task.exception())
+            self._fetching[1].add_done_callback(_forget_failure)
         _, task = self._fetching
         done, _ = await asyncio.wait({task}, timeout=seconds)
         return task.result() if done else None
@@ -100,7 +128,7 @@ class Access:
         result: tokens.AccessToken | CredentialUnavailable
         try:
             async with asyncio.timeout(TOKEN_TIMEOUT):
-                result = await _fetch_token(self.account, secret)
+                result = await in_thread(tokens.fetch_token, self.account, secret)
         except TimeoutError:
             result = CredentialUnavailable(f"no token within {TOKEN_TIMEOUT:g} s", Reason.OAUTH_ENDPOINT_ERROR)
         except CredentialUnavailable as error:
@@ -113,30 +141,7 @@ class Access:
         return result
 
 
-async def _fetch_token(account: Account, secret: tuple[str, ...]) -> tokens.AccessToken:
-    """Return `tokens.fetch_token`, which blocks, from a thread that may outlive this call.
-
-    It is a thread of its own: the executor's threads are few and shared, and the daemon's stop waits for them.
-    """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[tokens.AccessToken] = loop.create_future()
-
-    def settle(result: tokens.AccessToken | Exception) -> None:
-        if done.done():  # cancelled
-            return
-        if isinstance(result, Exception):
-            done.set_exception(result)
-        else:
-            done.set_result(result)
-
-    def run() -> None:
-        result: tokens.AccessToken | Exception
-        try:
-            result = tokens.fetch_token(account, secret)
-        except Exception as error:  # noqa: BLE001 (raised where the result is awaited)
-            result = error
-        with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(settle, result)
-
-    threading.Thread(target=run, name="token", daemon=True).start()
-    return await done
+def _forget_failure(task: asyncio.Task[T]) -> None:
+    """Read the failure of a task that nothing may wait for any more: it is counted, and asyncio need not log it."""
+    if not task.cancelled():
+        task.exception()

@@ -107,11 +107,7 @@ def _kind(account: Account) -> str:
 
 def _places(account: Account) -> str:
     """Return where the account's secrets are read from."""
-    if account.oauth2:
-        references = [account.oauth2.client_secret, account.oauth2.refresh_token]
-    else:
-        references = [reference for reference in (account.app_password, account.service_account) if reference]
-    return ", ".join(map(place_of, references))
+    return ", ".join(map(place_of, account.secrets))
 
 
 def _find(config: Config, name: str) -> Account:

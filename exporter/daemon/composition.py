@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from exporter import __version__
 from exporter.accounts.ledger import Ledger
 from exporter.config.web import Reading
-from exporter.daemon import garbage
+from exporter.daemon import garbage, logs
 from exporter.daemon.notify import Notifier
 from exporter.daemon.reload import Reloader, Sources
 from exporter.exposition.cache import Exposition
@@ -91,7 +91,7 @@ class Daemon:
         self._notifier = Notifier(options.environ)
         self._stopped = asyncio.Event()
         self._store = Store()
-        self._metrics = ExporterMetrics(options.shard)
+        self._metrics = ExporterMetrics(options.shard, logs.dropped)
         self._resolver = Resolver()
         self._checker = Checker(self._store, self._resolver, options.ledger, options.environ)
         self._schedule = Schedule(self._check, self._metrics)

@@ -27,6 +27,7 @@ class Notifier:
         address = environ.get("NOTIFY_SOCKET", "")
         # sd_notify(3): a leading "@" is the NUL of an address in Linux' abstract namespace.
         self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._is_heard = True
         self.watchdog: float | None = None
         # sd_watchdog_enabled(3): in microseconds; only for the process WATCHDOG_PID, if it is set.
         if environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid()):
@@ -36,7 +37,7 @@ class Notifier:
             self.watchdog = int(text) / 1e6 or None if is_number else None
 
     def send(self, *assignments: str) -> None:
-        """Send the assignments, such as `READY=1`, in one message. A failure is only logged."""
+        """Send the assignments, such as `READY=1`, in one message. The first of several failures is logged."""
         if not self._address:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
@@ -44,7 +45,11 @@ class Notifier:
             try:
                 sender.sendto("\n".join(assignments).encode(), self._address)
             except OSError as error:
-                log.warning("the service manager was not told", what=assignments[0], error=error.strerror)
+                if self._is_heard:
+                    log.warning("the service manager was not told", what=assignments[0], error=error.strerror)
+                self._is_heard = False
+            else:
+                self._is_heard = True
 
     @contextlib.contextmanager
     def reloading(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -16,11 +17,15 @@ from exporter.config.mistake import ConfigError, Mistake
 from exporter.config.source import fingerprint
 from exporter.config.web import Reading, read_web
 from exporter.daemon import garbage
+from exporter.host.threads import in_thread
 from exporter.model.settings import Config
 from exporter.web.server.websettings import WebSettings
 
 SETTLED = 0.5
 """Seconds without another change before a changed file is read: somebody may still be writing it."""
+
+READING = 30.0
+"""Seconds in which all files must be read, or the reload is refused: a file system may never answer."""
 
 WEB_INTERVAL = 5.0
 """Seconds between two checks of the web configuration file, and of the files that it names."""
@@ -30,6 +35,7 @@ FAULT = "a fault of this program, told in its log"
 log = structlog.get_logger("reload")
 web_log = structlog.get_logger("web")
 
+T = TypeVar("T")
 Files = Mapping[Path, bytes]
 """Files, and the fingerprint of each when it was last read."""
 
@@ -139,11 +145,12 @@ class Reloader:
         Raises:
             ConfigError: They cannot be used; it has the mistakes of all of them.
         """
-        self._files = await asyncio.to_thread(_fingerprints, self._files)
+        path = self._sources.config_file
+        self._files = await _read(path, _fingerprints, self._files)
         web = await self._read_web()
         # In a thread: a file with thousands of endpoints takes a good part of a second.
         with garbage.paused():
-            return await asyncio.to_thread(load_with_web, self._sources.config_file, self._sources.environ, web), web
+            return await _read(path, load_with_web, path, self._sources.environ, web), web
 
     def _put_into_force(self, config: Config) -> None:
         try:
@@ -156,16 +163,23 @@ class Reloader:
     async def _renew_web(self) -> None:
         """Reload the web configuration alone."""
         async with self._one_at_a_time:
-            web = await self._read_web()
+            try:
+                web = await self._read_web()
+            except ConfigError as error:
+                web = replace(self._web_reading, config=None, mistakes=error.mistakes)
             for mistake in web.mistakes:
                 web_log.error("web configuration not renewed; the old one stays", mistake=str(mistake))
             if web.config is not None:
                 self._renew(web)
 
     async def _read_web(self) -> Reading:
-        """Read the web configuration; the same mistakes are reported again only after a file has changed."""
+        """Read the web configuration; the same mistakes are reported again only after a file has changed.
+
+        Raises:
+            ConfigError: It was not read in time.
+        """
         path = self._sources.web_config_file
-        web = await asyncio.to_thread(read_web, path)
+        web = await _read(path, read_web, path)
         if web.config is not None and (web.config.tls is None) is not (self._web.config.tls is None):
             text = "cannot be added or removed while running: restart for that"
             web = replace(web, config=None, mistakes=(Mistake(str(path), 0, 0, "tls_server_config", text),))
@@ -190,13 +204,27 @@ async def watch(files: Callable[[], Files], interval: float, changed: Callable[[
     """
     while True:
         await asyncio.sleep(interval)
-        # In a thread: a network file system may be slow.
-        found = await asyncio.to_thread(_fingerprints, files())
+        # In a thread, and without a limit: a network file system may be slow, or not answer for hours.
+        found = await in_thread(_fingerprints, files())
         if found == files():
             continue
         await asyncio.sleep(SETTLED)
-        if await asyncio.to_thread(_fingerprints, files()) == found:
+        if await in_thread(_fingerprints, files()) == found:
             await changed()
+
+
+async def _read(path: Path | None, work: Callable[..., T], *arguments: object) -> T:
+    """Return the result of `work`, which reads `path`, from a thread.
+
+    Raises:
+        ConfigError: It has no result in time.
+    """
+    try:
+        async with asyncio.timeout(READING):
+            return await in_thread(work, *arguments)
+    except TimeoutError:
+        text = f"cannot be read: the file system does not answer within {READING:g} s"
+        raise ConfigError([Mistake(str(path), 0, 0, "", text)]) from None
 
 
 def _fingerprints(files: Files) -> Files:

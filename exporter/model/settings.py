@@ -102,6 +102,13 @@ class Account:
     service_account: SecretRef | None = None
     max_logins_per_day: int = 200
 
+    @property
+    def secrets(self) -> tuple[SecretRef, ...]:
+        """Where its secrets are."""
+        if self.oauth2:
+            return self.oauth2.client_secret, self.oauth2.refresh_token
+        return tuple(reference for reference in (self.app_password, self.service_account) if reference)
+
 
 @dataclass(frozen=True, slots=True)
 class Tls:

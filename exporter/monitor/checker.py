@@ -114,11 +114,14 @@ class Checker:
         if denied is None or denied.protects:
             # Read only if a login is due, or a hold may end because the secret is new. If it cannot be read while
             # logins are held, the hold is reported.
+            began, secret = time.monotonic(), None
             try:
-                secret = access.secret()
+                secret = await access.secret_within(target.endpoint.timeout / 4)
             except CredentialUnavailable as error:
                 login = None if denied else error
-            else:
+            if in_time:
+                target = _shortened(target, time.monotonic() - began)
+            if secret is not None:
                 denied = budget.ask(target, secret, force=force)
                 if denied is None:
                     logging_in = self._log_in(target, budget, access, secret, in_time=in_time)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, Metric
 
 from exporter import __version__
 from exporter.model.settings import Config
@@ -15,9 +18,14 @@ _LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.
 
 
 class ExporterMetrics:
-    """The exporter's own metrics, in a registry of their own."""
+    """The exporter's own metrics, in a registry of their own.
 
-    def __init__(self, shard: Shard | None = None) -> None:
+    Args:
+        shard: Which part of the configuration this process probes.
+        log_lines_dropped: Returns the number of log lines that were dropped.
+    """
+
+    def __init__(self, shard: Shard | None = None, log_lines_dropped: Callable[[], int] = int) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which no Prometheus before 2.50 uses
         self.registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self.registry)
@@ -74,6 +82,14 @@ class ExporterMetrics:
             registry=self.registry,
         )
 
+        self.registry.register(
+            _CountedElsewhere(
+                "gmail_exporter_log_lines_dropped",
+                "Log lines that were not written: they were not read in time, or could not be written.",
+                log_lines_dropped,
+            )
+        )
+
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(f"gmail_exporter_{name}", text, registry=self.registry)
 
@@ -86,3 +102,16 @@ class ExporterMetrics:
     def load_failed(self) -> None:
         """Record that a reload was refused."""
         self._reload_successful.set(0)
+
+
+@dataclass(frozen=True, slots=True)
+class _CountedElsewhere:
+    """A counter whose value is kept where it is counted."""
+
+    name: str
+    text: str
+    value: Callable[[], int]
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield it."""
+        yield CounterMetricFamily(self.name, self.text, value=self.value())

@@ -65,6 +65,12 @@ def _instances() -> Builder:
             decimals=0,
             width=90,
         ),
+        Column(
+            "Log lines lost",
+            expression=f"max without () ({of_exporter('gmail_exporter_log_lines_dropped_total')})",
+            decimals=0,
+            width=110,
+        ),
         Column("Build", expression=of_exporter("gmail_exporter_build_info"), hidden=True),
         sort="State",
         no_value="No exporter is scraped",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -299,3 +300,35 @@ async def test_password_within_a_time(secrets: Secrets) -> None:
     for password in ("old", SENTINEL):
         access = Access(secrets.password(USER, password), {})
         assert await access.credential_within(access.secret(), 5) == Credential(USER, password)
+
+
+async def test_a_secret_whose_file_system_does_not_answer(secrets: Secrets, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event loop goes on, the login says why it has no secret, and one thread waits, however many logins do."""
+    access = Access(secrets.password(USER, SENTINEL), {})
+    gate, threads = threading.Event(), []
+
+    def hang(*arguments: object) -> str:
+        threads.append(threading.current_thread())
+        gate.wait(10)
+        return SENTINEL
+
+    monkeypatch.setattr(access_module, "read_secret", hang)
+    for _ in range(3):
+        with pytest.raises(CredentialUnavailable, match="no answer of the file system within 0.02 s"):
+            await access.secret_within(0.02)
+    assert len(threads) == 1
+    gate.set()
+    assert await access.secret_within(10) == (SENTINEL,)
+    assert await access.secret_within(10) == (SENTINEL,)
+    assert len(threads) == 2  # the one that hung, whose result came late; and each later login reads anew
+
+
+async def test_logins_at_the_same_time_read_a_secret_once(secrets: Secrets) -> None:
+    """A secret of the environment is read without a thread."""
+    access = Access(secrets.password(USER, SENTINEL), {})
+    assert await asyncio.gather(*(access.secret_within(10) for _ in range(5))) == [(SENTINEL,)] * 5
+    of_environment = Access(Account(name="ops", username=USER, app_password=SecretRef(env="P")), {"P": SENTINEL})
+    assert await of_environment.secret_within(0) == (SENTINEL,)
+    missing = Access(Account(name="ops", username=USER, app_password=SecretRef(env="Q")), {"P": SENTINEL})
+    with pytest.raises(CredentialUnavailable, match="the variable Q is not set"):
+        await missing.secret_within(0)

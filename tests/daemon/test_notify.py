@@ -78,6 +78,20 @@ def test_a_manager_that_has_gone_is_logged(tmp_path: Path) -> None:
     assert [(line["what"], line["error"]) for line in logs] == [("READY=1", "No such file or directory")]
 
 
+def test_a_manager_that_does_not_read_is_logged_once(manager: Manager) -> None:
+    """Not at each keep-alive; and again only after it has read."""
+    notifier = Notifier({"NOTIFY_SOCKET": manager.address})
+    with capture_logs() as logs:
+        for _ in range(1000):
+            notifier.send("WATCHDOG=1")
+        assert len(logs) == 1
+        manager.waiting()
+        notifier.send("WATCHDOG=1")
+        for _ in range(1000):
+            notifier.send("WATCHDOG=1")
+    assert [line["error"] for line in logs] == ["Resource temporarily unavailable"] * 2
+
+
 def test_a_manager_that_does_not_read_blocks_nothing(tmp_path: Path) -> None:
     """The queue of the socket is full: the message is dropped, and that is logged."""
     manager = Manager(str(tmp_path / "notify"))

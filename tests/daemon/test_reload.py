@@ -339,3 +339,39 @@ async def test_a_certificate_is_renewed_without_a_reload(
             replace(directory, new)
             await until(lambda: logs[-1]["event"] == "web configuration renewed")
             assert await serial(served.port) == new.leaf.serial_number
+
+
+# A file system that does not answer
+
+
+async def test_a_file_that_cannot_be_read_in_time(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reload is refused, and the next one is made once the file system answers."""
+    monkeypatch.setattr(reload_module, "READING", 0.05)
+    files.gate.clear()
+    with capture_logs() as logs:
+        mistakes = await files.reloader()
+    assert mistakes == [f"{files.path}: cannot be read: the file system does not answer within 0.05 s"]
+    assert (files.applied, files.refusals) == ([], 1)
+    assert [line["log_level"] for line in logs] == ["error"]
+    files.gate.set()
+    files.write(OTHER)
+    assert await files.reloader() == []
+    assert files.applied == ["pop3"]
+
+
+async def test_a_web_file_that_cannot_be_read_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not keep a reload waiting for ever, and says so."""
+    monkeypatch.setattr(reload_module, "READING", 0.05)
+    files = Files(tmp_path, monkeypatch, web=ALICE)
+    gate = threading.Event()
+    monkeypatch.setattr(reload_module, "read_web", lambda path: (gate.wait(5), read_web(path))[1])
+    with capture_logs() as logs, files.watched(None):
+        files.write_web(BOB)
+        await until(lambda: logs)
+        assert "does not answer" in logs[0]["mistake"]
+        assert await files.reloader() == [
+            f"{files.web_path}: cannot be read: the file system does not answer within 0.05 s"
+        ]
+        assert list(files.web.config.users) == ["alice"]
+        gate.set()
+        await until(lambda: list(files.web.config.users) == ["bob"])

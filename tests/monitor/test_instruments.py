@@ -18,3 +18,12 @@ def test_reload_metrics() -> None:
     assert value("gmail_exporter_config_last_reload_successful") == 0
     assert value("gmail_exporter_config_last_reload_success_timestamp_seconds") == 1_700_000_000
     assert value("gmail_exporter_probes_missed_total") == 0
+
+
+def test_dropped_log_lines() -> None:
+    """They are counted where they are dropped."""
+    dropped = 0
+    value = ExporterMetrics(log_lines_dropped=lambda: dropped).registry.get_sample_value
+    assert value("gmail_exporter_log_lines_dropped_total") == 0
+    dropped = 7
+    assert value("gmail_exporter_log_lines_dropped_total") == 7
