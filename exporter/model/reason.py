@@ -120,11 +120,15 @@ class Reason(TableEnum):
         ("The TLS handshake failed: check port and security (tls or starttls), tls.min_version, and proxies in "
          "between.")
     STARTTLS_UNAVAILABLE = "starttls_unavailable", Blame.NETWORK, Retry.HOLD, \
-        "it does not offer STARTTLS", \
-        "The server does not offer STARTTLS: a proxy may be stripping it; otherwise check the port."
+        "it does not offer STARTTLS, or refuses it", \
+        "The server does not offer STARTTLS, or refuses it: a proxy may be stripping it; otherwise check the port."
     STARTTLS_INJECTION = "starttls_injection", Blame.NETWORK, Retry.HOLD, \
         "plaintext is injected before TLS", \
         "Plaintext came with the STARTTLS reply: something in between injects commands. Do not trust this network."
+    STARTTLS_PREAUTH = "starttls_preauth", Blame.NETWORK, Retry.HOLD, \
+        "it claims a login before TLS", \
+        ("The server greets as if somebody were logged in (PREAUTH), after which TLS cannot begin: so an attacker in "
+         "between keeps a session in the clear. Do not trust this network; otherwise use security: tls.")
 
     # Protocol
     PROTOCOL_VIOLATION = "protocol_violation", Blame.NETWORK, Retry.SAFE, \
@@ -291,6 +295,10 @@ class Reason(TableEnum):
     LOGIN_MECHANISM_UNAVAILABLE = "login_mechanism_unavailable", Blame.CLIENT, Retry.SAFE, \
         "the server offers no login mechanism that the account can use", \
         "The server offers no login mechanism that the account can use: set mechanism to auto, or use OAuth 2.0."
+    LOGIN_PREAUTH = "login_preauth", Blame.CLIENT, Retry.SAFE, \
+        "somebody is logged in there before the login", \
+        ("The server greets as if somebody were logged in (PREAUTH), so there is no login to check: look at host and "
+         "port; where that is meant, remove account from the endpoint.")
     AUTH_MECHANISM = "auth_mechanism", Blame.CLIENT, Retry.HOLD, \
         "the server does not accept this login mechanism", \
         "The server does not accept this login mechanism: set mechanism to auto."

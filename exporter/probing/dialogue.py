@@ -14,6 +14,8 @@ secrets from what is shown. The rules:
     ├── ProtocolViolation         not an answer of this protocol
     ├── ResponseTooLarge          over one of the limits below
     ├── StartTLSUnavailable       wanted, but not offered
+    ├── PreauthBeforeTLS          the server claims a login where TLS is still to come
+    ├── PreauthBeforeLogin        the server claims a login where one is to be checked
     ├── MechanismUnavailable      no login mechanism in common
     ├── CredentialUnavailable     the secret cannot be read, or there is no access token
     ├── FolderHidden              a folder of the configuration is not visible
@@ -145,6 +147,20 @@ class ResponseTooLarge(DialogueError):
 
 class StartTLSUnavailable(DialogueError):
     """STARTTLS is wanted and not offered: nothing more may be sent (RFC 8314 §3)."""
+
+
+class PreauthBeforeTLS(DialogueError):
+    """The server claims a login where STARTTLS is wanted, which makes that impossible: nothing more may be sent.
+
+    RFC 9051 §7.1.4: "Clients that require mandatory TLS MUST close the connection after receiving the PREAUTH response
+    on a non-protected port."
+    """
+
+
+class PreauthBeforeLogin(DialogueError):
+    """The server claims a login on a secured connection, so that there is none to check."""
+
+    in_step = True
 
 
 class MechanismUnavailable(DialogueError):

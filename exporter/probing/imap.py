@@ -25,6 +25,8 @@ from exporter.probing.dialogue import (
     MechanismUnavailable,
     Note,
     Plan,
+    PreauthBeforeLogin,
+    PreauthBeforeTLS,
     ProtocolDialogue,
     ProtocolViolation,
     ReadBytes,
@@ -81,13 +83,13 @@ def session(plan: Plan) -> Dialogue[None]:
     tags = (b"a%d" % number for number in count(1))  # unique in a session: RFC 3501 §2.2.1
     yield Enter(Phase.GREETING)
     greeting = yield from _read_greeting()
+    if greeting == b"PREAUTH" and plan.starttls:
+        raise PreauthBeforeTLS("the server greets with PREAUTH, after which there is no STARTTLS")
     yield Enter(Phase.CAPABILITY)
     capabilities = yield from _capability(next(tags))
     if plan.starttls:
         yield Enter(Phase.STARTTLS)
-        # RFC 3501 §6.2.1: only in the not authenticated state. RFC 9051 §7.1.4: a PREAUTH greeting where STARTTLS is
-        # wanted may come from an attacker.
-        if greeting == b"PREAUTH" or b"STARTTLS" not in capabilities:
+        if b"STARTTLS" not in capabilities:
             raise StartTLSUnavailable("the server does not offer STARTTLS")
         yield from _command(next(tags), b"STARTTLS")
         yield StartTLS()
@@ -95,7 +97,7 @@ def session(plan: Plan) -> Dialogue[None]:
         capabilities = yield from _capability(next(tags))
     if credential := (yield from enter_login(plan)):
         if greeting == b"PREAUTH":
-            raise ProtocolViolation("the server greets with PREAUTH: this connection has no login to check")
+            raise PreauthBeforeLogin("the server greets with PREAUTH: this connection has no login to check")
         capabilities |= yield from _log_in(next(tags), capabilities, plan.mechanism, credential)
         yield Enter(Phase.FOLDERS)
         hidden = yield from _read_folders(tags, plan.folders)

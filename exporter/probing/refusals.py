@@ -28,6 +28,14 @@ _Rules = tuple[tuple[re.Pattern[str], Reason], ...]
 
 def reason_of_refusal(refusal: Refusal, phase: Phase, protocol: Protocol) -> Reason:
     """Return what a refusal in `phase` means. Only the beginning of an endless text is read."""
+    reason = _reason_of(refusal, phase, protocol)
+    # A server knows the command that it offers: what does not is something in between, or set up wrongly.
+    if phase is Phase.STARTTLS and reason in (Reason.BAD_COMMAND, Reason.SERVER_REFUSED):
+        return Reason.STARTTLS_UNAVAILABLE
+    return reason
+
+
+def _reason_of(refusal: Refusal, phase: Phase, protocol: Protocol) -> Reason:
     text = str(refusal)[:MAX_TEXT]
     for rules in _rules_of(refusal, phase, protocol):
         for pattern, reason in rules:

@@ -94,6 +94,8 @@ EXCEPTIONS: list[tuple[BaseException, Phase, Reason, str]] = [
      "the server closed the connection"),
     (PlaintextInjected("3 octets"), Phase.TLS, Reason.STARTTLS_INJECTION, "3 octets"),
     (dialogue.StartTLSUnavailable(), Phase.STARTTLS, Reason.STARTTLS_UNAVAILABLE, "StartTLSUnavailable"),
+    (dialogue.PreauthBeforeTLS("why"), Phase.GREETING, Reason.STARTTLS_PREAUTH, "why"),
+    (dialogue.PreauthBeforeLogin("why"), Phase.LOGIN, Reason.LOGIN_PREAUTH, "why"),
     (dialogue.ProtocolViolation("x"), Phase.GREETING, Reason.PROTOCOL_VIOLATION, "x"),
     (dialogue.ResponseTooLarge("x"), Phase.FOLDERS, Reason.RESPONSE_TOO_LARGE, "x"),
     (dialogue.MechanismUnavailable("x"), Phase.LOGIN, Reason.LOGIN_MECHANISM_UNAVAILABLE, "x"),

@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 
 from exporter.accounts.ledger import Ledger
 from exporter.model.outcome import Folder, Outcome, Phase, Target
-from exporter.model.reason import Reason
+from exporter.model.reason import Blame, Reason
 from exporter.model.settings import AddressChoice, Endpoint, IpFamily, MechanismChoice, Protocol, Role, Security, Tls
 from exporter.monitor.checker import Checker
 from exporter.monitor.instruments import ExporterMetrics
@@ -506,6 +506,30 @@ async def test_starttls_stripped(scripted: StartScripted, prober: Prober, protoc
     assert found(outcome) == (Phase.STARTTLS, Reason.STARTTLS_UNAVAILABLE)
     await server.wait_idle()
     assert server.received == [sent]
+
+
+@pytest.mark.parametrize("login", [CREDENTIAL, None], ids=["login", "without"])
+async def test_starttls_preauth(scripted: StartScripted, prober: Prober, login: Login) -> None:
+    """A server that claims a login before TLS is sent nothing at all, whatever else it says."""
+    greeting = b"* PREAUTH welcome\r\n* CAPABILITY IMAP4rev1 STARTTLS\r\na1 OK done"
+    server = await scripted(Imap(greeting=greeting), security="starttls")
+    outcome = await prober(prober.target(server.port, "imap", "starttls"), login)
+    assert found(outcome) == (Phase.GREETING, Reason.STARTTLS_PREAUTH)
+    assert outcome.blame is Blame.NETWORK
+    assert not outcome.observed.login_attempted
+    await server.wait_idle()
+    assert server.received == [b""]
+
+
+async def test_login_preauth(scripted: StartScripted, prober: Prober) -> None:
+    """A server that claims a login in TLS is up, has no login to check, and gets no secret."""
+    server = await scripted(Imap(greeting=b"* PREAUTH welcome"), security="tls")
+    outcome = await prober(prober.target(server.port, "imap"))
+    assert found(outcome) == (Phase.LOGIN, Reason.LOGIN_PREAUTH)
+    assert (outcome.up, outcome.observed.login_attempted) == (True, False)
+    await server.wait_idle()
+    assert server.received == [b"a1 CAPABILITY\r\nbye LOGOUT\r\n"]
+    assert (await prober(prober.target(server.port, "imap"), None)).ok
 
 
 @pytest.mark.parametrize(

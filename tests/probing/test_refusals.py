@@ -62,13 +62,21 @@ def test_catalogue(protocol: Protocol, row: Row) -> None:
 
 
 @pytest.mark.parametrize("protocol", Protocol)
-@pytest.mark.parametrize("phase", [phase for phase in Phase if phase is not Phase.LOGIN])
+@pytest.mark.parametrize("phase", [phase for phase in Phase if phase not in (Phase.LOGIN, Phase.STARTTLS)])
 @pytest.mark.parametrize(
     ("temporary", "reason"), [(True, Reason.SERVER_BUSY), (False, Reason.SERVER_REFUSED), (None, Reason.SERVER_REFUSED)]
 )
 def test_unknown_text(protocol: Protocol, phase: Phase, temporary: bool | None, reason: Reason) -> None:
     """An unknown text has the general reason of a temporary refusal, or that of another one."""
     assert reason_of_refusal(Refusal(b"nothing known", temporary=temporary), phase, protocol) is reason
+
+
+@pytest.mark.parametrize("protocol", Protocol)
+@pytest.mark.parametrize("text", [b"nothing known", b"BAD what", b"malformed command", b"500 unknown"])
+def test_starttls_refused(protocol: Protocol, text: bytes) -> None:
+    """A server that refuses STARTTLS for good, or does not know it, does not have it."""
+    assert reason_of_refusal(Refusal(text), Phase.STARTTLS, protocol) is Reason.STARTTLS_UNAVAILABLE
+    assert reason_of_refusal(Refusal(b"later", temporary=True), Phase.STARTTLS, protocol) is Reason.SERVER_BUSY
 
 
 @pytest.mark.parametrize(
