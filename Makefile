@@ -21,9 +21,14 @@ dev: .venv/dev
 # The locks are complete. Left to resolve, older pips look past a pin at what is newest, and refuse it for want of a hash.
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
 
+# Looked at by every run: a .venv does not survive a move of the checkout, nor another Python in the place of its own.
+.venv/pyvenv.cfg: FORCE
+	@deploy/venv "$(PYTHON)" $(word 1,$(origin PYTHON))
+
+FORCE:
+
 # The build back end is pinned like everything else: build isolation would fetch the newest instead.
-.venv/installed: requirements.lock requirements-build.lock pyproject.toml
-	$(PYTHON) -m venv .venv
+.venv/installed: .venv/pyvenv.cfg requirements.lock requirements-build.lock pyproject.toml
 	$(PIP_INSTALL) --require-hashes --requirement requirements.lock --requirement requirements-build.lock
 	$(PIP_INSTALL) --no-build-isolation --editable .
 	@touch $@
