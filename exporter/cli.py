@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from exporter import __version__
 from exporter.commands.console import CannotWrite, write
 from exporter.daemon import garbage
-from exporter.host.process import open_standard_streams
+from exporter.host.environment import Environment
+from exporter.host.process import open_standard_streams, protect_memory
 
 if TYPE_CHECKING:
     from exporter.accounts.ledger import Ledger
@@ -40,22 +41,23 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
     # Before the slow imports: SIGHUP would end the process until the daemon handles it.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        return _start(_parser().parse_args(arguments), environ)
+        return _start(_parser().parse_args(arguments), Environment.of(environ))
     except CannotWrite as error:
         return _fail(f"gmail-exporter: cannot write: {error}", 1) if str(error) else UNREAD
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
-def _start(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+def _start(options: argparse.Namespace, environ: Environment) -> int:
     from exporter.daemon import logs  # noqa: PLC0415
 
     logs.configure(options.log_level or ("critical" if options.command else "info"), options.log_format)
     with logs.in_thread(options.log_format) if options.command is None else nullcontext():
+        protect_memory()  # before a secret is read
         return _run(options, environ)
 
 
-def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+def _run(options: argparse.Namespace, environ: Environment) -> int:
     from exporter.config.dump import dump  # noqa: PLC0415
     from exporter.config.mistake import ConfigError  # noqa: PLC0415
 
@@ -84,14 +86,17 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         return _fail(f"gmail-exporter: {error}")
 
 
-def _load(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Config, Reading]:
+def _load(options: argparse.Namespace, environ: Environment) -> tuple[Config, Reading]:
     """Read both configuration files; a ConfigError has the mistakes of both."""
+    from exporter.config.environment import secret_variables  # noqa: PLC0415
     from exporter.config.load import load_with_web  # noqa: PLC0415
     from exporter.config.web import read_web  # noqa: PLC0415
 
     # Of the commands, only `config` reads it, to validate it.
     web = read_web(options.web_config_file if options.command in (None, "config") else None)
-    return load_with_web(options.config_file, environ, web), web
+    config = load_with_web(options.config_file, environ, web)
+    environ.take(secret_variables(config))
+    return config, web
 
 
 def _other_shard(options: argparse.Namespace, whole: Config, config: Config) -> str | None:

@@ -1,11 +1,11 @@
-"""The account that environment variables make for the built-in configuration."""
+"""The account that environment variables make for the built-in configuration, and which variables hold secrets."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from exporter.config.mistake import Mistake
 from exporter.model.message import Unacceptable, check_identity, check_text
-from exporter.model.settings import Account, SecretRef
+from exporter.model.settings import Account, Config, SecretRef
 
 USERNAME = "GMAIL_EXPORTER_USERNAME"
 PASSWORD = "GMAIL_EXPORTER_APP_PASSWORD"  # noqa: S105 - the variable's name
@@ -40,3 +40,9 @@ def read_environment(environ: Mapping[str, str], mistakes: list[Mistake]) -> Acc
         return None
     reference = SecretRef(file=Path(file).absolute()) if file else SecretRef(env=PASSWORD)
     return Account(name=NAME, username=username, app_password=reference)
+
+
+def secret_variables(config: Config) -> set[str]:
+    """Return the names of the variables that hold secrets, whether or not they are set."""
+    references = (reference for account in config.accounts.values() for reference in account.secrets)
+    return {PASSWORD, *(reference.env for reference in references if reference.env)}

@@ -18,11 +18,13 @@ from starlette.types import ASGIApp
 
 from exporter import __version__
 from exporter.accounts.ledger import Ledger
+from exporter.config.environment import secret_variables
 from exporter.config.web import Reading
 from exporter.daemon import garbage, logs
 from exporter.daemon.notify import Notifier
 from exporter.daemon.reload import Reloader, Sources
 from exporter.exposition.cache import Exposition
+from exporter.host.environment import Environment
 from exporter.model.address import Address
 from exporter.model.outcome import Target
 from exporter.model.settings import Config
@@ -88,12 +90,13 @@ class Daemon:
 
     def __init__(self, config: Config, options: DaemonOptions) -> None:
         self._options = options
-        self._notifier = Notifier(options.environ)
+        self._environ = Environment.of(options.environ)
+        self._notifier = Notifier(self._environ)
         self._stopped = asyncio.Event()
         self._store = Store()
         self._metrics = ExporterMetrics(options.shard, logs.dropped)
         self._resolver = Resolver()
-        self._checker = Checker(self._store, self._resolver, options.ledger, options.environ)
+        self._checker = Checker(self._store, self._resolver, options.ledger, self._environ)
         self._schedule = Schedule(self._check, self._metrics)
         self._exposition = Exposition(self._store, self._metrics, lambda: self._checker.accesses)
         self._health = Health(self._store, self._schedule.seconds_since_tick)
@@ -101,7 +104,7 @@ class Daemon:
         self._probe = Probe(self._checker, self._metrics, options.timeout_offset)
         self._web = WebSettings(options.web.usable())
         self._reload = Reloader(
-            Sources(options.config_file, options.web_config_file, options.environ),
+            Sources(options.config_file, options.web_config_file, self._environ),
             config,
             (self._web, options.web),
             self._apply,
@@ -156,6 +159,7 @@ class Daemon:
 
     def _apply(self, whole: Config) -> None:
         """Put a configuration into force; targets that have not changed keep their state and their schedule."""
+        self._environ.take(secret_variables(whole))
         config = self._options.shard.take(whole)
         targets = [target for endpoint in config.endpoints.values() for target in Target.of(endpoint)]
         self._store.configure(targets)

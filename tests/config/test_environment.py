@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.environment import read_environment
+from exporter.config.environment import read_environment, secret_variables
 from exporter.config.mistake import Mistake
-from exporter.model.settings import Account, SecretRef
+from exporter.model.settings import Account, Config, OAuth2, SecretRef
 from tests.config.conftest import SENTINEL
 
 USERNAME, PASSWORD, FILE = (
@@ -68,3 +68,16 @@ def test_mistakes(environ: dict[str, str], expected: list[str]) -> None:
     assert read_environment(environ, mistakes) is None
     assert list(map(str, mistakes)) == expected
     assert SENTINEL not in str(mistakes)
+
+
+def test_secret_variables() -> None:
+    """Those of every kind of account, and that of the built-in one in any case."""
+    client = OAuth2("id", SecretRef(env="CLIENT"), SecretRef(env="REFRESH"))
+    accounts = (
+        Account("a", "a@gmail.com", app_password=SecretRef(env="A")),
+        Account("b", "b@gmail.com", oauth2=client),
+        Account("c", "c@gmail.com", service_account=SecretRef(env="C")),
+        Account("d", "d@gmail.com", app_password=SecretRef(file=Path("/run/secrets/d"))),
+    )
+    config = Config(accounts={account.name: account for account in accounts})
+    assert secret_variables(config) == {"A", "CLIENT", "REFRESH", "C", "GMAIL_EXPORTER_APP_PASSWORD"}

@@ -20,6 +20,7 @@ import pytest
 
 from exporter.daemon import log_writer
 from exporter.daemon.log_writer import LogWriter, StandardError
+from tests.servers.exporter import MAIN
 from tests.servers.process import free_port
 
 IN_TIME = 15.0
@@ -190,8 +191,6 @@ def test_standard_error(tmp_path: Path) -> None:
 
 SMALL = "import exporter.daemon.log_writer as w; w.MAX_WAITING = 4_000\n"
 """So that the queue is full soon."""
-
-MAIN = "import sys; from exporter.cli import main; raise SystemExit(main(sys.argv[1:]))"
 
 
 class Daemon:

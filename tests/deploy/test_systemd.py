@@ -78,6 +78,7 @@ def test_the_program_accepts_its_command(tmp_path: Path) -> None:
     assert service["ExecReload"] == "kill -HUP $MAINPID"
     assert (service["Type"], service["DynamicUser"]) == ("notify", "yes")
     assert service["WatchdogSec"]
+    assert service["LimitCORE"] == "0"  # a core dump would hold the secrets
 
 
 def test_a_configuration_can_name_credentials(tmp_path: Path) -> None:

@@ -6,6 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from structlog.testing import capture_logs
+
+from exporter.host import process
 
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
@@ -33,3 +36,94 @@ def test_commands_with_closed_streams(arguments: list[str]) -> None:
     argv = ["sh", "-c", 'exec "$0" -m exporter "$@" 0<&- 1>&- 2>&-', sys.executable, *arguments]
     ran = subprocess.run(argv, timeout=20, capture_output=True, check=False)
     assert ran.returncode == (0 if arguments == ["--help"] else 2)
+
+
+# Who may read the memory
+
+NOBODY = 65534
+
+STRANGER = f"""
+import ctypes, os, resource
+from exporter.host.process import protect_memory
+from prometheus_client import CollectorRegistry, ProcessCollector
+libc = ctypes.CDLL(None)
+if os.getuid() == 0:
+    os.setresgid({NOBODY}, {NOBODY}, {NOBODY})
+    os.setresuid({NOBODY}, {NOBODY}, {NOBODY})
+    libc.prctl(4, 1, 0, 0, 0)  # as a process that this user has started
+def readable(pid):
+    found = []
+    for name in ("environ", "mem", "maps", "cmdline", "stat"):
+        try:
+            open(f"/proc/{{pid}}/{{name}}", "rb").close()
+            found.append(name)
+        except PermissionError:
+            pass
+    return " ".join(found)
+print(readable(os.getpid()), flush=True)
+protect_memory()
+protected = os.getpid()
+if os.fork() == 0:
+    print(readable(protected), flush=True)
+    os._exit(0)
+os.wait()
+print(libc.prctl(3, 0, 0, 0, 0), *resource.getrlimit(resource.RLIMIT_CORE))
+registry = CollectorRegistry()
+ProcessCollector(registry=registry)
+print(*sorted(family.name for family in registry.collect()))
+"""
+
+
+def test_protect_memory() -> None:
+    """Another process of the same user can read neither memory nor environment; its own metrics go on."""
+    ran = subprocess.run(
+        [sys.executable, "-c", STRANGER], capture_output=True, text=True, timeout=20, check=True, env={"SECRET": "x"}
+    )
+    before, after, limits, metrics = ran.stdout.splitlines()
+    assert before == "environ mem maps cmdline stat"
+    assert after == "cmdline stat"
+    assert limits == "0 0 0"
+    assert {"process_open_fds", "process_resident_memory_bytes", "process_max_fds"} <= set(metrics.split())
+
+
+@pytest.mark.parametrize("arguments", [["--web.listen-address=127.0.0.1:0"], ["config"], ["check", "127.0.0.1:993"]])
+def test_every_command_protects_its_memory_before_it_reads_a_secret(arguments: list[str]) -> None:
+    """Before it reads its configuration, even."""
+    program = """
+import ctypes, os, sys
+from exporter.config import load
+def told(*_):
+    print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), flush=True)
+    os._exit(0)
+load.load_with_web = told
+from exporter.cli import main
+main(sys.argv[1:])
+"""
+    ran = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    assert ran.stdout == "0\n"
+
+
+def test_a_system_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What only improves things may fail: each is told once, and the program goes on."""
+
+    def no_limit(*_: object) -> None:
+        raise ValueError("not allowed to raise maximum limit")
+
+    def no_prctl() -> None:
+        raise AttributeError("undefined symbol: prctl")
+
+    monkeypatch.setattr("resource.setrlimit", no_limit)
+    monkeypatch.setattr(process, "_clear_dumpable", no_prctl)
+    with capture_logs() as logs:
+        process.protect_memory()
+    assert [(line["log_level"], line["error"]) for line in logs] == [
+        ("warning", "not allowed to raise maximum limit"),
+        ("warning", "undefined symbol: prctl"),
+    ]
+
+
+def test_a_refusal_of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told with its reason, not taken for a success."""
+    monkeypatch.setattr(process, "_PR_SET_DUMPABLE", 12345)
+    with pytest.raises(OSError, match="Invalid argument"):
+        process._clear_dumpable()
