@@ -162,10 +162,10 @@ class _Attempt:
         self._deadline = asyncio.get_running_loop().time() + self._endpoint.timeout
         try:
             async with asyncio.timeout_at(self._deadline):
-                error = await self.run()
+                in_step = await self.run()
                 if self._reason in _CERTIFICATE_TO_INSPECT:
                     await self._inspect_certificate()
-                elif error is None or (isinstance(error, DialogueError) and error.in_step):
+                elif in_step:
                     await self._log_out()
         except TimeoutError:
             self._end_by_deadline()
@@ -174,8 +174,8 @@ class _Attempt:
             self._dead += await self._count.dead(self._seconds_left())
         return self._outcome()
 
-    async def run(self) -> Exception | None:
-        """Connect and run the dialogue; return the error that ended it, which is recorded as the failure."""
+    async def run(self) -> bool:
+        """Connect and run the dialogue, and record what ended it; return whether the server awaits a command."""
         try:
             connection = self._connection = await self._connect()
             self._clock.leave(connection.connected_at)
@@ -185,8 +185,10 @@ class _Attempt:
             if self._verify or self._endpoint.security is Security.STARTTLS:
                 await self._drive(self._protocol.session(self._plan(connection)), connection)
         except Exception as error:  # noqa: BLE001 (classification is total)
-            return self._fail(error)
-        return None
+            self._fail(error)
+            # Not the error itself: from Python 3.13 on it keeps its caller's frame, which would keep it.
+            return isinstance(error, DialogueError) and error.in_step
+        return True
 
     @property
     def tls(self) -> TlsFacts | None:
@@ -340,7 +342,7 @@ class _Attempt:
         elif self._reason is Reason.OK:
             self._fail(TimeoutError(f"no answer within {self._endpoint.timeout:g} s"))
 
-    def _fail(self, error: Exception) -> Exception:
+    def _fail(self, error: Exception) -> None:
         """Record why the probe failed."""
         phase = self._failed_in = self._clock.phase
         # A DialogueError is caused by the last data that arrived, which ended the phase; any other error ends it now.
@@ -353,7 +355,6 @@ class _Attempt:
         doubt = self._login.doubt if isinstance(self._login, Credential) else ""
         parts = [doubt if self._reason is Reason.AUTH_INVALID_CREDENTIALS else "", describe(error), *self._passed_over]
         self._detail = redact("; ".join(filter(None, parts)), self._secrets)
-        return error
 
     def _plan(self, connection: Connection) -> Plan:
         address = connection.local_address().partition("%")[0]  # without the scope of a link-local address

@@ -214,7 +214,6 @@ TOO_LONG = NO_FACTS
 READ: dict[str, dict[str, Any]] = {
     "version_4": NO_FACTS,
     "latin1_in_printable_text": NO_FACTS,
-    "time_without_seconds": NO_FACTS,
     "time_of_a_zone": NO_FACTS,
     "leap_second": NO_FACTS,
     "bit_string_as_name": NO_SUBJECT,
