@@ -172,8 +172,20 @@ def _fail(message: str, code: int = USAGE_ERROR) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that says the same on every Python: 3.14 adds colours, and the words for a bad choice have changed."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.color = False
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, f"must be one of {', '.join(map(str, action.choices))}, not {value!r}")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="gmail-exporter",
         usage="gmail-exporter [FLAG ...] [COMMAND ...]",
         description="Probe Gmail's IMAP, POP3 and SMTP endpoints on a schedule and expose what was seen to Prometheus.",

@@ -120,6 +120,32 @@ def test_wrong_usage_is_exit_2(arguments: list[str], capsys: pytest.CaptureFixtu
     assert "gmail-exporter: error: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--log.level=loud"], "argument --log.level: must be one of debug, info, warn, error, not 'loud'"),
+        (["--log.format", "xml"], "argument --log.format: must be one of logfmt, json, not 'xml'"),
+        (["chek"], "argument COMMAND: must be one of check, config, accounts, not 'chek'"),
+        (["accounts", "try"], "argument ACTION: must be one of test, release, not 'try'"),
+        (["check", "--output=csv"], "argument --output: must be one of table, json, not 'csv'"),
+        (["--no-such-flag"], "unrecognized arguments: --no-such-flag"),
+        (["--config.file"], "argument --config.file: expected one argument"),
+        (["accounts", "test"], "the following arguments are required: NAME"),
+        (["--timeout-offset=x"], "argument --timeout-offset: must be seconds from 0 to 60, not 'x'"),
+    ],
+)
+def test_words_for_wrong_usage(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are the same on every Python, also where it would add colours."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with pytest.raises(SystemExit):
+        main(arguments, {})
+    usage, error = capsys.readouterr().err.splitlines()
+    assert usage.startswith("usage: gmail-exporter ")
+    assert error.partition(" error: ")[2] == said
+
+
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     """Exit 0, on standard output; every flag of the contract is in the help."""
     for flag in ("--version", "--help"):
