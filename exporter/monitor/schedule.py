@@ -5,6 +5,9 @@ epoch. So a thousand targets do not start together, and a restart does not chang
 
 APScheduler runs one job, whatever the number of targets: once in a `WINDOW` it arms timers of the event loop for what
 is due next. A job for each target would cost a third of what the probe itself does.
+
+The wall clock can be set, and it goes on while the host is suspended; timers go by the monotonic clock. Where the two
+move apart, all due times are computed again: no probe waits longer than it would have, and none is made up for.
 """
 
 from __future__ import annotations
@@ -15,17 +18,21 @@ import heapq
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
 
 from exporter.model.outcome import Target, TargetKey
 from exporter.monitor.instruments import ExporterMetrics
 
 SOON = 1.5
 """Seconds in which the first probes are made, where they are few."""
+
+SOON_AFTER_STEP = 1.0
+"""Seconds in which they are made after it was noticed that the clock was set, or this host suspended."""
 
 FEW = 20
 """Targets below which the first probes are made soon, rather than at their due times."""
@@ -79,6 +86,11 @@ class DueTimes:
         digest = hashlib.sha256("/".join(target.key).encode()).digest()
         return cls(interval, int.from_bytes(digest[:8]) % interval)
 
+    @property
+    def fraction(self) -> float:
+        """The offset as a part of the interval, from 0 to below 1."""
+        return self.offset / self.interval
+
     def next_after(self, now: float) -> float:
         """Return the first due time after `now`, rounded to milliseconds; both in Unix seconds."""
         return (self.offset + (self._number(now) + 1) * self.interval) / 1000
@@ -90,6 +102,18 @@ class DueTimes:
     def _number(self, now: float) -> int:
         """The number `n` of the last time that is not after `now`."""
         return (round(now * 1000) - self.offset) // self.interval
+
+
+class EachWindow(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
+    """A window after the time of the last run, whatever the clock said before.
+
+    APScheduler's own trigger gives every time at which a run was missed, each an object: millions where the clock is
+    set from 1970, in which a device without a battery starts, to today.
+    """
+
+    def get_next_fire_time(self, _previous: datetime | None, now: datetime) -> datetime:
+        """Return the next time, always after `now`."""
+        return now + timedelta(seconds=WINDOW)
 
 
 @dataclass(slots=True)
@@ -140,7 +164,7 @@ class Schedule:
 
     def start(self) -> None:
         """Start probing, in the running event loop."""
-        self._scheduler.add_job(self._arm_timers, "interval", seconds=WINDOW, id=_ARM, next_run_time=self._now())
+        self._scheduler.add_job(self._arm_timers, EachWindow(), id=_ARM, next_run_time=self._now())
         self._scheduler.start()
         self._ticker = asyncio.get_running_loop().call_later(TICK, self._tick)
 
@@ -202,7 +226,7 @@ class Schedule:
     def _add(self, target: Target, *, soon: bool) -> _Entry:
         times, now = DueTimes.of(target), self.clock.wall()
         due, not_before = times.next_after(now), 0.0
-        if soon and (early := now + SOON * times.offset / times.interval) < due:
+        if soon and (early := now + times.fraction * SOON) < due:
             # The next due time is left out where it follows too soon after the early probe.
             due, not_before = early, early + target.endpoint.interval / 2
         entry = _Entry(target, times, due, not_before)
@@ -228,8 +252,9 @@ class Schedule:
 
     def _begin(self, entry: _Entry) -> None:
         """Start the probe that is due, or count it as missed while the last one is still running."""
+        if self._notice_step():
+            return  # it has another due time now
         now = self.clock.wall()
-        # Below 0 where the clock was set back.
         missed = max(0, entry.times.count(max(entry.due, entry.not_before), now))
         if entry.task and not entry.task.done():
             missed += 1
@@ -265,20 +290,37 @@ class Schedule:
         self.metrics.event_loop_lag.observe(lag)
         if lag > TICK:
             self._blocked = now, lag
-        step = self.clock.wall() - now - self._skew
-        if abs(step) > CLOCK_STEP:
-            self._skew += step
-            log.warning("the clock was set", step_seconds=round(step, 3))
-            self._recompute_due_times()
+        self._notice_step()
 
-    def _recompute_due_times(self) -> None:
-        """Compute all due times again: after the clock is set back, no probe would run until it has caught up."""
+    def _notice_step(self) -> bool:
+        """Compute the due times again if the wall clock was set, or the host suspended; return whether it was."""
+        now = self.clock.monotonic()
+        step = self.clock.wall() - now - self._skew
+        if abs(step) <= CLOCK_STEP:
+            return False
+        self._skew += step
+        log.warning(
+            "the clock was set" if step < 0 else "the clock was set, or this host suspended",
+            step_seconds=round(step, 3),
+        )
+        self._recompute_due_times(step)
+        return True
+
+    def _recompute_due_times(self, step: float) -> None:
+        """Compute all due times again; no probe is later than it would have been without the step.
+
+        Few targets are probed soon: what is known of them may be hours old.
+        """
         now = self.clock.wall()
         self._unarmed.clear()
         self._armed_until = now
+        few = len(self._entries) < FEW
         for entry in self._entries.values():
             _disarm(entry)
-            entry.due, entry.not_before = entry.times.next_after(now), 0.0
+            due = min(entry.due + step, entry.times.next_after(now))
+            if few:
+                due = min(due, now + entry.times.fraction * SOON_AFTER_STEP)
+            entry.due, entry.not_before = max(due, now), 0.0
             self._arm(entry)
         self._scheduler.modify_job(_ARM, next_run_time=self._now())
 

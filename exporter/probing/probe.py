@@ -140,7 +140,7 @@ class _Attempt:
         self._dialogue = DialogueRecord()
         self._verify = verify
         self._secrets = secrets_of(login) if isinstance(login, Credential) else ()
-        self._started_at = time.time()
+        self._started_at, self._began = time.time(), time.perf_counter()
         self._clock = _Clock()
         self._observed: dict[str, Any] = {}
         """Fields of `Observed`."""
@@ -291,7 +291,7 @@ class _Attempt:
             self._clock.leave(connection.received_at)
 
     def _record(self, speaker: str, line: bytes) -> None:
-        self._dialogue.add(time.time() - self._started_at, speaker, line)
+        self._dialogue.add(time.perf_counter() - self._began, speaker, line)
 
     def _shown(self, line: bytes) -> str:
         return redact(line.decode("utf-8", "backslashreplace").rstrip("\r\n"), self._secrets)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
@@ -302,6 +304,99 @@ async def test_a_clock_that_is_set_back_does_not_stop_the_probes(start: Start, l
     assert [(entry["event"], entry["step_seconds"]) for entry in logs] == [("the clock was set", -3600)]
     assert len(check.calls) - before >= 3
     assert value(schedule, "probes_missed_total") <= 3
+
+
+YEARS = 365.25 * 86400
+
+STEPS = {
+    "60 days forward": 60 * 86400.0,
+    "from 1970 to today": 56 * YEARS,
+    "to 1970": -53.8 * YEARS,
+    "an hour forward": 3600.0,
+    "an hour back": -3600.0,
+    "a little more than is tolerated": 1.1,
+}
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+async def test_probes_go_on_when_the_clock_is_set(start: Start, loop: VirtualLoop, step: float) -> None:
+    """Few endpoints are probed within two seconds, nothing is made up for, and hardly any time or memory is taken."""
+    check = Recorder()
+    targets = [target(f"e{number}", interval=interval) for number, interval in enumerate([0.2, 1, 30, 300, 3600])]
+    with capture_logs() as logs:
+        schedule = start(check, *targets)
+        await asyncio.sleep(10.3)
+        before = len(check.calls)
+        loop.epoch += step
+        set_at, began = loop.time(), time.process_time()
+        tracemalloc.start()
+        while {name for name, _ in check.calls[before:]} != {of.endpoint.name for of in targets}:
+            await asyncio.sleep(0.05)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert loop.time() - set_at < 2
+        assert time.process_time() - began < 1
+        assert peak < 1 << 20
+        await asyncio.sleep(30)
+    assert [entry["step_seconds"] for entry in logs] == [step]
+    assert value(schedule, "probes_missed_total") == 0
+    assert len(check.of("e0")) <= 5 * 45
+    assert len(check.of("e4")) <= 3
+    assert len(schedule._unarmed) <= len(targets)
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+async def test_many_endpoints_keep_their_pace_when_the_clock_is_set(
+    start: Start, loop: VirtualLoop, step: float
+) -> None:
+    """None waits longer than its interval for its next probe, and they do not start together."""
+    check = Recorder()
+    at: dict[str, float] = {}
+
+    async def noted(of: Target) -> None:
+        await check(of)
+        gaps[of.endpoint.name] = max(gaps.get(of.endpoint.name, 0), loop.time() - at.get(of.endpoint.name, 0))
+        at[of.endpoint.name] = loop.time()
+
+    gaps: dict[str, float] = {}
+    targets = [target(f"e{number}", interval=30) for number in range(300)]
+    with capture_logs():
+        schedule = start(noted, *targets)
+        await asyncio.sleep(47)
+        before = len(check.calls)
+        loop.epoch += step
+        await asyncio.sleep(1)
+        assert 3 <= len(check.calls) - before <= 50
+        await asyncio.sleep(70)
+    assert max(gaps.values()) < 30 + TICK
+    assert value(schedule, "probes_missed_total") == 0
+    assert len(schedule._unarmed) <= len(targets)
+
+
+async def test_a_clock_that_is_set_again_and_again(start: Start, loop: VirtualLoop) -> None:
+    """Each time makes two probes at most: one soon, and the next due time may follow."""
+    check = Recorder()
+    with capture_logs():
+        start(check, target(interval=30))
+        await asyncio.sleep(40)
+        before = len(check.calls)
+        for number in range(300):
+            loop.epoch += 5 if number % 2 else -5
+            await asyncio.sleep(1)
+    assert 10 <= len(check.calls) - before <= 2 * 300
+
+
+async def test_a_probe_that_is_due_before_the_step_is_noticed(start: Start, loop: VirtualLoop) -> None:
+    """It notices the step itself: the runs that the clock has skipped are not counted as missed."""
+    check = Recorder()
+    with capture_logs() as logs:
+        schedule = start(check, target(interval=0.1))
+        await asyncio.sleep(3 * TICK + 0.01)  # a tick has just been
+        loop.epoch += 60 * 86400
+        await asyncio.sleep(0.2)
+    assert len(logs) == 1
+    assert value(schedule, "probes_missed_total") == 0
+    assert value(schedule, "schedule_lag_seconds_sum") < 1
 
 
 async def test_a_clock_that_is_set_leaves_no_early_probe_to_wait_for(start: Start, loop: VirtualLoop) -> None:
