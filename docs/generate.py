@@ -31,7 +31,8 @@ PHASES = {
     Phase.CAPABILITY: "CAPABILITY, CAPA or EHLO; with STARTTLS before it and after it, as one sum.",
     Phase.STARTTLS: "The round trip of STARTTLS or STLS.",
     Phase.LOGIN: "The login, where one is due.",
-    Phase.FOLDERS: "IMAP: LIST, and STATUS of the folders configured; POP3: STAT.",
+    Phase.FOLDERS: "IMAP: LIST of the folders configured, by their special use where the server can select those, and "
+    "STATUS of each; POP3: STAT.",
     Phase.LOGOUT: "LOGOUT or QUIT. A failure here is recorded, but does not fail the probe.",
 }
 

@@ -190,6 +190,8 @@ class Observed:
     quota: Quota | None = None
     login_attempted: bool = False
     throttled: bool = False
+    ignored_lines: int = 0
+    """Lines of the server that are not of the protocol, or that nobody needs, and that were passed over."""
     logout: Reason | None = None
 
 

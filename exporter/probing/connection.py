@@ -162,6 +162,10 @@ class Connection(asyncio.Protocol):
             await self._wait()
         return self._take(count)
 
+    def unread(self) -> bytes:
+        """Return what has come of a line that is not complete."""
+        return bytes(self._buffer[:MAX_LINE])
+
     def write(self, data: bytes) -> None:
         """Send `data`. If the connection has ended, the next read raises that."""
         if self._transport is None or self._transport.is_closing() or self._closing:

@@ -41,9 +41,18 @@ MAX_LITERAL = 8192
 """Octets of an IMAP literal; in a probe only folder names are literals."""
 
 MAX_REPLY = 1 << 20
-"""Octets received after one command; LIST returns every label of an account."""
+"""Octets received after one command."""
 
-MAX_SESSION = 4 << 20
+MAX_LIST = 8 << 20
+"""The same after a LIST of all folders: an account may have 15,000, each with a name of 250 octets."""
+
+MAX_FOLDERS = 50_000
+"""Lines that are read of such a LIST: each costs time, however short it is."""
+
+MAX_IGNORED = 1000
+"""Lines that are passed over in one answer, because they are not of the protocol."""
+
+MAX_SESSION = MAX_LIST + 4 * MAX_REPLY
 """Octets received in one session."""
 
 
@@ -56,10 +65,11 @@ class Enter:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send `data`. `shown` is displayed in its place; None: `data` holds no secret."""
+    """Send `data`. `shown` is displayed in its place; None: `data` holds no secret. The answer has `most` octets."""
 
     data: bytes = field(repr=False)
     shown: bytes | None = None
+    most: int = MAX_REPLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +97,14 @@ class Note:
     value: Any
 
 
-Step: TypeAlias = Enter | Send | ReadLine | ReadBytes | StartTLS | Note
+@dataclass(frozen=True, slots=True)
+class PassOver:
+    """Count lines that are not of the protocol, or that nobody needs, and that were passed over."""
+
+    count: int = 1
+
+
+Step: TypeAlias = Enter | Send | ReadLine | ReadBytes | StartTLS | Note | PassOver
 
 _UNSENDABLE = re.compile(r"[\r\n\0\ud800-\udfff]")  # ends a command or an argument, or is not text
 

@@ -8,15 +8,18 @@ from exporter.model.outcome import Folder, Phase
 from exporter.model.settings import MechanismChoice, Role
 from exporter.probing import sasl
 from exporter.probing.dialogue import (
+    MAX_IGNORED,
     Credential,
     Dialogue,
     Enter,
     MechanismUnavailable,
     Note,
+    PassOver,
     Plan,
     ProtocolDialogue,
     ProtocolViolation,
     Refusal,
+    ResponseTooLarge,
     Send,
     StartTLS,
     StartTLSUnavailable,
@@ -37,7 +40,7 @@ Capabilities = dict[bytes, list[bytes]]
 def session(plan: Plan) -> Dialogue[None]:
     """Greeting, capabilities, STLS where the plan wants it, login, STAT."""
     yield Enter(Phase.GREETING)
-    yield from _read_reply()
+    yield from _read_reply(first=True)
     yield Enter(Phase.CAPABILITY)
     capabilities = yield from _capa()
     if plan.starttls:
@@ -59,14 +62,21 @@ def logout() -> Dialogue[None]:
     yield from _command(b"QUIT")
 
 
-def _read_reply(*, challenge: bool = False) -> Dialogue[bytes]:
+def _read_reply(*, challenge: bool = False, first: bool = False) -> Dialogue[bytes]:
     """Read a +OK line, or a challenge where one may come, and return it (RFC 1939 §3, RFC 5034 §4).
+
+    An empty line before a reply that is not the `first` is passed over.
 
     Raises:
         Refusal: the line is -ERR.
         ProtocolViolation: it is neither.
     """
-    line = yield from read_line()
+    ignored = 0
+    while not (line := (yield from read_line())) and not first:
+        ignored += 1
+        if ignored > MAX_IGNORED:
+            raise ResponseTooLarge(f"more than {MAX_IGNORED} empty lines")
+        yield PassOver()
     status = line.split(b" ", 1)[0].upper()
     if status == b"-ERR":
         # RFC 2449 §8, RFC 3206 §4: the extended response code.
@@ -83,9 +93,12 @@ def _command(text: bytes, shown: bytes | None = None) -> Dialogue[bytes]:
 
 
 def _read_multiline() -> Dialogue[list[bytes]]:
-    """Read up to the line that is a single dot, and remove dot-stuffing (RFC 1939 §3)."""
+    """Read up to the line that is a single dot, and remove dot-stuffing (RFC 1939 §3).
+
+    White space behind the dot does not make it another line: a dot that begins one is doubled.
+    """
     lines = []
-    while (line := (yield from read_line())) != b".":
+    while (line := (yield from read_line())).rstrip(b" \t") != b".":
         lines.append(line.removeprefix(b"."))
     return lines
 

@@ -23,6 +23,7 @@ from exporter.model.settings import AddressChoice, IpFamily, Protocol, Security
 from exporter.probing import client_tls, imap, pop3, smtp
 from exporter.probing.addresses import MAX_COUNTED, MAX_TRIED, Count, Known, dead_after, in_order, share
 from exporter.probing.classify import classify, describe
+from exporter.probing.clock import PhaseClock
 from exporter.probing.connection import Connection, connect
 from exporter.probing.dialogue import (
     MAX_REPLY,
@@ -33,12 +34,14 @@ from exporter.probing.dialogue import (
     DialogueError,
     Enter,
     Note,
+    PassOver,
     Plan,
     ProtocolDialogue,
     ReadBytes,
     ReadLine,
     ResponseTooLarge,
     Send,
+    excerpt,
 )
 from exporter.probing.record import MAX_CAPABILITIES, DialogueRecord, bounded
 from exporter.probing.redact import REDACTED, redact, secrets_of
@@ -83,39 +86,9 @@ async def probe(target: Target, resolver: NameResolver, login: Login = None, kno
         attempt.abort()
 
 
-def _check_limits(received: int, asked_at: int) -> None:
-    if received - asked_at > MAX_REPLY or received > MAX_SESSION:
+def _check_limits(received: int, asked_at: int, most: int) -> None:
+    if received - asked_at > most or received > MAX_SESSION:
         raise ResponseTooLarge(f"{received - asked_at} octets in answer to one command")
-
-
-class _Clock:
-    """Seconds of each phase; those of a phase that is entered twice are added up."""
-
-    def __init__(self) -> None:
-        self.phase = Phase.RESOLVE
-        self.phases: dict[Phase, float] = {}
-        self._running = False
-        self._entered = self._left = time.perf_counter()
-
-    def enter(self, phase: Phase) -> None:
-        # The server sends first: its time runs from the end of the connect, not from when this task continued.
-        self._entered = self._left if phase is Phase.GREETING else time.perf_counter()
-        self.phase = phase
-        self.phases.setdefault(phase, 0.0)
-        self._running = True
-
-    def begin_again(self, at: float) -> float:
-        """Let the phase begin at `at`, and return the seconds that it had taken before."""
-        lost = at - self._entered
-        self._entered = at
-        return lost
-
-    def leave(self, at: float = 0.0) -> None:
-        """End the phase. `at` is when its last octet arrived; 0 means now."""
-        if self._running:
-            self._left = at if at >= self._entered else time.perf_counter()
-            self.phases[self.phase] += self._left - self._entered
-            self._running = False
 
 
 class _Attempt:
@@ -141,7 +114,7 @@ class _Attempt:
         self._verify = verify
         self._secrets = secrets_of(login) if isinstance(login, Credential) else ()
         self._started_at, self._began = time.time(), time.perf_counter()
-        self._clock = _Clock()
+        self._clock = PhaseClock()
         self._observed: dict[str, Any] = {}
         """Fields of `Observed`."""
         self._connection: Connection | None = None
@@ -259,7 +232,7 @@ class _Attempt:
     async def _drive(self, dialogue: Dialogue[None], connection: Connection) -> None:
         """Perform the steps of a dialogue; its errors and those of the connection are raised."""
         answer: bytes | None = None
-        asked_at = connection.received
+        asked_at, most = connection.received, MAX_REPLY
         steps = count(1)
         try:
             while True:
@@ -269,7 +242,7 @@ class _Attempt:
                     answer = await connection.read_line()
                     self._record("S", answer)
                 elif isinstance(step, Send):
-                    asked_at = connection.received
+                    asked_at, most = connection.received, step.most
                     connection.write(step.data)
                     self._record("C", step.data if step.shown is None else step.shown)
                 elif isinstance(step, ReadBytes):
@@ -277,18 +250,24 @@ class _Attempt:
                 elif isinstance(step, Enter):
                     self._clock.leave(connection.received_at)
                     self._clock.enter(step.phase)
-                elif isinstance(step, Note):
-                    self._observed[step.field] = self._sanitized(step.value)
+                elif isinstance(step, Note | PassOver):
+                    self._note(step)
                 else:
                     self._clock.leave(connection.received_at)
                     await self._start_tls(connection)
                     if not self._verify:
                         return
-                _check_limits(connection.received, asked_at)
+                _check_limits(connection.received, asked_at, most)
                 if next(steps) % STEPS_BETWEEN_YIELDS == 0:
                     await asyncio.sleep(0)
         except StopIteration:
             self._clock.leave(connection.received_at)
+
+    def _note(self, step: Note | PassOver) -> None:
+        if isinstance(step, Note):
+            self._observed[step.field] = self._sanitized(step.value)
+        else:
+            self._observed["ignored_lines"] = self._observed.get("ignored_lines", 0) + step.count
 
     def _record(self, speaker: str, line: bytes) -> None:
         self._dialogue.add(time.perf_counter() - self._began, speaker, line)
@@ -354,7 +333,15 @@ class _Attempt:
             log.error("fault in a probe", endpoint=self._endpoint.name, phase=phase.value, exc_info=error)
         doubt = self._login.doubt if isinstance(self._login, Credential) else ""
         parts = [doubt if self._reason is Reason.AUTH_INVALID_CREDENTIALS else "", describe(error), *self._passed_over]
+        if not answered and phase not in (Phase.CONNECT, Phase.TLS):
+            parts.append(self._last_words())
         self._detail = redact("; ".join(filter(None, parts)), self._secrets)
+
+    def _last_words(self) -> str:
+        """Return what the server said of the answer that did not come, a line without its end, too."""
+        lines = [*self._dialogue.unanswered(), self._connection.unread() if self._connection else b""]
+        words = ", ".join(excerpt(line) for line in lines if line)
+        return words and f"before that the server said {words}"
 
     def _plan(self, connection: Connection) -> Plan:
         address = connection.local_address().partition("%")[0]  # without the scope of a link-local address

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import NamedTuple
 
 from exporter.model.outcome import MAX_DETAIL, Line
@@ -26,6 +26,8 @@ MAX_CAPABILITIES = 200
 
 MAX_CAPABILITY_CHARACTERS = 8192
 """Characters of these capabilities; Gmail's have some 300, Dovecot's 700."""
+
+_LAST_WORDS = 3
 
 _OCTETS_OF_LINE = 160  # of memory, besides its text
 
@@ -66,6 +68,15 @@ class DialogueRecord:
         while len(self._last) > MAX_LINES // 2 or self._last_octets > MAX_OCTETS // 2:
             self._last_octets -= self._last.popleft().octets
             self._left_out += 1
+
+    def unanswered(self) -> list[bytes]:
+        """Return the server's lines since the client last sent something, the last three of them at most."""
+        lines: list[bytes] = []
+        for raw in chain(reversed(self._last), reversed(self._first)):
+            if raw.speaker != "S" or len(lines) == _LAST_WORDS:
+                break
+            lines.append(raw.line)
+        return lines[::-1]
 
     def lines(self, show: Callable[[bytes], str]) -> tuple[Line, ...]:
         """Return the lines that are kept, as `show` makes a text of each; a line says how many were left out."""

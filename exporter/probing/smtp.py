@@ -9,15 +9,18 @@ from exporter.model.outcome import Phase
 from exporter.model.settings import MechanismChoice
 from exporter.probing import sasl
 from exporter.probing.dialogue import (
+    MAX_IGNORED,
     Credential,
     Dialogue,
     Enter,
     MechanismUnavailable,
     Note,
+    PassOver,
     Plan,
     ProtocolDialogue,
     ProtocolViolation,
     Refusal,
+    ResponseTooLarge,
     Send,
     StartTLS,
     StartTLSUnavailable,
@@ -53,7 +56,7 @@ class _Reply:
 def session(plan: Plan) -> Dialogue[None]:
     """Greeting, EHLO, STARTTLS where the plan wants it, login."""
     yield Enter(Phase.GREETING)
-    yield from _expect(220)
+    yield from _expect(220, first=True)
     yield Enter(Phase.CAPABILITY)
     extensions = yield from _ehlo(plan.client_name)
     if plan.starttls:
@@ -73,22 +76,33 @@ def logout() -> Dialogue[None]:
     yield from _command(b"QUIT", 221)
 
 
-def _read_reply() -> Dialogue[_Reply]:
-    """Read a reply: every line with the same code, all but the last with a hyphen after it (RFC 5321 §4.2.1)."""
-    lines: list[bytes] = []
-    first_code = b""
+def _read_reply(*, first: bool = False) -> Dialogue[_Reply]:
+    """Read a reply: all its lines but the last have a hyphen after the code (RFC 5321 §4.2.1).
+
+    All lines should have the same code. Where they do not, the worst counts, a refusal before any other; a line within
+    a reply that has none is passed over, and so is an empty line before a reply that is not the `first`.
+    """
+    lines: list[tuple[int, bytes]] = []
+    ignored = 0
     while True:
         line = yield from read_line()
-        parsed = _REPLY_LINE.fullmatch(line)
-        if not parsed or (first_code and parsed[1] != first_code):
+        if parsed := _REPLY_LINE.fullmatch(line):
+            lines.append((int(parsed[1]), parsed[3] or b""))
+            if parsed[2] != b"-":
+                break
+        elif lines or not (line or first):
+            ignored += 1
+            if ignored > MAX_IGNORED:
+                raise ResponseTooLarge(f"more than {MAX_IGNORED} lines that are not SMTP")
+            yield PassOver()
+        else:
             raise ProtocolViolation(f"not a line of an SMTP reply: {excerpt(line)}")
-        first_code = parsed[1]
-        lines.append(parsed[3] or b"")
-        if parsed[2] != b"-":
-            return _Reply(int(first_code), tuple(lines))
+    code = max(code for code, _ in lines)
+    code = code if code >= 400 else lines[-1][0]
+    return _Reply(code, tuple(text for its_code, text in lines if its_code == code))
 
 
-def _expect(*codes: int) -> Dialogue[_Reply]:
+def _expect(*codes: int, first: bool = False) -> Dialogue[_Reply]:
     """Read a reply with one of `codes`.
 
     Raises:
@@ -96,7 +110,7 @@ def _expect(*codes: int) -> Dialogue[_Reply]:
             a greeting it waits for QUIT (§3.1).
         ProtocolViolation: any other reply.
     """
-    reply = yield from _read_reply()
+    reply = yield from _read_reply(first=first)
     if reply.code in codes:
         return reply
     if reply.code < 400:

@@ -49,6 +49,7 @@ def outcome_to_json(outcome: Outcome, *, dialogue: bool = False) -> dict[str, An
         "login_held_by": outcome.held_by.value if outcome.held_by else None,
         "next_login_at": outcome.next_login_at,
         "throttled": observed.throttled,
+        "ignored_lines": observed.ignored_lines,
         "logout": None if observed.logout is None else observed.logout.value,
         "dialogue": list(map(str, outcome.dialogue)) if dialogue else None,
         "not_kept": [detail.value for detail in outcome.not_kept],

@@ -31,7 +31,7 @@ from exporter.monitor.store import Store
 from exporter.probing import probe as probe_module
 from exporter.probing.addresses import Known
 from exporter.probing.connection import Connection
-from exporter.probing.dialogue import MAX_REPLY, Credential, CredentialUnavailable
+from exporter.probing.dialogue import MAX_FOLDERS, MAX_IGNORED, MAX_REPLY, Credential, CredentialUnavailable
 from exporter.probing.probe import STEPS_BETWEEN_YIELDS, Login, _Attempt, probe
 from exporter.probing.record import MAX_CAPABILITIES
 from exporter.probing.resolve import IpAddress, Resolver
@@ -610,6 +610,95 @@ async def test_hostile_answer(
     if step in ("greeting", "capability"):
         assert_secret_kept(server)
     await before.assert_nothing_left()
+
+
+LAST_WORDS: list[tuple[str, Step, bytes, str]] = [
+    ("imap", "greeting", b"* OK", "'* OK'"),
+    ("imap", "capability", b"* OK still here\r\n", "'* OK still here'"),
+    ("imap", "capability", b"*** maintenance ***\r\n* BY", "'*** maintenance ***', '* BY'"),
+    ("imap", "login", b"* NO [ALERT] see https://example.com/\r\n", "'* NO [ALERT] see https://example.com/'"),
+    ("imap", "folders", b"* LIST () \"/\" a\r\n* LIST () \"/\" b\r\n* LIST () \"/\" c\r\n* LIST () \"/\" d\r\n",
+     "'* LIST () \"/\" b', '* LIST () \"/\" c', '* LIST () \"/\" d'"),
+    ("pop3", "greeting", b"+OK still star", "'+OK still star'"),
+    ("pop3", "capability", b"+OK list\r\nUSER\r\n", "'+OK list', 'USER'"),
+    ("smtp", "greeting", b"220-mail.example.com\r\n220-one moment\r\n", "'220-mail.example.com', '220-one moment'"),
+    ("smtp", "capability", b"250-mail.example.com\r\n250-SI", "'250-mail.example.com', '250-SI'"),
+    ("smtp", "login", b"535-5.7.8 no " + SENTINEL.encode() + b"\r\n", "'535-5.7.8 no [redacted]'"),
+]  # fmt: skip
+
+
+ENDS = {
+    "silence": (acts.silence, Reason.TIMEOUT, "no answer within 0.4 s"),
+    "close": (acts.close, Reason.CLOSED, "the server closed the connection"),
+    "truncate": (acts.truncate, Reason.CLOSED, "the server closed the connection"),
+}
+
+
+@pytest.mark.parametrize("case", LAST_WORDS, ids=lambda case: f"{case[0]}-{case[1]}")
+@pytest.mark.parametrize("end", ENDS)
+async def test_last_words(
+    scripted: StartScripted, prober: Prober, case: tuple[str, Step, bytes, str], end: str
+) -> None:
+    """What the server said before it fell silent, or closed the connection, is told, a line without its end, too."""
+    protocol, step, said, words = case
+    act, reason, why = ENDS[end]
+    server = await scripted(SERVERS[protocol](at={step: acts.in_order(acts.say(said), act)}), security="tls")
+    outcome = await prober(prober.target(server.port, protocol, timeout=SHORT))
+    assert found(outcome) == (Phase(step), reason)
+    assert outcome.detail == f"{why}; before that the server said {words}"
+
+
+async def test_last_words_before_tls(scripted: StartScripted, prober: Prober) -> None:
+    """The answer to STARTTLS is none of the words of a handshake that fails."""
+    server = await scripted(Imap(at={"tls": acts.silence}), security="starttls")
+    outcome = await prober(prober.target(server.port, "imap", "starttls", timeout=SHORT))
+    assert found(outcome) == (Phase.TLS, Reason.TIMEOUT)
+    assert outcome.detail == "no answer within 0.4 s"
+
+
+async def test_many_folders(scripted: StartScripted, prober: Prober) -> None:
+    """15,000 folders with long names, which cannot be selected, are listed; the odd ones among them are passed over."""
+    name = b"Kunden/M&APw-nchen/" + b"x" * 200
+    folders = [b'(\\HasNoChildren) "/" "' + name + b'%d"' % number for number in range(15_000)]
+    folders[7:7] = [b"(\\HasNoChildren) / Odd", b'(\\Sent) "/" "Sent"']
+    server = await scripted(Imap(folders=folders), security="tls")
+    outcome = await prober(prober.target(server.port, "imap", folders=(Role.SENT,)))
+    assert (found(outcome), outcome.detail) == ((Phase.LOGOUT, Reason.OK), "")
+    assert outcome.observed.folders == (Folder(Role.SENT, visible=True, messages=3),)
+    assert outcome.observed.ignored_lines == 1
+
+
+@pytest.mark.parametrize("line", [b'* LIST () "/" a\r\n', b"* OK more\r\n", b"* LIST odd\r\n"])
+async def test_too_many_folders(scripted: StartScripted, prober: Prober, line: bytes) -> None:
+    """An endless list ends at a number of lines, however short they are."""
+    server = await scripted(Imap(at={"folders": acts.endless(line)}), security="tls")
+    outcome = await prober(prober.target(server.port, "imap", folders=(Role.SENT,)))
+    assert (found(outcome), outcome.detail) == (
+        (Phase.FOLDERS, Reason.RESPONSE_TOO_LARGE), f"more than {MAX_FOLDERS} responses to LIST"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("protocol", "opening", "line", "what"),
+    [
+        ("imap", b"", b"\r\n", "lines that are not IMAP"),
+        ("imap", b"", b"*x\r\n", "lines that are not IMAP"),
+        ("pop3", b"", b"\r\n", "empty lines"),
+        ("smtp", b"", b"\r\n", "lines that are not SMTP"),
+        ("smtp", b"250-x\r\n", b"y\r\n", "lines that are not SMTP"),
+    ],
+)
+async def test_too_many_odd_lines(
+    scripted: StartScripted, prober: Prober, protocol: str, opening: bytes, line: bytes, what: str
+) -> None:
+    """Odd lines are passed over as long as there are few."""
+    act = acts.in_order(acts.say(opening), acts.endless(line))
+    server = await scripted(SERVERS[protocol](at={"capability": act}), security="tls")
+    outcome = await prober(prober.target(server.port, protocol))
+    assert (found(outcome), outcome.detail) == (
+        (Phase.CAPABILITY, Reason.RESPONSE_TOO_LARGE), f"more than {MAX_IGNORED} {what}"
+    )  # fmt: skip
+    assert outcome.observed.ignored_lines == MAX_IGNORED
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

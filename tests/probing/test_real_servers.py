@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import smtplib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -245,3 +246,28 @@ async def test_client_name(run_probe: RunProbe, client_name: str | None, found: 
     outcome = await run_probe("strict", client_name=client_name, ip_family=IpFamily.IPV4)
     assert (f"{outcome.phase} {outcome.reason}", outcome.detail) == (found, detail)
     assert outcome.ok or "client_name" in outcome.remedy
+
+
+FOLDERS = 2_000
+"""Folders of an account with many labels; for 15,000 Dovecot itself needs nine seconds, the first time."""
+
+
+async def test_many_folders(run_probe: RunProbe, dovecot: Dovecot) -> None:
+    """Of thousands of folders only those of a special use are listed; all of them where one is missing."""
+    mailbox = dovecot.directory / "mail" / OPS_USER / "Maildir"
+    await run_probe("imaps", ACCOUNTS["ops"])  # makes the mailbox
+    made = [mailbox / f".Customers.Number {number:05} of a company with a long name" for number in range(FOLDERS)]
+    for folder in made:
+        folder.mkdir()
+    try:
+        outcome = await run_probe("imaps", ACCOUNTS["ops"], folders=(Role.INBOX, Role.SENT, Role.TRASH))
+        assert found(outcome) == (Phase.LOGOUT, Reason.OK, "")
+        said = [line for line in outcome.dialogue if line.speaker == "S" and line.text.startswith("* LIST")]
+        assert len(said) < 10
+        outcome = await run_probe("imaps", ACCOUNTS["ops"], folders=(Role.INBOX, Role.SENT, Role.ALL))
+        assert found(outcome) == (Phase.FOLDERS, Reason.FOLDER_HIDDEN, "not visible: all")
+        assert outcome.observed.ignored_lines == 0
+        assert [folder.visible for folder in outcome.observed.folders] == [True, True, False]
+    finally:
+        for folder in made:
+            shutil.rmtree(folder)

@@ -25,6 +25,28 @@ def recorded(*texts: str) -> tuple[Line, ...]:
     return record.lines(bytes.decode)
 
 
+def test_unanswered() -> None:
+    """The server's last three lines since the client sent something are at hand."""
+    record = DialogueRecord()
+    assert record.unanswered() == []
+    for number in range(5):
+        record.add(0.0, "S", b"%d" % number)
+    assert record.unanswered() == [b"2", b"3", b"4"]
+    record.add(0.0, "C", b"a1 NOOP")
+    assert record.unanswered() == []
+    record.add(0.0, "S", b"* OK")
+    assert record.unanswered() == [b"* OK"]
+
+
+def test_unanswered_of_many() -> None:
+    """Also of a dialogue that is not kept whole."""
+    record = DialogueRecord()
+    record.add(0.0, "C", b"a1 LIST")
+    for number in range(15_000):
+        record.add(0.0, "S", b"%d" % number)
+    assert record.unanswered() == [b"14997", b"14998", b"14999"]
+
+
 def test_ordinary() -> None:
     """An ordinary dialogue is kept whole."""
     assert recorded() == ()

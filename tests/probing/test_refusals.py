@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from exporter.model.outcome import Phase
 from exporter.model.reason import Reason, Retry
 from exporter.model.settings import MechanismChoice, Protocol
-from exporter.probing import dialogue, imap, pop3, refusals, smtp
+from exporter.probing import dialogue, imap_responses, pop3, refusals, smtp
 from exporter.probing.classify import classify
 from exporter.probing.dialogue import Credential, Plan, Refusal
 from exporter.probing.refusals import reason_of_refusal
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 TEXTS = [pytest.param(protocol, row, id=f"{protocol} {row}") for protocol, rows in CATALOGUE.items() for row in rows]
 
 READERS: dict[Protocol, Callable[[], dialogue.Dialogue[object]]] = {
-    Protocol.IMAP: lambda: imap._read_answer(b"a1", []),
+    Protocol.IMAP: lambda: imap_responses.read_answer(b"a1", imap_responses.Answers()),
     Protocol.POP3: pop3._read_reply,
     Protocol.SMTP: lambda: smtp._expect(250),
 }

@@ -15,8 +15,9 @@ of `login` alone.
 
 `TLS` is where both sides start TLS, `EOF` where the server closes the connection. `\xNN` is an octet; any other
 backslash is itself. More expectations may follow `expect`, in any order: `detail`, `capabilities`, `folders` (`inbox=3
-sent=hidden`), `logout` (the reason why the logout failed) and `throttled: yes`. Without `logout` the logout must
-succeed, and without `throttled` the server must not throttle.
+sent=hidden`), `logout` (the reason why the logout failed), `throttled: yes` and `ignored` (how many lines were passed
+over). Without `logout` the logout must succeed, without `throttled` the server must not throttle, and without `ignored`
+no line may be passed over.
 
 The runner performs the steps of a dialogue as `exporter.probing.probe` does, and is strict: the client must send
 exactly what the transcript has; to wait for a line that does not come is an error, and so is a line that is not read.
@@ -48,6 +49,7 @@ from exporter.probing.dialogue import (
     DialogueError,
     Enter,
     Note,
+    PassOver,
     Plan,
     ReadBytes,
     ReadLine,
@@ -77,7 +79,7 @@ PROTOCOLS: Final = {
 LINE: Final = re.compile(rb"[^\r\n\0]*\r\n")
 """A line as it must be sent."""
 
-_EXPECTATIONS = frozenset({"expect", "detail", "capabilities", "folders", "logout", "throttled"})
+_EXPECTATIONS = frozenset({"expect", "detail", "capabilities", "folders", "logout", "throttled", "ignored"})
 _TURN = re.compile(r"(?P<speaker>C|S!?|L):(?: (?P<text>.*))?|(?P<event>TLS|EOF)")
 
 
@@ -133,6 +135,7 @@ class Seen:
             "folders": " ".join(folders),
             "logout": observed.logout or "",
             "throttled": "yes" if observed.throttled else "",
+            "ignored": str(observed.ignored_lines or ""),
         }
 
 
@@ -284,7 +287,7 @@ def parse(text: str, protocol: Protocol) -> Transcript:
     """
     plan = Plan(CLIENT_NAME)
     turns: list[Turn] = []
-    expected = {"logout": "", "throttled": ""}
+    expected = {"logout": "", "throttled": "", "ignored": ""}
     first, *lines = text.splitlines()
     if not re.match(r"# \S", first):
         raise ValueError("line 1: a transcript begins with '# ' and what it shows")
@@ -387,6 +390,8 @@ def _drive(dialogue: Dialogue[None], conversation: Conversation, seen: Seen) -> 
                 conversation.send(data)
             case Enter(phase):
                 seen.phase = phase
+            case PassOver(count):
+                seen.observed = replace(seen.observed, ignored_lines=seen.observed.ignored_lines + count)
             case Note(name, value):
                 seen.observed = replace(seen.observed, **{name: value})
             case StartTLS():

@@ -48,6 +48,7 @@ OBSERVED = Observed(
     quota=Quota(1, 2),
     login_attempted=True,
     throttled=True,
+    ignored_lines=2,
     logout=Reason.TIMEOUT,
 )
 LOGINS = [None, LoginStatus(None, 1.7e9), *(LoginStatus(denial, math.inf) for denial in Denial if denial.protects)]
