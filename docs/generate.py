@@ -60,9 +60,12 @@ label, or to change its meaning, is a breaking change.
 
 Every sample has the base labels {code(BASE_LABELS)}, the last as
 configured (`any`, `ipv4`, `ipv6`): an endpoint with `ip_family: both` is two series. `gmail_endpoint_info` also has the
-endpoint's own `labels`; a join adds them to other metrics:
+endpoint's own `labels`; a join adds them to other metrics, and the shipped rules do so for
+[alerts and recorded series](configuration.md#customers):
 
-    gmail_up * on (instance, endpoint, ip_family) group_left (tenant) gmail_endpoint_info
+    gmail_up * on (job, instance, endpoint, host, port, ip_family) group_left (tenant) gmail_endpoint_info
+
+It names every label that tells targets apart: an endpoint can have several hosts.
 
 {{families}}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ UID = "gmail-exporter"
 
 ROWS = (now, speed, availability, failures, certificates, logins, exporters)
 """From top to bottom."""
+
+EXPANDED = 2
+"""Rows that are open at first. What is in a collapsed row is queried once somebody opens it."""
 
 SCHEMA = 41
 """Of Grafana 12.0. A newer Grafana has nothing to migrate; an older one may refuse a schema newer than its own."""
@@ -50,9 +54,16 @@ def dashboard() -> model.Dashboard:
         .links(dashboard_links())
     )
     for number, row in enumerate(ROWS, start=1):
-        builder = builder.with_row(build.Row(row.TITLE).id(100 * number))
-        for index, panel in enumerate(row.panels(), start=1):
-            builder = builder.with_panel(panel.id(100 * number + index))
+        head = build.Row(row.TITLE).id(100 * number)
+        panels = [panel.id(100 * number + index) for index, panel in enumerate(row.panels(), start=1)]
+        if number <= EXPANDED:
+            builder = builder.with_row(head)
+            for panel in panels:
+                builder = builder.with_panel(panel)
+        else:
+            for panel in panels:
+                head = head.with_panel(panel)
+            builder = builder.with_row(head)
     built = builder.build()
     built.schema_version = SCHEMA
     return built
@@ -63,6 +74,13 @@ def as_dict() -> dict[str, Any]:
     return without_relics(json.loads(json.dumps(dashboard(), cls=JSONEncoder)))
 
 
+def rows_and_panels(board: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield them from top to bottom, as if every row were open."""
+    for panel in board["panels"]:
+        yield panel
+        yield from panel.get("panels", ())
+
+
 def without_relics(board: dict[str, Any]) -> dict[str, Any]:
     """Return it without keys that the SDK's model of Grafana 10 always writes and Grafana 13 has moved or dropped."""
     del board["style"]
@@ -71,7 +89,7 @@ def without_relics(board: dict[str, Any]) -> dict[str, Any]:
             del variable[key]
     for annotation in board["annotations"]["list"]:
         annotation.update(PROMETHEUS_MARKS[annotation["name"]])
-    for panel in board["panels"]:
+    for panel in rows_and_panels(board):
         panel.pop("transparent", None)
         panel.pop("repeatDirection", None)
         if panel["type"] == "table":

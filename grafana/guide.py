@@ -6,13 +6,15 @@ import textwrap
 from itertools import groupby
 from typing import Any
 
-from grafana.dashboard import as_dict
+from grafana.dashboard import EXPANDED, as_dict, rows_and_panels
 from grafana.links import DOCS
 
 COLUMN = 4
 """Characters for each of the grid's 24 columns."""
 
-INTRODUCTION = f"""## Installing it
+INTRODUCTION = f"""The first {EXPANDED} rows are open, and only those are queried, once a minute. A click opens another.
+
+## Installing it
 
 With Grafana in a container, mount these two; the dashboard is then in the folder Mail:
 
@@ -56,7 +58,7 @@ def _variables(board: dict[str, Any]) -> str:
 
 def _rows(board: dict[str, Any]) -> list[str]:
     found: list[tuple[str, list[dict[str, Any]]]] = []
-    for panel in board["panels"]:
+    for panel in rows_and_panels(board):
         if panel["type"] == "row":
             found.append((panel["title"], []))
         else:

@@ -3,11 +3,11 @@
 Queries use the exporter's own metrics, not recording rules, so the dashboard works without those. The one exception is
 the error budget of 30 days.
 
-Every query is filtered by the dashboard's variables. Only `gmail_endpoint_info` has the account as a label, so that
-filter is a set operation: `unless on (…)` the endpoints of all other accounts. It adds no label, and many-to-many
-matches are no error. "All" is the expression `.*` for every variable but `job`, so that a query stays short with a
-thousand endpoints: then there are no other accounts, and the right side is empty and cheap. Endpoints without an
-account, whose label is empty, are included.
+Every query is filtered by the dashboard's variables. Only `gmail_endpoint_info` has tenant and account as labels, so
+that filter is a set operation: `unless on (…)` the endpoints of all others. It adds no label, and many-to-many matches
+are no error. "All" is the expression `.*` for every variable but `job`, so that a query stays short with a thousand
+endpoints: then there are no others, and the right side is empty and cheap. Endpoints without a tenant or an account,
+whose label is empty, are included.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-IDENTITY = "job, instance, endpoint, ip_family"
+IDENTITY = "job, instance, endpoint, host, port, ip_family"
 """The labels that identify a series of an endpoint, whatever else it carries."""
 
 EXPORTER = 'job=~"$job",instance=~"$instance"'
 """Matchers of an exporter's own metrics."""
 
-ENDPOINT = f'{EXPORTER},protocol=~"$protocol",endpoint=~"$endpoint"'
-"""Matchers of an endpoint's metrics, without the account."""
+ENDPOINT = f'{EXPORTER},protocol=~"$protocol",host=~"$host",endpoint=~"$endpoint"'
+"""Matchers of an endpoint's metrics, without those that only `gmail_endpoint_info` has: tenant and account."""
 
 SLO = 0.999
 """The availability that is promised: Google's service level agreement for Workspace says 99.9 %."""
@@ -30,7 +30,8 @@ SLO = 0.999
 
 def alerts(state: str, *matchers: str) -> str:
     """Alerts of the exporters and endpoints chosen. Alerts about several of them lack these labels and always show."""
-    labels = (f'{name}=~"${name}|"' for name in ("job", "instance", "account", "protocol", "endpoint"))
+    names = ("job", "instance", "tenant", "account", "protocol", "host", "endpoint")
+    labels = (f'{name}=~"${name}|"' for name in names)
     return f'ALERTS{{alertname=~"Gmail.+",alertstate="{state}",{",".join((*labels, *matchers))}}}'
 
 
@@ -49,26 +50,26 @@ def selector(metric: str, *matchers: str) -> str:
     return f"{metric}{{{','.join((ENDPOINT, *matchers))}}}"
 
 
-INFO = selector("gmail_endpoint_info", 'account=~"$account"')
+INFO = selector("gmail_endpoint_info", 'tenant=~"$tenant"', 'account=~"$account"')
 
 BUDGET_30D = (
-    'endpoint:gmail_error_budget:remaining30d{protocol=~"$protocol",endpoint=~"$endpoint"}'
-    f" and on (endpoint, protocol, host, port) {INFO}"
+    'endpoint:gmail_error_budget:remaining30d{protocol=~"$protocol",host=~"$host",endpoint=~"$endpoint"}'
+    f" and on (endpoint, protocol, host, port, tenant) {INFO}"
 )
 """The error budget that is left, as recorded, for each endpoint of the endpoints and accounts chosen."""
 
-_OTHERS = of_exporter("gmail_endpoint_info", 'account!~"$account"')
-
 
 def chosen(expression: str, at: str = "") -> str:
-    """The part of an expression that belongs to the accounts chosen; `at` evaluates those elsewhere (`@ end()`)."""
-    return f"({expression} unless on ({IDENTITY}) {_OTHERS}{at})"
+    """The part of an expression that belongs to the tenants and accounts chosen; `at` evaluates those elsewhere."""
+    others = (of_exporter("gmail_endpoint_info", f'{name}!~"${name}"') + at for name in ("tenant", "account"))
+    return f"({expression} unless on ({IDENTITY}) ({' or '.join(others)}))"
 
 
 def with_account(expression: str) -> str:
-    """The same, and with the label `account`: for tables, once per row."""
+    """The same, and with the labels `tenant` and `account`: for tables, once per row."""
     # Aggregated: when another part of an endpoint's configuration changes, two of its series may overlap.
-    return f"({expression}) * on ({IDENTITY}) group_left (account) max by ({IDENTITY}, account) ({INFO})"
+    labels = "tenant, account"
+    return f"({expression}) * on ({IDENTITY}) group_left ({labels}) max by ({IDENTITY}, {labels}) ({INFO})"
 
 
 def endpoint(metric: str, *matchers: str) -> str:

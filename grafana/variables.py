@@ -15,6 +15,7 @@ from grafana.queries import ENDPOINT, EXPORTER, alerts, of_exporter, one_provide
 
 _ALL = model.VariableOption(text="All", value="$__all", selected=True)
 _BUILD = "gmail_exporter_build_info"
+_OF = 'tenant=~"$tenant",account=~"$account"'
 
 
 def variables() -> list[Builder[model.VariableModel]]:
@@ -35,24 +36,38 @@ def variables() -> list[Builder[model.VariableModel]]:
             every=".*",
         ),
         _choice(
+            "tenant",
+            "Tenant",
+            "The endpoints with this `tenant` among their `labels`. All includes those without one.",
+            f"label_values({info}{{{EXPORTER}}}, tenant)",
+            every=".*",
+        ),
+        _choice(
             "account",
             "Account",
             "Endpoints that log in with this account. All includes those without an account.",
-            f"label_values({info}{{{EXPORTER}}}, account)",
+            f'label_values({info}{{{EXPORTER},tenant=~"$tenant"}}, account)',
             every=".*",
         ),
         _choice(
             "protocol",
             "Protocol",
             "IMAP and POP3 read mail, SMTP sends it.",
-            f'label_values({info}{{{EXPORTER},account=~"$account"}}, protocol)',
+            f"label_values({info}{{{EXPORTER},{_OF}}}, protocol)",
+            every=".*",
+        ),
+        _choice(
+            "host",
+            "Host",
+            "The mail server's name.",
+            f'label_values({info}{{{EXPORTER},{_OF},protocol=~"$protocol"}}, host)',
             every=".*",
         ),
         _choice(
             "endpoint",
             "Endpoint",
             "As named in the exporter's configuration.",
-            f'label_values({info}{{{ENDPOINT.rpartition(",")[0]},account=~"$account"}}, endpoint)',
+            f"label_values({info}{{{ENDPOINT.rpartition(',')[0]},{_OF}}}, endpoint)",
             every=".*",
         ),
         # For the link to a status page at the top, which can lead to one exporter only: the first one chosen.

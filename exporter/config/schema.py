@@ -88,7 +88,7 @@ ENDPOINT = Table(
     _PORT,
     *_SESSION,
     Key("labels", Names("mapping of text", kinds.TEXT, kinds.check_label), "none",
-        "extra labels, on `gmail_endpoint_info`"),
+        "extra labels, on `gmail_endpoint_info` and the [alerts](#customers)"),
     *_SCHEDULE,
 )
 

@@ -155,6 +155,7 @@ def _failing() -> Builder:
         Column("Reason", "reason", links=[links.remedy()], width=230),
         Column("In", "phase", width=100),
         Column("Endpoint", "endpoint", links=links.of_endpoint()),
+        Column("Tenant", "tenant"),
         Column("Account", "account"),
         Column("Host", "host"),
         Column("Port", "port", width=70),
@@ -216,7 +217,7 @@ def _endpoints() -> Builder:
 
 
 def _alerts() -> Builder:
-    labels = "alertname, severity, endpoint, instance"
+    labels = "alertname, severity, endpoint, host, instance"
     firing = f"2 * max by ({labels}) ({alerts('firing')})"
     pending = f"max by ({labels}) ({alerts('pending')})"
     return rows(
@@ -233,6 +234,7 @@ def _alerts() -> Builder:
         Column("State", expression=f"{firing} or {pending}", words=style.ALERT, width=80),
         Column("Severity", "severity", texts=style.SEVERITY_WORDS, width=80),
         Column("Endpoint", "endpoint"),
+        Column("Host", "host"),
         Column("Instance", "instance"),
         sort="State",
         descending=True,

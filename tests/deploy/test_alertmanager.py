@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,28 @@ def test_exactly_the_critical_alerts_are_pages() -> None:
         assert (routed == ["page"]) is (rule["labels"]["severity"] == "critical"), rule["alert"]
 
 
+def uncommented() -> str:
+    """Return the file with the example of a customer in it, which has a # before each of its lines."""
+    text, lines = re.subn(r"^( +)#(?=[- ] )", r"\1", PATH.read_text("utf-8"), flags=re.MULTILINE)
+    assert lines == 8
+    return text
+
+
+def test_a_customer_is_told_of_its_own_endpoints(tmp_path: Path) -> None:
+    """By the label `tenant`, as the comments show; who looks after all of them is told as well."""
+    path = tmp_path / "alertmanager.yml"
+    path.write_text(uncommented(), "utf-8")
+    assert "SUCCESS" in amtool("check-config", str(path))
+
+    def routed(*labels: str) -> list[str]:
+        return amtool("config", "routes", "test", f"--config.file={path}", *labels).strip().split(",")
+
+    down = ("alertname=GmailEndpointDown", "severity=critical")
+    assert routed(*down, "tenant=acme") == ["acme", "page"]
+    assert routed(*down, "tenant=other") == routed(*down) == ["page"]
+    assert routed("alertname=GmailLoginFailing", "blame=account", "tenant=acme") == ["acme", "accounts"]
+
+
 def with_short_waits(url: str, group_wait: str = "500ms", group_interval: str = "500ms") -> dict[str, Any]:
     """Return the shipped configuration with short waits, and with each receiver at a path of its name below `url`."""
     waits = {"group_wait": group_wait, "group_interval": group_interval}
@@ -97,6 +120,9 @@ def alert(name: str, endpoint: str = "imap", instance: str = "a:9993", **labels:
 def without(one: dict[str, Any], *labels: str) -> dict[str, Any]:
     """Return the alert without some labels."""
     return {"labels": {name: value for name, value in one["labels"].items() if name not in labels}}
+
+
+ONE_ENDPOINT = ("job", "instance", "endpoint", "protocol", "port")
 
 
 def test_an_outage_of_gmail_is_one_page(running: tuple[Alertmanager, Webhook]) -> None:
@@ -131,7 +157,24 @@ def test_an_outage_of_gmail_is_one_page(running: tuple[Alertmanager, Webhook]) -
         (
             alert("GmailCertificateInvalid"),
             [alert("GmailEndpointDown"), alert("GmailLoginFailing"), alert("GmailCertificateExpiring")],
-            [alert("GmailEndpointDown", "pop3"), alert("GmailMailboxNearlyFull", blame="account")],
+            [
+                alert("GmailEndpointDown", "pop3"),
+                alert("GmailEndpointDown", host="other.example.com"),
+                alert("GmailMailboxNearlyFull", blame="account"),
+            ],
+        ),
+        (
+            without(alert("GmailHostDown", host="mail.example.com"), *ONE_ENDPOINT),
+            [
+                alert("GmailEndpointDown", "pop3", host="mail.example.com"),
+                without(alert("GmailDownEverywhere", host="mail.example.com"), "job", "instance"),
+            ],
+            [alert("GmailEndpointDown"), alert("GmailCertificateInvalid", host="mail.example.com")],
+        ),
+        (
+            without(alert("GmailDownEverywhere", tenant="acme"), "job", "instance"),
+            [alert("GmailEndpointDown", tenant="acme", customer="north"), alert("GmailEndpointSlow", tenant="acme")],
+            [alert("GmailEndpointDown", tenant="other"), alert("GmailEndpointDown", host="other.example.com")],
         ),
         (
             alert("GmailEndpointDown"),
@@ -143,7 +186,11 @@ def test_an_outage_of_gmail_is_one_page(running: tuple[Alertmanager, Webhook]) -
                 alert("GmailIPv6OnlyFailing"),
                 without(alert("GmailErrorBudgetBurningSlowly"), "job", "instance"),
             ],
-            [alert("GmailLoginFailing", "pop3", blame="account"), alert("GmailCertificateExpiring")],
+            [
+                alert("GmailLoginFailing", "pop3", blame="account"),
+                alert("GmailLoginFailing", host="other.example.com", blame="account"),
+                alert("GmailCertificateExpiring"),
+            ],
         ),
         (
             alert("GmailUnreachableFromOneSite"),

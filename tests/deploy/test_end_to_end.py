@@ -33,6 +33,10 @@ EVALUATION = "15s"
 """The job of the example configuration."""
 
 
+LABELS = {"tenant": "acme", "floor": "3"}
+"""The own labels of one endpoint."""
+
+
 def divide(duration: str) -> str:
     """Return a duration of Prometheus, divided."""
     return f"{round(parse_duration(duration) * 1000 / FASTER)}ms"
@@ -60,7 +64,7 @@ class Site:
         self.secret = directory / "secret"
         self.secret.write_text(OPS_PASSWORD, "utf-8")
         common = {"host": "localhost", "tls": {"ca_file": str(authority.ca_file)}, "ip_family": "ipv4"}
-        imap = {"protocol": "imap", "port": dovecot.imaps_port, "account": "ops", **common}
+        imap = {"protocol": "imap", "port": dovecot.imaps_port, "account": "ops", "labels": LABELS, **common}
         pop3 = {"protocol": "pop3", "port": dovecot.pop3s_port, **common}
         # The port for other servers: it does not use Dovecot.
         mx = {"protocol": "smtp", "port": postfix.smtp_port, "security": "starttls", **common}
@@ -144,7 +148,7 @@ def test_a_wrong_password_is_no_outage(site: Site) -> None:
     notification = site.notification("GmailLoginFailing")
     assert notification.path == "/accounts"
     [alert] = notification.alerts
-    assert alert["labels"].items() >= {"endpoint": "imap", "severity": "warning", "blame": "account"}.items()
+    assert alert["labels"].items() >= {"endpoint": "imap", "severity": "warning", "blame": "account", **LABELS}.items()
     assert alert["labels"]["reason"] == "auth_invalid_credentials"
     assert "with the account ops. Reason: auth_invalid_credentials" in alert["annotations"]["description"]
     site.secret.write_text(OPS_PASSWORD, "utf-8")
@@ -163,6 +167,10 @@ def test_an_outage_is_one_page(site: Site, dovecot: Dovecot) -> None:
     assert page.path == "/page"
     assert {alert["labels"]["endpoint"] for alert in page.alerts} == {"imap", "pop3"}
     assert "error expanding template" not in json.dumps(page.body)
+    assert {alert["labels"].get("tenant"): alert["labels"].get("floor") for alert in page.alerts} == {
+        "acme": "3",
+        None: None,
+    }
     for alert in page.alerts:
         labels, annotations = alert["labels"], alert["annotations"]
         assert labels.items() >= {"severity": "critical", "host": "localhost", "job": "gmail"}.items()

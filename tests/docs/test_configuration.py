@@ -11,7 +11,11 @@ from exporter.config.schema import ACCOUNT, CONFIGURATION, DEFAULTS, ENDPOINT, M
 from exporter.config.table import Table
 
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
-BLOCKS = re.findall(r"```(?:yaml)?\n(.*?)```", DOCS.read_text("utf-8"), flags=re.DOTALL)
+BLOCKS = [
+    text
+    for language, text in re.findall(r"^```(\w*)\n(.*?)^```", DOCS.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    if language in ("", "yaml")
+]
 
 
 def test_sample_of_mistakes(tmp_path: Path) -> None:

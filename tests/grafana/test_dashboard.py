@@ -25,7 +25,8 @@ from tests.grafana.conftest import RULE_FILES
 
 ROOT = Path(__file__).parents[2]
 BOARD: dict[str, Any] = json.loads(built.FILE.read_text("utf-8"))
-PANELS: list[dict[str, Any]] = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
+EVERYTHING = list(built.rows_and_panels(BOARD))
+PANELS: list[dict[str, Any]] = [panel for panel in EVERYTHING if panel["type"] != "row"]
 TARGETS = [(panel, target) for panel in PANELS for target in panel["targets"]]
 
 RETIRED = {"graph", "singlestat", "table-old", "grafana-worldmap-panel", "grafana-piechart-panel", "heatmap-old"}
@@ -89,7 +90,7 @@ def test_identity() -> None:
 
 def test_nothing_is_retired() -> None:
     """It has no panel and no field that a current Grafana would have to migrate or does not support."""
-    assert not {panel["type"] for panel in BOARD["panels"]} & RETIRED
+    assert not {panel["type"] for panel in EVERYTHING} & RETIRED
     text = built.FILE.read_text("utf-8")
     for key in ('"displayMode": "hidden"', '"custom.displayMode"', '"time_options"', '"seriesOverrides"', '"yaxes"'):
         assert key not in text
@@ -100,17 +101,17 @@ def test_nothing_is_retired() -> None:
 
 def test_ids() -> None:
     """Each panel has its own id and title: links use the id."""
-    ids = [panel["id"] for panel in BOARD["panels"]]
+    ids = [panel["id"] for panel in EVERYTHING]
     assert len(set(ids)) == len(ids)
     assert all(isinstance(each, int) and each > 0 for each in ids)
-    titles = [panel["title"] for panel in BOARD["panels"]]
+    titles = [panel["title"] for panel in EVERYTHING]
     assert len(set(titles)) == len(titles)
 
 
 def test_layout() -> None:
     """No cell of the grid is used twice, and none is empty: otherwise Grafana would move panels."""
     taken: dict[tuple[int, int], str] = {}
-    for panel in BOARD["panels"]:
+    for panel in EVERYTHING:
         position = panel["gridPos"]
         for x in range(position["x"], position["x"] + position["w"]):
             for y in range(position["y"], position["y"] + position["h"]):
@@ -121,12 +122,19 @@ def test_layout() -> None:
 
 
 def test_rows_are_in_reading_order() -> None:
-    """Each row, expanded, comes before its panels."""
+    """Each row comes before its panels, which are in it where it is collapsed."""
     rows = [panel for panel in BOARD["panels"] if panel["type"] == "row"]
     assert [row["title"] for row in rows] == [row.TITLE for row in built.ROWS]
-    assert not any(row["collapsed"] or row["panels"] for row in rows)
-    tops = [(panel["gridPos"]["y"], panel["gridPos"]["x"]) for panel in BOARD["panels"]]
+    assert [row["collapsed"] for row in rows] == [bool(row["panels"]) for row in rows]
+    tops = [(panel["gridPos"]["y"], panel["gridPos"]["x"]) for panel in EVERYTHING]
     assert all(first < second for first, second in pairwise(tops))
+
+
+def test_a_refresh_queries_the_first_two_rows_alone() -> None:
+    """A third of all queries: Grafana does not query the panels of a collapsed row."""
+    assert [row["collapsed"] for row in BOARD["panels"] if row["type"] == "row"] == [False] * 2 + [True] * 5
+    refreshed = sum(len(panel["targets"]) for panel in BOARD["panels"] if panel["type"] != "row")
+    assert refreshed <= 35 < len(TARGETS) / 2
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=of)
@@ -235,8 +243,9 @@ def test_every_metric_is_shown() -> None:
 def test_variables() -> None:
     """Each one comes after those that it uses; All is chosen, and is a short expression wherever possible."""
     variables = {variable["name"]: variable for variable in BOARD["templating"]["list"]}
-    expected = ["datasource", "job", "instance", "account", "protocol", "endpoint", "exporter", "scheme", "docs"]
-    assert list(variables) == expected
+    chosen = ["job", "instance", "tenant", "account", "protocol", "host", "endpoint"]
+    assert list(variables) == ["datasource", *chosen, "exporter", "scheme", "docs"]
+    expected = list(variables)
     for position, (name, variable) in enumerate(variables.items()):
         query = variable["query"]["query"] if isinstance(variable["query"], dict) else ""
         used = set(re.findall(r"\$(\w+)", query))
@@ -244,13 +253,20 @@ def test_variables() -> None:
         assert variable["description"]
         if variable["type"] == "query":
             assert variable["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
-    for name in ("instance", "account", "protocol", "endpoint"):
+    for name in chosen[1:]:
         assert variables[name]["allValue"] == ".*"
         assert variables[name]["current"]["value"] == "$__all"
         assert variables[name]["multi"]
         assert variables[name]["includeAll"]
     # With `.*` for the job, the exporters that do not answer would be those of every job.
     assert "allValue" not in variables["job"]
+
+
+def test_every_join_names_the_host() -> None:
+    """An endpoint can have several hosts: `endpoint` alone does not tell them apart."""
+    joins = [set(names.split(", ")) for names in re.findall(r"\bon \(([^)]*)\)", built.FILE.read_text("utf-8"))]
+    assert any("endpoint" in names for names in joins)
+    assert all(names >= {"host", "port"} for names in joins if "endpoint" in names)
 
 
 def test_links_have_a_target() -> None:

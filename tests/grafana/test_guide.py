@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from grafana.dashboard import rows_and_panels
 from grafana.guide import guide
 
 ROOT = Path(__file__).parents[2]
@@ -20,9 +21,10 @@ def test_every_panel_has_an_entry(board: dict[str, Any]) -> None:
     """Its title as a heading, its question, how to read the answer and what to do; and its place in a picture."""
     text = guide()
     pictures = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
-    assert len(pictures) == sum(panel["type"] == "row" for panel in board["panels"])
+    everything = list(rows_and_panels(board))
+    assert len(pictures) == sum(panel["type"] == "row" for panel in everything)
     words = " ".join(re.sub(r"[|+-]", " ", picture) for picture in pictures)
-    for panel in board["panels"]:
+    for panel in everything:
         assert f"# {panel['title']}\n" in text
         if panel["type"] != "row":
             question = panel["description"].split("\n\n")[0]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from grafana.dashboard import FILE
+from grafana.dashboard import FILE, rows_and_panels
 from tests.grafana.conftest import RULE_FILES
 from tests.grafana.substitution import ALL, View, seconds, substitute
 from tests.servers.life import END, INSTANCES, JOB, START, Past
@@ -19,14 +19,14 @@ from tests.servers.life import END, INSTANCES, JOB, START, Past
 ROOT = Path(__file__).parents[2]
 BOARD: dict[str, Any] = json.loads(FILE.read_text("utf-8"))
 PANELS: dict[str, dict[str, Any]] = {
-    f"{panel['title']} ({panel['id']})": panel for panel in BOARD["panels"] if panel["type"] != "row"
+    f"{panel['title']} ({panel['id']})": panel for panel in rows_and_panels(BOARD) if panel["type"] != "row"
 }
 
 VARIABLES = {variable["name"]: variable for variable in BOARD["templating"]["list"]}
 VIEW = View(
     range=END - START,
     interval=15.0,
-    chosen=dict.fromkeys(("job", "instance", "account", "protocol", "endpoint"), ALL),
+    chosen=dict.fromkeys(("job", "instance", "tenant", "account", "protocol", "host", "endpoint"), ALL),
     all_values={name: variable["allValue"] for name, variable in VARIABLES.items() if "allValue" in variable},
     options={"job": [JOB]},
 )
@@ -133,9 +133,11 @@ LABEL_VALUES = re.compile(r"label_values\((.+), (\w+)\)")
     [
         ("job", {JOB}),
         ("instance", set(INSTANCES)),
+        ("tenant", {"example"}),
         ("account", {"ops", "workspace"}),
         ("protocol", {"imap", "pop3", "smtp"}),
         ("endpoint", {"imap", "pop3", "smtps", "submission", "workspace", "second", "mx"}),
+        ("host", {"imap.gmail.com", "pop.gmail.com", "smtp.gmail.com", "gmail-smtp-in.l.google.com"}),
         ("exporter", set(INSTANCES)),
     ],
 )
@@ -152,7 +154,7 @@ def test_every_variable_offers_all_values(past: Past, name: str, expected: set[s
 def test_every_variable_is_tested() -> None:
     """The test above has all variables that query Prometheus."""
     queries = {name for name, variable in VARIABLES.items() if variable["type"] == "query"}
-    assert queries == {"job", "instance", "account", "protocol", "endpoint", "exporter"}
+    assert queries == {"job", "instance", "tenant", "account", "protocol", "host", "endpoint", "exporter"}
 
 
 def test_endpoints_are_offered_by_account(past: Past) -> None:
@@ -243,6 +245,21 @@ def test_the_filter_by_account(past: Past) -> None:
             if not query.expression.startswith("2 * max by (alertname"):  # alerts have no account
                 assert series.get("endpoint", "imap") in {"imap", "pop3"}, query.name
                 assert series.get("account", "ops") == "ops", query.name
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "endpoints"),
+    [("tenant", "example", {"workspace"}), ("host", "smtp.gmail.com", {"smtps", "submission"})],
+)
+def test_the_filters_by_tenant_and_host(past: Past, name: str, value: str, endpoints: set[str]) -> None:
+    """Each shows its own endpoints in every panel; an alert about a tenant's endpoint has the tenant."""
+    view = replace(VIEW, chosen={**VIEW.chosen, name: value})
+    assert {each.split()[0] for each in values(past, "Every endpoint", view=view)} == endpoints
+    for query in TARGETS:
+        if query.expression.startswith("2 * max by (alertname"):  # the alerts of that life have no tenant
+            continue
+        found = answer(past, query, view)
+        assert {series["endpoint"] for series in found if "endpoint" in series} <= endpoints, query.name
 
 
 def test_how_available_it_was(past: Past) -> None:

@@ -273,9 +273,11 @@ def life() -> Iterator[str]:
 
 def _alerts(minute: float) -> Iterator[str]:
     """What Prometheus would write of alerts, as far as a dashboard shows them."""
-    of = 'job="{job}",instance="{instance}",endpoint="{endpoint}",protocol="{protocol}"'
-    imap = of.format(job=JOB, instance=INSTANCES[0], endpoint="imap", protocol="imap")
-    submission = of.format(job=JOB, instance=INSTANCES[0], endpoint="submission", protocol="smtp")
+    of = 'job="{job}",instance="{instance}",endpoint="{endpoint}",protocol="{protocol}",host="{host}"'
+    imap = of.format(job=JOB, instance=INSTANCES[0], endpoint="imap", protocol="imap", host="imap.gmail.com")
+    submission = of.format(
+        job=JOB, instance=INSTANCES[0], endpoint="submission", protocol="smtp", host="smtp.gmail.com"
+    )
     if 4 <= minute < 5:
         yield f'ALERTS{{alertname="GmailEndpointDown",alertstate="firing",severity="critical",{imap}}} 1'
     if minute >= 9:
