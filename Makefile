@@ -4,9 +4,9 @@
 # make check   lint, types, layers, generated files, Prometheus' rules and Alertmanager's routes
 # make test-rules PROMTOOL=PATH   test Prometheus' rules with the promtool of another version
 # make bench   measure cost, truth and growth beside blackbox_exporter, and put the figures into docs/performance.md
-# make docs    write the generated parts of docs/ anew
-# make dashboard   write the JSON of the Grafana dashboard anew
-# make lock    resolve the dependencies anew
+# make docs    write the generated parts of docs/ again
+# make dashboard   write the JSON of the Grafana dashboard again
+# make lock    resolve the dependencies again
 
 PYTHON ?= python3
 BIN := .venv/bin

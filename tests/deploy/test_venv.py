@@ -1,4 +1,4 @@
-"""`make run` says which Python it needs, and makes `.venv` anew where it cannot work any more."""
+"""`make run` says which Python it needs, and makes `.venv` again where it cannot work any more."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_a_venv_that_works_is_left_alone(checkout: Checkout) -> None:
     checkout.python("python3.13", "3.13.5")
     assert checkout.make("PYTHON=python3.13") == (
         0,
-        ["Making .venv anew: it was made with Python 3.12, and not with python3.13."],
+        ["Making .venv again: it was made with Python 3.12, and not with python3.13."],
     )
     assert checkout.made_with == "3.13.5"
     assert not kept.exists()
@@ -161,11 +161,11 @@ def test_a_venv_whose_python_has_changed(checkout: Checkout) -> None:
     own = checkout.root / ".venv/bin/python"
     own.unlink()
     own.symlink_to(path)
-    assert checkout.make() == (0, ["Making .venv anew: it was made with Python 3.11, which is 3.13 now."])
+    assert checkout.make() == (0, ["Making .venv again: it was made with Python 3.11, which is 3.13 now."])
     assert (checkout.made_with, checkout.make()) == ("3.13.5", (0, []))
     own.unlink()
     own.symlink_to("/nowhere/python3")
-    assert checkout.make() == (0, ["Making .venv anew: its Python is gone."])
+    assert checkout.make() == (0, ["Making .venv again: its Python is gone."])
     assert checkout.make() == (0, [])
 
 
@@ -179,13 +179,13 @@ def test_a_venv_that_is_not_complete(checkout: Checkout) -> None:
 
 
 def test_a_checkout_that_has_moved(checkout: Checkout) -> None:
-    """With the real Python: its scripts have the old place in their first lines, so it is made anew."""
+    """With the real Python: its scripts have the old place in their first lines, so it is made again."""
     real = f"PYTHON={os.path.realpath(sys.executable)}"
     assert checkout.make(real) == (0, [])
     assert checkout.make(real) == (0, [])
     before = checkout.root
     checkout.root = before.rename(before.with_name("moved"))
-    assert checkout.make(real) == (0, [f"Making .venv anew: it was made at {before}/.venv."])
+    assert checkout.make(real) == (0, [f"Making .venv again: it was made at {before}/.venv."])
     pip = (checkout.root / ".venv/bin/pip").read_text("utf-8")
     assert str(checkout.root) in pip
     assert checkout.make() == (0, [])
