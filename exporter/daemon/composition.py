@@ -20,7 +20,7 @@ from exporter import __version__
 from exporter.accounts.ledger import Ledger
 from exporter.config.environment import secret_variables
 from exporter.config.web import Reading
-from exporter.daemon import garbage, logs
+from exporter.daemon import allocator, garbage, logs
 from exporter.daemon.notify import Notifier
 from exporter.daemon.reload import Reloader, Sources
 from exporter.exposition.cache import Exposition
@@ -73,6 +73,7 @@ def run(config: Config, options: DaemonOptions) -> None:
     # Each connection takes a file descriptor. The usual soft limit of 1,024 is for select(), which is not used.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    allocator.give_back()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(Daemon(config, options).serve())
 
