@@ -91,7 +91,7 @@ async def test_a_daemon_at_its_limit_of_connections_is_healthy(
     files = f"{{cert_file: {good.chain_file}, key_file: {good.key_file}}}"
     web.write_text(f"tls_server_config: {files}" if security == "tls" else "", "utf-8")
     async with serving(hello, WebSettings(read_web(web).usable())) as served:
-        served.server.connections.limit = 0
+        served.server.shared.connections.limit = 0
         arguments = [f"--web.config.file={web}", f"--web.listen-address=127.0.0.1:{served.port}"]
         assert await asyncio.to_thread(healthcheck.check, arguments) is None
 

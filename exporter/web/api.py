@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from exporter.exposition.cache import Exposition
+from exporter.exposition.text import Format
 from exporter.monitor.store import Store
 from exporter.views.document import series_to_json, summary_to_json
 from exporter.views.page import Filter
 from exporter.views.state import state_of
-from exporter.web.server.encoding import answer_once, negotiated
+from exporter.web.server.bodies import Bodies
+from exporter.web.server.encoding import Body, make_document, make_exposition, wanted_format, wants_gzip
 from exporter.web.time_slices import in_time_slices
 
 _JSON = "application/json"
@@ -26,6 +29,7 @@ class Scrape:
     """The answer to Prometheus."""
 
     exposition: Exposition
+    _bodies: Bodies = field(default_factory=Bodies)
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
@@ -33,7 +37,12 @@ class Scrape:
 
     async def metrics(self, request: Request) -> Response:
         """Answer in the format and the encoding that the scraper asks for."""
-        return await negotiated(request, self.exposition.pieces)
+        fmt, gzip = wanted_format(request), wants_gzip(request)
+        body = await self._bodies.get((fmt, gzip), partial(self._make, fmt, gzip=gzip))
+        return body.answer(request)
+
+    async def _make(self, fmt: Format, *, gzip: bool) -> Body:
+        return await make_exposition(self.exposition.pieces(fmt), fmt, gzip=gzip)
 
 
 @dataclass(slots=True)
@@ -41,6 +50,7 @@ class Api:
     """The JSON API."""
 
     store: Store
+    _bodies: Bodies = field(default_factory=Bodies)
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
@@ -48,25 +58,35 @@ class Api:
 
     async def endpoints(self, request: Request) -> Response:
         """Answer with all endpoints, or those that the query selects, without their history."""
+        chosen, gzip = Filter.of(request.query_params), wants_gzip(request)
+        body = await self._bodies.get((chosen, gzip), partial(self._all, chosen, gzip=gzip))
+        return body.answer(request)
+
+    async def endpoint(self, request: Request) -> Response:
+        """Answer with one endpoint, with its history and its dialogues."""
+        name, gzip = request.path_params["name"], wants_gzip(request)
+        if not self.store.of_endpoint(name):
+            error = await make_document(_dump({"error": f"there is no endpoint {name!r}"}), _JSON, gzip=gzip)
+            return error.answer(request, 404)
+        body = await self._bodies.get((name, gzip), partial(self._one, name, gzip=gzip))
+        return body.answer(request)
+
+    async def _all(self, chosen: Filter, *, gzip: bool) -> Body:
         now = time.time()
-        chosen = Filter.of(request.query_params)
         pieces = [
             json.dumps(series_to_json(series), allow_nan=False)
             async for series in in_time_slices(list(self.store))
             if chosen.admits(series, state_of(series))
         ]
         head = json.dumps(summary_to_json(self.store, now)).removesuffix("}")
-        return await answer_once(request, f'{head}, "endpoints": [{", ".join(pieces)}]}}\n'.encode(), _JSON)
+        return await make_document(f'{head}, "endpoints": [{", ".join(pieces)}]}}\n', _JSON, gzip=gzip)
 
-    async def endpoint(self, request: Request) -> Response:
-        """Answer with one endpoint, with its history and its dialogues."""
-        now, name = time.time(), request.path_params["name"]
+    async def _one(self, name: str, *, gzip: bool) -> Body:
         found = self.store.of_endpoint(name)
-        if not found:
-            return await answer_once(request, _dump({"error": f"there is no endpoint {name!r}"}), _JSON, 404)
         endpoints = [series_to_json(series, whole=True) for series in found]
-        return await answer_once(request, _dump({**summary_to_json(found, now), "endpoints": endpoints}), _JSON)
+        whole = {**summary_to_json(found, time.time()), "endpoints": endpoints}
+        return await make_document(_dump(whole), _JSON, gzip=gzip)
 
 
-def _dump(value: object) -> bytes:
-    return (json.dumps(value, allow_nan=False) + "\n").encode()
+def _dump(value: object) -> str:
+    return json.dumps(value, allow_nan=False) + "\n"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -14,6 +15,11 @@ from exporter.config.dump import dump
 from exporter.model.settings import Config
 from exporter.monitor.health import Health
 from exporter.monitor.store import Store
+from exporter.web.server.bodies import Bodies
+from exporter.web.server.encoding import Body, make_document, wants_gzip
+
+KEPT_SECONDS = 60.0
+"""Seconds for which `/config` is kept: it is the same until a reload changes the digest."""
 
 OFF = "Reloading over HTTP is switched off: start with --web.enable-lifecycle, or send SIGHUP.\n"
 
@@ -61,12 +67,19 @@ class Effective:
     """The configuration in force; in place of each secret, where it is read from."""
 
     config: Callable[[], Config]
+    _bodies: Bodies = field(default_factory=Bodies)
 
     def routes(self) -> list[BaseRoute]:
         """Return the route."""
         return [Route("/config", self.show)]
 
-    async def show(self, _request: Request) -> Response:
+    async def show(self, request: Request) -> Response:
         """Answer with it in YAML, as text that a browser shows."""
-        # In a thread: a thousand endpoints take a good part of a second.
-        return PlainTextResponse(await asyncio.to_thread(dump, self.config()))
+        config, gzip = self.config(), wants_gzip(request)
+        body = await self._bodies.get((config.digest, gzip), partial(_describe, config, gzip=gzip), KEPT_SECONDS)
+        return body.answer(request)
+
+
+async def _describe(config: Config, *, gzip: bool) -> Body:
+    # In a thread: a thousand endpoints take a good part of a second.
+    return await make_document(await asyncio.to_thread(dump, config), "text/plain; charset=utf-8", gzip=gzip)

@@ -10,9 +10,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -27,7 +29,8 @@ from exporter.views.page import Filter, anchor_of, groups, last_capabilities, la
 from exporter.views.state import Overview, State, overview, state_of
 from exporter.web.assets import Assets
 from exporter.web.render import prepare, render
-from exporter.web.server.encoding import answer
+from exporter.web.server.bodies import Bodies
+from exporter.web.server.encoding import Body, make_page, wants_gzip
 from exporter.web.time_slices import in_time_slices
 
 FULL_ROWS = 40
@@ -48,9 +51,6 @@ BETWEEN_PROBES = 5.0
 CACHE_SECONDS = 1.0
 """Seconds for which a page is cached."""
 
-CACHED_PAGES = 8
-"""Pages in the cache at most."""
-
 _HTML = "text/html; charset=utf-8"
 
 ProbeNow = Callable[[TargetKey], Awaitable[None]]
@@ -64,8 +64,7 @@ class Pages:
     probe: ProbeNow | None = None
     _lines: dict[TargetKey, tuple[Series, tuple[object, ...], Markup]] = field(default_factory=dict)
     """The rendered line of each target, and the values that it was rendered from."""
-    _cache: dict[Filter, tuple[float, bytes]] = field(default_factory=dict)
-    """When each page of the last second was rendered, and its body."""
+    _bodies: Bodies = field(default_factory=Bodies)
     _requested: dict[str, float] = field(default_factory=dict)
     """When a probe of an endpoint was last requested."""
 
@@ -82,14 +81,18 @@ class Pages:
     async def index(self, request: Request) -> Response:
         """Answer with the status page."""
         chosen = Filter.of(request.query_params)
-        rendered_at, body = self._cache.get(chosen, (0.0, b""))
-        if time.monotonic() - rendered_at > CACHE_SECONDS:
+        return await self._answer(request, chosen, partial(self._index, chosen), CACHE_SECONDS)
+
+    async def _answer(
+        self, request: Request, key: object, make: Callable[[], Awaitable[str]], seconds: float = 0.0
+    ) -> Response:
+        gzip = wants_gzip(request)
+
+        async def make_body() -> Body:
             await prepare()
-            body = (await self._index(chosen)).encode()
-            now = time.monotonic()
-            fresh = [(key, entry) for key, entry in self._cache.items() if now - entry[0] < CACHE_SECONDS]
-            self._cache = dict([*fresh[-CACHED_PAGES:], (chosen, (now, body))])
-        return await answer(request, body, _HTML)
+            return await make_page(await make(), _HTML, gzip=gzip)
+
+        return (await self._bodies.get((key, gzip), make_body, seconds)).answer(request)
 
     async def _index(self, chosen: Filter) -> str:
         now = time.time()
@@ -152,14 +155,20 @@ class Pages:
 
     async def endpoint(self, request: Request) -> Response:
         """Answer with all details of one endpoint."""
+        name = request.path_params["name"]
         await prepare()
-        all_series = self._series_of(request)
-        if not all_series:
+        if not self.store.of_endpoint(name):
             return _unknown(request, "../")
-        now = time.time()
+        early = "early" in request.query_params
+        return await self._answer(request, ("endpoint", name, early), partial(self._endpoint, name, early=early))
+
+    async def _endpoint(self, name: str, *, early: bool) -> str:
+        all_series, now = self.store.of_endpoint(name), time.time()
+        if not all_series:
+            raise HTTPException(404)  # a reload has removed it meanwhile
         rows = [row(series, now) for series in all_series]
         histories = [list(series.history) for series in all_series]
-        body = render(
+        return render(
             "endpoint.html",
             **_frame("../", "endpoint", min((each.state for each in rows), key=list(State).index)),
             every=REFRESH,
@@ -170,7 +179,7 @@ class Pages:
             now=now,
             soon=page.EXPIRY_WARNING,
             can_probe=self.probe is not None,
-            early="early" in request.query_params,
+            early=early,
             between=BETWEEN_PROBES,
             kept_most=FAILURES,
             anchor_of=anchor_of,
@@ -178,17 +187,16 @@ class Pages:
             last_capabilities=last_capabilities,
             not_kept=not_kept,
         )
-        return await answer(request, body.encode(), _HTML)
 
     async def probe_now(self, request: Request) -> Response:
         """Probe an endpoint now, and redirect to its page."""
         if self.probe is None:
             return PlainTextResponse("Probing on request is switched off: start with --web.enable-lifecycle.\n", 403)
         await prepare()
-        all_series = self._series_of(request)
+        name, now = request.path_params["name"], time.monotonic()
+        all_series = self.store.of_endpoint(name)
         if not all_series:
             return _unknown(request, "../../")
-        name, now = request.path_params["name"], time.monotonic()
         self._requested = {requested: at for requested, at in self._requested.items() if now - at < BETWEEN_PROBES}
         if name in self._requested:
             return RedirectResponse(f"../{name}?early", 303)  # its page has the result of the probe before
@@ -196,15 +204,17 @@ class Pages:
         for series in all_series:
             with suppress(KeyError):  # a reload has removed it meanwhile
                 await self.probe(series.target.key)
-        self._cache.clear()
+        self._bodies.forget()
         return RedirectResponse(f"../{name}", 303)
 
     async def reasons(self, request: Request) -> Response:
         """Answer with the meaning of every reason, or of those that the query selects."""
-        await prepare()
         text = request.query_params.get("q", "").strip()[:100]
+        return await self._answer(request, ("reasons", text), partial(self._reasons, text))
+
+    async def _reasons(self, text: str) -> str:
         listed = [reason for reason in Reason if reason is not Reason.OK]
-        body = render(
+        return render(
             "reasons.html",
             **_frame("", "reasons", State.UP),
             text=text,
@@ -214,10 +224,6 @@ class Pages:
             retries=list(Retry),
             fill=fill,
         )
-        return await answer(request, body.encode(), _HTML)
-
-    def _series_of(self, request: Request) -> list[Series]:
-        return self.store.of_endpoint(request.path_params["name"])
 
 
 def _unknown(request: Request, root: str) -> Response:

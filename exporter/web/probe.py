@@ -26,7 +26,7 @@ from exporter.model.outcome import Target
 from exporter.model.settings import Config, Module, ProbeSettings, Tls
 from exporter.monitor.checker import Checker
 from exporter.monitor.instruments import ExporterMetrics
-from exporter.web.server.encoding import negotiated
+from exporter.web.server.encoding import make_exposition, wanted_format, wants_gzip
 from exporter.web.server.limits import FOREIGN, is_foreign
 
 if TYPE_CHECKING:
@@ -91,7 +91,9 @@ class Probe:
         self._count("answered")
         if query.debug:
             return PlainTextResponse(blackbox.debug(outcome))
-        return await negotiated(request, lambda fmt: [blackbox.exposition(outcome, fmt)])
+        fmt = wanted_format(request)
+        body = await make_exposition([blackbox.exposition(outcome, fmt)], fmt, gzip=wants_gzip(request))
+        return body.answer(request)
 
     def _count(self, result: str) -> None:
         self._metrics.probe_requests.labels(result).inc()

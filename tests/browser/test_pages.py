@@ -70,7 +70,7 @@ class Shown:
         def add() -> None:
             series = next(series for series in self.scene.store if series.target.endpoint.name == name)
             self.scene.add(self.scene.outcome(series.target, self.scene.now, failed=failed, detail=detail))
-            self.pages._cache.clear()  # else the cached page would be served
+            self.pages._bodies.forget()  # else the cached page would be served
 
         self.site.do(add)
 
@@ -306,7 +306,7 @@ def test_refresh_after_a_reload(shown: Shown) -> None:
     page = shown.open()
     kept = [series.target for series in shown.scene.store]
     shown.site.do(lambda: shown.scene.configure(*kept[1:], target("new", account=ACCOUNT)))
-    shown.pages._cache.clear()
+    shown.pages._bodies.forget()
     refresh(page)
     expect(page.locator("#imap-any")).to_have_count(0)
     expect(page.locator("#new-any .state strong")).to_have_text("Not probed yet")

@@ -25,7 +25,7 @@ from exporter.daemon import reload
 from exporter.monitor.health import Health
 from exporter.monitor.store import Store
 from exporter.web.lifecycle import Lifecycle
-from exporter.web.server import acceptor, connections, limits, passwords, protocol
+from exporter.web.server import acceptor, bodies, connections, limits, outbox, passwords, protocol
 from exporter.web.server.application import application
 from exporter.web.server.headers import ALWAYS
 from exporter.web.server.server import Server
@@ -207,10 +207,14 @@ def test_every_key_every_header_and_every_limit_is_documented() -> None:
     for row in (
         f"| request line and headers | {limits.MAX_HEAD >> 10} KiB | 431 |",
         f"| body | {limits.MAX_BODY >> 10} KiB | 413 |",
-        f"until it is taken | {protocol.REQUEST_SECONDS:.0f} s each |",
+        f"| a request, until it is complete | {protocol.REQUEST_SECONDS:.0f} s |",
         f"| a TLS handshake | {acceptor.HANDSHAKE_SECONDS:.0f} s |",
-        f"| an answer, until it is made | {protocol.ANSWER_SECONDS:.0f} s |",
+        f"| an answer, until it is made and taken | {protocol.ANSWER_SECONDS:.0f} s |",
         f"| a connection after an answer, until the next request begins | {keep_alive} s |",
+        f"| a client that does not read, or takes less than about 1 KiB/s | {protocol.PIECE_SECONDS:.0f} s |",
+        f"| answers that are not taken yet, over all connections | {outbox.MAX_UNSENT >> 20} MiB |",
+        f"| different pages that requests wait for | {bodies.MAX_WAITING} | 503",
+        f"more than {bodies.RATE >> 20} MiB of",
         f"| open connections | {connections.MAX_CONNECTIONS} |",
         f"| passwords being compared | {passwords.MAX_WAITING} | 503",
     ):

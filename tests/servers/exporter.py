@@ -125,6 +125,12 @@ class Exporter:
         """How many file descriptors it has, with that of this question; only root may look into its /proc/PID/fd."""
         return round(self.samples()["process_open_fds", frozenset()])
 
+    def memory(self, *, peak: bool = False) -> int:
+        """Its resident memory in octets, now or at its peak (proc(5): VmRSS, VmHWM)."""
+        status = Path(f"/proc/{self._popen.pid}/status").read_text()
+        found = re.search(rf"^{'VmHWM' if peak else 'VmRSS'}:\s+(\d+) kB$", status, re.MULTILINE)
+        return int(found[1]) * 1024 if found else 0
+
     def _wait(self, condition: Callable[[], object], timeout: float, wanted: str) -> re.Match[str]:
         deadline = time.monotonic() + timeout
         while not (found := condition()):

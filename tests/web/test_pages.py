@@ -101,7 +101,7 @@ async def test_thousand_endpoints(site: Site) -> None:
             assert ('rel="prev"' in page.text, 'rel="next"' in page.text) == (number > 1, number < 10)
             names += re.findall(r"<th><a href=endpoints/([^>]+)>", page.text)
         assert len(set(names)) == 1000
-        site.pages._cache.clear()
+        site.pages._bodies.forget()
 
 
 @pytest.mark.parametrize("page", ["0", "-1", "11", "99999", "9" * 5000, "x", "\u0663", ""])
@@ -334,7 +334,7 @@ async def test_lines_are_cached(site: Site) -> None:
     scene.configure(probed, *[target(f"new-{number}") for number in range(FULL_ROWS)])
     for query in "abc":
         await site.request(f"/?group=none&x={query}")
-        site.pages._cache.clear()
+        site.pages._bodies.forget()
     assert len(site.pages._lines) <= 2 * len(scene.store)
 
 
@@ -343,7 +343,7 @@ async def test_lines_with_the_first_account(site: Site) -> None:
     scene = many(FULL_ROWS + 1)
     site.show(scene.store)
     await site.request("/")
-    site.pages._cache.clear()
+    site.pages._bodies.forget()
     scene.configure(*[series.target for series in scene.store], target("with-account", account=ACCOUNT))
     page = (await site.request("/?group=none")).text
     lines = [line for line in page.split("<tr ") if "<th><a" in line]

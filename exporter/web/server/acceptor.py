@@ -10,8 +10,9 @@ import asyncio
 from typing import cast
 
 from exporter.config.server_tls import ServerTls
+from exporter.web.server.clients import client_of
 from exporter.web.server.connections import Connections, ConnectionSlot
-from exporter.web.server.protocol import HttpConnection
+from exporter.web.server.protocol import PIECE, HttpConnection
 
 HANDSHAKE_SECONDS = 10.0
 """Seconds in which a TLS handshake must be done."""
@@ -37,7 +38,8 @@ class TlsAcceptor(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # a socket's is one
         """Begin the handshake, if there is a slot for one more connection."""
         self._transport = transport
-        self._http.slot = self._connections.admit(transport.abort)
+        transport.set_write_buffer_limits(high=PIECE)
+        self._http.slot = self._connections.admit(transport.abort, client_of(transport.get_extra_info("peername")))
         if self._http.slot is None:
             transport.abort()
             return

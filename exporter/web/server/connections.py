@@ -1,12 +1,14 @@
 """A limit to open connections, which no client can exhaust.
 
-A connection whose request is complete is served. All others wait, and where the limit is reached, the one that has
-waited the longest is closed for a new one: so a thousand clients that never complete a request cannot keep Prometheus,
-which completes its own at once, from the metrics, nor the probes from their file descriptors.
+A connection whose request is complete is served. All others wait, and where the limit is reached, one is closed for a
+new one: of the client that has the most of those that wait, the one that has waited the longest. So a thousand
+connections that never complete a request cannot keep Prometheus, which completes its own at once, from the metrics, nor
+the probes from their file descriptors.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -20,6 +22,7 @@ class ConnectionSlot:
 
     abort: Callable[[], None]
     connections: Connections
+    client: str
 
     def wait(self) -> None:
         """The connection waits for its client: for a request, or until an answer is taken. It may be closed."""
@@ -49,14 +52,15 @@ class Connections:
     def __len__(self) -> int:
         return len(self.waiting) + len(self.serving)
 
-    def admit(self, abort: Callable[[], None]) -> ConnectionSlot | None:
+    def admit(self, abort: Callable[[], None], client: str = "") -> ConnectionSlot | None:
         """Return a slot for a new connection that `abort` would close; None where every other one is being served."""
         if len(self) >= self.limit:
-            longest = next(iter(self.waiting), None)
-            if longest is None:
+            if not self.waiting:
                 return None
+            counts = Counter(slot.client for slot in self.waiting)
+            longest = max(self.waiting, key=lambda slot: counts[slot.client])  # the first of several
             longest.release()
             longest.abort()
-        slot = ConnectionSlot(abort, self)
+        slot = ConnectionSlot(abort, self, client)
         slot.wait()
         return slot

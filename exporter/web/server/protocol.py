@@ -3,36 +3,64 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import h11
+from starlette.types import Message, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from exporter.web.server.clients import client_of
 from exporter.web.server.connections import Connections, ConnectionSlot
 from exporter.web.server.headers import ALWAYS, NO_STORE
 from exporter.web.server.limits import MAX_HEAD, TOO_LARGE_HEAD
+from exporter.web.server.outbox import Outbox
+from exporter.web.server.turns import Turns
 
 REQUEST_SECONDS = 10.0
-"""Seconds in which a request must be complete, and an answer must have been taken."""
+"""Seconds in which a request must be complete, and the rest of an answer must have been taken."""
 
 ANSWER_SECONDS = 120.0
-"""Seconds in which an answer must have been made; a probe for a scrape takes as long as the scrape's timeout."""
+"""Seconds in which an answer must be made and taken; a probe for a scrape takes as long as the scrape's timeout."""
+
+PIECE = 16 << 10
+"""Octets of an answer that are given to a connection at once. The next ones follow when it has sent three quarters."""
+
+PIECE_SECONDS = 10.0
+"""Seconds in which a client must take three quarters of a piece: a lower rate counts as not reading."""
 
 MALFORMED = "This is no request in HTTP/1.1.\n"
 FULL = "There are too many connections: try again.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all connections share."""
+
+    connections: Connections = field(default_factory=Connections)
+    outbox: Outbox = field(default_factory=Outbox)
+    turns: Turns = field(default_factory=Turns)
 
 
 class HttpConnection(H11Protocol):
     """One connection, in plain text or behind a `TlsAcceptor`."""
 
     def __init__(
-        self, config: Config, server_state: ServerState, app_state: dict[str, Any], connections: Connections
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        shared: Shared,
     ) -> None:
         super().__init__(config, server_state, app_state, asyncio.get_running_loop())
         self.slot: ConnectionSlot | None = None
-        self._connections = connections
+        self.app = self._answer  # uvicorn calls it for each request
+        self._shared = shared
+        self._client = ""
+        self._deadline = 0.0
         self._timeout: asyncio.TimerHandle | None = None
         self._is_serving = False
         self._is_refused = False
@@ -40,7 +68,9 @@ class HttpConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Wait for the first request, if there is a slot for one more connection."""
         super().connection_made(transport)
-        self.slot = self.slot or self._connections.admit(transport.abort)
+        transport.set_write_buffer_limits(high=PIECE)
+        self._client = client_of(transport.get_extra_info("peername"))
+        self.slot = self.slot or self._shared.connections.admit(transport.abort, self._client)
         self._wait()
         if self.slot is None:
             # Only a busy server sends Retry-After: by that `exporter/healthcheck.py` knows it from an unhealthy one.
@@ -63,6 +93,18 @@ class HttpConnection(H11Protocol):
         """Wait for the next request, and until the answer is taken."""
         self._wait()  # first, for the next line may find the next request in the buffer
         super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """Wait for the client to take what was sent; the connection may be closed for another one meanwhile."""
+        super().pause_writing()
+        if self._is_serving:
+            self._wait_for_room()
+
+    def resume_writing(self) -> None:
+        """Go on with the answer."""
+        super().resume_writing()
+        if self._is_serving:
+            self._go_on()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (uvicorn has one text for all faults)
         """Refuse a request that h11 cannot parse."""
@@ -97,6 +139,24 @@ class HttpConnection(H11Protocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
 
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._shared.turns.take(self._client)
+        await self.config.loaded_app(scope, receive, partial(self._send, scope["method"], send))
+
+    async def _send(self, method: str, send: Send, message: Message) -> None:
+        """Send a large body in pieces, each when the client has taken those before: it is never copied as a whole."""
+        if message["type"] == "http.response.start":
+            await self._shared.turns.take(self._client)
+        body = message.get("body", b"")
+        if len(body) <= PIECE or method == "HEAD":
+            await send(message)
+            return
+        with self._shared.outbox.sending(body, self.transport.abort), memoryview(body) as view:
+            for at in range(0, len(view), PIECE):
+                is_last = at + PIECE >= len(view)
+                more = message.get("more_body", False) if is_last else True
+                await send({**message, "body": view[at : at + PIECE], "more_body": more})
+
     def _wait(self) -> None:
         self._is_serving = False
         if self.slot is not None:
@@ -105,9 +165,21 @@ class HttpConnection(H11Protocol):
 
     def _serve(self) -> None:
         self._is_serving = True
+        self._deadline = self.loop.time() + ANSWER_SECONDS
+        if self.flow.write_paused:
+            self._wait_for_room()
+        else:
+            self._go_on()
+
+    def _wait_for_room(self) -> None:
+        if self.slot is not None:
+            self.slot.wait()
+        self._limit(min(PIECE_SECONDS, self._deadline - self.loop.time()))
+
+    def _go_on(self) -> None:
         if self.slot is not None:
             self.slot.serve()
-        self._limit(ANSWER_SECONDS)
+        self._limit(self._deadline - self.loop.time())
 
     def _limit(self, seconds: float | None) -> None:
         """Close the connection after so many seconds unless this is called again; None sets no limit."""

@@ -15,10 +15,15 @@ from uvicorn.server import ServerState
 
 from exporter.model.address import split_address
 from exporter.web.server.acceptor import TlsAcceptor
-from exporter.web.server.connections import Connections
 from exporter.web.server.limits import MAX_HEAD
-from exporter.web.server.protocol import HttpConnection
+from exporter.web.server.protocol import HttpConnection, Shared
 from exporter.web.server.websettings import WebSettings
+
+RECEIVE_BUFFER = 32 << 10
+"""Octets that the kernel keeps of what a client sends before it is read."""
+
+SEND_BUFFER = 64 << 10
+"""Octets that the kernel keeps of an answer before they are sent; what is under way to the client is not limited."""
 
 
 class ListenError(Exception):
@@ -48,15 +53,25 @@ def _bind(address: str) -> socket.socket:
         if host == "":
             # Every interface: one socket for both families, where this host has IPv6.
             if socket.has_dualstack_ipv6():
-                return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1024)
-            return socket.create_server(("0.0.0.0", port), backlog=1024)
+                return _bound(("::", port), socket.AF_INET6, dualstack=True)
+            return _bound(("0.0.0.0", port), socket.AF_INET)
         family, _, _, _, resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(resolved[:2], family=family, backlog=1024)
+        return _bound(resolved[:2], family)
     except (socket.gaierror, UnicodeError) as error:  # UnicodeError: IDNA cannot encode the host
         raise ListenError(f"cannot listen on {address}: {getattr(error, 'strerror', None) or 'no such host'}") from None
     except OSError as error:
         # Not the text of the exception: it repeats the address.
         raise ListenError(f"cannot listen on {address}: {os.strerror(error.errno or 0)}") from None
+
+
+def _bound(address: tuple[Any, ...], family: int, *, dualstack: bool = False) -> socket.socket:
+    bound = socket.create_server(address, family=family, dualstack_ipv6=dualstack, backlog=1024)
+    # Every connection has its options. The kernel would keep megabytes for each client that does not read, and for each
+    # one that sends more than it is asked for; they count as memory of the service (cgroups).
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, SEND_BUFFER)
+    return bound
 
 
 def _parse(address: str) -> tuple[str, int]:
@@ -88,7 +103,7 @@ class Server(uvicorn.Server):
                 h11_max_incomplete_event_size=MAX_HEAD,
             )
         )
-        self.connections = Connections()
+        self.shared = Shared()
         self._settings = settings or WebSettings()
         self._handshakes: set[asyncio.Task[None]] = set()
         self.config.load()
@@ -98,9 +113,9 @@ class Server(uvicorn.Server):
     def _protocol(
         self, config: uvicorn.Config, server_state: ServerState, app_state: dict[str, Any], _loop: object = None
     ) -> asyncio.Protocol:
-        http = HttpConnection(config, server_state, app_state, self.connections)
+        http = HttpConnection(config, server_state, app_state, self.shared)
         tls = self._settings.config.tls
-        return http if tls is None else TlsAcceptor(http, tls, self.connections, self._handshakes)
+        return http if tls is None else TlsAcceptor(http, tls, self.shared.connections, self._handshakes)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -32,9 +32,9 @@ async def test_a_handshake_that_never_begins_ends_in_time(
     monkeypatch.setattr(acceptor, "HANDSHAKE_SECONDS", 0.2)
     served = await serve(settings=web_file.settings(web_file.tls()))
     client = await connect(served)
-    await until(lambda: len(served.server.connections) == 1)
+    await until(lambda: len(served.server.shared.connections) == 1)
     assert await client.read_all() == b""
-    await until(lambda: len(served.server.connections) == 0)
+    await until(lambda: len(served.server.shared.connections) == 0)
 
 
 async def test_an_idle_handshake_is_closed_for_a_new_connection(
@@ -42,14 +42,14 @@ async def test_an_idle_handshake_is_closed_for_a_new_connection(
 ) -> None:
     """As an idle request is; and a server that stops waits for none."""
     served = await serve(settings=web_file.settings(web_file.tls()))
-    served.server.connections.limit = 3
+    served.server.shared.connections.limit = 3
     silent = [await connect(served) for _ in range(3)]
-    await until(lambda: len(served.server.connections) == 3)
+    await until(lambda: len(served.server.shared.connections) == 3)
     context = ssl.create_default_context(cafile=str(authority.ca_file))
     async with httpx.AsyncClient(verify=context) as client:
         assert (await client.get(f"https://localhost:{served.port}/")).text == "hello"
     assert await silent[0].read_all() == b""
-    await until(lambda: len(served.server.connections) <= 3)
+    await until(lambda: len(served.server.shared.connections) <= 3)
     await served.server.stop()
     for one in silent[1:]:
         assert await one.read_all() == b""
@@ -65,7 +65,7 @@ async def test_a_client_that_leaves_in_the_handshake_leaves_nothing(
         client.send(data)
         await client.writer.drain()
         client.writer.close()
-    await until(lambda: not served.server.connections and not served.server._handshakes)
+    await until(lambda: not served.server.shared.connections and not served.server._handshakes)
 
 
 @pytest.mark.parametrize("odd", ["dns_name_not_text", "bit_string_as_name", "extension_twice", "version_4"])
@@ -84,7 +84,7 @@ async def test_an_odd_client_certificate_leaves_nothing(
     async with httpx.AsyncClient(verify=context) as client:
         with contextlib.suppress(httpx.TransportError):
             assert (await client.get(f"https://localhost:{served.port}/")).text == "hello"
-    await until(lambda: not served.server.connections and not served.server._handshakes)
+    await until(lambda: not served.server.shared.connections and not served.server._handshakes)
     gc.collect()
     assert set(unhandled) <= {"SSL handshake failed"}  # asyncio's own loop says so; no task has failed
 
@@ -161,7 +161,7 @@ async def test_a_client_that_has_gone_already_leaves_nothing(serve: Serve, web_f
             early.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             early.close()
             await asyncio.sleep(0.01)
-    await until(lambda: not served.server.connections and not served.server._handshakes)
+    await until(lambda: not served.server.shared.connections and not served.server._handshakes)
 
 
 async def test_no_handshake_begins_where_all_connections_are_being_served(
@@ -176,7 +176,7 @@ async def test_no_handshake_begins_where_all_connections_are_being_served(
         await hello(scope, receive, send)
 
     served = await serve(slow, web_file.settings(web_file.tls()))
-    served.server.connections.limit = 1
+    served.server.shared.connections.limit = 1
     talking = asyncio.create_task(TlsClient(authority).talk(await connect(served)))
     await asked.wait()
     assert await (await connect(served)).read_all() == b""

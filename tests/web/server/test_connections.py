@@ -12,9 +12,9 @@ class Crowd:
         self.connections = Connections(limit)
         self.ended: list[str] = []
 
-    def enter(self, name: str) -> ConnectionSlot | None:
+    def enter(self, name: str, client: str = "") -> ConnectionSlot | None:
         """One more."""
-        return self.connections.admit(lambda: self.ended.append(name))
+        return self.connections.admit(lambda: self.ended.append(name), client)
 
 
 def test_none_is_closed_up_to_the_limit() -> None:
@@ -52,3 +52,13 @@ def test_one_that_is_being_served_stays_open() -> None:
         slot.serve()
     assert crowd.enter("third") is None
     assert (len(crowd.connections), crowd.ended) == (2, [])
+
+
+def test_the_client_with_the_most_connections_gives_way() -> None:
+    """One with a few is not closed for it, however long they have waited."""
+    crowd = Crowd(4)
+    crowd.enter("prometheus", "192.0.2.1")
+    for name in ("a", "b", "c", "d", "e"):
+        assert crowd.enter(name, "198.51.100.1")
+    assert crowd.enter("other", "203.0.113.1")
+    assert (len(crowd.connections), crowd.ended) == (4, ["a", "b", "c"])

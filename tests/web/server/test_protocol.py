@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import httpx
 import pytest
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from exporter.web.server import protocol
 from exporter.web.server.application import application
 from exporter.web.server.limits import TOO_LARGE_HEAD
 from tests.waiting import until
-from tests.web.conftest import GET, Connect, Serve, hello
+from tests.web.conftest import GET, Connect, Serve, Served, hello
 
 
 class Slow:
@@ -88,20 +89,147 @@ async def test_a_body_that_does_not_arrive_ends_the_connection(
     assert slow.asked == 0
 
 
+LARGE = bytes(range(256)) * 32_000
+
+
+async def large(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with 8 MB, always the same object."""
+    await Response(LARGE)(scope, receive, send)
+
+
+class Reluctant:
+    """A client whose kernel takes as little as it can; it reads only where the test says so."""
+
+    def __init__(self, served: Served) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._socket.connect(("127.0.0.1", served.port))
+        self._socket.setblocking(False)
+
+    def send(self, data: bytes) -> None:
+        """Send it."""
+        self._socket.sendall(data)
+
+    def read(self, octets: int) -> bytes | None:
+        """What has arrived, at most so many octets; None while nothing has."""
+        try:
+            return self._socket.recv(octets)
+        except BlockingIOError:
+            return None
+        except ConnectionResetError:
+            return b""
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._socket.close()
+
+
+@pytest.mark.parametrize("requests", [1, 50], ids=["one request", "many requests"])
+@pytest.mark.parametrize("octets", [0, 1], ids=["nothing", "an octet at a time"])
 async def test_an_answer_that_is_not_taken_is_given_up(
-    connect: Connect, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, requests: int, octets: int
 ) -> None:
-    """A client that reads nothing keeps neither a connection nor the memory."""
-    monkeypatch.setattr(protocol, "REQUEST_SECONDS", 0.2)
+    """A client that reads nothing, or too little, keeps neither a connection nor the memory."""
+    monkeypatch.setattr(protocol, "PIECE_SECONDS", 0.3)
+    served = await serve(large)
+    client = Reluctant(served)
+    client.send(GET * requests)
+    await until(lambda: served.server.shared.outbox.octets == len(LARGE))
+    (connection,) = served.server.server_state.connections
+    while served.server.shared.connections:
+        assert connection.transport.get_write_buffer_size() <= 2 * protocol.PIECE
+        if octets:
+            client.read(octets)
+        await asyncio.sleep(0.05)
+    await until(lambda: served.server.shared.outbox.octets == 0)
+    client.close()
+
+
+async def test_small_answers_that_are_not_taken_are_given_up(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them is small; together they are bounded, and the connection is closed."""
+    monkeypatch.setattr(protocol, "PIECE_SECONDS", 0.3)
+
+    async def small(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(LARGE[:30_000])(scope, receive, send)
+
+    served = await serve(small)
+    client = Reluctant(served)
+    client.send(GET * 300)
+    await until(lambda: len(served.server.shared.connections) == 1)
+    (connection,) = served.server.server_state.connections
+    while served.server.shared.connections:
+        assert connection.transport.get_write_buffer_size() <= 3 * protocol.PIECE
+        await asyncio.sleep(0.02)
+    client.close()
+
+
+async def test_a_slow_client_gets_the_whole_answer(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes longer than the limit for one piece, and each piece in time; nothing is lost or changed."""
+    monkeypatch.setattr(protocol, "PIECE_SECONDS", 0.5)
+    body = LARGE[:1_000_000]
 
     async def much(scope: Scope, receive: Receive, send: Send) -> None:
-        await PlainTextResponse("x" * 8_000_000)(scope, receive, send)
+        await Response(body)(scope, receive, send)
 
-    served = await serve(much)
-    client = await connect(served)
+    client = Reluctant(await serve(much))
     client.send(GET)
-    await until(lambda: len(served.server.connections) == 1)
-    await until(lambda: len(served.server.connections) == 0)
+    received = bytearray()
+    began = asyncio.get_running_loop().time()
+    while len(received) < len(body) or not received.endswith(body[-1000:]):
+        piece = client.read(4096)
+        assert piece != b""
+        received += piece or b""
+        await asyncio.sleep(0.003)
+    assert received.endswith(body)
+    assert asyncio.get_running_loop().time() - began > 0.5
+    client.send(GET)
+    await until(lambda: client.read(1))
+    client.close()
+
+
+async def test_one_body_for_all_is_in_memory_once(serve: Serve) -> None:
+    """However many connections send it; where another body needs the memory, they are closed."""
+    other = LARGE[:-1]
+
+    async def either(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(other if scope["path"] == "/other" else LARGE)(scope, receive, send)
+
+    served = await serve(either)
+    served.server.shared.outbox.limit = len(LARGE) + 1000
+    clients = [Reluctant(served) for _ in range(20)]
+    for client in clients:
+        client.send(GET)
+    await until(lambda: sum(len(one.aborts) for one in served.server.shared.outbox.unsent.values()) == len(clients))
+    assert served.server.shared.outbox.octets == len(LARGE)
+    async with httpx.AsyncClient() as healthy:
+        assert (await healthy.get(f"http://127.0.0.1:{served.port}/other")).content == other
+    await until(lambda: not served.server.shared.outbox.unsent)
+    for client in clients:
+        client.close()
+
+
+async def test_a_head_holds_no_body(connect: Connect, serve: Serve) -> None:
+    """The answer has the length of the body, and not the body."""
+    served = await serve(large)
+    client = await connect(served)
+    client.send(GET.replace(b"GET", b"HEAD").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    received = await client.read_all()
+    assert b"content-length: %d\r\n" % len(LARGE) in received
+    assert received.endswith(b"\r\n\r\n")
+
+
+async def test_a_client_that_does_not_read_gives_way(serve: Serve) -> None:
+    """Where the limit of connections is reached, it counts as one that waits."""
+    served = await serve(large)
+    served.server.shared.connections.limit = 3
+    clients = [Reluctant(served) for _ in range(3)]
+    for client in clients:
+        client.send(GET)
+    await until(lambda: len(served.server.shared.connections.waiting) == 3 and served.server.shared.outbox.octets)
+    async with httpx.AsyncClient() as healthy:
+        assert (await healthy.get(f"http://127.0.0.1:{served.port}/")).content == LARGE
+    for client in clients:
+        client.close()
 
 
 async def test_an_answer_that_is_never_made_is_given_up(
@@ -135,21 +263,21 @@ async def test_requests_in_a_row_are_answered_in_a_row(
 async def test_a_complete_request_is_served_beside_idle_connections(connect: Connect, serve: Serve) -> None:
     """The one that has waited the longest is closed for it."""
     served = await serve()
-    served.server.connections.limit = 20
+    served.server.shared.connections.limit = 20
     silent = [await connect(served) for _ in range(20)]
     async with httpx.AsyncClient() as client:
         assert (await client.get(f"http://127.0.0.1:{served.port}/")).text == "hello"
     assert await silent[0].read_all() == b""
     silent[-1].send(GET)
     assert await silent[-1].reader.readuntil(b"hello")
-    assert len(served.server.connections) <= 20
+    assert len(served.server.shared.connections) <= 20
 
 
 async def test_one_more_is_refused_where_all_are_being_served(connect: Connect, serve: Serve) -> None:
     """With 503, and the connection is closed."""
     slow = Slow()
     served = await serve(slow)
-    served.server.connections.limit = 2
+    served.server.shared.connections.limit = 2
     busy = [await connect(served) for _ in range(2)]
     for one in busy:
         one.send(GET)
@@ -162,4 +290,4 @@ async def test_one_more_is_refused_where_all_are_being_served(connect: Connect, 
     for one in busy:
         assert await one.reader.readuntil(b"hello")
         one.writer.close()
-    await until(lambda: len(served.server.connections) == 0)
+    await until(lambda: len(served.server.shared.connections) == 0)

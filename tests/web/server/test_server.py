@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from exporter.web.server.server import ListenError, Server, listen
+from exporter.web.server.server import RECEIVE_BUFFER, SEND_BUFFER, ListenError, Server, listen
 from tests.waiting import until
 
 
@@ -66,6 +66,25 @@ def test_a_port_in_use_is_one_clear_line_and_nothing_stays_bound() -> None:
         listen([f"127.0.0.1:{free_port}", f"127.0.0.1:{port}"])
     assert str(caught.value) == f"cannot listen on 127.0.0.1:{port}: Address already in use"
     close([*listen([f"127.0.0.1:{free_port}"]), taken])
+
+
+def test_the_kernel_keeps_little_for_a_client() -> None:
+    """Neither of what is sent and not read, nor of what is received: every connection has the options of the socket."""
+    (bound,) = listen(["127.0.0.1:0"])
+    with socket.create_connection(bound.getsockname(), timeout=5) as client:
+        accepted, _ = bound.accept()
+        # socket(7): the kernel doubles it, for its own needs.
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 2 * RECEIVE_BUFFER
+        accepted.setblocking(False)
+        sent = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sent += accepted.send(bytes(65536))
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == SEND_BUFFER
+        in_flight = client.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        assert sent < in_flight + 2 * SEND_BUFFER
+        accepted.close()
+    close([bound])
 
 
 def test_an_address_of_another_host_is_one_clear_line() -> None:
