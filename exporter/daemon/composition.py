@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import signal
 import socket
 import time
@@ -25,6 +24,7 @@ from exporter.daemon.notify import Notifier
 from exporter.daemon.reload import Reloader, Sources
 from exporter.exposition.cache import Exposition
 from exporter.host.environment import Environment
+from exporter.host.process import attempt, raise_open_files
 from exporter.model.address import Address
 from exporter.model.outcome import Target
 from exporter.model.settings import Config
@@ -70,20 +70,19 @@ class DaemonOptions:
 
 def run(config: Config, options: DaemonOptions) -> None:
     """Run until SIGTERM or SIGINT, on uvloop where the platform has it."""
-    # Each connection takes a file descriptor. The usual soft limit of 1,024 is for select(), which is not used.
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    attempt("raise the limit of open files", raise_open_files)
     allocator.give_back()
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=_new_event_loop) as runner:
         runner.run(Daemon(config, options).serve())
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    def of_uvloop() -> asyncio.AbstractEventLoop:
         import uvloop  # noqa: PLC0415 (only where the platform has it)
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
+
+        return uvloop.new_event_loop()
+
+    return attempt("run on uvloop, which takes a third less CPU", of_uvloop) or asyncio.new_event_loop()
 
 
 class Daemon:
@@ -137,7 +136,7 @@ class Daemon:
         addresses = [_shown(listening) for listening in self._options.sockets]
         log.info("started", version=__version__, addresses=addresses, pid=os.getpid())
         self._notifier.send("READY=1")
-        garbage.resume()
+        attempt("run the garbage collector rarely", garbage.resume)
         watching = [asyncio.create_task(_keep_running(watch), name="watch") for watch in self._watches()]
         stopping = asyncio.create_task(self._stopped.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from exporter.daemon.log_writer import LogWriter, StandardError
+from exporter.host.process import attempt
 
 if "structlog" not in sys.modules:
     # structlog imports rich, for coloured tracebacks that no log line has: it would take a tenth of the start.
@@ -83,7 +84,10 @@ def in_thread(style: str) -> Iterator[None]:
         return
     root = logging.getLogger()
     direct = root.handlers[0]
-    writer = LogWriter(descriptor, partial(_notice, style))
+    writer = attempt("write log lines in a thread", partial(LogWriter, descriptor, partial(_notice, style)))
+    if writer is None:
+        yield
+        return
     _writers.append(writer)
     queued = _Queued(writer)
     queued.setFormatter(direct.formatter)

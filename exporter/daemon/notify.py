@@ -40,16 +40,17 @@ class Notifier:
         """Send the assignments, such as `READY=1`, in one message. The first of several failures is logged."""
         if not self._address:
             return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.setblocking(False)  # a manager that does not read must not block the probes
-            try:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.setblocking(False)  # a manager that does not read must not block the probes
                 sender.sendto("\n".join(assignments).encode(), self._address)
-            except OSError as error:
-                if self._is_heard:
-                    log.warning("the service manager was not told", what=assignments[0], error=error.strerror)
-                self._is_heard = False
-            else:
-                self._is_heard = True
+        except OSError as error:
+            if self._is_heard:
+                reason = error.strerror or str(error)
+                log.warning("the service manager was not told", what=assignments[0], error=reason)
+            self._is_heard = False
+        else:
+            self._is_heard = True
 
     @contextlib.contextmanager
     def reloading(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""This process: its standard streams, and who may read its memory."""
+"""This process: its standard streams, who may read its memory, how many files it may open."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ import os
 import resource
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_NR_OPEN = Path("/proc/sys/fs/nr_open")
+"""The most open files that the kernel allows any process; a hard limit may be above it, in containers of RHEL 9."""
+
+_USUAL_LIMITS = (1 << 20, 1 << 16, 1 << 12)
+"""Limits of open files to try where the hard one is refused and the kernel's own is not known."""
 
 _PR_SET_DUMPABLE = 4  # prctl(2)
 
@@ -26,15 +36,16 @@ def open_standard_streams() -> None:
         sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
-def attempt(what: str, step: Callable[[], object]) -> None:
-    """Do what only improves things; where the system does not have it, or forbids it, that is logged."""
+def attempt(what: str, step: Callable[[], T]) -> T | None:
+    """Do what only improves things, and return its result; where the system does not allow it, that is logged."""
     try:
-        step()
+        return step()
     except Exception as error:  # noqa: BLE001 (whatever it is, the program works without)
         import structlog  # noqa: PLC0415 (slow, and hardly ever needed)
 
         log = structlog.get_logger("process")
         log.warning("not possible on this system", what=what, error=str(error) or type(error).__name__)
+        return None
 
 
 def protect_memory() -> None:
@@ -53,3 +64,37 @@ def _clear_dumpable() -> None:
     if prctl(_PR_SET_DUMPABLE, *map(ctypes.c_ulong, (0, 0, 0, 0))) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def raise_open_files() -> None:
+    """Allow this process as many open files as possible: each connection takes one.
+
+    The usual soft limit of 1,024 is for select(), which is not used.
+
+    Raises:
+        OSError, ValueError: Nothing above the soft limit is allowed.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    is_unlimited = hard == resource.RLIM_INFINITY
+    if soft in (hard, resource.RLIM_INFINITY):
+        return
+    refusal: Exception | None = None
+    wanted = {*_USUAL_LIMITS, _most_open_files(), sys.maxsize if is_unlimited else hard}
+    for limit in sorted((limit for limit in wanted if soft < limit and (is_unlimited or limit <= hard)), reverse=True):
+        try:
+            # The hard one, too: the kernel refuses one that is above its own limit, even if it stays as it is.
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        except (OSError, ValueError) as error:
+            refusal = error
+        else:
+            return
+    if refusal:
+        raise refusal
+
+
+def _most_open_files() -> int:
+    """Return the kernel's own limit of open files; 0 where it is not known."""
+    try:
+        return int(_NR_OPEN.read_text("ascii"))
+    except (OSError, ValueError):
+        return 0

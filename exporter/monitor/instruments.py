@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
@@ -28,7 +28,7 @@ class ExporterMetrics:
     def __init__(self, shard: Shard | None = None, log_lines_dropped: Callable[[], int] = int) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which no Prometheus before 2.50 uses
         self.registry = CollectorRegistry(auto_describe=False)
-        ProcessCollector(registry=self.registry)
+        _Process(registry=self.registry)
         build = Gauge(
             "gmail_exporter_build_info",
             "Always 1: the version that runs, and the Python that it runs on.",
@@ -102,6 +102,17 @@ class ExporterMetrics:
     def load_failed(self) -> None:
         """Record that a reload was refused."""
         self._reload_successful.set(0)
+
+
+class _Process(ProcessCollector):
+    """The metrics of any process, where the system tells them in the way that is usual on Linux."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Return them; none where one cannot be read: a scrape must not fail for that."""
+        try:
+            return super().collect()
+        except (ValueError, LookupError, NameError):  # NameError: the library found no limit of open files
+            return ()
 
 
 @dataclass(frozen=True, slots=True)

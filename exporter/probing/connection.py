@@ -198,8 +198,11 @@ class Connection(asyncio.Protocol):
         """Return the kernel's estimate of the round-trip time in seconds; None where there is none."""
         if self._transport is None or not sys.platform.startswith("linux"):
             return None
-        info = self._transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-        microseconds: int = struct.unpack_from("=I", info, _TCP_INFO_RTT)[0]
+        try:
+            info = self._transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+            microseconds: int = struct.unpack_from("=I", info, _TCP_INFO_RTT)[0]
+        except (OSError, struct.error):  # a kernel in user space, as of some containers, may not have it
+            return None
         return microseconds / 1e6
 
     def local_address(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -76,6 +77,27 @@ def test_a_manager_that_has_gone_is_logged(tmp_path: Path) -> None:
     with capture_logs() as logs:
         Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).send("READY=1")
     assert [(line["what"], line["error"]) for line in logs] == [("READY=1", "No such file or directory")]
+
+
+@pytest.mark.parametrize("address", ["/" + 200 * "x", "vsock:2:1234", "@" + 200 * "x"])
+def test_an_address_that_cannot_be_used(address: str) -> None:
+    """It is logged, and the daemon goes on."""
+    with capture_logs() as logs:
+        Notifier({"NOTIFY_SOCKET": address}).send("READY=1")
+    assert [line["what"] for line in logs] == ["READY=1"]
+    assert logs[0]["error"]
+
+
+def test_no_socket_can_be_opened(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too many files are open, or the unit does not allow the family: it is logged, and the daemon goes on."""
+
+    def refuse(*_: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("exporter.daemon.notify.socket.socket", refuse)
+    with capture_logs() as logs:
+        Notifier({"NOTIFY_SOCKET": manager.address}).send("WATCHDOG=1")
+    assert [line["error"] for line in logs] == ["Too many open files"]
 
 
 def test_a_manager_that_does_not_read_is_logged_once(manager: Manager) -> None:

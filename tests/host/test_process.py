@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -127,3 +130,70 @@ def test_a_refusal_of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_PR_SET_DUMPABLE", 12345)
     with pytest.raises(OSError, match="Invalid argument"):
         process._clear_dumpable()
+
+
+# Open files
+
+
+class Kernel:
+    """The limits of a process, and the rule of the kernel for them: none above its own limit, not even the hard one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, nr_open: int | None, most: int) -> None:
+        self.limits, self.most = (soft, hard), most
+        file = Path(tempfile.mkdtemp()) / "nr_open"
+        if nr_open is not None:
+            file.write_text(f"{nr_open}\n", "ascii")
+        monkeypatch.setattr(process, "_NR_OPEN", file)
+        monkeypatch.setattr("resource.getrlimit", lambda _: self.limits)
+        monkeypatch.setattr("resource.setrlimit", self.set)
+
+    def set(self, _: int, limits: tuple[int, int]) -> None:
+        soft, hard = limits
+        assert soft <= hard
+        if hard > self.most:
+            raise ValueError("not allowed to raise maximum limit")
+        self.limits = limits
+
+
+INFINITE = resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "nr_open", "most", "expected"),
+    [
+        (1024, 524_288, 1 << 20, 1 << 20, 524_288),
+        (1024, 1 << 30, 1 << 20, 1 << 20, 1 << 20),
+        (1024, 1 << 30, 123_456, 123_456, 123_456),
+        (1024, 1 << 30, None, 1 << 20, 1 << 20),
+        (1024, 1 << 30, None, 70_000, 1 << 16),
+        (1024, INFINITE, 1 << 20, 1 << 20, 1 << 20),
+        (1024, INFINITE, None, 5000, 4096),
+        (1024, INFINITE, None, sys.maxsize, sys.maxsize),
+        (1024, 1024, 1 << 20, 1 << 20, 1024),
+        (INFINITE, INFINITE, 1 << 20, 0, INFINITE),
+        (65_536, 1 << 30, 1 << 20, 1 << 20, 1 << 20),
+    ],
+)
+def test_raise_open_files(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, nr_open: int | None, most: int, expected: int
+) -> None:
+    """As far as the kernel allows, also where the hard limit is above what it allows, or is not known."""
+    kernel = Kernel(monkeypatch, soft, hard, nr_open, most)
+    process.raise_open_files()
+    assert kernel.limits[0] == expected
+
+
+def test_open_files_cannot_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limits stay as they are, and that is told."""
+    kernel = Kernel(monkeypatch, 1024, 1 << 30, 1 << 20, 0)
+    with capture_logs() as logs:
+        assert process.attempt("raise it", process.raise_open_files) is None
+    assert kernel.limits == (1024, 1 << 30)
+    assert [(line["what"], line["error"]) for line in logs] == [("raise it", "not allowed to raise maximum limit")]
+
+
+def test_an_attempt_that_succeeds() -> None:
+    """It has a result, and is not told."""
+    with capture_logs() as logs:
+        assert process.attempt("count", lambda: 3) == 3
+    assert logs == []

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -353,6 +353,38 @@ async def test_connection_facts(scripted: StartScripted) -> None:
         assert rtt is not None
         assert 0 < rtt < 1
         connection.abort()
+
+
+@pytest.mark.parametrize("answer", [OSError(92, "Protocol not available"), b"", b"short"])
+async def test_no_round_trip_time(
+    scripted: StartScripted, monkeypatch: pytest.MonkeyPatch, answer: OSError | bytes
+) -> None:
+    """A kernel in user space, as of some containers, may not have it: it is not known, and nothing fails."""
+    server = await scripted(acts.silence)
+    connection = await connect("127.0.0.1", server.port)
+
+    class Socket:
+        def getsockopt(self, *_: object) -> bytes:
+            if isinstance(answer, OSError):
+                raise answer
+            return answer
+
+    monkeypatch.setattr(connection, "_transport", Transport(Socket(), connection._transport))
+    assert connection.tcp_rtt() is None
+    connection.abort()
+
+
+class Transport:
+    """A transport with another socket."""
+
+    def __init__(self, socket: object, transport: Any) -> None:
+        self._socket, self._transport = socket, transport
+
+    def get_extra_info(self, _: str) -> object:
+        return self._socket
+
+    def abort(self) -> None:
+        self._transport.abort()
 
 
 async def test_times_are_of_arrival(scripted: StartScripted) -> None:
