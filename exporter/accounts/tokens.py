@@ -59,6 +59,9 @@ def token_secrets(account: Account, environ: Mapping[str, str]) -> tuple[str, ..
     return (read_secret_text(account.service_account, environ),)
 
 
+_MISSING = "OAuth 2.0 needs the package google-auth: run make install, or pip install '.[oauth]' in a checkout"
+
+
 def fetch_token(account: Account, secrets: tuple[str, ...]) -> AccessToken:
     """Get an access token for the account from its `token_secrets`. It blocks until the endpoint answers.
 
@@ -69,7 +72,7 @@ def fetch_token(account: Account, secrets: tuple[str, ...]) -> AccessToken:
     try:
         from google.auth import exceptions  # noqa: PLC0415 (an extra)
     except ImportError:
-        raise CredentialUnavailable("OAuth 2.0 needs an extra: pip install gmail-exporter[oauth]") from None
+        raise CredentialUnavailable(_MISSING) from None
     if account.oauth2:
         credentials = _of_refresh_token(account.oauth2, *secrets)
     else:

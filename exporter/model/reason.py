@@ -252,8 +252,8 @@ class Reason(TableEnum):
     # Login: access switched off
     DISABLED_FOR_ACCOUNT = "disabled_for_account", Blame.ACCOUNT, Retry.HOLD, \
         "the account has {protocol} switched off", \
-        ("Gmail → Settings → See all settings → Forwarding and POP/IMAP → Enable IMAP (or: Enable POP for all "
-         "mail); then run: gmail-exporter accounts release {account}.")
+        ("Gmail → Settings → See all settings → Forwarding and POP/IMAP → Enable POP for all mail or, on Workspace, "
+         "Enable IMAP (a personal account has IMAP always on); then run: gmail-exporter accounts release {account}.")
     DISABLED_FOR_DOMAIN = "disabled_for_domain", Blame.ACCOUNT, Retry.HOLD, \
         "the administrator has {protocol} switched off", \
         ("The Workspace administrator: Admin console → Apps → Google Workspace → Gmail → End User Access → POP and "

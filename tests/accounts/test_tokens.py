@@ -444,7 +444,10 @@ def test_without_google_auth(either: Account, trusted: TokenServer, monkeypatch:
     """Without the optional dependency the message says how to install it."""
     monkeypatch.setitem(sys.modules, "google.auth", None)
     missing = failed(either)
-    assert str(missing) == "OAuth 2.0 needs an extra: pip install gmail-exporter[oauth]"
+    assert (
+        str(missing)
+        == "OAuth 2.0 needs the package google-auth: run make install, or pip install '.[oauth]' in a checkout"
+    )
     assert missing.reason is Reason.CREDENTIAL_UNAVAILABLE
     assert trusted.requests == []
 

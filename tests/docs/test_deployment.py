@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
 import yaml
 
 from exporter.config.load import load
@@ -14,20 +13,6 @@ from tests.deploy.debian import ROOT
 
 PAGE = (ROOT / "docs/deployment.md").read_text("utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-
-
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!https?:|#)([^)#]+)", PAGE))))
-def test_every_link_has_a_target(link: str) -> None:
-    """It is a file or a directory of this repository."""
-    assert (ROOT / "docs" / link).exists()
-
-
-def test_every_anchor_is_a_heading() -> None:
-    """Links to this page name its headings."""
-    headings = {
-        re.sub(r"[^\w\- ]", "", line).lower().replace(" ", "-") for line in re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
-    }
-    assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= headings
 
 
 def test_every_path_of_the_repository_exists() -> None:

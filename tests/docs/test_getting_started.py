@@ -7,7 +7,9 @@ import re
 import subprocess
 from pathlib import Path
 
+import httpx
 import yaml
+from compose_spec import PyOptions
 
 from exporter.config.duration import parse_duration
 from exporter.config.load import load
@@ -15,6 +17,7 @@ from tests.deploy.test_alertmanager import amtool
 from tests.deploy.test_rules import ALERTS
 from tests.servers.alertmanager import Alertmanager
 from tests.servers.process import find_program
+from tests.servers.prometheus import Prometheus
 from tests.servers.webhook import Webhook
 
 ROOT = Path(__file__).parent.parent.parent
@@ -84,7 +87,18 @@ def test_the_test_alert_is_a_page() -> None:
         with Alertmanager(shipped) as alertmanager:
             follow(block("alert add").replace("http://localhost:9093", alertmanager.url), ROOT)
             [alert] = webhook.wait_for(lambda each: each.path == "/page").alerts
+            listed = follow(block("alert query").replace("http://localhost:9093", alertmanager.url), ROOT)
     assert alert["annotations"]["summary"] == "This is a try"
+    assert "GmailEndpointDown" in listed
+
+
+def test_the_pages_of_debian() -> None:
+    """Debian's Prometheus has the pages at the addresses that are given for it; its Alertmanager has none."""
+    pages = set(re.findall(r"http://localhost:9090(/classic/\w+)", TEXT))
+    assert pages == {"/classic/targets", "/classic/alerts"}
+    with Prometheus([]) as prometheus:
+        for page in pages:
+            assert httpx.get(f"{prometheus.url}{page}").status_code == 200
 
 
 def test_the_configurations_are_valid(tmp_path: Path) -> None:
@@ -97,6 +111,16 @@ def test_the_configurations_are_valid(tmp_path: Path) -> None:
     subprocess.run([promtool, "check", "config", str(path)], check=True, capture_output=True)
     path.write_text("route: {receiver: mail}\n" + block("pagerduty", "yaml"), "utf-8")
     assert "3 receivers" in amtool("check-config", str(path))
+
+
+def test_the_endpoint_that_is_tried_with_containers() -> None:
+    """The file beside Compose's own is valid, and mounts the configuration where the command looks for it."""
+    added = block("./try:", "yaml")
+    PyOptions().from_yaml(added).validate()
+    service = yaml.safe_load(added)["services"]["gmail-exporter"]
+    assert service["volumes"] == ["./try:/etc/gmail-exporter:ro"]
+    assert service["command"] == ["--config.file=/etc/gmail-exporter/gmail.yml"]
+    assert "deploy/docker-compose/try/gmail.yml" in TEXT
 
 
 def test_the_time_to_the_page() -> None:

@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from exporter.config.load import load
 from exporter.exposition.gmail import FAMILIES
@@ -45,16 +44,3 @@ def test_prometheus_accepts_the_scrape_configuration(tmp_path: Path) -> None:
 def test_every_metric_exists(name: str) -> None:
     """In the README's text and in its examples."""
     assert name in {family.metric.name for family in FAMILIES}
-
-
-def test_every_link_has_a_target() -> None:
-    """Every file of this repository that is linked exists."""
-    for link in re.findall(r"\]\((?!https?:)([^)#]+)", README):
-        assert (ROOT / link).exists(), link
-
-
-def test_every_make_target_exists() -> None:
-    """The commands that users are asked to run."""
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
-    assert set(re.findall(r"\bmake ([a-z]+)", README)) <= set(targets)
-    assert yaml.safe_load(block("scrape_configs:"))
