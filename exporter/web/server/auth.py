@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from exporter.web.server.clients import client_of
 from exporter.web.server.passwords import Busy
 from exporter.web.server.websettings import WebSettings
 
@@ -31,7 +32,9 @@ class BasicAuth:
         if users:
             given = credentials(Headers(scope=scope).get("authorization", ""))
             try:
-                if given is None or not await self.settings.passwords.check(users, *given):
+                if given is None or not await self.settings.passwords.check(
+                    users, *given, client_of(scope.get("client"))
+                ):
                     answer = PlainTextResponse("A user and the password are needed.\n", 401, _CHALLENGE)
             except Busy:
                 text = "Too many passwords are being compared: try again.\n"

@@ -9,8 +9,15 @@ from collections.abc import Iterator
 import bcrypt
 import pytest
 
-from exporter.web.server.passwords import MAX_REMEMBERED, MAX_WAITING, Busy, Passwords
-from tests.examples import SENTINEL
+from exporter.web.server.passwords import (
+    FORGIVEN_SECONDS,
+    MAX_GUESSERS,
+    MAX_REMEMBERED,
+    MAX_WAITING,
+    Busy,
+    Passwords,
+)
+from tests.examples import SENTINEL, Clock
 
 ALICE = bcrypt.hashpw(SENTINEL.encode(), bcrypt.gensalt(4))
 CHECK = bcrypt.checkpw
@@ -143,3 +150,103 @@ async def test_wrong_guesses_displace_no_right_password(counted: Counted) -> Non
     compared = len(counted.against)
     assert await passwords.check(USERS, "alice", SENTINEL.encode())
     assert len(counted.against) == compared
+
+
+class Guessing:
+    """Checks that are under way, in a queue whose first comparison has begun; opening the gate lets all of them end."""
+
+    def __init__(self, counted: Counted) -> None:
+        self.clock = Clock()
+        self.passwords = Passwords(self.clock)
+        self.counted = counted
+        self.tasks: list[asyncio.Task[bool]] = []
+        counted.gate.clear()
+
+    async def guess(self, client: str, *guesses: bytes) -> list[asyncio.Task[bool]]:
+        """Ask for these checks."""
+        tasks = [asyncio.create_task(self.passwords.check(USERS, "alice", one, client)) for one in guesses]
+        await asyncio.sleep(0)
+        self.tasks += tasks
+        return tasks
+
+    async def end(self) -> list[bool | BaseException]:
+        """The results of all of them."""
+        self.counted.gate.set()
+        return await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+async def test_a_flood_of_guesses_keeps_nobody_else_waiting(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The right password of another client is compared next, although the queue is full."""
+    order: list[bytes] = []
+
+    def check(password: bytes, expected: bytes) -> bool:
+        order.append(password)
+        return counted(password, expected)
+
+    monkeypatch.setattr(bcrypt, "checkpw", check)
+    guessing = Guessing(counted)
+    counted.gate.set()
+    for number in range(3):
+        assert not await guessing.passwords.check(USERS, "alice", b"early %d" % number, "guesser")
+    counted.gate.clear()
+    await guessing.guess("guesser", *(b"%d" % number for number in range(MAX_WAITING)))
+    (right,) = await guessing.guess("prometheus", SENTINEL.encode())
+    results = await guessing.end()
+    assert await right
+    assert order[3:5] == [b"0", SENTINEL.encode()]
+    assert [type(result) for result in results].count(Busy) == 1
+    assert type(results[MAX_WAITING - 1]) is Busy  # the last guess had to give its place
+
+
+async def test_several_clients_share_the_queue(counted: Counted) -> None:
+    """One that is new takes the place of the one that waits for the most; one that waits for as many is refused."""
+    guessing = Guessing(counted)
+    await guessing.guess("crowd", *(b"%d" % number for number in range(MAX_WAITING)))
+    for client in ("a", "b"):
+        await guessing.guess(client, client.encode())
+    (refused,) = await guessing.guess("crowd", b"one too many")
+    with pytest.raises(Busy):
+        await refused
+    results = await guessing.end()
+    assert [type(result) for result in results].count(Busy) == 3
+
+
+async def test_guesses_are_forgiven(counted: Counted) -> None:
+    """Some minutes after the last of them; and only so many clients are known."""
+    clock = Clock()
+    passwords = Passwords(clock)
+    for number in range(2):
+        assert not await passwords.check(USERS, "alice", b"%d" % number, "guesser")
+    assert passwords._guesses_of("guesser") == 2
+    clock.advance(FORGIVEN_SECONDS)
+    assert passwords._guesses_of("guesser") == 0
+    assert await passwords.check(USERS, "alice", SENTINEL.encode(), "guesser")
+    known = [(f"client {number}", (1, clock())) for number in range(MAX_GUESSERS)]
+    passwords._guesses.update(known)
+    assert not await passwords.check(USERS, "alice", b"x", "one more")
+    assert len(passwords._guesses) == MAX_GUESSERS + 1
+
+
+async def test_a_shared_comparison_is_that_of_the_better_client(counted: Counted) -> None:
+    """The same password of two clients: it is compared as early as the better one has earned."""
+    guessing = Guessing(counted)
+    guessing.passwords._guesses["guesser"] = 5, guessing.clock()
+    await guessing.guess("guesser", b"first", b"second", SENTINEL.encode())
+    await guessing.guess("prometheus", SENTINEL.encode())
+    (comparison,) = [one for one in guessing.passwords._comparisons.values() if one.password == SENTINEL.encode()]
+    assert comparison.client == "prometheus"
+    assert (await guessing.end())[2:] == [True, True]
+
+
+async def test_a_fault_of_a_comparison_reaches_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The queue goes on."""
+
+    def fail(_password: bytes, _expected: bytes) -> bool:
+        raise ValueError("a fault")
+
+    passwords = Passwords()
+    monkeypatch.setattr(bcrypt, "checkpw", fail)
+    with pytest.raises(ValueError, match="a fault"):
+        await passwords.check(USERS, "alice", b"x")
+    monkeypatch.setattr(bcrypt, "checkpw", CHECK)
+    assert await passwords.check(USERS, "alice", SENTINEL.encode())
