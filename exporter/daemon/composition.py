@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ from exporter.web.lifecycle import Effective, Lifecycle
 from exporter.web.pages import Pages
 from exporter.web.probe import OFFSET, Probe
 from exporter.web.server.application import application
+from exporter.web.server.connections import MIN_CONNECTIONS, OTHER_FILES, fitting
 from exporter.web.server.server import Server
 from exporter.web.server.websettings import WebSettings
 
@@ -166,7 +168,18 @@ class Daemon:
         self._checker.configure(config)
         self._probe.configure(config, self._options.shard.modules_elsewhere(whole))
         self._schedule.configure(targets)
+        self._limit_connections(len(targets) + (config.probe.max_concurrent if config.modules else 0))
         self._metrics.loaded(config, time.time())
+
+    def _limit_connections(self, probes: int) -> None:
+        """Leave enough file descriptors for so many probes: each has a socket."""
+        open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if open_files == resource.RLIM_INFINITY:
+            open_files = sys.maxsize
+        self._server.shared.connections.limit = fitting(open_files, probes)
+        if open_files < OTHER_FILES + MIN_CONNECTIONS + probes:
+            text = "too few open files for all probes at once: raise the limit (ulimit -n, LimitNOFILE=)"
+            log.warning(text, open_files=open_files, probes=probes)
 
     def _watches(self) -> Iterator[Callable[[], Awaitable[None]]]:
         """Return the background tasks, which run as long as the daemon."""

@@ -215,7 +215,8 @@ def test_every_key_every_header_and_every_limit_is_documented() -> None:
         f"| answers that are not taken yet, over all connections | {outbox.MAX_UNSENT >> 20} MiB |",
         f"| different pages that requests wait for | {bodies.MAX_WAITING} | 503",
         f"more than {bodies.RATE >> 20} MiB of",
-        f"| open connections | {connections.MAX_CONNECTIONS} |",
+        f"| open connections | {connections.MAX_CONNECTIONS}, or what the limit of open files leaves",
+        f"4 endpoints leave {connections.fitting(256, 4)} connections",
         f"| passwords being compared | {passwords.MAX_WAITING} | 503",
     ):
         assert row in DOCS

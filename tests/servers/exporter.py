@@ -49,6 +49,8 @@ class Exporter:
         if config:
             self._arguments.append(f"--config.file={config}")
         self._environ = dict(environ or {})
+        self.open_files_allowed: int | None = None
+        """Its limit of open files (RLIMIT_NOFILE); None: that of the test."""
         self.url = ""
         self.scheme = "http"
         # In the clear nothing is verified, and what would be takes a while to load for each request.
@@ -63,8 +65,10 @@ class Exporter:
     def begin(self) -> None:
         """Start it, and do not wait."""
         with self.log.open("wb") as sink:
+            allowed = self.open_files_allowed
+            limited = ["sh", "-c", f'ulimit -n {allowed}; exec "$@"', "sh"] if allowed else []
             self._popen = subprocess.Popen(
-                self._arguments, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=self._environ
+                limited + self._arguments, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=self._environ
             )
 
     def wait_for_start(self) -> None:

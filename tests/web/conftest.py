@@ -190,7 +190,7 @@ async def connect(serve: Serve) -> AsyncIterator[Connect]:
             await client.writer.wait_closed()
 
 
-BOTH_LOOPS = {"test_acceptor.py", "test_protocol.py"}
+BOTH_LOOPS = {"test_accepting.py", "test_acceptor.py", "test_protocol.py"}
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -13,7 +13,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 MAX_CONNECTIONS = 512
-"""Open connections."""
+"""Open connections, where the limit of open files allows as many."""
+
+MIN_CONNECTIONS = 16
+"""Open connections, however low that limit is."""
+
+OTHER_FILES = 64
+"""Open files of this process that are neither connections nor probes; connections that begin or end are among them."""
+
+
+def fitting(open_files: int, probes: int) -> int:
+    """Return how many connections fit into a limit of open files, beside as many probes at the same time."""
+    return min(MAX_CONNECTIONS, max(MIN_CONNECTIONS, open_files - OTHER_FILES - probes))
 
 
 @dataclass(eq=False, slots=True)

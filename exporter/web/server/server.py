@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
 from exporter.model.address import split_address
+from exporter.web.server.accepting import Accepting
 from exporter.web.server.acceptor import TlsAcceptor
 from exporter.web.server.limits import MAX_HEAD
 from exporter.web.server.protocol import HttpConnection, Shared
@@ -107,11 +109,9 @@ class Server(uvicorn.Server):
         self._settings = settings or WebSettings()
         self._handshakes: set[asyncio.Task[None]] = set()
         self.config.load()
-        # uvicorn calls this for each connection, where it expects a class.
-        self.config.http_protocol_class = self._protocol  # type: ignore[assignment]
 
     def _protocol(
-        self, config: uvicorn.Config, server_state: ServerState, app_state: dict[str, Any], _loop: object = None
+        self, config: uvicorn.Config, server_state: ServerState, app_state: dict[str, Any]
     ) -> asyncio.Protocol:
         http = HttpConnection(config, server_state, app_state, self.shared)
         tls = self._settings.config.tls
@@ -122,8 +122,17 @@ class Server(uvicorn.Server):
         """Capture none."""
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections."""
+        await self.lifespan.startup()
+        self.servers = []  # those of the event loop, in place of which connections are accepted here
+        new_protocol = partial(self._protocol, self.config, self.server_state, self.lifespan.state)
+        self._accepting = Accepting(sockets or (), new_protocol)
+        self.started = True
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close all connections, those in a handshake at once."""
+        self._accepting.close()
         for task in self._handshakes:
             task.cancel()
         await super().shutdown(sockets)

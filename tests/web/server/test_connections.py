@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from exporter.web.server.connections import Connections, ConnectionSlot
+import sys
+
+import pytest
+
+from exporter.web.server.connections import MAX_CONNECTIONS, MIN_CONNECTIONS, Connections, ConnectionSlot, fitting
 
 
 class Crowd:
@@ -62,3 +66,19 @@ def test_the_client_with_the_most_connections_gives_way() -> None:
         assert crowd.enter(name, "198.51.100.1")
     assert crowd.enter("other", "203.0.113.1")
     assert (len(crowd.connections), crowd.ended) == (4, ["a", "b", "c"])
+
+
+@pytest.mark.parametrize(
+    ("open_files", "probes", "connections"),
+    [
+        (256, 4, 188),
+        (256, 54, 138),
+        (1024, 4, MAX_CONNECTIONS),
+        (1024, 600, 360),
+        (256, 1000, MIN_CONNECTIONS),
+        (sys.maxsize, 100_000, MAX_CONNECTIONS),
+    ],
+)
+def test_connections_leave_room_for_the_probes(open_files: int, probes: int, connections: int) -> None:
+    """Within the limit of open files."""
+    assert fitting(open_files, probes) == connections

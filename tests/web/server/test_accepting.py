@@ -1,0 +1,119 @@
+"""Connections are accepted a few at a time, also where the host has nothing left for one."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, closing
+
+import pytest
+
+from exporter.web.server import accepting
+from exporter.web.server.accepting import AT_ONCE, MAX_BEGINNING, Accepting
+from exporter.web.server.server import listen
+from tests.waiting import until
+
+
+class Protocols:
+    """The protocols of accepted connections."""
+
+    def __init__(self) -> None:
+        self.transports: list[asyncio.BaseTransport] = []
+
+    def __call__(self) -> asyncio.Protocol:
+        made = self.transports
+
+        class Made(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                made.append(transport)
+
+        return Made()
+
+
+class Place:
+    """A listening socket with clients that wait for being accepted."""
+
+    def __init__(self) -> None:
+        (self.listening,) = listen(["127.0.0.1:0"])
+        self.protocols = Protocols()
+        self._clients = ExitStack()
+
+    def connect(self, count: int) -> None:
+        """As many clients more."""
+        for _ in range(count):
+            self._clients.enter_context(socket.create_connection(self.listening.getsockname(), timeout=5))
+
+    def close(self) -> None:
+        """Disconnect all."""
+        self._clients.close()
+        self.listening.close()
+        for transport in self.protocols.transports:
+            transport.close()
+
+
+@pytest.fixture
+async def place() -> AsyncIterator[Place]:
+    """A place where connections are accepted."""
+    with closing(Place()) as made:
+        yield made
+    await asyncio.sleep(0)
+
+
+async def test_a_burst_is_accepted_a_few_at_a_time(place: Place) -> None:
+    """Between any two lots the event loop does other work; in the end there are all of them."""
+    place.connect(200)
+    acceptor = Accepting([place.listening], place.protocols)
+    most = before = 0
+    while before < 200:
+        await asyncio.sleep(0)
+        assert len(acceptor._beginning) <= MAX_BEGINNING
+        accepted = len(place.protocols.transports)
+        most, before = max(most, accepted - before), accepted
+    assert most <= AT_ONCE
+    acceptor.close()
+
+
+async def test_no_more_is_accepted_after_the_end(place: Place) -> None:
+    """Neither is one whose protocol does not know it yet."""
+    acceptor = Accepting([place.listening], place.protocols)
+    acceptor.close()
+    place.connect(1)
+    await asyncio.sleep(0.02)
+    assert place.protocols.transports == []
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS])
+async def test_where_nothing_is_left_it_pauses(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int
+) -> None:
+    """It says so once for each attempt, and goes on when there is room again."""
+    monkeypatch.setattr(accepting, "PAUSE", 0.1)
+    attempts = []
+
+    class Full(socket.socket):
+        def accept(self) -> tuple[socket.socket, object]:
+            attempts.append(asyncio.get_running_loop().time())
+            if len(attempts) < 3:
+                raise OSError(number, os.strerror(number))
+            return super().accept()
+
+    with closing(Full(fileno=os.dup(place.listening.fileno()))) as full:
+        acceptor = Accepting([full], place.protocols)
+        place.connect(1)
+        await until(lambda: place.protocols.transports)
+        acceptor.close()
+    assert attempts[2] - attempts[0] >= 0.19
+
+
+async def test_a_client_that_has_gone_is_none(place: Place) -> None:
+    """It disconnects before it is accepted; the next one is served."""
+    with socket.socket() as gone:
+        gone.connect(place.listening.getsockname())
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # RST
+    place.connect(1)
+    acceptor = Accepting([place.listening], place.protocols)
+    await until(lambda: place.protocols.transports and not acceptor._beginning)
+    acceptor.close()
