@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +19,13 @@ from exporter import __version__
 from exporter.accounts.ledger import Ledger
 from exporter.config.environment import secret_variables
 from exporter.config.web import Reading
-from exporter.daemon import allocator, garbage, logs
+from exporter.daemon import garbage, logs
 from exporter.daemon.notify import Notifier
 from exporter.daemon.reload import Reloader, Sources
 from exporter.exposition.cache import Exposition
+from exporter.host import allocator
 from exporter.host.environment import Environment
-from exporter.host.process import attempt, raise_open_files
+from exporter.host.process import attempt, open_files, raise_open_files
 from exporter.model.address import Address
 from exporter.model.outcome import Target
 from exporter.model.settings import Config
@@ -73,7 +73,7 @@ class DaemonOptions:
 def run(config: Config, options: DaemonOptions) -> None:
     """Run until SIGTERM or SIGINT, on uvloop where the platform has it."""
     attempt("raise the limit of open files", raise_open_files)
-    allocator.give_back()
+    attempt("give freed memory back to the kernel", allocator.give_back)
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
         runner.run(Daemon(config, options).serve())
 
@@ -173,13 +173,11 @@ class Daemon:
 
     def _limit_connections(self, probes: int) -> None:
         """Leave enough file descriptors for so many probes: each has a socket."""
-        open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if open_files == resource.RLIM_INFINITY:
-            open_files = sys.maxsize
-        self._server.shared.connections.limit = fitting(open_files, probes)
-        if open_files < OTHER_FILES + MIN_CONNECTIONS + probes:
+        allowed = open_files()
+        self._server.shared.connections.limit = fitting(allowed, probes)
+        if allowed < OTHER_FILES + MIN_CONNECTIONS + probes:
             text = "too few open files for all probes at once: raise the limit (ulimit -n, LimitNOFILE=)"
-            log.warning(text, open_files=open_files, probes=probes)
+            log.warning(text, open_files=allowed, probes=probes)
 
     def _watches(self) -> Iterator[Callable[[], Awaitable[None]]]:
         """Return the background tasks, which run as long as the daemon."""

@@ -66,6 +66,12 @@ def _clear_dumpable() -> None:
         raise OSError(number, os.strerror(number))
 
 
+def open_files() -> int:
+    """Return how many files this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
+
+
 def raise_open_files() -> None:
     """Allow this process as many open files as possible: each connection takes one.
 

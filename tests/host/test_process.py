@@ -181,6 +181,7 @@ def test_raise_open_files(
     kernel = Kernel(monkeypatch, soft, hard, nr_open, most)
     process.raise_open_files()
     assert kernel.limits[0] == expected
+    assert process.open_files() == (sys.maxsize if expected == INFINITE else expected)
 
 
 def test_open_files_cannot_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:

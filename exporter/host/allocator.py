@@ -13,13 +13,14 @@ MMAP_THRESHOLD = 128 << 10
 _M_MMAP_THRESHOLD = -3  # malloc.h
 
 
-def give_back() -> bool:
-    """Fix the threshold; return whether it is fixed. Another C library than glibc has no such option."""
-    try:
-        import ctypes  # noqa: PLC0415 (only the daemon needs it)
+def give_back() -> None:
+    """Fix the threshold.
 
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, ImportError, MemoryError, OSError):
-        # MemoryError: an old libffi under a policy against memory that is writable and executable.
-        return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, MMAP_THRESHOLD))
+    Raises:
+        AttributeError: Another C library than glibc has no such option.
+        ValueError: The C library has refused it.
+    """
+    import ctypes  # noqa: PLC0415 (only the daemon needs it)
+
+    if not ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, MMAP_THRESHOLD):
+        raise ValueError("mallopt has refused the threshold")
