@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,6 +29,9 @@ READING = 30.0
 
 WEB_INTERVAL = 5.0
 """Seconds between two checks of the web configuration file, and of the files that it names."""
+
+MAX_LOGGED = 20
+"""Mistakes of a reload that the log has; all of them are in the answer to a request, and in what `config` prints."""
 
 FAULT = "a fault of this program, told in its log"
 
@@ -131,8 +134,7 @@ class Reloader:
             if is_due:
                 log.info("reloaded", endpoints=len(config.endpoints))
         except ConfigError as error:
-            for mistake in error.mistakes:
-                log.error("reload refused; the old configuration stays", mistake=str(mistake))  # noqa: TRY400
+            _log_mistakes(log, "reload refused; the old configuration stays", error.mistakes)
             return [str(mistake) for mistake in error.mistakes]
         except Exception:  # no fault in a reload may end the daemon
             log.exception("fault in a reload; the old configuration stays")
@@ -167,8 +169,8 @@ class Reloader:
                 web = await self._read_web()
             except ConfigError as error:
                 web = replace(self._web_reading, config=None, mistakes=error.mistakes)
-            for mistake in web.mistakes:
-                web_log.error("web configuration not renewed; the old one stays", mistake=str(mistake))
+            if web.mistakes:
+                _log_mistakes(web_log, "web configuration not renewed; the old one stays", web.mistakes)
             if web.config is not None:
                 self._renew(web)
 
@@ -192,6 +194,11 @@ class Reloader:
         if web.files != self._web_reading.files:
             self._web_reading, self._web.config = web, web.usable()
             web_log.info("web configuration renewed", users=len(self._web.config.users))
+
+
+def _log_mistakes(to: structlog.typing.BindableLogger, event: str, mistakes: Sequence[Mistake]) -> None:
+    """Log one event with its mistakes; of very many, the first."""
+    to.error(event, mistakes=list(map(str, mistakes[:MAX_LOGGED])), count=len(mistakes))  # type: ignore[attr-defined]
 
 
 async def watch(files: Callable[[], Files], interval: float, changed: Callable[[], Awaitable[object]]) -> None:

@@ -19,7 +19,8 @@ from exporter.accounts.budget import Budget
 from exporter.accounts.ledger import Ledger
 from exporter.model.outcome import Outcome, Target
 from exporter.model.settings import Config, Endpoint
-from exporter.monitor.store import Series, Store
+from exporter.monitor.changes import Changes, facts_of
+from exporter.monitor.store import Store
 from exporter.probing.addresses import RETRY_EVERY, Known
 from exporter.probing.dialogue import CredentialUnavailable
 from exporter.probing.probe import Login, probe
@@ -39,6 +40,7 @@ class Checker:
         self._resolver = resolver
         self._ledger = ledger
         self._environ = environ
+        self._changes = Changes(store)
         self._accounts: dict[str, tuple[Budget, Access]] = {}
         self._logins: set[asyncio.Task[Outcome]] = set()
         """Logins of requests; they are completed also after the client has disconnected."""
@@ -50,6 +52,7 @@ class Checker:
 
     def configure(self, config: Config) -> None:
         """Keep exactly these accounts. An account that did not change keeps its budget and its token."""
+        self._changes.configure()
         before, self._accounts = self._accounts, {}
         endpoints: dict[str, list[Endpoint]] = {name: [] for name in config.accounts}
         for endpoint in config.login_endpoints:
@@ -94,7 +97,8 @@ class Checker:
         return outcome
 
     async def close(self) -> None:
-        """Cancel the logins of requests that are still running."""
+        """Cancel the logins of requests that are still running, and log what was kept back."""
+        self._changes.close()
         for login in self._logins:
             login.cancel()
         await asyncio.gather(*self._logins, return_exceptions=True)
@@ -182,13 +186,10 @@ class Checker:
         series = self._store[outcome.target.key]
         was_suspended, since, before = series.suspended, series.since, series.last
         if series.add(outcome):
-            _log_change(series, outcome, since)
-        _log_passed_over(before, outcome)
+            self._changes.failures(series, outcome, since)
+        self._changes.addresses(before, outcome)
         if series.suspended != was_suspended:
-            account = outcome.target.endpoint.account
-            write = log.warning if series.suspended else log.info
-            event = "logins suspended" if series.suspended else "logins resumed"
-            write(event, endpoint=outcome.target.endpoint.name, account=account.name if account else None)
+            self._changes.suspension(outcome.target, suspended=series.suspended)
 
 
 def _shortened(target: Target, seconds: float) -> Target:
@@ -200,44 +201,4 @@ def _shortened(target: Target, seconds: float) -> Target:
 
 def _debug(outcome: Outcome) -> None:
     if logging.getLogger("check").isEnabledFor(logging.DEBUG):
-        log.debug("probed", **_facts(outcome), dialogue=list(map(str, outcome.dialogue)))
-
-
-def _log_change(series: Series, outcome: Outcome, since: float | None) -> None:
-    """Log what fails now, or that nothing fails any more."""
-    failing = list(series.failing)
-    for failed in failing:
-        write = log.warning if failed.up else log.error
-        write("failing" if failed.up else "down", **_facts(failed))
-    if not failing and since is None:
-        log.info("up", **_facts(outcome))
-    elif not failing and since is not None:
-        log.info("recovered", **_facts(outcome), after_seconds=round(outcome.ended_at - since, 3))
-
-
-def _log_passed_over(before: Outcome | None, outcome: Outcome) -> None:
-    """Log which addresses do not connect while another one serves, where that has changed."""
-    known = before.passed_over if before else ()
-    if new := [address for address in outcome.passed_over if address not in known]:
-        log.warning("addresses passed over", **_facts(outcome), addresses=new)
-
-
-def _facts(outcome: Outcome) -> dict[str, object]:
-    """The fields of a log line."""
-    endpoint = outcome.target.endpoint
-    facts: dict[str, object] = {
-        "endpoint": endpoint.name,
-        "host": endpoint.host,
-        "port": endpoint.port,
-        "ip_family": outcome.target.ip_family.value,
-        "duration_seconds": round(outcome.duration, 6),
-    }
-    if not outcome.ok:
-        facts |= {
-            "phase": outcome.phase.value,
-            "reason": outcome.reason.value,
-            "blame": outcome.blame.value,
-            "detail": outcome.detail,
-            "remedy": outcome.remedy,
-        }
-    return facts
+        log.debug("probed", **facts_of(outcome), dialogue=list(map(str, outcome.dialogue)))

@@ -121,6 +121,9 @@ class Store:
     def __len__(self) -> int:
         return len(self._series)
 
+    def __contains__(self, key: TargetKey) -> bool:
+        return key in self._series
+
     def __getitem__(self, key: TargetKey) -> Series:
         return self._series[key]
 

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from exporter.config.load import load, load_with_web
 from exporter.config.web import Reading, read_web
 from exporter.daemon import reload as reload_module
-from exporter.daemon.reload import FAULT, Reloader, Sources
+from exporter.daemon.reload import FAULT, MAX_LOGGED, Reloader, Sources
 from exporter.model.settings import Config
 from exporter.web.server.websettings import WebSettings
 from tests.servers.authority import Authority, Certificate
@@ -126,7 +126,7 @@ async def test_a_broken_file_changes_nothing(files: Files) -> None:
         "3:3: endpoints.pop3.host: is missing",
         '3:20: endpoints.pop3.protocol: must be imap, pop3 or smtp, not "pop"',
     ]
-    assert [line["mistake"] for line in logs] == mistakes
+    assert [line["mistakes"] for line in logs] == [mistakes]
     assert (files.applied, files.refusals) == ([], 1)
     assert list(files.reloader.running.endpoints) == ["imap"]
 
@@ -178,7 +178,7 @@ async def test_a_changed_content_is_loaded(watched: Files) -> None:
         watched.write(BROKEN)
         await until(lambda: watched.refusals == 1)
         await asyncio.sleep(0.1)
-        assert (watched.refusals, len(logs)) == (1, 3)
+        assert (watched.refusals, len(logs)) == (1, 1)
     watched.write(GOOD)
     await until(lambda: watched.applied == ["imap"])
     watched.write(OTHER)
@@ -192,7 +192,7 @@ async def test_a_content_that_was_reloaded_on_request_is_not_reloaded_again(watc
     with capture_logs() as logs:
         assert len(await watched.reloader()) == 3
         await asyncio.sleep(0.1)
-    assert (watched.refusals, len(logs)) == (1, 3)
+    assert (watched.refusals, len(logs)) == (1, 1)
 
 
 async def test_a_swapped_link_is_a_changed_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +236,7 @@ async def test_a_file_that_vanishes_is_reported_once(watched: Files) -> None:
         watched.path.unlink()
         await until(lambda: watched.refusals == 1)
         await asyncio.sleep(0.1)
-        assert [line["mistake"] for line in logs] == [f"{watched.path}: does not exist"]
+        assert [line["mistakes"] for line in logs] == [[f"{watched.path}: does not exist"]]
     watched.write(OTHER)
     await until(lambda: watched.applied == ["pop3"])
 
@@ -327,18 +327,29 @@ async def test_a_certificate_is_renewed_without_a_reload(
             (directory / "cert.pem").unlink()
             await until(lambda: len(logs) == 1)
             await asyncio.sleep(0.1)
-            assert [line["mistake"] for line in logs] == [
+            assert [mistake for line in logs for mistake in line["mistakes"]] == [
                 f"{files.web_path}:2:14: tls_server_config.cert_file: the file does not exist"
             ]
             assert await serial(served.port) == old
 
             (directory / "cert.pem").write_bytes(new.chain_file.read_bytes())
-            await until(lambda: "is not the key of the certificate" in logs[-1].get("mistake", ""))
+            await until(lambda: "is not the key of the certificate" in str(logs[-1].get("mistakes")))
             assert await serial(served.port) == old
 
             replace(directory, new)
             await until(lambda: logs[-1]["event"] == "web configuration renewed")
             assert await serial(served.port) == new.leaf.serial_number
+
+
+async def test_a_refused_reload_is_one_event(files: Files) -> None:
+    """Of hundreds of mistakes the log has the first and their number; the answer to a request has all."""
+    files.write("endpoints: {" + ", ".join(f"e{number}: {{protocol: pop}}" for number in range(300)) + "}")
+    with capture_logs() as logs:
+        mistakes = await files.reloader()
+    assert len(mistakes) == 600
+    [line] = logs
+    assert (line["event"], line["log_level"]) == ("reload refused; the old configuration stays", "error")
+    assert (line["mistakes"], line["count"]) == (mistakes[:MAX_LOGGED], 600)
 
 
 # A file system that does not answer
@@ -368,7 +379,7 @@ async def test_a_web_file_that_cannot_be_read_in_time(tmp_path: Path, monkeypatc
     with capture_logs() as logs, files.watched(None):
         files.write_web(BOB)
         await until(lambda: logs)
-        assert "does not answer" in logs[0]["mistake"]
+        assert "does not answer" in logs[0]["mistakes"][0]
         assert await files.reloader() == [
             f"{files.web_path}: cannot be read: the file system does not answer within 0.05 s"
         ]

@@ -13,7 +13,7 @@ from tests.monitor.virtual import VirtualLoop
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run the tests of the schedule in virtual time, and those with servers in real time."""
-    if item.path.name == "test_schedule.py":
+    """Run the tests of what happens over time in virtual time, and those with servers in real time."""
+    if item.path.name in {"test_schedule.py", "test_changes.py"}:
         return {"virtual": VirtualLoop}
     return {"asyncio": asyncio.new_event_loop}

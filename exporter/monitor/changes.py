@@ -1,0 +1,180 @@
+"""Log lines for what changed, few enough to read however many endpoints change at once.
+
+An endpoint that goes down, fails in another way or recovers has a line. Of many that change in the same way within a
+minute, the first have a line each, and the others one together. What to do about a failure is in the first line of all
+that have it in common, while any of them lasts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import structlog
+
+from exporter.model.outcome import Outcome, Phase, Target, TargetKey
+from exporter.model.reason import Blame, Reason
+from exporter.monitor.store import Series, Store
+
+SINGLE = 10
+"""Lines of one kind that are written one by one, in a minute."""
+
+MINUTE = 60.0
+"""Seconds after the first of them until the others have a line together."""
+
+NAMES = 20
+"""Endpoints that this line names; more are only counted."""
+
+log = structlog.get_logger("check")
+
+
+class _Problem(NamedTuple):
+    """What failures with the same remedy have in common; the account, which the remedy may name, is no part of it."""
+
+    phase: Phase
+    reason: Reason
+    blame: Blame
+    party: str
+
+    @classmethod
+    def of(cls, failed: Outcome) -> _Problem:
+        """Return the problem of a failed probe."""
+        return cls(failed.phase, failed.reason, failed.blame, failed.blame_label)
+
+
+class _Kind(NamedTuple):
+    """What lines have in common."""
+
+    level: str
+    event: str
+    problem: _Problem | None = None
+
+
+@dataclass(slots=True)
+class _Burst:
+    """The changes of one kind in a minute."""
+
+    timer: asyncio.TimerHandle
+    single: int = 0
+    others: dict[str, str] = field(default_factory=dict)
+    """The endpoints that had no line of their own, with their hosts."""
+
+
+class Changes:
+    """Logs what changed in the store, and remembers what was told."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._bursts: dict[_Kind, _Burst] = {}
+        self._problems: dict[TargetKey, set[_Problem]] = {}
+        """Of each target that fails, what was logged."""
+        self._lasting: dict[_Problem, set[TargetKey]] = {}
+        """The targets that have a problem."""
+
+    def configure(self) -> None:
+        """Forget the targets that are no longer in the store."""
+        for key in [key for key in self._problems if key not in self._store]:
+            self._learn(key, set())
+
+    def close(self) -> None:
+        """Log what would have had a line later."""
+        for kind, burst in self._bursts.items():
+            burst.timer.cancel()
+            _log_others(kind, burst)
+        self._bursts.clear()
+
+    def failures(self, series: Series, outcome: Outcome, since: float | None) -> None:
+        """Log what fails now, or that nothing fails any more since a change that was at `since`; None: the first."""
+        failing = list(series.failing)
+        for failed in failing:
+            problem, facts = _Problem.of(failed), facts_of(failed)
+            if problem not in self._lasting:
+                facts["remedy"] = failed.remedy
+            level, event = ("warning", "failing") if failed.up else ("error", "down")
+            self._tell(_Kind(level, event, problem), failed.target, facts)
+        self._learn(series.target.key, set(map(_Problem.of, failing)))
+        if not failing and since is None:
+            self._tell(_Kind("info", "up"), outcome.target, facts_of(outcome))
+        elif not failing and since is not None:
+            facts = {**facts_of(outcome), "after_seconds": round(outcome.ended_at - since, 3)}
+            self._tell(_Kind("info", "recovered"), outcome.target, facts)
+
+    def suspension(self, target: Target, *, suspended: bool) -> None:
+        """Log that logins are held back now, or no longer."""
+        account = target.endpoint.account
+        kind = _Kind("warning", "logins suspended") if suspended else _Kind("info", "logins resumed")
+        self._tell(kind, target, {"endpoint": target.endpoint.name, "account": account.name if account else None})
+
+    def addresses(self, before: Outcome | None, outcome: Outcome) -> None:
+        """Log which addresses do not connect while another one serves, where that has changed."""
+        known = before.passed_over if before else ()
+        if new := [address for address in outcome.passed_over if address not in known]:
+            self._tell(
+                _Kind("warning", "addresses passed over"), outcome.target, {**facts_of(outcome), "addresses": new}
+            )
+
+    def _learn(self, key: TargetKey, problems: set[_Problem]) -> None:
+        before = self._problems.pop(key, set())
+        if problems:
+            self._problems[key] = problems
+        for problem in before - problems:
+            self._lasting[problem].discard(key)
+            if not self._lasting[problem]:
+                del self._lasting[problem]
+        for problem in problems - before:
+            self._lasting.setdefault(problem, set()).add(key)
+
+    def _tell(self, kind: _Kind, target: Target, facts: Mapping[str, object]) -> None:
+        burst = self._bursts.get(kind)
+        if burst is None:
+            burst = self._bursts[kind] = _Burst(self._later(kind))
+        if burst.single < SINGLE:
+            burst.single += 1
+            getattr(log, kind.level)(kind.event, **facts)
+        else:
+            burst.others[target.name] = target.endpoint.host
+
+    def _later(self, kind: _Kind) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(MINUTE, self._end_burst, kind)
+
+    def _end_burst(self, kind: _Kind) -> None:
+        """Log those without a line of their own; while there are such, the next ones have none, either."""
+        burst = self._bursts.pop(kind)
+        if burst.others:
+            _log_others(kind, burst)
+            self._bursts[kind] = _Burst(self._later(kind), single=SINGLE)
+
+
+def facts_of(outcome: Outcome) -> dict[str, object]:
+    """The fields of a log line about a probe."""
+    endpoint = outcome.target.endpoint
+    facts: dict[str, object] = {
+        "endpoint": endpoint.name,
+        "host": endpoint.host,
+        "port": endpoint.port,
+        "ip_family": outcome.target.ip_family.value,
+        "duration_seconds": round(outcome.duration, 6),
+    }
+    if not outcome.ok:
+        facts |= {
+            "phase": outcome.phase.value,
+            "reason": outcome.reason.value,
+            "blame": outcome.blame.value,
+            "detail": outcome.detail,
+        }
+    return facts
+
+
+def _log_others(kind: _Kind, burst: _Burst) -> None:
+    """Log the endpoints of a burst that had no line of their own, in one."""
+    if not burst.others:
+        return
+    hosts = sorted(set(burst.others.values()))
+    facts: dict[str, object] = {"endpoints": len(burst.others), "names": list(burst.others)[:NAMES]}
+    facts |= {"host": hosts[0]} if len(hosts) == 1 else {"hosts": len(hosts)}
+    if kind.problem:
+        phase, reason, blame, _ = kind.problem
+        facts |= {"phase": phase.value, "reason": reason.value, "blame": blame.value}
+    getattr(log, kind.level)(kind.event, **facts)
