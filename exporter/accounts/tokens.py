@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import ssl
 import time
 import urllib.error
 import urllib.request
@@ -20,7 +19,8 @@ from urllib.parse import parse_qs
 from exporter.accounts.secrets import place_of, read_secret_text, read_token
 from exporter.model.message import invisible_in
 from exporter.model.reason import Reason
-from exporter.model.settings import Account, OAuth2, SecretRef
+from exporter.model.settings import Account, OAuth2, SecretRef, Tls
+from exporter.probing.client_tls import build_context
 from exporter.probing.dialogue import CredentialUnavailable
 from exporter.probing.redact import redact, spellings
 
@@ -230,9 +230,7 @@ class _Transport:
             raise TransportError("its address must begin with https://")  # type: ignore[no-untyped-call]
         form = parse_qs((body or b"").decode())
         self._sent = [form[name][0] for name in _SECRET_FIELDS if name in form]
-        opener = urllib.request.build_opener(
-            _NoRedirect, urllib.request.HTTPSHandler(context=ssl.create_default_context())
-        )
+        opener = urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=build_context(Tls())))
         try:
             request = urllib.request.Request(url, body, headers or {}, method=method)  # noqa: S310 (https, see above)
             with _answer_of(opener, request) as answer:

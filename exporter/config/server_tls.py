@@ -18,6 +18,7 @@ from exporter.config.source import Unreadable, read_file
 from exporter.config.table import Context, Value
 from exporter.model.address import canonical
 from exporter.model.message import Unacceptable
+from exporter.model.trust import VERIFY_FLAGS
 
 MAX_PEM = 1024 * 1024
 """Octets of a certificate's or a key's file; a chain has some ten thousand."""
@@ -114,8 +115,7 @@ def make_tls(section: Section) -> ServerTls | None:
         key, text = "client_ca_file", "the file holds a certificate that OpenSSL cannot read"
         if (authorities := section.get("client_ca_file")) is not None:
             context.load_verify_locations(authorities)
-            # An authority below a root is enough, as it is for Go.
-            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+            context.verify_flags = ssl.VerifyFlags(VERIFY_FLAGS)  # an authority below a root is enough, as for Go
             is_optional = section.get("client_auth_type") is ClientAuth.IF_GIVEN
             context.verify_mode = ssl.CERT_OPTIONAL if is_optional else ssl.CERT_REQUIRED
     except OSError as error:  # an SSLError, or a file that is gone since it was read

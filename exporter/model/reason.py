@@ -123,8 +123,9 @@ class Reason(TableEnum):
         "it does not offer STARTTLS, or refuses it", \
         "The server does not offer STARTTLS, or refuses it: a proxy may be stripping it; otherwise check the port."
     STARTTLS_INJECTION = "starttls_injection", Blame.NETWORK, Retry.HOLD, \
-        "plaintext is injected before TLS", \
-        "Plaintext came with the STARTTLS reply: something in between injects commands. Do not trust this network."
+        "it goes on in the clear after STARTTLS", \
+        ("Plaintext came where TLS should begin: something in between injects it, or the server's TLS is broken. Do "
+         "not trust this network until you know which.")
     STARTTLS_PREAUTH = "starttls_preauth", Blame.NETWORK, Retry.HOLD, \
         "it claims a login before TLS", \
         ("The server greets as if somebody were logged in (PREAUTH), after which TLS cannot begin: so an attacker in "

@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 from exporter.model.address import canonical
 from exporter.model.outcome import Certificate, TlsFacts
 from exporter.model.settings import Tls
+from exporter.model.trust import CIPHERS, VERIFY_FLAGS
 from exporter.probing.redact import redact
 
 NO_SNI_UNIT = "No SNI provided; please fix your client."
@@ -60,12 +61,28 @@ def context(tls: Tls) -> ssl.SSLContext:
 
 @lru_cache(maxsize=256)
 def _build(tls: Tls, _version: tuple[int, ...] | None) -> ssl.SSLContext:
+    return build_context(tls)
+
+
+def build_context(tls: Tls) -> ssl.SSLContext:
+    """Return a new client context of a TLS configuration.
+
+    Raises:
+        AuthoritiesUnreadable: its file cannot be read, or holds no certificate.
+    """
+    built = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies the chain and the name
+    built.verify_flags = ssl.VerifyFlags(VERIFY_FLAGS)
+    built.hostname_checks_common_name = False  # RFC 9525 §2: a name is a subject alternative name
+    built.set_ciphers(CIPHERS)
+    built.minimum_version = _MIN_VERSION[tls.min_version]
+    if tls.ca_file is None:
+        built.load_default_certs(ssl.Purpose.SERVER_AUTH)
+        return built
     try:
-        built = ssl.create_default_context(cafile=None if tls.ca_file is None else str(tls.ca_file))
+        built.load_verify_locations(tls.ca_file)
     except OSError as error:
         text = error.strerror if not isinstance(error, ssl.SSLError) else "it holds no certificate"
         raise AuthoritiesUnreadable(f"{tls.ca_file}: {text}") from error
-    built.minimum_version = _MIN_VERSION[tls.min_version]
     return built
 
 

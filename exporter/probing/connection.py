@@ -1,11 +1,14 @@
 """One TCP connection with its receive buffer: connect, read, write, start TLS, close.
 
 asyncio's streams are not used: their `start_tls` passes plaintext that came with the STARTTLS reply to the reader as if
-it had been encrypted. Here a buffer that is not empty when TLS starts is an injection (CVE-2011-0411).
+it had been encrypted. Here all that is in the buffer when TLS starts is the beginning of the handshake, whether it came
+before the client's side of that or after it; where it is text, it is an injection after STARTTLS (CVE-2011-0411), and
+the wrong port otherwise.
 
     OSError, ssl.SSLError      from the operating system and OpenSSL
+    NoTLS                      one of these: the server speaks in the clear on a TLS port
     ConnectionClosed           the server closed the connection in order
-    PlaintextInjected          plaintext came before the TLS handshake
+    PlaintextInjected          the server goes on in the clear after STARTTLS
 """
 
 from __future__ import annotations
@@ -19,11 +22,14 @@ import time
 from contextlib import suppress
 from typing import cast
 
-from exporter.probing.dialogue import MAX_LINE, ResponseTooLarge
+from exporter.probing.dialogue import MAX_LINE, ResponseTooLarge, excerpt
 from exporter.probing.tls_layer import TlsLayer
 
 _HIGH_WATER = 64 << 10
 """Octets in the buffer above which reading pauses, so that a server cannot fill the memory."""
+
+_TLS_RECORDS = range(20, 25)
+"""The first octet of a TLS record (RFC 8446 §5.1, RFC 6520 §3); text for people begins with no such octet."""
 
 _TCP_INFO_RTT = 68  # offset of tcpi_rtt in Linux's struct tcp_info, in microseconds
 
@@ -33,7 +39,11 @@ class ConnectionClosed(Exception):
 
 
 class PlaintextInjected(Exception):
-    """Plaintext arrived between the STARTTLS reply and the TLS handshake."""
+    """Plaintext came where TLS should begin, after the server had agreed to STARTTLS."""
+
+
+class NoTLS(ssl.SSLError):
+    """Plaintext came where TLS should begin with the connection: the server speaks no TLS on this port."""
 
 
 class Connection(asyncio.Protocol):
@@ -52,6 +62,8 @@ class Connection(asyncio.Protocol):
         self._end: Exception | None = None
         self._paused = False
         self._layer: TlsLayer | None = None
+        self._has_spoken = False
+        """Whether anything was read or written in the clear."""
         self._closing = False
 
     # asyncio.Protocol
@@ -65,7 +77,7 @@ class Connection(asyncio.Protocol):
         """Buffer the data and record the time now: waking the reader takes time that is not the server's."""
         now = time.perf_counter()
         if self._layer is not None:
-            data = self._decrypt(self._layer, data)
+            data = self._receive_tls(self._layer, data)
             if not data:
                 return
         self.received_at = now
@@ -86,6 +98,22 @@ class Connection(asyncio.Protocol):
         self._end_with(exc or ConnectionClosed("the server closed the connection"))
         if not self._lost.done():
             self._lost.set_result(None)
+
+    def _receive_tls(self, layer: TlsLayer, data: bytes) -> bytes:
+        """Return the plaintext of `data`; the first octet of a handshake shows whether it is one."""
+        if not layer.begun and not layer.secured and data[0] not in _TLS_RECORDS:
+            self._end_with(self._plaintext(data))
+            self._close_in_order()
+            return b""
+        layer.begun = True
+        return self._decrypt(layer, data)
+
+    def _plaintext(self, data: bytes) -> Exception:
+        """Return the error for plaintext in place of a handshake."""
+        words = excerpt(data[:MAX_LINE].split(b"\n")[0].removesuffix(b"\r"))
+        if self._has_spoken:
+            return PlaintextInjected(f"{len(data)} octets of plaintext came in place of the TLS handshake: {words}")
+        return NoTLS(ssl.SSL_ERROR_SSL, f"wrong version number: the server speaks in the clear on this port: {words}")
 
     def _decrypt(self, layer: TlsLayer, data: bytes) -> bytes:
         """Return the plaintext of `data`, and send what TLS itself has to answer."""
@@ -171,6 +199,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing() or self._closing:
             return
         if self._layer is None:
+            self._has_spoken = True
             self._transport.write(data)
         else:
             self._layer.encrypt(data)
@@ -180,16 +209,23 @@ class Connection(asyncio.Protocol):
         """Do the TLS handshake on this connection; the result is for certificate facts.
 
         Raises:
-            PlaintextInjected: the buffer is not empty.
+            PlaintextInjected: after STARTTLS the server goes on in the clear.
             ssl.SSLError, OSError, ConnectionClosed: the handshake failed.
         """
-        if self._buffer:
-            raise PlaintextInjected(f"{len(self._buffer)} octets of plaintext came before the TLS handshake")
-        if self._end is not None:
-            raise self._end
+        early, end = bytes(self._buffer), self._end
+        self._buffer.clear()
+        if early and early[0] not in _TLS_RECORDS:
+            raise self._plaintext(early)
+        if early:
+            self._end = None  # it came after what is in the buffer
+        elif end is not None:
+            raise end
         layer = self._layer = TlsLayer(context, server_name)
         layer.do_handshake()
         self._flush(layer)
+        if early:
+            self._receive_tls(layer, early)
+            self._end = self._end or end
         while not layer.secured:
             await self._wait()
         return layer.connection
@@ -250,6 +286,7 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _take(self, count: int) -> bytes:
+        self._has_spoken = True
         taken = bytes(self._buffer[:count])
         del self._buffer[:count]
         return taken

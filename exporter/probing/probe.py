@@ -225,7 +225,9 @@ class _Attempt:
         self._clock.enter(Phase.TLS)
         context = client_tls.context(self._endpoint.tls) if self._verify else client_tls.unverified_context()
         self._clock.enter(Phase.TLS)  # the time to build a context is not the server's
-        secured = await connection.start_tls(context, self._endpoint.tls.server_name or self._endpoint.host.rstrip("."))
+        # RFC 6066 §3: the name in SNI has no trailing dot, and neither has a name in a certificate.
+        name = (self._endpoint.tls.server_name or self._endpoint.host).removesuffix(".")
+        secured = await connection.start_tls(context, name)
         self._clock.leave(connection.secured_at)
         self._observed["tls"] = client_tls.facts(secured)
 

@@ -18,6 +18,8 @@ class TlsLayer:
     def __init__(self, context: ssl.SSLContext, server_name: str) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.connection = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
+        self.begun = False
+        """Whether anything of the server's handshake has come."""
         self.secured = False
         """Whether the handshake is complete."""
 

@@ -28,6 +28,7 @@ from exporter.config.mistake import ConfigError
 from exporter.config.schema import WEB
 from exporter.config.server_tls import CIPHERS
 from exporter.config.web import WebConfig, read_web
+from exporter.model.trust import VERIFY_FLAGS
 from tests.commands.terminal import Terminal
 from tests.examples import SENTINEL
 from tests.servers import der
@@ -80,6 +81,7 @@ def test_everything_is_read(directory: Path) -> None:
     reading = read_web(directory / "web.yml")
     assert reading.config is not None
     assert reading.config.tls is not None
+    assert reading.config.tls.context.verify_flags == VERIFY_FLAGS
     assert reading.config.tls.allowed_names == {"prometheus.example.net", "2001:db8::1"}
     assert reading.config.headers == {"X-Frame-Options": "sameorigin", "X-XSS-Protection": ""}
     assert reading.config.users == {"alice": HASH.encode(), "bob smith": HASH.encode()}

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from exporter.model import outcome
 from exporter.model.outcome import TlsFacts
 from exporter.model.settings import Tls
+from exporter.model.trust import CIPHERS, VERIFY_FLAGS
 from exporter.probing import client_tls
 from exporter.probing.connection import connect
 from tests.servers import acts, der
@@ -152,6 +153,103 @@ def test_contexts_are_shared(authority: Authority) -> None:
     assert client_tls.context(Tls(ca_file=authority.ca_file, min_version="1.3")) is not one
     assert client_tls.unverified_context() is client_tls.unverified_context()
     assert client_tls.unverified_context() is not one
+
+
+ROOT = der.name((der.COMMON_NAME, der.UTF8, b"Old private root"))
+MIDDLE = der.name((der.COMMON_NAME, der.UTF8, b"Old private intermediate"))
+
+OLD_ROOTS: dict[str, dict[str, Any]] = {
+    "of today": {"extensions": (der.AUTHORITY, der.MAY_SIGN)},
+    "no key usage": {"extensions": (der.AUTHORITY,)},  # and no key identifiers, none of which have
+    "basic constraints not critical": {"extensions": (der.AUTHORITY_NOT_CRITICAL, der.MAY_SIGN)},
+    "key usage alone": {"extensions": (der.MAY_SIGN,)},
+    "version 1": {"extensions": (), "version": None},
+    "SHA-1": {"extensions": (der.AUTHORITY,), "digest": hashes.SHA1},
+    "negative serial number": {"extensions": (der.AUTHORITY,), "serial": b"\xff"},
+    "no subject": {"extensions": (der.AUTHORITY,), "subject": der.sequence()},
+}
+"""Roots as private authorities have made them for decades. `VERIFY_X509_STRICT` would refuse all but the first."""
+
+
+def made_by(directory: Path, root: Mapping[str, Any], leaf: Mapping[str, Any]) -> tuple[Certificate, Path]:
+    """Return a server's certificate that a root has signed, and the file of that root."""
+    root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    fields = {"subject": ROOT, **root}
+    ca_file = directory / "root.pem"
+    ca_file.write_text(ssl.DER_cert_to_PEM_cert(der.certificate(root_key, **fields)))
+    encoded = der.certificate(key, serial=b"\x02", issuer=(fields["subject"], root_key), **leaf)
+    return der.issue(directory, key, encoded), ca_file
+
+
+@pytest.mark.parametrize("kind", OLD_ROOTS)
+async def test_old_authorities(scripted: StartScripted, tmp_path: Path, kind: str) -> None:
+    """A private authority of any age is trusted where its certificate is the `ca_file`."""
+    issued, ca_file = made_by(tmp_path, OLD_ROOTS[kind], {})
+    facts = await handshake_facts(scripted, issued.context, client_tls.context(Tls(ca_file=ca_file)))
+    assert facts is not None
+    assert facts.chain[0].subject == "CN=localhost"
+
+
+@pytest.mark.parametrize(
+    ("root", "leaf", "code"),
+    [
+        ({"extensions": (der.NO_AUTHORITY,)}, {}, 79),  # invalid CA certificate
+        ({"extensions": (der.AUTHORITY,)}, {"digest": hashes.SHA1}, 68),  # its digest is too weak
+        ({"extensions": (der.AUTHORITY,)}, {"extensions": ()}, 62),  # a name, but no subject alternative name
+        ({"extensions": (der.AUTHORITY,)}, {"not_after": der.time("210101000000Z")}, 10),
+        ({"extensions": (der.AUTHORITY,), "not_after": der.time("210101000000Z")}, {}, 10),
+    ],
+    ids=["no authority", "SHA-1 leaf", "common name alone", "expired leaf", "expired root"],
+)
+async def test_not_trusted(
+    scripted: StartScripted, tmp_path: Path, root: Mapping[str, Any], leaf: Mapping[str, Any], code: int
+) -> None:
+    """What is no matter of age is refused: no authority, a broken digest, no name, the time."""
+    issued, ca_file = made_by(tmp_path, root, leaf)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.set_ciphers("DEFAULT:@SECLEVEL=0")  # it does not judge itself
+    server.load_cert_chain(issued.chain_file, issued.key_file)
+    with pytest.raises(ssl.SSLCertVerificationError) as caught:
+        await handshake_facts(scripted, server, client_tls.context(Tls(ca_file=ca_file)))
+    assert caught.value.verify_code == code
+
+
+@pytest.mark.parametrize("anchor", ["root", "intermediate", "leaf"])
+@pytest.mark.parametrize("sent", ["leaf", "leaf and intermediate"])
+async def test_anchors(scripted: StartScripted, tmp_path: Path, anchor: str, sent: str) -> None:
+    """Any certificate of the chain is an anchor, the server's own, too; below a root the server sends the others."""
+    root_key, middle_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+    authority: dict[str, Any] = {"extensions": (der.AUTHORITY,)}
+    encoded = {
+        "root": der.certificate(root_key, subject=ROOT, **authority),
+        "intermediate": der.certificate(middle_key, subject=MIDDLE, issuer=(ROOT, root_key), **authority),
+        "leaf": der.certificate(key, issuer=(MIDDLE, middle_key)),
+    }
+    issued = der.issue(tmp_path, key, encoded["leaf"])
+    if sent != "leaf":
+        with issued.chain_file.open("a") as file:
+            file.write(ssl.DER_cert_to_PEM_cert(encoded["intermediate"]))
+    ca_file = tmp_path / "anchor.pem"
+    ca_file.write_text(ssl.DER_cert_to_PEM_cert(encoded[anchor]))
+    shaking = handshake_facts(scripted, issued.context, client_tls.context(Tls(ca_file=ca_file)))
+    if anchor == "root" and sent == "leaf":
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await shaking
+    else:
+        assert await shaking is not None
+
+
+def test_contexts_do_not_depend_on_python(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left to defaults of Python or of who built it, nor to a variable that writes keys to a file."""
+    monkeypatch.setattr(ssl, "create_default_context", None)
+    monkeypatch.setenv("SSLKEYLOGFILE", "/dev/null")
+    for made in map(client_tls.build_context, (Tls(), Tls(ca_file=authority.ca_file))):
+        assert made.verify_flags == VERIFY_FLAGS
+        assert made.security_level == 2
+        assert not made.keylog_filename
+        plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        plain.set_ciphers(CIPHERS)
+        assert made.get_ciphers() == plain.get_ciphers()
 
 
 @pytest.mark.parametrize("min_version", ["1.2", "1.3"])

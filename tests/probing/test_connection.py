@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.probing.connection import Connection, ConnectionClosed, PlaintextInjected, connect
+from exporter.probing.connection import Connection, ConnectionClosed, NoTLS, PlaintextInjected, connect
 from exporter.probing.dialogue import MAX_LINE, ResponseTooLarge
 from tests.probing.conftest import HAS_IPV6, Belongings, cut
 from tests.servers import acts
@@ -233,6 +233,92 @@ async def test_plaintext_injected(scripted: StartScripted, authority: Authority)
     await connection.close(1)
     await server.wait_idle()
     assert server.received == [b""]
+
+
+FIRST = {"before": True, "after": False}
+"""Whether the server's first octets come before the client begins its handshake."""
+
+AFTERWARDS = {"silence": acts.silence, "close": acts.close, "reset": acts.reset}
+
+
+@pytest.mark.parametrize("first", FIRST)
+@pytest.mark.parametrize("afterwards", AFTERWARDS)
+async def test_no_tls(scripted: StartScripted, authority: Authority, first: str, afterwards: str) -> None:
+    """A server that speaks in the clear on a TLS port is one, whoever is first, and whatever it does afterwards."""
+    said = acts.in_order(acts.say(b"* OK Dovecot ready.\r\n* more\r\n"), AFTERWARDS[afterwards])
+    server = await scripted(said if FIRST[first] else in_handshake(said), security="none" if FIRST[first] else "tls")
+    connection = await connect("127.0.0.1", server.port)
+    if FIRST[first]:
+        await until(lambda: connection._buffer)
+        if afterwards != "silence":
+            await until(lambda: connection._end)
+    with pytest.raises(NoTLS, match=r"speaks in the clear on this port: '\* OK Dovecot ready\.'$"):
+        await connection.start_tls(authority.client_context, "localhost")
+    await close_at_once(connection)
+
+
+@pytest.mark.parametrize("first", FIRST)
+@pytest.mark.parametrize("afterwards", AFTERWARDS)
+async def test_injected(scripted: StartScripted, authority: Authority, first: str, afterwards: str) -> None:
+    """Plaintext in place of TLS is an injection after STARTTLS, whoever is first, and whatever follows."""
+
+    async def behave(session: Session) -> None:
+        await session.write(b"220 go\r\n")
+        if not FIRST[first]:
+            await session._reader.read(1)
+        await session.write(b"250 evil\r\n")
+        await AFTERWARDS[afterwards](session)
+
+    server = await scripted(behave)
+    connection = await connect("127.0.0.1", server.port)
+    assert await connection.read_line() == b"220 go"
+    if FIRST[first]:
+        await until(lambda: connection._buffer)
+    with pytest.raises(PlaintextInjected, match=r"^10 octets of plaintext .*: '250 evil'$"):
+        await connection.start_tls(authority.client_context, "localhost")
+    await close_at_once(connection)
+
+
+ALERT = b"\x15\x03\x03\x00\x02\x02\x28"
+"""A TLS record: the fatal alert handshake_failure."""
+
+
+@pytest.mark.parametrize("first", FIRST)
+@pytest.mark.parametrize("spoken", [False, True])
+async def test_alert_and_close(scripted: StartScripted, authority: Authority, first: str, spoken: bool) -> None:
+    """An alert is what the handshake failed of, though the server closes the connection behind it."""
+
+    async def behave(session: Session) -> None:
+        if spoken:
+            await session.write(b"220 go\r\n")
+        if not FIRST[first]:
+            await session._reader.read(1)
+        await session.write(ALERT)
+        await session.close()
+
+    server = await scripted(behave)
+    connection = await connect("127.0.0.1", server.port)
+    if spoken:
+        assert await connection.read_line() == b"220 go"
+    if FIRST[first]:
+        await until(lambda: connection._end)
+    with pytest.raises(ssl.SSLError) as caught:
+        await connection.start_tls(authority.client_context, "localhost")
+    assert caught.value.reason == "SSLV3_ALERT_HANDSHAKE_FAILURE"
+    await close_at_once(connection)
+
+
+@pytest.mark.parametrize("first", FIRST)
+async def test_cut_short(scripted: StartScripted, authority: Authority, first: str) -> None:
+    """The beginning of a TLS record and the end of the connection: it was closed."""
+    said = acts.in_order(acts.say(ALERT[:4]), acts.close)
+    server = await scripted(said if FIRST[first] else in_handshake(said), security="none" if FIRST[first] else "tls")
+    connection = await connect("127.0.0.1", server.port)
+    if FIRST[first]:
+        await until(lambda: connection._end)
+    with pytest.raises(ConnectionClosed):
+        await connection.start_tls(authority.client_context, "localhost")
+    await close_at_once(connection)
 
 
 async def test_start_tls_after_end(scripted: StartScripted, authority: Authority) -> None:

@@ -401,8 +401,13 @@ async def test_odd_certificate(scripted: StartScripted, prober: Prober, tmp_path
     server = await scripted(Imap(), security="tls", context=certificate.context)
     tls = Tls(ca_file=certificate.chain_file, server_name="localhost")
     outcome = await prober(prober.target(server.port, "imap", tls=tls))
-    is_trusted = der.is_trusted(certificate)
-    assert found(outcome) == (Phase.LOGOUT, Reason.OK) if is_trusted else (Phase.TLS, Reason.CERTIFICATE_UNTRUSTED)
+    if not der.is_trusted(certificate):
+        expected = Phase.TLS, Reason.CERTIFICATE_UNTRUSTED
+    elif odd == "no_extensions":  # so it has no name
+        expected = Phase.TLS, Reason.CERTIFICATE_HOSTNAME_MISMATCH
+    else:
+        expected = Phase.LOGOUT, Reason.OK
+    assert found(outcome) == expected
     assert outcome.observed.tls is not None
     assert outcome.observed.tls.version == "TLSv1.3"
 
@@ -471,6 +476,24 @@ async def test_authorities_vanished(
     assert_secret_kept(server)
 
 
+async def test_final_dot(scripted: StartScripted, prober: Prober, authority: Authority) -> None:
+    """A name with a final dot is asked for without it, and that of the certificate is compared without it."""
+    asked: list[str | None] = []
+    context = authority.google_context("localhost")
+    choose = context.sni_callback
+    assert callable(choose)
+
+    def note(connection: Any, name: Any, context: ssl.SSLContext) -> None:
+        asked.append(name)
+        choose(connection, name, context)
+
+    context.sni_callback = note
+    server = await scripted(Imap(), security="tls", context=context)
+    tls = Tls(ca_file=authority.ca_file, server_name="localhost.")
+    outcome = await prober(prober.target(server.port, "imap", tls=tls))
+    assert (found(outcome), asked) == ((Phase.LOGOUT, Reason.OK), ["localhost"])
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_plain_behind_tls(scripted: StartScripted, prober: Prober, protocol: str) -> None:
     """A server without TLS where TLS is expected."""
@@ -478,7 +501,10 @@ async def test_plain_behind_tls(scripted: StartScripted, prober: Prober, protoco
     server = await scripted(acts.in_order(acts.say(greeting), acts.silence))
     outcome = await prober(prober.target(server.port, protocol))
     assert found(outcome) == (Phase.TLS, Reason.TLS_FAILED)
-    assert outcome.detail == "wrong version number"
+    assert outcome.detail == (
+        f"wrong version number: the server speaks in the clear on this port: '{SERVERS[protocol]().greeting.decode()}'"
+    )
+    assert outcome.blame is Blame.NETWORK
     assert outcome.observed.tls is None
     assert_secret_kept(server)
 

@@ -1,7 +1,7 @@
 """Certificates made octet by octet: what no builder makes, and OpenSSL accepts, 3.0 as well as 3.6.
 
-DER is ITU-T X.690, the certificate RFC 5280 §4.1. Every certificate is signed by its own key, so that a client that
-has it as its `ca_file` trusts it.
+DER is ITU-T X.690, the certificate RFC 5280 §4.1. A certificate is signed by its own key where nothing else is said, so
+that a client that has it as its `ca_file` trusts it.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def name(*attributes: tuple[str, int, bytes]) -> bytes:
     return sequence(*(element(0x31, sequence(identifier(kind), element(tag, text))) for kind, tag, text in attributes))
 
 
-def extension(kind: str, value: bytes) -> bytes:
-    """Return an extension that is not critical."""
-    return sequence(identifier(kind), element(0x04, value))
+def extension(kind: str, value: bytes, *, critical: bool = False) -> bytes:
+    """Return an extension."""
+    return sequence(identifier(kind), element(0x01, b"\xff") if critical else b"", element(0x04, value))
 
 
 def alternative_names(*names: bytes) -> bytes:
@@ -71,7 +71,18 @@ def time(text: str) -> bytes:
     return element(0x17 if len(text) <= 13 else 0x18, text.encode())
 
 
-_ECDSA_WITH_SHA256 = sequence(identifier("2a8648ce3d040302"))
+AUTHORITY = extension("551d13", sequence(element(0x01, b"\xff")), critical=True)
+"""Basic constraints of an authority."""
+
+AUTHORITY_NOT_CRITICAL = extension("551d13", sequence(element(0x01, b"\xff")))
+NO_AUTHORITY = extension("551d13", sequence())
+MAY_SIGN = extension("551d0f", element(0x03, b"\x01\x06"))
+"""Key usage: certificates and revocation lists."""
+
+_ECDSA: Mapping[type[hashes.HashAlgorithm], bytes] = {
+    hashes.SHA256: sequence(identifier("2a8648ce3d040302")),
+    hashes.SHA1: sequence(identifier("2a8648ce3d0401")),
+}
 LOCALHOST = name((COMMON_NAME, UTF8, b"localhost"))
 NAMES = alternative_names(dns(b"localhost"))
 
@@ -85,24 +96,30 @@ def certificate(
     not_before: bytes = time("200101000000Z"),
     not_after: bytes = time("20990101000000Z"),
     extensions: tuple[bytes, ...] = (NAMES,),
+    issuer: tuple[bytes, ec.EllipticCurvePrivateKey] | None = None,
+    digest: type[hashes.HashAlgorithm] = hashes.SHA256,
 ) -> bytes:
-    """Return a certificate in DER. `version` is one less than people say; None is version 1."""
+    """Return a certificate in DER. `version` is one less than people say; None is version 1.
+
+    `issuer` is the name and the key of who signs it, by default its own; `digest` is what is signed.
+    """
+    its_name, its_key = issuer or (subject, key)
     body = sequence(
         b"" if version is None else element(0xA0, element(0x02, bytes([version]))),
         element(0x02, serial),
-        _ECDSA_WITH_SHA256,
-        subject,
+        _ECDSA[digest],
+        its_name,
         sequence(not_before, not_after),
         subject,
         key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
         element(0xA3, sequence(*extensions)) if extensions else b"",
     )
-    return signed(key, body)
+    return signed(its_key, body, digest)
 
 
-def signed(key: ec.EllipticCurvePrivateKey, body: bytes) -> bytes:
+def signed(key: ec.EllipticCurvePrivateKey, body: bytes, digest: type[hashes.HashAlgorithm] = hashes.SHA256) -> bytes:
     """Return the certificate of a TBSCertificate in DER."""
-    return sequence(body, _ECDSA_WITH_SHA256, element(0x03, b"\0" + key.sign(body, ec.ECDSA(hashes.SHA256()))))
+    return sequence(body, _ECDSA[digest], element(0x03, b"\0" + key.sign(body, ec.ECDSA(digest()))))
 
 
 ODD: Mapping[str, Mapping[str, Any]] = {
