@@ -221,6 +221,32 @@ def test_an_unusable_file_of_budgets_is_one_line(tmp_path: Path, capsys: pytest.
         assert str(path) in line
 
 
+def test_config_says_which_accounts_share_a_budget(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a comment: what is printed loads again."""
+    path = tmp_path / "config.yml"
+    path.write_text(
+        """
+        accounts:
+          ops: {username: pro.be@gmail.com, app_password: {env: A}, max_logins_per_day: 50}
+          again: {username: Probe+x@googlemail.com, app_password: {env: B}}
+          other: {username: other@gmail.com, app_password: {env: C}}
+        endpoints:
+          imap: {protocol: imap, host: imap.gmail.com, account: ops}
+          pop3: {protocol: pop3, host: pop.gmail.com, account: again}
+          smtps: {protocol: smtp, host: smtp.gmail.com, account: other}
+        """,
+        encoding="utf-8",
+    )
+    assert main(["config", f"--config.file={path}"], {}) == 0
+    printed = capsys.readouterr().out
+    assert [line for line in printed.splitlines() if line.startswith("#")] == [
+        "# ops, again: one mailbox, probe@gmail.com, and so one login budget, with at most 50 logins in 24 hours."
+    ]
+    path.write_text(printed, "utf-8")
+    assert main(["config", f"--config.file={path}"], {}) == 0
+    assert capsys.readouterr().out == printed
+
+
 def test_it_runs_as_a_module() -> None:
     """`python -m exporter` is the same command."""
     ran = subprocess.run([sys.executable, "-m", "exporter", "--version"], capture_output=True, text=True, check=False)

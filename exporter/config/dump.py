@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any, cast
 
 import yaml
@@ -9,15 +10,21 @@ import yaml
 from exporter.config.scalar import read_plain
 from exporter.config.schema import CONFIGURATION
 from exporter.config.table import Kind, ListOf, Names, Table
+from exporter.model.mailbox import mailboxes
+from exporter.model.message import one_line
 from exporter.model.settings import Config
 
 _DUMPER = cast("type[yaml.SafeDumper]", getattr(yaml, "CSafeDumper", yaml.SafeDumper))
 
 
 def dump(config: Config) -> str:
-    """Return the effective configuration as YAML, which loads again to the same digest."""
+    """Return the effective configuration as YAML, which loads again to the same digest.
+
+    Comments before it say which accounts share a login budget.
+    """
     plain = describe(config)
-    return yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    text: str = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return "".join(_shared_budgets(config)) + text
 
 
 def digest(config: Config) -> str:
@@ -35,6 +42,16 @@ def describe(settings: Any, table: Table = CONFIGURATION) -> dict[str, Any]:
         if not is_empty and key.in_effect(settings):
             described[key.name] = _plain(key.kind, value)
     return described
+
+
+def _shared_budgets(config: Config) -> Iterator[str]:
+    for mailbox in mailboxes(config):
+        if len(mailbox.accounts) > 1:
+            names = ", ".join(one_line(account.name) for account in mailbox.accounts)
+            yield (
+                f"# {names}: one mailbox, {one_line(mailbox.username)}, and so one login budget, "
+                f"with at most {mailbox.max_logins_per_day} logins in 24 hours.\n"
+            )
 
 
 def _plain(kind: Kind, value: Any) -> Any:

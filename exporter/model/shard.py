@@ -2,7 +2,8 @@
 
 By rendezvous hashing (Thaler and Ravishankar, 1998): a key belongs to the shard whose number, hashed together with the
 key, gives the largest value. An additional shard takes keys from the others, and moves none between them. The key is
-the account where there is one: all its endpoints are on one shard, and so is its login budget.
+the user name of the account where there is one: all endpoints of a mailbox are on one shard, and so is its login
+budget, whatever its accounts are called.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from types import MappingProxyType
 
+from exporter.model.mailbox import user_of
 from exporter.model.settings import Config, Endpoint
 
 MAX_SHARDS = 1000
@@ -52,10 +54,10 @@ class Shard:
         """Return this shard's part of a configuration. Its digest is that of the whole."""
         if self.count == 1:
             return config
-        modules = {n: m for n, m in config.modules.items() if not m.account or self._has(m.account.name)}
+        modules = {n: m for n, m in config.modules.items() if not m.account or self._has(user_of(m.account))}
         return replace(
             config,
-            accounts=MappingProxyType({n: a for n, a in config.accounts.items() if self._has(n)}),
+            accounts=MappingProxyType({n: a for n, a in config.accounts.items() if self._has(user_of(a))}),
             endpoints=MappingProxyType({n: e for n, e in config.endpoints.items() if self._has(shard_key(e))}),
             # A module without an account is on every shard: the scrape decides what it probes.
             modules=MappingProxyType(modules),
@@ -63,18 +65,18 @@ class Shard:
 
     def modules_elsewhere(self, config: Config) -> Mapping[str, Shard]:
         """Return the modules that `take` leaves out, each with its shard: an account logs in on one shard only."""
-        accounts = {name: module.account.name for name, module in config.modules.items() if module.account}
-        return {n: Shard(shard_number(a, self.count), self.count) for n, a in accounts.items() if not self._has(a)}
+        users = {name: user_of(module.account) for name, module in config.modules.items() if module.account}
+        return {n: Shard(shard_number(u, self.count), self.count) for n, u in users.items() if not self._has(u)}
 
-    def _has(self, name: str) -> bool:
-        return shard_number(name, self.count) == self.number
+    def _has(self, key: str) -> bool:
+        return shard_number(key, self.count) == self.number
 
 
 def shard_key(endpoint: Endpoint) -> str:
     """Return the key by which an endpoint belongs to a shard."""
-    return endpoint.account.name if endpoint.account else endpoint.name
+    return user_of(endpoint.account) if endpoint.account else endpoint.name
 
 
-def shard_number(name: str, count: int) -> int:
+def shard_number(key: str, count: int) -> int:
     """Return the number of the shard that a key belongs to: the same on every host, in every version."""
-    return max(range(count), key=lambda shard: blake2b(f"{shard}/{name}".encode(), digest_size=8).digest())
+    return max(range(count), key=lambda shard: blake2b(f"{shard}/{key}".encode(), digest_size=8).digest())

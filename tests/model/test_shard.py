@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +97,13 @@ OWNERS = [0, 3, 4, 4, 3, 3, 3, 3, 4, 0]
 
 
 def test_key() -> None:
-    """The key of an endpoint is the name of its account, or else its own name."""
+    """The key of an endpoint is the user of its account, whatever the account is called, or else its own name."""
     values: dict[str, Any] = {"protocol": Protocol.IMAP, "host": "h", "port": 993}
     assert shard_key(Endpoint(name="imap", **values)) == "imap"
-    assert shard_key(Endpoint(name="imap", account=account("ops"), **values)) == "ops"
+    assert shard_key(Endpoint(name="imap", account=account("ops"), **values)) == "ops@example.com"
+    for name, username in (("one", "pro.be@gmail.com"), ("other", "Probe+x@googlemail.com")):
+        of = replace(account(name), username=username)
+        assert shard_key(Endpoint(name="imap", account=of, **values)) == "probe@gmail.com"
 
 
 @pytest.mark.parametrize(

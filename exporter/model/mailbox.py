@@ -1,0 +1,129 @@
+"""Which accounts of a configuration are one mailbox, and so share its login budget.
+
+A mailbox is known by its provider and its user name, never by the name that an account or an endpoint has here:
+whoever refuses a login counts those of the mailbox. The provider is Google for all of Google's hosts. Elsewhere it is
+the set of hosts at which the accounts log in; accounts of one user whose sets overlap, also through others, are one
+mailbox.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from exporter.model.outcome import Target, TargetKey
+from exporter.model.reason import ANY_PROVIDER, provider_of
+from exporter.model.settings import Account, Config, Endpoint
+
+_GMAIL = ("gmail.com", "googlemail.com")
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """What one login budget is for."""
+
+    username: str
+    """As `user_of` returns it: one text for all spellings of one user."""
+    providers: frozenset[str]
+    """The name of a provider, or hosts; empty where no endpoint logs in."""
+    accounts: tuple[Account, ...]
+    """Those that log in to it, at least one."""
+    places: Mapping[TargetKey, str] = field(default_factory=dict, hash=False)
+    """For each target, what its login interval counts by: its server, whatever the endpoint is called."""
+
+    @property
+    def max_logins_per_day(self) -> int:
+        """The lowest ceiling of its accounts."""
+        return min(account.max_logins_per_day for account in self.accounts)
+
+    def overlaps(self, other: Mailbox) -> bool:
+        """Whether both are the same mailbox, of two configurations or of two accounts."""
+        return self.username == other.username and not self.providers.isdisjoint(other.providers)
+
+    def place(self, target: Target) -> str:
+        """Return what the login interval of a target counts by, also of one that a reload has just removed."""
+        return self.places.get(target.key) or _server(target)
+
+
+def mailboxes(config: Config) -> tuple[Mailbox, ...]:
+    """Return the mailboxes at which the accounts of a configuration log in; each account is of exactly one."""
+    endpoints: dict[str, list[Endpoint]] = {name: [] for name in config.accounts}
+    for endpoint in config.login_endpoints:
+        if endpoint.account:
+            endpoints[endpoint.account.name].append(endpoint)
+    of_user: dict[str, list[Mailbox]] = defaultdict(list)
+    for name, account in config.accounts.items():
+        hosts = frozenset(provider_key(endpoint.host) for endpoint in endpoints[name])
+        joined = Mailbox(user_of(account), hosts, (account,))
+        others = []
+        for other in of_user[joined.username]:
+            if joined.overlaps(other):
+                joined = Mailbox(joined.username, joined.providers | other.providers, other.accounts + joined.accounts)
+            else:
+                others.append(other)
+        of_user[joined.username] = [*others, joined]
+    return tuple(
+        Mailbox(one.username, one.providers, one.accounts, _places(one.accounts, endpoints))
+        for found in of_user.values()
+        for one in found
+    )
+
+
+def user_of(account: Account) -> str:
+    """Return the user name in small letters; at gmail.com, one text for all addresses that are the same mailbox.
+
+    Gmail ignores dots and what follows a plus sign, and has googlemail.com as a second name
+    (https://support.google.com/mail/answer/7436150 and /answer/22370).
+    """
+    name = account.username.strip().lower()
+    local, _, domain = name.rpartition("@")
+    if local and domain in _GMAIL:
+        return f"{local.partition('+')[0].replace('.', '')}@{_GMAIL[0]}"
+    return name
+
+
+@lru_cache(1 << 12)
+def provider_key(host: str) -> str:
+    """Return the name of the provider that runs a host; of any other, the host in one spelling."""
+    provider = provider_of(host)
+    return _host(host) if provider == ANY_PROVIDER else provider
+
+
+@lru_cache(1 << 12)
+def _host(host: str) -> str:
+    name = host.lower().removesuffix(".")
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name
+    # ::ffff:192.0.2.1 is 192.0.2.1 (RFC 4291 §2.5.5.2), and Python versions differ in how they spell it.
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def _places(accounts: Iterable[Account], endpoints: Mapping[str, Iterable[Endpoint]]) -> dict[TargetKey, str]:
+    """Number the targets of each server, so that two endpoints of one server have an interval each.
+
+    Another name of an endpoint may exchange their numbers. It makes no new one.
+    """
+    servers: dict[str, list[Target]] = defaultdict(list)
+    for target in _targets(accounts, endpoints):
+        servers[_server(target)].append(target)
+    return {
+        target.key: server if number == 0 else f"{server}#{number + 1}"
+        for server, targets in servers.items()
+        for number, target in enumerate(sorted(targets, key=lambda one: one.endpoint.name))
+    }
+
+
+def _targets(accounts: Iterable[Account], endpoints: Mapping[str, Iterable[Endpoint]]) -> Iterator[Target]:
+    for account in accounts:
+        for endpoint in endpoints[account.name]:
+            yield from Target.of(endpoint)
+
+
+def _server(target: Target) -> str:
+    endpoint = target.endpoint
+    return f"{endpoint.protocol.value}/{_host(endpoint.host)}/{endpoint.port}/{target.ip_family.value}"
