@@ -69,7 +69,7 @@ It names every label that tells targets apart: an endpoint can have several host
 
 {{families}}
 
-Values of `denial` (more on the last four in [reasons and remedies](reasons.md)):
+Values of `denial` (more on those of a refusal in [reasons and remedies](reasons.md)):
 
 {{denials}}
 
@@ -117,10 +117,10 @@ it, because the server had accepted the connection.
 
 {{retries}}
 
-A refused credential counts for the account on all its endpoints; a protocol that is switched off, or a fault of the
-server, only for that protocol. Probes without login continue in any case. If a connection could not be secured, no
-login is attempted. `gmail-exporter accounts release NAME` releases an account that is held; without `--storage.path`, a
-restart does, too.
+A refused credential counts for the mailbox, at all its endpoints and under all names that its accounts have; a protocol
+that is switched off, or a fault of the server, only for that protocol. Probes without login continue in any case. If a
+connection could not be secured, no login is attempted. `gmail-exporter accounts release NAME` releases an account that
+is held; with `--storage.none`, a restart does, too.
 
 ## The reasons
 

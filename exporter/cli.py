@@ -20,6 +20,7 @@ from exporter.host.process import open_standard_streams, protect_memory
 
 if TYPE_CHECKING:
     from exporter.accounts.ledger import Ledger
+    from exporter.accounts.storage import Storage
     from exporter.config.web import Reading
     from exporter.model.settings import Config
     from exporter.model.shard import Shard
@@ -61,6 +62,8 @@ def _run(options: argparse.Namespace, environ: Environment) -> int:
     from exporter.config.dump import dump  # noqa: PLC0415
     from exporter.config.mistake import ConfigError  # noqa: PLC0415
 
+    if options.storage_path is not None and options.storage_none:
+        return _fail("gmail-exporter: --storage.path and --storage.none exclude each other")
     if options.auto_reload_interval is not None and options.config_file is None:
         return _fail("gmail-exporter: --config.auto-reload-interval needs --config.file: there is no file to look at")
     try:
@@ -74,16 +77,26 @@ def _run(options: argparse.Namespace, environ: Environment) -> int:
         return 0
     if message := _other_shard(options, whole, config):
         return _fail(f"gmail-exporter: {message}")
-    from exporter.accounts.ledger import Ledger, LedgerError  # noqa: PLC0415
+    from exporter.accounts.ledger import Ledger  # noqa: PLC0415
 
-    try:
-        with Ledger(options.storage_path) as ledger:
-            if options.command is None:
-                with garbage.paused():
-                    return _run_daemon(whole, web, options, ledger, environ)
-            return _run_once(config, options, ledger, environ)
-    except LedgerError as error:
-        return _fail(f"gmail-exporter: {error}")
+    store = _storage(options, environ)
+    if options.storage_path and store.path is None:
+        return _fail(f"gmail-exporter: {store.reason}")
+    with Ledger(store) as ledger:
+        if options.command is None:
+            with garbage.paused():
+                return _run_daemon(whole, web, options, ledger, environ)
+        return _run_once(config, options, ledger, environ)
+
+
+def _storage(options: argparse.Namespace, environ: Mapping[str, str]) -> Storage:
+    """Return where the login budgets are: as a flag says, or where the daemon and the commands both look."""
+    from exporter.accounts import storage  # noqa: PLC0415
+
+    if options.storage_none:
+        return storage.Storage()
+    store = storage.Storage(options.storage_path) if options.storage_path else storage.find(environ)
+    return store if options.command is None else storage.of_command(store)
 
 
 def _load(options: argparse.Namespace, environ: Environment) -> tuple[Config, Reading]:
@@ -284,10 +297,18 @@ def _add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> Non
     )
     add(
         "--storage.path",
-        "file of the login budgets, which daemon and commands share (default: in memory only)",
+        "file of the login budgets, which daemon and commands share (default: ledger.db in $STATE_DIRECTORY, else "
+        "in /var/lib/gmail-exporter if that is writable, else in $XDG_STATE_HOME/gmail-exporter, else none)",
         dest="storage_path",
         metavar="FILE",
         type=Path,
+    )
+    add(
+        "--storage.none",
+        "keep the login budgets in memory: every start forgets what the last one knew",
+        dest="storage_none",
+        action="store_true",
+        default=False,
     )
     add(
         "--shard",

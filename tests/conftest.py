@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
+from exporter.accounts import storage
 from tests.servers import process
 from tests.servers.authority import Authority
 from tests.servers.dovecot import PASSWORDS, Dovecot
@@ -24,7 +26,6 @@ settings.load_profile("here")
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from xdist.remote import Producer
 
@@ -70,6 +71,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Groups
     """Distribute the groups in the order of the tests, not the largest ones first."""
     config.option.loadscopereorder = False
     return _Groups(config, log)
+
+
+@pytest.fixture(autouse=True)
+def no_storage_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that a test runs uses no budget of this machine."""
+    monkeypatch.setattr(storage, "SYSTEM", Path("/nowhere"))
 
 
 class StartScripted(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -208,17 +209,56 @@ def test_an_action_is_needed_for_accounts(capsys: pytest.CaptureFixture[str]) ->
     assert "ACTION" in capsys.readouterr().err
 
 
-def test_an_unusable_file_of_budgets_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With its name, before any probe, for a command and for the daemon."""
-    path = tmp_path / "ledger.db"
-    path.write_text("this is no database, " * 100, "utf-8")
-    for command in (["check"], []):
-        assert main([*command, f"--storage.path={path}"], {}) == 2
-        captured = capsys.readouterr()
-        assert captured.out == ""
-        (line,) = captured.err.splitlines()
-        assert line.startswith("gmail-exporter: ")
-        assert str(path) in line
+def test_a_check_without_an_account_needs_no_storage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is said of it, and no file is made."""
+    path = tmp_path / "config.yml"
+    path.write_text("endpoints: {nothing: {protocol: imap, host: 127.0.0.1, port: 1}}", encoding="utf-8")
+    assert main(["check", f"--config.file={path}"], {"STATE_DIRECTORY": str(tmp_path)}) == 1
+    assert capsys.readouterr().err == ""
+    assert [each.name for each in tmp_path.iterdir()] == ["config.yml"]
+
+
+@pytest.mark.parametrize("command", [[], ["check"], ["config"], ["accounts", "release", "ops"]])
+def test_storage_and_none(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only one of them can be meant."""
+    assert main([*command, f"--storage.path={tmp_path / 'ledger.db'}", "--storage.none"], {}) == 2
+    assert capsys.readouterr().err == "gmail-exporter: --storage.path and --storage.none exclude each other\n"
+
+
+def test_commands_look_where_the_daemon_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They say which file that is, and make none in the place of another user."""
+    path = tmp_path / "config.yml"
+    path.write_text(GOOD.replace("imap.gmail.com", "127.0.0.1, port: 1"), encoding="utf-8")
+    command, environ = ["check", f"--config.file={path}"], {"XDG_STATE_HOME": str(tmp_path / "state")}
+    with monkeypatch.context() as other_user:
+        other_user.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+        assert main(command, environ) == 1
+        ledger = tmp_path / "state" / "gmail-exporter" / "ledger.db"
+        assert capsys.readouterr().err == (
+            f"login budgets: in memory, of this command alone (there is no {ledger}, and a command creates none in the "
+            "directory of another user)\n"
+        )
+        assert not ledger.exists()
+    assert main(command, environ) == 1
+    assert capsys.readouterr().err == f"login budgets: {ledger}\n"
+    assert ledger.exists()
+
+
+@pytest.mark.parametrize("command", [["check"], ["accounts", "test", "ops"], ["accounts", "release", "ops"]])
+def test_a_path_in_the_place_of_another_user(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is named, and is not there: a mistake in the name must not begin a new budget."""
+    path = tmp_path / "config.yml"
+    path.write_text(GOOD, encoding="utf-8")
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    wrong = tmp_path / "legder.db"
+    assert main([*command, f"--config.file={path}", f"--storage.path={wrong}"], {}) == 2
+    assert capsys.readouterr().err == (
+        f"gmail-exporter: there is no {wrong}, and a command creates none in the directory of another user\n"
+    )
 
 
 def test_config_says_which_accounts_share_a_budget(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

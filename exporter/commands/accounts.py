@@ -12,9 +12,11 @@ from rich.text import Text
 
 from exporter.accounts.access import Access
 from exporter.accounts.ledger import Ledger
+from exporter.accounts.ledger_schema import LedgerError
 from exporter.accounts.secrets import place_of
 from exporter.commands import console
-from exporter.commands.check import CheckResult, CommandOptions, UsageError, check_all, unknown
+from exporter.commands.check import CheckResult, CommandOptions, UsageError, check_all, tell_storage, unknown
+from exporter.model.mailbox import mailboxes
 from exporter.model.message import show
 from exporter.model.outcome import Target
 from exporter.model.settings import Account, Config
@@ -29,16 +31,27 @@ def release(config: Config, name: str, ledger: Ledger) -> int:
         UsageError: There is no such account, or no file of login budgets.
         CannotWrite: Standard output cannot be written.
     """
-    _find(config, name)
+    account = _find(config, name)
     if ledger.path is None:
+        reason = f": {ledger.store.reason}" if ledger.store.reason else ""
         raise UsageError(
-            "budgets are kept in memory only: restart the daemon to release an account, or name its file with "
-            "--storage.path"
+            f"there is no file of login budgets{reason}; name that of the daemon with --storage.path, or restart a "
+            "daemon that has none"
         )
-    if not ledger.release(name):
+    tell_storage(ledger)
+    (mailbox,) = (mailbox for mailbox in mailboxes(config) if account in mailbox.accounts)
+    try:
+        is_known = ledger.release(mailbox)
+    except LedgerError as error:
+        raise UsageError(f"{ledger.path}: {error}") from None
+    if not is_known:
         console.write(f"{name} is not held: {ledger.path} knows nothing of it\n")
         return 1
-    console.write(f"{name} is released: it logs in at its next probe, in a daemon that runs on {ledger.path} too\n")
+    others = [other.name for other in mailbox.accounts if other != account]
+    too = f", and so {'is' if len(others) == 1 else 'are'} {', '.join(others)}, of the same mailbox" if others else ""
+    console.write(
+        f"{name} is released{too}: it logs in at its next probe, in a daemon that runs on {ledger.path} too\n"
+    )
     return 0
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from aiodns.error import DNSError
 
-from exporter.accounts.access import Access
 from exporter.accounts.ledger import Ledger
 from exporter.commands import console
 from exporter.config.mistake import nearest
@@ -23,7 +22,6 @@ from exporter.model.settings import PORTS, Config, Endpoint, IpFamily, Security,
 from exporter.monitor.checker import Checker
 from exporter.monitor.store import Series, Store
 from exporter.probing import client_tls
-from exporter.probing.dialogue import CredentialUnavailable
 from exporter.probing.resolve import Resolver
 from exporter.views import terminal
 from exporter.views.document import outcome_to_json
@@ -133,7 +131,7 @@ def _show(results: Sequence[CheckResult], options: CommandOptions) -> None:
 
 
 async def check_all(config: Config, targets: Sequence[Target], options: CommandOptions) -> list[CheckResult]:
-    """Check all targets at the same time, but those of one account one after the other: each may log in."""
+    """Check all targets at the same time, but those of one mailbox one after the other: each may log in."""
     if options.force and any(target.endpoint.account for target in targets):
         sys.stderr.write("warning: --force logs in whatever the login budget says; Google may lock the account\n")
     store, resolver = Store(), Resolver()
@@ -143,23 +141,33 @@ async def check_all(config: Config, targets: Sequence[Target], options: CommandO
     outcomes: dict[Target, Outcome] = {}
     queues: dict[object, list[Target]] = defaultdict(list)
     for target in targets:
-        queues[target.endpoint.account or target].append(target)
+        queues[checker.budget_of(target) or target].append(target)
 
     async def check_queue(queue: Sequence[Target], running: console.Running) -> None:
         for target in queue:
             with running.step(target.endpoint.name):
                 outcomes[target] = await checker.check(target, force=options.force)
 
+    if any(target.endpoint.account for target in targets):
+        tell_storage(options.ledger)
     try:
-        await _prepare(targets, resolver, options)
+        await _prepare(targets, resolver)
         with console.progress(len(targets)) as running:
             await asyncio.gather(*(check_queue(queue, running) for queue in queues.values()))
     finally:
         await resolver.close()
+    if options.ledger.fault:
+        sys.stderr.write(f"gmail-exporter: no login was made: {options.ledger.path}: {options.ledger.fault}\n")
     return [CheckResult(store[target.key], outcomes[target]) for target in targets]
 
 
-async def _prepare(targets: Iterable[Target], resolver: Resolver, options: CommandOptions) -> None:
+def tell_storage(ledger: Ledger) -> None:
+    """Say on standard error which login budgets this command uses."""
+    reason = f" ({ledger.store.reason})" if ledger.store.reason else ""
+    sys.stderr.write(f"login budgets: {ledger.path or f'in memory, of this command alone{reason}'}\n")
+
+
+async def _prepare(targets: Iterable[Target], resolver: Resolver) -> None:
     """Do first what blocks the event loop for 30 ms each: it would count as latency of a probe."""
     with suppress(DNSError):
         await resolver.resolve("localhost", IpFamily.ANY)  # no query is sent (RFC 6761 §6.3); it initializes c-ares
@@ -167,6 +175,3 @@ async def _prepare(targets: Iterable[Target], resolver: Resolver, options: Comma
         if target.endpoint.security is not Security.NONE:
             with suppress(client_tls.AuthoritiesUnreadable):  # the probe reports it, with its reason
                 client_tls.context(target.endpoint.tls)
-        if target.endpoint.account:
-            with suppress(CredentialUnavailable):  # as above
-                options.ledger.digest(Access(target.endpoint.account, options.environ).secret())

@@ -136,7 +136,9 @@ class Daemon:
         self._schedule.start()
         serving = asyncio.create_task(self._server.serve(list(self._options.sockets)), name="http")
         addresses = [_shown(listening) for listening in self._options.sockets]
-        log.info("started", version=__version__, addresses=addresses, pid=os.getpid())
+        storage = str(self._options.ledger.path or "none")
+        log.info("started", version=__version__, addresses=addresses, pid=os.getpid(), storage=storage)
+        self._warn_of_memory()
         self._notifier.send("READY=1")
         attempt("run the garbage collector rarely", garbage.resume)
         watching = [asyncio.create_task(_keep_running(watch), name="watch") for watch in self._watches()]
@@ -154,6 +156,12 @@ class Daemon:
         await self._checker.close()
         await self._resolver.close()
         log.info("stopped")
+
+    def _warn_of_memory(self) -> None:
+        store = self._options.ledger.store
+        if self._reload.running.accounts and store.path is None and store.reason:
+            event = "login budgets are in memory only: every start logs in at once, also with a secret that was refused"
+            log.warning(event, reason=store.reason)
 
     def stop(self) -> None:
         """Let `serve` end."""

@@ -13,11 +13,12 @@ class Denial(TableEnum):
     meaning: str
 
     INTERVAL = "interval", "the next login is not due yet"
-    BUSY = "busy", "another login of the account is running"
+    BUSY = "busy", "another login of the mailbox is running"
     BACKOFF = "backoff", "a server asked for fewer logins"
     WAIT24 = "wait24", "a limit of the server, which ends within 24 hours"
     HOLD = "hold", "a server refused the login, and the same secret is not sent again"
     CEILING = "ceiling", "max_logins_per_day is reached"
+    STORAGE = "storage", "the login budget cannot be stored"
 
     @property
     def protects(self) -> bool:
@@ -27,13 +28,15 @@ class Denial(TableEnum):
 
 @dataclass(frozen=True, slots=True)
 class LoginStatus:
-    """What the login budget of an account allows a target."""
+    """What the login budget of a mailbox allows a target."""
 
     held_by: Denial | None
     """Why logins are held back to protect the account; None where they are not."""
     next_login_at: float
     """When the target may log in next, in Unix seconds; infinity while it is held."""
     logins_of_day: int = 0
-    """Logins of the account in the last 24 hours, on all endpoints."""
+    """Logins of the mailbox in the last 24 hours, at all endpoints."""
     denied: Denial | None = None
     """Why the budget allowed this probe no login; None where it allowed one."""
+    ceiling: int = 0
+    """The most logins of the mailbox in 24 hours."""

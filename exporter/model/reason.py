@@ -44,7 +44,7 @@ class Retry(TableEnum):
 
     SAFE = "safe", "The next login comes at its usual time."
     BACKOFF = "backoff", "The time to the next login doubles with each such refusal, up to 6 hours."
-    HOLD = "hold", "No further login until the secret, the account or the login method changes, or it is released."
+    HOLD = "hold", "No further login with this secret: the next one comes with another, or after a release."
     WAIT24 = "wait24", "Logins are tried hourly: the limit of the server ends within 24 hours."
 
 
@@ -193,16 +193,19 @@ class Reason(TableEnum):
         "{Provider} does not find the account: use the full primary address as username."
     ACCOUNT_DISABLED = "account_disabled", Blame.ACCOUNT, Retry.HOLD, \
         "the account is disabled", \
-        "The account may not send mail: Admin console → Directory → Users → the user → Reactivate."
+        ("The account may not send mail: Admin console → Directory → Users → the user → Reactivate; then run: "
+         "gmail-exporter accounts release {account}.")
     ACCOUNT_DELETED = "account_deleted", Blame.ACCOUNT, Retry.HOLD, \
         "the account has been deleted", \
-        "The account has been deleted: restore it (Admin console → Directory → Users), or name another."
+        ("The account has been deleted: restore it (Admin console → Directory → Users) and then run: gmail-exporter "
+         "accounts release {account}; or name another.")
 
     # Login: OAuth 2.0
     OAUTH_TOKEN_REJECTED = "oauth_token_rejected", Blame.TOKEN, Retry.HOLD, \
         "the server refused a fresh access token", \
         ("The mail server refused a fresh access token: check that the grant is of this very user and has the "
-         "scope https://mail.google.com/.")
+         "scope https://mail.google.com/. If the secret stays the same, then run: gmail-exporter accounts release "
+         "{account}.")
     OAUTH_SCOPE_INSUFFICIENT = "oauth_scope_insufficient", Blame.TOKEN, Retry.HOLD, \
         "the OAuth grant does not cover mail", \
         "The grant does not cover mail: consent again, with the scope https://mail.google.com/."
@@ -216,7 +219,8 @@ class Reason(TableEnum):
     OAUTH_REAUTH_REQUIRED = "oauth_reauth_required", Blame.ACCOUNT, Retry.HOLD, \
         "the account's owner must consent again", \
         ("A session-control policy requires the user to sign in again: Admin console → Security → Google Cloud "
-         "session control → exempt trusted apps; or use a service account.")
+         "session control → exempt trusted apps, and then run: gmail-exporter accounts release {account}; or use a "
+         "service account.")
     OAUTH_CLOCK_SKEW = "oauth_clock_skew", Blame.CLIENT, Retry.BACKOFF, \
         "this host's clock is wrong", \
         "This host's clock is wrong, so its signatures are not valid: start NTP."
@@ -229,23 +233,27 @@ class Reason(TableEnum):
         "The username is not one that a service account can act for: use a Workspace user's primary address."
     OAUTH_SERVICE_ACCOUNT_DISABLED = "oauth_service_account_disabled", Blame.TOKEN, Retry.HOLD, \
         "the service account is disabled", \
-        "The service account or its project is disabled: Google Cloud console → IAM & Admin → Service accounts."
+        ("The service account or its project is disabled: Google Cloud console → IAM & Admin → Service accounts; "
+         "then run: gmail-exporter accounts release {account}.")
     OAUTH_DELEGATION_MISSING = "oauth_delegation_missing", Blame.ACCOUNT, Retry.WAIT24, \
         "the service account has no delegation for mail", \
         ("The Workspace administrator has not allowed this client: Admin console → Security → API controls → "
          "Domain-wide delegation: the numeric client ID with the scope https://mail.google.com/ (up to 24 h).")
     OAUTH_CLIENT_INVALID = "oauth_client_invalid", Blame.TOKEN, Retry.HOLD, \
         "the OAuth client is not valid", \
-        "Google does not know this client_id with this client_secret: Google Cloud console → Credentials."
+        ("Google does not know this client_id with this client_secret: Google Cloud console → Credentials. If the "
+         "secrets stay the same, then run: gmail-exporter accounts release {account}.")
     OAUTH_CLIENT_DELETED = "oauth_client_deleted", Blame.TOKEN, Retry.HOLD, \
         "the OAuth client has been deleted", \
         "The OAuth client was deleted (Google also deletes unused ones): make a new one, and consent again."
     OAUTH_CLIENT_DISABLED = "oauth_client_disabled", Blame.TOKEN, Retry.HOLD, \
         "the OAuth client is disabled", \
-        "The OAuth client is disabled: Google Cloud console → APIs & Services → Credentials."
+        ("The OAuth client is disabled: Google Cloud console → APIs & Services → Credentials; then run: "
+         "gmail-exporter accounts release {account}.")
     OAUTH_ACCESS_DENIED = "oauth_access_denied", Blame.ACCOUNT, Retry.HOLD, \
         "an administrator's policy denies the OAuth client", \
-        "The administrator does not allow this client: Admin console → Security → API controls → App access control."
+        ("The administrator does not allow this client: Admin console → Security → API controls → App access "
+         "control; then run: gmail-exporter accounts release {account}.")
     OAUTH_ENDPOINT_ERROR = "oauth_endpoint_error", Blame.PROVIDER, Retry.BACKOFF, \
         "no token came from the token endpoint", \
         "No token came from the token endpoint: see detail; check that this host reaches oauth2.googleapis.com."
@@ -302,13 +310,15 @@ class Reason(TableEnum):
          "port; where that is meant, remove account from the endpoint.")
     AUTH_MECHANISM = "auth_mechanism", Blame.CLIENT, Retry.HOLD, \
         "the server does not accept this login mechanism", \
-        "The server does not accept this login mechanism: set mechanism to auto."
+        ("The server does not accept this login mechanism: set mechanism to auto; then run: gmail-exporter accounts "
+         "release {account}.")
     AUTH_MISSING = "auth_missing", Blame.CLIENT, Retry.SAFE, \
         "the server wants a login first", \
         "The server wants a login first: give the endpoint an account."
     SASL_MALFORMED = "sasl_malformed", Blame.CLIENT, Retry.HOLD, \
         "the server could not read the login", \
-        "The server could not read the login: set mechanism to auto, and report it."
+        ("The server could not read the login: report it; set mechanism to auto, and then run: gmail-exporter "
+         "accounts release {account}.")
     STARTTLS_REQUIRED = "starttls_required", Blame.CLIENT, Retry.SAFE, \
         "the server wants STARTTLS first", \
         "The server wants STARTTLS first: set security to starttls."
@@ -328,7 +338,8 @@ class Reason(TableEnum):
         "The SMTP relay's limit is passed for up to 24 hours: see Admin console → Gmail → Routing → SMTP relay."
     RELAY_DENIED = "relay_denied", Blame.ACCOUNT, Retry.HOLD, \
         "the SMTP relay does not allow this host", \
-        "The SMTP relay does not allow this host: Admin console → Apps → Gmail → Routing → SMTP relay service."
+        ("The SMTP relay does not allow this host: Admin console → Apps → Gmail → Routing → SMTP relay service; then "
+         "run: gmail-exporter accounts release {account}.")
 
     # Google's MX hosts
     MX_NO_PTR = "mx_no_ptr", Blame.NETWORK, Retry.SAFE, \

@@ -9,16 +9,20 @@ import asyncio
 import logging
 import os
 import time
+from collections import defaultdict
 from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import replace
 
 import structlog
 
 from exporter.accounts.access import Access
-from exporter.accounts.budget import Budget
+from exporter.accounts.budget import PATIENCE, Budget
 from exporter.accounts.ledger import Ledger
+from exporter.accounts.ledger_file import Grant
+from exporter.model.login import Denial
+from exporter.model.mailbox import mailboxes
 from exporter.model.outcome import Outcome, Target
-from exporter.model.settings import Config, Endpoint
+from exporter.model.settings import Config
 from exporter.monitor.changes import Changes, facts_of
 from exporter.monitor.store import Store
 from exporter.probing.addresses import RETRY_EVERY, Known
@@ -31,7 +35,7 @@ log = structlog.get_logger("check")
 
 
 class Checker:
-    """Checks targets, and keeps the login budget and the access of every account."""
+    """Checks targets, and keeps the login budget of every mailbox and the access of every account."""
 
     def __init__(
         self, store: Store, resolver: Resolver, ledger: Ledger, environ: Mapping[str, str] = os.environ
@@ -42,6 +46,8 @@ class Checker:
         self._environ = environ
         self._changes = Changes(store)
         self._accounts: dict[str, tuple[Budget, Access]] = {}
+        self._budgets: dict[str, list[Budget]] = defaultdict(list)
+        """By user."""
         self._logins: set[asyncio.Task[Outcome]] = set()
         """Logins of requests; they are completed also after the client has disconnected."""
 
@@ -51,19 +57,29 @@ class Checker:
         return (access for _, access in self._accounts.values())
 
     def configure(self, config: Config) -> None:
-        """Keep exactly these accounts. An account that did not change keeps its budget and its token."""
+        """Keep exactly these accounts. A mailbox that is still there keeps its budget, and an account its token."""
         self._changes.configure()
-        before, self._accounts = self._accounts, {}
-        endpoints: dict[str, list[Endpoint]] = {name: [] for name in config.accounts}
-        for endpoint in config.login_endpoints:
-            if endpoint.account:
-                endpoints[endpoint.account.name].append(endpoint)
-        for name, account in config.accounts.items():
-            budget, access = before.get(name) or (Budget(self._ledger), Access(account, self._environ))
-            budget.configure(account, endpoints[name])
-            if access.account != account:
-                access = Access(account, self._environ)
-            self._accounts[name] = budget, access
+        accounts, self._accounts = self._accounts, {}
+        budgets, self._budgets = self._budgets, defaultdict(list)
+        for mailbox in mailboxes(config):
+            of_user = budgets[mailbox.username]
+            same = next((budget for budget in of_user if budget.entry.mailbox.overlaps(mailbox)), None)
+            if same:
+                of_user.remove(same)
+            budget = same or Budget(self._ledger, mailbox)
+            budget.configure(mailbox)
+            self._budgets[mailbox.username].append(budget)
+            for account in mailbox.accounts:
+                access = accounts[account.name][1] if account.name in accounts else None
+                if access is None or access.account != account:
+                    access = Access(account, self._environ)
+                self._accounts[account.name] = budget, access
+        self._ledger.watch(budget.entry for of_user in self._budgets.values() for budget in of_user)
+
+    def budget_of(self, target: Target) -> Budget | None:
+        """The login budget of a target, which all targets of its mailbox share; None where it has no account."""
+        found = self._account_of(target)
+        return found[0] if found else None
 
     async def check(self, target: Target, *, force: bool = False) -> Outcome:
         """Probe `target` once, with a login where one is due, and store the Outcome.
@@ -115,7 +131,7 @@ class Checker:
         """Return the Outcome of a probe with a login if the budget allows one now, else up to the capabilities."""
         denied = None if force else budget.denial(target)
         login: Login = None
-        if denied is None or denied.protects:
+        if denied in {None, Denial.HOLD}:
             # Read only if a login is due, or a hold may end because the secret is new. If it cannot be read while
             # logins are held, the hold is reported.
             began, secret = time.monotonic(), None
@@ -123,13 +139,17 @@ class Checker:
                 secret = await access.secret_within(target.endpoint.timeout / 4)
             except CredentialUnavailable as error:
                 login = None if denied else error
-            if in_time:
-                target = _shortened(target, time.monotonic() - began)
             if secret is not None:
-                denied = budget.ask(target, secret, force=force)
-                if denied is None:
-                    logging_in = self._log_in(target, budget, access, secret, in_time=in_time)
+                patience = min(PATIENCE, target.endpoint.timeout / 4) if in_time else PATIENCE
+                granted = await budget.ask(target, secret, force=force, patience=patience)
+                if in_time:
+                    target = _shortened(target, time.monotonic() - began)
+                if isinstance(granted, Grant):
+                    logging_in = self._log_in(target, budget, access, granted, secret, in_time=in_time)
                     return await (self._complete(logging_in) if in_time else logging_in)
+                denied = granted
+            elif in_time:
+                target = _shortened(target, time.monotonic() - began)
         outcome = await probe(target, self._resolver, login, self._known(target))
         outcome = replace(outcome, login=budget.status(target, denied))
         self._add(outcome)
@@ -154,7 +174,7 @@ class Checker:
             log.error("fault in a login", exc_info=fault)  # its request may have been cancelled
 
     async def _log_in(
-        self, target: Target, budget: Budget, access: Access, secret: tuple[str, ...], *, in_time: bool
+        self, target: Target, budget: Budget, access: Access, grant: Grant, secret: tuple[str, ...], *, in_time: bool
     ) -> Outcome:
         """Probe with the login that the budget has granted, and report the result to the budget."""
         outcome: Outcome | None = None
@@ -174,7 +194,7 @@ class Checker:
             outcome = await probe(target, self._resolver, login, self._known(target))
         finally:
             refused = login.reason if isinstance(login, CredentialUnavailable) else None
-            budget.report(outcome, refused, forgiven=outcome is not None and access.learn(outcome))
+            await budget.report(grant, outcome, refused, forgiven=outcome is not None and access.learn(outcome))
         outcome = replace(outcome, login=budget.status(target))
         self._add(outcome)
         return outcome

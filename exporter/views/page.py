@@ -170,6 +170,8 @@ class Login(NamedTuple):
     """Why logins are held back; empty where they are not."""
     result: str
     """The result of the last login, also where the next one is held back."""
+    can_release: bool
+    """Whether an operator can end that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,4 +308,5 @@ def login_of(series: Series) -> Login | None:
     result, held_by = text, last.held_by if last else None
     if held_by:
         text, state = ("Held" if held_by is Denial.HOLD else "Held back"), State.LOGIN
-    return Login(text, state, last.next_login_at if last else None, held_by.meaning if held_by else "", result)
+    held, next_at = held_by.meaning if held_by else "", last.next_login_at if last else None
+    return Login(text, state, next_at, held, result, can_release=held_by is Denial.HOLD)

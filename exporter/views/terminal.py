@@ -100,15 +100,18 @@ def held_accounts(all_series: Iterable[Series], storage: Path | None) -> Iterabl
 def _hold(account: str, series: Series, storage: Path | None) -> Table:
     last = series.last
     held_by = last.held_by if last else None
-    due = _until(last.next_login_at) if last and held_by is not Denial.HOLD else ""
+    due = _until(last.next_login_at) if last and last.next_login_at is not None else ""
     why = held_by.meaning if held_by else ""
-    remedy = "Fix what was refused: a new secret or a changed configuration is tried at once."
+    can_release = storage is not None and held_by is Denial.HOLD
+    remedy = "Fix what was refused: a new secret is tried at once."
     if due:
         remedy = "Wait: logins are resumed without any action."
-    elif storage:
-        remedy += " To have the same tried again:"
+    elif held_by is Denial.STORAGE:
+        remedy = f"Let this user write {escape(str(storage))}: logins are resumed without any other action."
+    elif can_release:
+        remedy += " To have the same one tried again:"
     rows = [("reason", f"{why}: the next login is due in {due}" if due else why), ("remedy", remedy)]
-    if storage and not due:
+    if can_release:
         rows.append(("", f"[bold]gmail-exporter accounts release {escape(account)} --storage.path={storage}[/]"))
     return _facts(*rows)
 
@@ -124,6 +127,8 @@ def login(series: Series) -> str:
         return "[green]ok[/], [red]folders failed[/]"
     if outcome.held_by is Denial.HOLD:
         return "[red]held[/]"
+    if outcome.held_by is Denial.STORAGE:
+        return "[red]storage[/]"
     if outcome.held_by or series.denials:
         due = f"due in {_until(outcome.next_login_at)}"
         return f"[red]{outcome.held_by}[/], {due}" if outcome.held_by else due

@@ -20,6 +20,7 @@ _HELD: Mapping[str, tuple[str, str]] = {
     Denial.WAIT24: ("Waiting up to 24 h", "#0072B2"),
     Denial.HOLD: ("Held until released", "#D55E00"),
     Denial.CEILING: ("Daily ceiling", "#CC79A7"),
+    Denial.STORAGE: ("Storage not usable", "#56B4E9"),
 }
 _LOGIN, _FOLDERS = 'check="login"', 'check="folders"'
 _SUCCESS, _FAILURE = 'result="success"', 'result="failure"'
@@ -107,8 +108,8 @@ def _logins() -> Builder:
             "Which account can log in at which endpoint, and when is the next login?",
             "Logins held back are first. “Held back by” is why the login budget does not allow one; if it is empty, "
             "the next login comes at its usual time. “OK” and “Failed” count the logins in this range.",
-            "held until released: remove the cause, then run `gmail-exporter accounts release NAME`. The others end "
-            "without you.",
+            "held until released: remove the cause, then run `gmail-exporter accounts release NAME`. Storage not "
+            "usable: see the exporter's log for the file and what is wrong with it. The others end without you.",
         ),
         Size(24, 8),
         Column("Held", expression=with_account(selector("gmail_login_suspended")), words=style.HELD, width=100),
@@ -172,7 +173,8 @@ def _denials() -> Builder:
             "Which limits hold logins back?",
             "Probes that stopped before the login because the account's budget did not allow one. The usual wait of "
             "`login_interval` is not shown.",
-            "daily ceiling: raise login_interval, or max_logins_per_day. The others follow a refusal.",
+            "daily ceiling: raise login_interval, or max_logins_per_day. Storage not usable: see the exporter's log. "
+            "The others follow a refusal.",
         ),
         Size(8, 8),
         Query(

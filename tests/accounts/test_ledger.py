@@ -1,28 +1,40 @@
-"""The file in which login budgets survive a restart."""
+"""The ledger's thread: what it writes and when, and that nothing else waits for the file."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import asyncio
 import os
 import sqlite3
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+from exporter.accounts import ledger as module
 from exporter.accounts.budget import Budget
-from exporter.accounts.ledger import Ledger, LedgerError
+from exporter.accounts.clock import Clock
+from exporter.accounts.ledger import FAULT, Ledger
+from exporter.accounts.ledger_file import LedgerFile
+from exporter.accounts.ledger_schema import LedgerError
+from exporter.accounts.storage import Storage
 from exporter.model.login import Denial
 from exporter.model.reason import Reason
-from tests.accounts.test_budget import refused
-from tests.examples import ACCOUNT, SENTINEL, Clock, success, target
+from tests.accounts.ledgers import IMAP, POP3, SECRET, budget_in, granted, ledger_of, log_in, refused
+from tests.examples import Clock as Given
+from tests.examples import success
+from tests.waiting import until
 
-IMAP = target("imap", account=ACCOUNT)
-SECRET = (SENTINEL,)
-STATE = {"login_at": {"imap/any": 1.5}, "recent": [1.5], "blocks": {}, "unsettled": None}
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten looks a second, rather than one in two."""
+    monkeypatch.setattr(module, "TICK", 0.1)
+    monkeypatch.setattr(module, "RETRIES", (0.1,))
+    monkeypatch.setattr("exporter.accounts.ledger_file.LOCK_TIMEOUT", 0.1)
 
 
 @pytest.fixture
@@ -31,287 +43,319 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger.db"
 
 
-def budget_of(ledger: Ledger) -> Budget:
-    """Create a budget with a ledger."""
-    budget = Budget(ledger)
-    budget.configure(ACCOUNT, [IMAP.endpoint])
-    return budget
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    """A ledger in that file."""
+    with Ledger(Storage(path)) as ledger:
+        yield ledger
 
 
-def hold(path: Path) -> None:
-    """Let the server refuse the secret, so that the account is held."""
-    with Ledger(path) as ledger:
-        budget = budget_of(ledger)
-        assert budget.ask(IMAP, SECRET) is None
-        budget.report(refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
+@pytest.fixture
+def budget(ledger: Ledger) -> Budget:
+    """The budget of a mailbox."""
+    return budget_in(ledger)
 
 
-def change(path: Path, statement: str, *values: object) -> None:
-    """Change the file from outside the program."""
+class Lock:
+    """A lock on the file, as of another process."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = sqlite3.connect(path, isolation_level=None)
+        self._database.execute("BEGIN EXCLUSIVE")
+
+    def end(self) -> None:
+        """Give it back."""
+        self._database.close()
+
+
+async def test_release_in_another_process(path: Path, budget: Budget) -> None:
+    """It is noticed without a login."""
+    await log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
+    with Ledger(Storage(path)) as command:
+        assert command.release(budget.entry.mailbox)
+    await until(lambda: budget.denial(IMAP) is None)
+    await log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
+    assert budget.denial(IMAP) is Denial.HOLD
+
+
+async def test_refusal_in_another_process(path: Path, budget: Budget) -> None:
+    """It is noticed, and the secret is not sent again, whoever is faster."""
+    await log_in(budget, IMAP, success(IMAP, login=True))
+    with Ledger(Storage(path)) as other:
+        await log_in(budget_in(other), POP3, refused(POP3, Reason.AUTH_INVALID_CREDENTIALS))
+    assert await budget.ask(POP3, SECRET) is Denial.HOLD
+    await until(lambda: budget.denial(IMAP) is Denial.HOLD)
+
+
+async def test_login_in_another_process(path: Path, budget: Budget) -> None:
+    """Never two at once; after the end of one the other may begin."""
+    grant = await granted(budget, IMAP)
+    with Ledger(Storage(path)) as ledger:
+        other = budget_in(ledger)
+        assert await other.ask(POP3, SECRET) is Denial.BUSY
+        await budget.report(grant, success(IMAP, login=True))
+        await granted(other, POP3)
+
+
+async def test_signs_of_life_during_a_login(path: Path) -> None:
+    """Another process waits for a login that takes hours, as long as its process lives."""
+    given = Given()
+    with ledger_of(given, Storage(path)) as mine, ledger_of(given, Storage(path)) as ledger:
+        grant = await granted(budget := budget_in(mine), IMAP)
+        other = budget_in(ledger)
+        for _ in range(5):
+            given.advance(40)
+            await until(lambda: _beat(path) >= given.now)
+            assert await other.ask(POP3, SECRET) is Denial.BUSY
+        await budget.report(grant, success(IMAP, login=True))
+        await granted(other, POP3)
+
+
+def _exists(path: Path) -> bool:
+    return path.exists()
+
+
+def _beat(path: Path) -> float:
     database = sqlite3.connect(path)
-    with database:
-        database.execute(statement, values)
+    (beat,) = database.execute("SELECT beat FROM grant").fetchone()
     database.close()
+    return float(beat)
 
 
-def test_file_is_kept(path: Path) -> None:
-    """State and digests are the same when the file is opened again, infinity included."""
-    with Ledger(path) as ledger:
-        assert ledger.load("ops") is None
-        ledger.save("ops", "configuration", {**STATE, "until": float("inf")})
-        digest = ledger.digest(SECRET)
-    with Ledger(path) as ledger:
-        assert ledger.load("ops") == ("configuration", {**STATE, "until": float("inf")})
-        assert ledger.load("other") is None
-        assert ledger.digest(SECRET) == digest
+async def test_nothing_is_opened_where_nothing_logs_in(ledger: Ledger, path: Path) -> None:
+    """Without an account there is no file, and no thread."""
+    ledger.watch([])
+    assert ledger._thread is None
+    assert not _exists(path)
 
 
-def test_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In memory, two ledgers are independent, and no file is created."""
-    monkeypatch.chdir(tmp_path)
-    with Ledger() as ledger, Ledger() as other:
-        ledger.save("ops", "configuration", STATE)
-        assert other.load("ops") is None
-        assert other.digest(SECRET) != ledger.digest(SECRET)
-        assert ledger.path is None
-    assert list(tmp_path.iterdir()) == []
+async def test_file_that_is_locked(path: Path, budget: Budget, ledger: Ledger) -> None:
+    """No login, and nobody waits for it twice. Once it is free, logins go on by themselves."""
+    await log_in(budget, IMAP, success(IMAP, login=True))
+    lock = Lock(path)
+    with capture_logs() as logs:
+        assert await budget.ask(POP3, SECRET) is Denial.STORAGE
+        began = time.perf_counter()
+        for _ in range(100):
+            assert await budget.ask(POP3, SECRET) is Denial.STORAGE
+            assert budget.status(IMAP).held_by is Denial.STORAGE
+        assert time.perf_counter() - began < 0.5
+        await asyncio.sleep(0.5)
+        lock.end()
+        await until(lambda: not ledger.fault)
+    assert [(entry["log_level"], entry["event"]) for entry in logs] == [
+        ("error", "login budgets cannot be stored, so no login is made"),
+        ("info", "login budgets are stored again"),
+    ]
+    assert (logs[0]["path"], logs[0]["error"]) == (str(path), "database is locked")
+    await granted(budget, POP3)
 
 
-def _text(path: Path) -> None:
-    path.write_text("defaults:\n  interval: 30s\n" * 100, "utf-8")
+async def test_result_that_cannot_be_written(path: Path, budget: Budget, ledger: Ledger) -> None:
+    """No login is granted before it is written, and another process sees it."""
+    grant = await granted(budget, IMAP)
+    lock = Lock(path)
+    await budget.report(grant, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
+    assert budget.status(IMAP).held_by is Denial.STORAGE
+    lock.end()
+    await until(lambda: not ledger.fault)
+    assert budget.denial(POP3) is Denial.HOLD
+    assert not ledger._granted
+    with Ledger(Storage(path)) as other:
+        assert await budget_in(other).ask(POP3, SECRET) is Denial.HOLD
 
 
-def _of_another_program(path: Path) -> None:
-    change(path, "CREATE TABLE account (id INTEGER)")
+async def test_result_that_is_written_at_the_end(path: Path) -> None:
+    """Where the file is free by then."""
+    ledger = Ledger(Storage(path))
+    grant = await granted(budget := budget_in(ledger), IMAP)
+    lock = Lock(path)
+    await budget.report(grant, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
+    lock.end()
+    ledger.close()
+    with Ledger(Storage(path)) as other:
+        assert await budget_in(other).ask(POP3, SECRET) is Denial.HOLD
 
 
-def _marked_by_another_program(path: Path) -> None:
-    change(path, "PRAGMA application_id=1")
-    change(path, "CREATE TABLE cookies (id INTEGER)")
+async def test_end_while_the_file_is_locked(path: Path, budget: Budget, ledger: Ledger) -> None:
+    """It takes a bounded time; the login then counts as one whose result is not known."""
+    grant = await granted(budget, IMAP)
+    lock = Lock(path)
+    await budget.report(grant, None)
+    began = time.perf_counter()
+    ledger.close()
+    assert time.perf_counter() - began < module.PATIENCE
+    lock.end()
+    with Ledger(Storage(path)) as other:
+        assert await budget_in(other).ask(POP3, SECRET) is Denial.BUSY
 
 
-def _with_other_columns(path: Path) -> None:
-    Ledger(path).close()
-    change(path, "ALTER TABLE ledger RENAME salt TO pepper")
+async def test_end_while_the_file_system_hangs(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program ends all the same."""
+    monkeypatch.setattr(module, "PATIENCE", 0.2)
+    go = threading.Event()
+    ledger._submit(lambda: go.wait(30))
+    began = time.perf_counter()
+    ledger.close()
+    assert 0.15 < time.perf_counter() - began < 5
+    with pytest.raises(LedgerError, match="no answer within 0.2 s"):
+        ledger.release(budget_in(Ledger()).entry.mailbox)
+    go.set()
 
 
-def _damaged(path: Path) -> None:
-    Ledger(path).close()
-    content = bytearray(path.read_bytes())
-    content[1000:] = os.urandom(len(content) - 1000)
-    path.write_bytes(content)
+async def test_login_that_is_granted_at_the_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To a probe that is cancelled when the daemon stops: it is taken back before the file is closed."""
+    granting, go = threading.Event(), threading.Event()
+    grant = LedgerFile.grant
+
+    def slow(*arguments: object, **named: object) -> object:
+        granting.set()
+        go.wait(30)
+        return grant(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(LedgerFile, "grant", slow)
+    ledger = Ledger(Storage(path))
+    asking = asyncio.create_task(budget_in(ledger).ask(IMAP, SECRET))
+    await until(granting.is_set)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    closing = asyncio.create_task(asyncio.to_thread(ledger.close))
+    await asyncio.sleep(0)
+    go.set()
+    await closing
+    monkeypatch.setattr(LedgerFile, "grant", grant)
+    with Ledger(Storage(path)) as other:
+        await granted(budget_in(other), IMAP)
 
 
-@pytest.mark.parametrize(
-    ("prepare", "message"),
-    [
-        (_text, "file is not a database"),
-        (_of_another_program, "a database of another program"),
-        (_marked_by_another_program, "a database of another program"),
-        (_with_other_columns, "no column named salt|no such column: salt"),
-        (_damaged, "malformed|not a database"),
-        (Path.mkdir, "unable to open database file"),
-    ],
-    ids=["text", "other-program", "other-mark", "other-columns", "damaged", "directory"],
-)
-def test_not_a_ledger(path: Path, prepare: Callable[[Path], None], message: str) -> None:
-    """The error has the path and what is wrong, in one line; the file of another program is not changed."""
-    prepare(path)
-    before = path.read_bytes() if path.is_file() else b""
-    with pytest.raises(LedgerError, match=message) as caught:
-        Ledger(path)
-    assert str(caught.value).startswith(f"{path}: ")
-    assert "\n" not in str(caught.value)
-    assert (path.read_bytes() if path.is_file() else b"") == before
+def _directory(path: Path) -> Callable[[], None]:
+    path.mkdir()
+    return path.rmdir
 
 
-@pytest.mark.parametrize("where", ["missing/ledger.db", "file/ledger.db", "/proc/self/ledger.db"])
-def test_file_cannot_be_created(tmp_path: Path, where: str) -> None:
-    """A missing directory, one that is a file, one that is not writable: each is an error in one line."""
-    (tmp_path / "file").touch()
-    with pytest.raises(LedgerError, match="unable to open database file") as caught:
-        Ledger(tmp_path / where)
-    assert str(caught.value) == f"{tmp_path / where}: unable to open database file"
+def _no_directory(path: Path) -> Callable[[], None]:
+    kept = path.parent.rename(path.parent.with_name("away"))
+
+    def repair() -> None:
+        kept.rename(path.parent)
+
+    return repair
 
 
-def test_locked_file(path: Path) -> None:
-    """A file that is locked for more than a second is an error."""
-    blocker = sqlite3.connect(path, isolation_level=None)
-    blocker.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(LedgerError, match="database is locked"):
-        Ledger(path)
-    blocker.close()
-    Ledger(path).close()
+def _of_another_program(path: Path) -> Callable[[], None]:
+    path.write_text("something else" * 100, "utf-8")
+    return path.unlink
 
 
-def test_empty_file(path: Path) -> None:
-    """An empty file, as `mktemp` creates one, becomes a ledger."""
-    path.touch()
-    hold(path)
-    with Ledger(path) as ledger:
-        assert ledger.load("ops") is not None
+@pytest.mark.parametrize("prepare", [_directory, _no_directory, _of_another_program])
+async def test_file_that_cannot_be_used_at_the_start(path: Path, prepare: Callable[[Path], Callable[[], None]]) -> None:
+    """No login is made; once it can be, logins are made, and it is created."""
+    repair = prepare(path)
+    with Ledger(Storage(path)) as ledger:
+        budget = budget_in(ledger)
+        assert await budget.ask(IMAP, SECRET) is Denial.STORAGE
+        assert budget.status(IMAP).held_by is Denial.STORAGE
+        repair()
+        await until(lambda: not ledger.fault)
+        await granted(budget, IMAP)
+        assert _exists(path)
 
 
-def test_created_by_two_processes_at_once(path: Path) -> None:
-    """Both have the same salt, and so the same digests."""
-    with ThreadPoolExecutor(8) as pool:
-        digests = set(pool.map(lambda _: _digest(path), range(8)))
-    assert len(digests) == 1
+@pytest.mark.parametrize("comes_back", [True, False])
+async def test_file_that_goes(path: Path, budget: Budget, ledger: Ledger, *, comes_back: bool) -> None:
+    """As with a file system that is unmounted: no login, and no new file, which would know nothing of a hold."""
+    await log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
+    away = [each.rename(each.with_name(f"away-{each.name}")) for each in path.parent.iterdir()]
+    assert await budget.ask(IMAP, ("new",)) is Denial.STORAGE
+    await until(lambda: ledger._faults >= 3)
+    assert not _exists(path)
+    assert ledger.fault == "No such file or directory"
+    if comes_back:
+        for each in away:
+            each.rename(each.with_name(each.name.removeprefix("away-")))
+        await until(lambda: not ledger.fault)
+        assert await budget.ask(POP3, SECRET) is Denial.HOLD
+        await granted(budget, IMAP, ("new",))
 
 
-def _digest(path: Path) -> str:
-    with Ledger(path) as ledger:
-        return ledger.digest(SECRET)
+async def test_file_that_is_replaced(path: Path, budget: Budget, ledger: Ledger) -> None:
+    """By a backup, for example: what that one has holds from then on."""
+    await log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS), ("one",))
+    backup = path.with_name("backup.db")
+    with Ledger(Storage(backup)) as other:
+        await log_in(budget_in(other), IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS), ("other",))
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    os.rename(backup, path)  # noqa: PTH104 (a coroutine may not use the methods of a path)
+    await until(lambda: ledger._faults and not ledger.fault)
+    assert await budget.ask(POP3, ("other",)) is Denial.HOLD
+    await granted(budget, POP3, ("one",))
 
 
-def test_release_on_another_connection(path: Path) -> None:
-    """The command releases an account that the daemon holds."""
-    hold(path)
-    with Ledger(path) as of_daemon:
-        budget = budget_of(of_daemon)
-        assert budget.ask(IMAP, SECRET) is Denial.HOLD
-        with Ledger(path) as of_command:
-            assert of_command.release("ops")
-            assert not of_command.release("unknown")
-        assert budget.ask(IMAP, SECRET) is None
-        budget.report(refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
-        assert budget.ask(IMAP, SECRET) is Denial.HOLD
+async def test_fault_of_this_program(budget: Budget, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is logged with its traceback, no login is made without a budget, and the thread goes on."""
+    await log_in(budget, POP3, success(POP3, login=True))
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a fault on purpose")
+
+    with monkeypatch.context() as broken_grant, capture_logs() as logs:
+        broken_grant.setattr(LedgerFile, "grant", broken)
+        assert await budget.ask(IMAP, SECRET) is Denial.STORAGE
+        assert ledger.fault == FAULT
+    assert logs[0]["event"] == "fault in the ledger"
+    assert logs[0]["exc_info"]
+    await until(lambda: not ledger.fault)
+    await granted(budget, IMAP)
 
 
-def test_refusal_in_another_process(path: Path) -> None:
-    """The command and the daemon share one budget."""
-    with Ledger(path) as ledger:
-        budget = budget_of(ledger)
-        hold(path)
-        assert budget.ask(IMAP, SECRET) is Denial.HOLD
+async def test_standing_that_cannot_be_read_after_a_grant(
+    path: Path, budget: Budget, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The grant is taken back: nobody makes that login."""
+    await log_in(budget, POP3, success(POP3, login=True))
+    standings = LedgerFile.standings
+
+    def broken(*_: object) -> None:
+        raise LedgerError("disk I/O error")
+
+    with monkeypatch.context() as once:
+        once.setattr(LedgerFile, "standings", broken)
+        assert await budget.ask(IMAP, SECRET) is Denial.STORAGE
+    assert LedgerFile.standings is standings
+    await until(lambda: not ledger.fault)
+    assert budget.status(IMAP).logins_of_day == 1
+    await granted(budget, IMAP)
 
 
-def test_login_under_way_in_another_process(path: Path) -> None:
-    """Two processes do not log in at once; after the end of one login the other may begin."""
-    with Ledger(path) as one, Ledger(path) as other:
-        first, second = budget_of(one), budget_of(other)
-        pop3 = target("pop3", account=ACCOUNT)
-        assert first.ask(IMAP, SECRET) is None
-        assert second.ask(pop3, SECRET) is Denial.BACKOFF
-        first.report(success(IMAP, login=True))
-        assert second.ask(pop3, SECRET) is None
+async def test_retries_come_more_slowly(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that fails for long is not tried all the time, and its fault is told once."""
+    _directory(path)
+    tries: list[float] = []
+    made = LedgerFile.__init__
 
+    def counted(*arguments: object) -> None:
+        tries.append(time.monotonic())
+        made(*arguments)  # type: ignore[arg-type]
 
-def test_secrets_are_not_in_the_file(path: Path) -> None:
-    """The file has neither a secret nor an unsalted, fast hash of it."""
-    hold(path)
-    content = b"".join(file.read_bytes() for file in path.parent.iterdir())
-    assert b"imap/any" in content
-    digests = [hashlib.new(name, SENTINEL.encode()) for name in ("md5", "sha1", "sha256")]
-    digests += [hashlib.sha256(json.dumps(SECRET).encode())]
-    for text in (SENTINEL.encode(), *(digest.hexdigest().encode() for digest in digests)):
-        assert text not in content
-    assert not any(digest.digest() in content for digest in digests)
-
-
-def test_digests_differ() -> None:
-    """Secrets have different digests, also if they are the same when joined."""
-    with Ledger() as ledger:
-        digests = {ledger.digest(secret) for secret in (("a", "b"), ("ab",), ("ab", ""), ("", "ab"), ("a",))}
-        assert len(digests) == 5
-        assert ledger.digest(("a", "b")) in digests
-
-
-@pytest.mark.parametrize(
-    "state",
-    [
-        "",
-        "no JSON",
-        "[]",
-        "null",
-        "[" * 100_000,
-        b"\xff\xfe",
-        '{"login_at": 5}',
-        '{"login_at": {"imap/any": "soon"}}',
-        '{"recent": [null]}',
-        '{"recent": [NaN]}',
-        '{"recent": [true]}',
-        '{"recent": ["1.5"]}',
-        '{"recent": ""}',
-        '{"recent": [1' + "0" * 400 + "]}",
-        '{"blocks": {"": {"denial": "hold"}}}',
-        '{"blocks": {"": {"denial": "never", "since": 0, "until": 1, "secret": "", "release": 0, "refusals": 1}}}',
-    ],
-)
-def test_damaged_state(path: Path, state: str | bytes) -> None:
-    """A damaged state is logged and forgotten, the account starts again, and the next save repairs the file."""
-    hold(path)
-    change(path, "UPDATE account SET state = ?", state)
-    with Ledger(path) as ledger:
-        with capture_logs() as logs:
-            budget = budget_of(ledger)
-        assert [(entry["event"], entry["account"]) for entry in logs] == [
-            ("login budget unreadable and forgotten", "ops")
-        ]
-        assert "\n" not in logs[0]["error"]
-        assert budget.ask(IMAP, SECRET) is None
-        budget.report(refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
-    with Ledger(path) as ledger, capture_logs() as logs:
-        assert budget_of(ledger).ask(IMAP, SECRET) is Denial.HOLD
-    assert logs == []
-
-
-def test_damaged_state_of_another_account(path: Path) -> None:
-    """The other accounts are not concerned."""
-    hold(path)
-    change(path, "INSERT INTO account VALUES ('other', '', 'no JSON', 0)")
-    with Ledger(path) as ledger, capture_logs() as logs:
-        assert ledger.load("other") is None
-        assert budget_of(ledger).ask(IMAP, SECRET) is Denial.HOLD
+    monkeypatch.setattr(LedgerFile, "__init__", counted)
+    monkeypatch.setattr(module, "RETRIES", (0.05, 0.1, 0.2))
+    with capture_logs() as logs, Ledger(Storage(path)) as ledger:
+        budget_in(ledger)
+        await until(lambda: len(tries) >= 6)
+    gaps = [later - earlier for earlier, later in pairwise(tries)]
+    assert [gap >= least for gap, least in zip(gaps, (0.05, 0.1, 0.2, 0.2, 0.2), strict=False)] == [True] * 5
     assert len(logs) == 1
 
 
-def test_file_cannot_be_written(path: Path) -> None:
-    """After a lock or a full disk the budget stays in memory, logs that once, and is written later."""
-    clock = Clock()
-    with Ledger(path) as ledger:
-        budget = Budget(ledger, clock)
-        budget.configure(ACCOUNT, [IMAP.endpoint])
-        ledger._database.execute("PRAGMA busy_timeout = 10")  # rather than a second
-        blocker = sqlite3.connect(path, isolation_level=None)
-        blocker.execute("BEGIN IMMEDIATE")
-        with capture_logs() as logs:
-            assert budget.ask(IMAP, SECRET) is None
-            budget.report(refused(IMAP, Reason.TOO_MANY_CONNECTIONS))
-            assert budget.ask(IMAP, SECRET) is Denial.BACKOFF
-        assert [(entry["log_level"], entry["event"]) for entry in logs] == [("error", "login budget not written")]
-        with pytest.raises(LedgerError, match="database is locked"):
-            ledger.release("ops")
-        blocker.close()
-        clock.advance(1800)
-        assert budget.ask(IMAP, SECRET) is None
-        budget.report(refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
-    with Ledger(path) as ledger:
-        assert budget_of(ledger).ask(IMAP, SECRET) is Denial.HOLD
+async def test_two_entries_that_are_one_mailbox_in_the_file(ledger: Ledger) -> None:
+    """Another configuration may know that. A login of one is seen by the other at once."""
+    one, other = budget_in(ledger, IMAP), Budget(ledger, budget_in(ledger, IMAP).entry.mailbox)
+    ledger.watch([one.entry, other.entry])
+    await log_in(one, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
+    assert other.denial(IMAP) is Denial.HOLD
 
 
-def test_file_is_damaged_later(path: Path) -> None:
-    """Without its table the program continues with the state in memory."""
-    hold(path)
-    with Ledger(path) as ledger:
-        budget = budget_of(ledger)
-        change(path, "DROP TABLE account")
-        with capture_logs() as logs:
-            assert budget.ask(IMAP, SECRET) is Denial.HOLD
-            assert budget.ask(IMAP, ("rotated",)) is None
-            budget.report(success(IMAP, login=True))
-            assert budget.ask(IMAP, ("rotated",)) is Denial.INTERVAL
-        assert {entry["event"] for entry in logs} == {
-            "login budget unreadable and forgotten",
-            "login budget unreadable",
-            "login budget not written",
-        }
-
-
-def test_release_is_not_a_time(path: Path) -> None:
-    """After a change of the file from outside, the hold remains."""
-    hold(path)
-    with Ledger(path) as ledger:
-        budget = budget_of(ledger)
-        change(path, "UPDATE account SET released_at = 'yesterday'")
-        assert budget.ask(IMAP, SECRET) is Denial.HOLD
+def test_clock() -> None:
+    """By default that of this system."""
+    assert isinstance(Ledger().clock, Clock)

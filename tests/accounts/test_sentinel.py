@@ -151,15 +151,21 @@ async def test_no_secret_is_shown(
 ) -> None:
     """No secret in the logs at debug level, the pages, the ledger, the effective configuration, or any command."""
     tokens = secrets.tokens
-    echoed = Secrets(tmp_path, echo, {**secrets.key, "token_uri": echo.token_uri})
+    # Each account is a mailbox: what stops the logins of one stops no other.
+    users = {name: f"{name}@example.com" for name in (*(f"service-{each}" for each in servers), "echo-service-imap")}
+    key = tokens.service_account(*users.values())
+    echoed = Secrets(tmp_path, echo, {**key, "token_uri": echo.token_uri})
     accounts: dict[str, object] = {}
     endpoints: dict[str, object] = {}
     made = {
-        **{f"password-{name}": secrets.password(USER, PASSWORD, f"password-{name}") for name in servers},
-        **{f"refresh-{name}": secrets.refresh(USER, f"refresh-{name}") for name in servers},
-        **{f"service-{name}": secrets.service(USER, f"service-{name}") for name in servers},
-        "echo-refresh-imap": echoed.refresh(USER, "echo-refresh-imap"),
-        "echo-service-imap": echoed.service(USER, "echo-service-imap"),
+        **{
+            f"password-{name}": secrets.password(f"p-{name}@example.com", PASSWORD, f"password-{name}")
+            for name in servers
+        },
+        **{f"refresh-{name}": secrets.refresh(f"r-{name}@example.com", f"refresh-{name}") for name in servers},
+        **{name: secrets.service(user, name, key) for name, user in users.items() if not name.startswith("echo")},
+        "echo-refresh-imap": echoed.refresh("e@example.com", "echo-refresh-imap"),
+        "echo-service-imap": echoed.service(users["echo-service-imap"], "echo-service-imap"),
     }
     for name, account in made.items():
         protocol = name.rpartition("-")[2]
@@ -220,7 +226,7 @@ async def test_no_secret_is_shown(
     access_tokens = set(tokens._grants._tokens)
     assert len(access_tokens) >= 6
     assert any(secret.count(".") == 2 for secret in echo.seen), "no JWT was sent"
-    key_lines = [line for line in secrets.key["private_key"].splitlines() if not line.startswith("-----")]
+    key_lines = [line for line in key["private_key"].splitlines() if not line.startswith("-----")]
     hidden = {PASSWORD, *access_tokens, *echo.seen, *secrets.written, *echoed.written, *key_lines[:3]}
     for where, text in {"log": log, "pages": pages, "ledger": kept, "printed": printed}.items():
         found = readable(text)

@@ -4,7 +4,7 @@ Five endpoints on three protocols are probed every 30 seconds of a clock that th
 restarted every hour and has only the ledger's file. A probe without a login only asks the budget; each login that is
 granted is made, to a server that counts it.
 
-The bounds are those of `exporter.accounts.budget`, for T = 604,800 s and the usual login_interval of I = 900 s:
+The bounds are those of `exporter.accounts.standing`, for T = 604,800 s and the usual login_interval of I = 900 s:
 
 - `hold`: 1 login for each secret, and 1 more where the process died during it: 2
 - `wait24`: 1 + T / 3,600 = 169
@@ -22,9 +22,14 @@ from pathlib import Path
 
 import pytest
 
-from exporter.accounts.access import Access
-from exporter.accounts.budget import DAY, MAX_BACKOFF, WAIT24_INTERVAL, Budget
+from exporter.accounts.access import TOKEN_TIMEOUT, Access
+from exporter.accounts.budget import Budget
 from exporter.accounts.ledger import Ledger
+from exporter.accounts.ledger_file import Grant
+from exporter.accounts.ledger_tables import SILENCE
+from exporter.accounts.standing import DAY, MAX_BACKOFF, WAIT24_INTERVAL
+from exporter.accounts.storage import Storage
+from exporter.model.login import Denial
 from exporter.model.outcome import Phase, Target
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, Config, Protocol, SecretRef, Security
@@ -32,15 +37,19 @@ from exporter.monitor.checker import Checker
 from exporter.monitor.store import Store
 from exporter.probing.probe import probe
 from exporter.probing.resolve import Resolver
+from tests.accounts.ledgers import steady
 from tests.conftest import StartScripted
 from tests.examples import SENTINEL, Clock, failure, target
 from tests.servers.dialogues import Dialogue, Imap, Pop3, Smtp
 from tests.servers.scripted import ScriptedServer
+from tests.waiting import until
 
 WEEK = 7 * DAY
 HOUR = 3600.0
 INTERVAL = 30.0
 LOGIN_INTERVAL = 900.0
+LONGEST = 10.0 + TOKEN_TIMEOUT
+"""Seconds that a login can take."""
 ENDPOINTS = {
     "imap": Protocol.IMAP,
     "imap-6": Protocol.IMAP,
@@ -82,7 +91,7 @@ class Process:
     """What a daemon loses when it ends; the file remains."""
 
     def __init__(self, path: Path, config: Config, resolver: Resolver, clock: Clock) -> None:
-        self.ledger = Ledger(path)
+        self.ledger = Ledger(Storage(path), steady(clock))
         store = Store()
         store.configure(Target(endpoint, endpoint.ip_family) for endpoint in config.endpoints.values())
         self.checker = Checker(store, resolver, self.ledger, {})
@@ -90,18 +99,20 @@ class Process:
         self.budget: Budget
         self.access: Access
         ((self.budget, self.access),) = self.checker._accounts.values()
-        self.budget._clock = clock
 
-    def grants(self, of: Target, *, thorough: bool = True) -> bool:
+    async def grants(self, of: Target, *, thorough: bool = True) -> bool:
         """Whether a check would log in now; the question is asked as the checker does, and changes nothing.
 
         Only where `thorough`, the secret is read: it does not change between most of the 20,160 probes.
         """
+        await until(lambda: self.budget.entry.standing)
         denied = self.budget.denial(of)
-        if denied is not None and denied.protects and thorough:
-            denied = self.budget.ask(of, self.access.secret())
-            if denied is None:
-                self.budget.report(failure(of, Phase.CONNECT))
+        if denied is Denial.HOLD and thorough:
+            granted = await self.budget.ask(of, self.access.secret())
+            if isinstance(granted, Denial):
+                return False
+            await self.budget.report(granted, failure(of, Phase.CONNECT))
+            return True
         return denied is None
 
 
@@ -157,7 +168,9 @@ class Week:
         while self.clock.now < end:
             process = Process(self.path, self.config, self.resolver, self.clock)
             self.targets.append(self.targets.pop(0))  # another endpoint is probed first
-            dying -= await self._run(process, min(self.clock.now + HOUR, end), dying=dying > 0)
+            if await self._run(process, min(self.clock.now + HOUR, end), dying=dying > 0):
+                dying -= 1
+                self.clock.advance(SILENCE + LONGEST + 1)  # until then it may be alive
             process.ledger.close()
 
     async def _run(self, process: Process, end: float, *, dying: bool) -> bool:
@@ -168,15 +181,16 @@ class Week:
             if self.clock.now >= end:
                 break
             for of in self.targets:
-                granted = process.grants(of, thorough=round_number % (5 if self.thorough else 20) == 0)
+                granted = await process.grants(of, thorough=round_number % (5 if self.thorough else 20) == 0)
                 if granted and dying:
-                    assert process.budget.ask(of, process.access.secret()) is None
+                    if not isinstance(await process.budget.ask(of, process.access.secret()), Grant):
+                        continue  # another process has died, which only the ledger knows
                     login = await process.access.credential(process.access.secret())
                     await probe(of, self.resolver, login)
                     return True
                 if granted or of.endpoint.name in fresh:
                     outcome = await process.checker.check(of)
-                    assert outcome.observed.login_attempted == granted
+                    assert granted or not outcome.observed.login_attempted
                     self.reasons.add(outcome.reason)
                     fresh.discard(of.endpoint.name)
                 self.clock.advance(INTERVAL / len(self.targets))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.conftest import Run, Site
+from tests.commands.test_check import IN_MEMORY
 from tests.examples import SENTINEL
 from tests.servers.dialogues import Imap
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
@@ -48,8 +49,8 @@ def oauth(site: Site, tokens: TokenServer, kind: str) -> None:
 
 def test_an_app_password(ops: Site, run: Run) -> None:
     """The file of the secret, a row for each endpoint of the account, and its folders with the numbers of messages."""
-    ran = run("accounts", "test", "ops")
-    assert (ran.code, ran.err) == (0, "")
+    ran = run("accounts", "test", "ops", "--storage.none")
+    assert (ran.code, ran.err) == (0, IN_MEMORY)
     head, _, secret, _, _, *rows = ran.out.splitlines()
     assert head == f"account ops  {OPS_USER}, app password"
     assert secret == f"✔ secret  the file {ops.directory / 'ops.secret'}"
@@ -110,6 +111,7 @@ def test_a_login_that_is_not_due_fails_the_command(ops: Site, run: Run) -> None:
     forced = run("accounts", "test", "ops", storage, "--force")
     assert forced.code == 0
     assert forced.err.startswith("warning: --force ")
+    assert forced.err.endswith(f"login budgets: {ops.directory / 'ledger.db'}\n")
 
 
 @pytest.mark.parametrize(
@@ -121,8 +123,9 @@ def test_oauth(site: Site, tokens: TokenServer, dovecot: Dovecot, kind: str, wor
     oauth(site, tokens, kind)
     site.endpoint("imap", dovecot.imaps_port, account="workspace", folders=["inbox"])
     site.endpoint("pop3", dovecot.pop3s_port, "pop3", account="workspace")
-    ran = site.spawn("accounts", "test", "workspace", environ={"SSL_CERT_FILE": str(tokens.ca_file)})
-    assert (ran.code, ran.err) == (0, "")
+    environ = {"SSL_CERT_FILE": str(tokens.ca_file)}
+    ran = site.spawn("accounts", "test", "workspace", "--storage.none", environ=environ)
+    assert (ran.code, ran.err) == (0, IN_MEMORY)
     lines = ran.out.splitlines()
     assert lines[0] == f"account workspace  {OPS_USER}, {words}"
     assert lines[2].startswith("✔ secret  the file ")
@@ -176,9 +179,47 @@ def test_an_account_that_no_endpoint_uses(ops: Site, run: Run) -> None:
 
 def test_release_needs_the_file_of_budgets(ops: Site, run: Run) -> None:
     """Another process has no access to budgets in memory."""
-    ran = run("accounts", "release", "ops")
+    ran = run("accounts", "release", "ops", "--storage.none")
     assert (ran.code, ran.out) == (2, "")
-    assert "--storage.path" in ran.err
+    assert ran.err == (
+        "gmail-exporter: there is no file of login budgets; name that of the daemon with --storage.path, or restart a "
+        "daemon that has none\n"
+    )
+
+
+@pytest.mark.parametrize("command", [("check",), ("accounts", "test", "ops"), ("accounts", "release", "ops")])
+def test_a_file_that_cannot_be_used(ops: Site, run: Run, dovecot: Dovecot, command: tuple[str, ...]) -> None:
+    """No login is made, and the error says which file and why; endpoints are checked all the same."""
+    path = ops.directory / "ledger.db"
+    path.write_text("this is no database, " * 100, "utf-8")
+    del ops.document["endpoints"]["unrelated"]
+    before = dovecot.login_count()
+    ran = run(*command, f"--storage.path={path}")
+    assert ran.code == (2 if "release" in command else 1)
+    assert f"{path}: file is not a database\n" in ran.err
+    assert dovecot.login_count() == before
+    if "release" not in command:
+        assert re.findall(r"^(\w+) +! up .* storage$", ran.out, re.MULTILINE) == ["imap", "pop3", "smtps"]
+        assert "  reason  the login budget cannot be stored\n" in ran.out
+        assert f"  remedy  Let this user write {path}: logins are resumed without any other action.\n" in ran.out
+        assert "gmail-exporter accounts release" not in ran.out
+
+
+def test_accounts_of_one_mailbox_are_released_together(site: Site, run: Run) -> None:
+    """The message names the others."""
+    server = site.serve(Imap(refusal=REFUSAL))
+    for name in ("one", "two", "three"):
+        site.account(name, username=f"pro.be+{name}@gmail.com")
+        site.endpoint(name, server.port, account=name)
+    storage = f"--storage.path={site.directory / 'ledger.db'}"
+    assert run("check", storage).code == 1
+    released = run("accounts", "release", "two", storage)
+    assert released.code == 0
+    assert released.out.startswith(
+        "two is released, and so are one, three, of the same mailbox: it logs in at its next"
+    )
+    server.behave = Imap()
+    assert run("check", storage).code == 0
 
 
 def test_release(site: Site, run: Run) -> None:
@@ -187,14 +228,15 @@ def test_release(site: Site, run: Run) -> None:
     site.account("ops")
     site.endpoint("imap", server.port, account="ops")
     storage = f"--storage.path={site.directory / 'ledger.db'}"
+    told = f"login budgets: {site.directory / 'ledger.db'}\n"
     unknown = run("accounts", "release", "ops", storage)
-    assert (unknown.code, unknown.err) == (1, "")
+    assert (unknown.code, unknown.err) == (1, told)
     assert unknown.out.startswith("ops is not held: ")
     assert run("check", storage).code == 1
     assert run("check", storage).out.splitlines()[1].endswith("held")
     server.behave = Imap()
     released = run("accounts", "release", "ops", storage)
-    assert (released.code, released.err) == (0, "")
+    assert (released.code, released.err) == (0, told)
     assert released.out.startswith("ops is released: ")
     well = run("check", storage)
     assert (well.code, well.out.splitlines()[1].endswith("ok")) == (0, True)

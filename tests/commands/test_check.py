@@ -27,6 +27,7 @@ from tests.servers.scripted import ScriptedServer, Session
 
 REFUSAL = b"NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)"
 POP_OFF = say(b"-ERR [SYS/PERM] Your account is not enabled for POP access.\r\n")
+IN_MEMORY = "login budgets: in memory, of this command alone\n"
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "outcome.schema.json").read_text("utf-8"))
 
 
@@ -68,8 +69,8 @@ def test_all_is_well_on_real_servers(site: Site, run: Run, dovecot: Dovecot, pos
     site.endpoint("pop3", dovecot.pop3s_port, "pop3", account="ops")
     site.endpoint("smtps", postfix.smtps_port, "smtp", account="ops")
     site.endpoint("submission", postfix.submission_port, "smtp", security="starttls", account="ops")
-    ran = run("check")
-    assert (ran.code, ran.err) == (0, "")
+    ran = run("check", "--storage.none")
+    assert (ran.code, ran.err) == (0, IN_MEMORY)
     head, *rows = ran.out.splitlines()
     assert head.split() == ["endpoint", *Phase, "total", "security", "expires", "login"]
     assert [row.split()[:3] for row in rows] == [[name, "✔", "up"] for name in site.document["endpoints"]]
@@ -138,15 +139,15 @@ def test_what_cannot_be_checked_is_a_usage_error(site: Site, run: Run, name: str
 def test_failures_are_explained(site: Site, run: Run, authority: Authority) -> None:
     """Each with its reason, the blame, the text of the server and the remedy; exit code 1."""
     site.account("ops")
-    site.account("pop")
+    site.account("pop", username="pop@gmail.com")
     site.endpoint("expired", site.serve(Imap(), context=authority.expired.context).port)
     site.endpoint("hanging", site.serve(Imap(at={"greeting": silence})).port, timeout="500ms")
     site.endpoint("refused", site.serve(Imap(refusal=REFUSAL)).port, account="ops")
     site.endpoint("sibling", site.serve(Imap()).port, account="ops")
     site.endpoint("pop-off", site.serve(Pop3(at={"folders": POP_OFF})).port, "pop3", account="pop")
     site.endpoint("nothing", 1)
-    ran = run("check")
-    assert (ran.code, ran.err) == (1, "")
+    ran = run("check", "--storage.none")
+    assert (ran.code, ran.err) == (1, IN_MEMORY)
     rows = {row.split()[0]: row for row in ran.out.splitlines()[1:7]}
     assert [row.split()[1:3] for row in rows.values()] == [
         ["✘", "down"],
@@ -194,8 +195,8 @@ def test_json_in_a_pipe(site: Site, run: Run, dovecot: Dovecot) -> None:
     site.endpoint("both", dovecot.imap_port, security="starttls", ip_family="both")
     site.endpoint("refused", site.serve(Imap(refusal=REFUSAL)).port, account="bad")
     site.endpoint("nothing", 1)
-    ran = run("check", "--output=json")
-    assert (ran.code, ran.err) == (1, "")
+    ran = run("check", "--output=json", "--storage.none")
+    assert (ran.code, ran.err) == (1, IN_MEMORY)
     assert ran.out.isascii()
     printed = json.loads(ran.out)
     for each in printed:
@@ -239,7 +240,10 @@ def test_two_runs_share_the_login_budget(site: Site, run: Run) -> None:
     assert re.search(r"due in 1[45] min$", second.out.splitlines()[1])
     assert logins(server) == 1
     forced = run("check", storage, "--force")
-    assert forced.err == "warning: --force logs in whatever the login budget says; Google may lock the account\n"
+    assert forced.err == (
+        "warning: --force logs in whatever the login budget says; Google may lock the account\n"
+        f"login budgets: {site.directory / 'ledger.db'}\n"
+    )
     assert forced.out.splitlines()[1].endswith("ok")
     assert logins(server) == 2
 
@@ -288,7 +292,7 @@ def test_other_endpoints_are_checked_together(site: Site, run: Run) -> None:
     """No client is greeted until all are connected; those of different accounts, too."""
     server = site.serve(Meeting(3))
     site.account("ops")
-    site.account("other")
+    site.account("other", username="other@gmail.com")
     site.endpoint("one", server.port, account="ops")
     site.endpoint("two", server.port, account="other")
     site.endpoint("three", server.port)
@@ -351,8 +355,9 @@ def test_the_screen_of_a_terminal(site: Site, dovecot: Dovecot, columns: int) ->
     site.endpoint("imap", dovecot.imaps_port, account="ops", folders=["inbox"])
     site.endpoint("pop3", dovecot.pop3s_port, "pop3", account="ops")
     site.endpoint("nothing", 1)
-    terminal = Terminal(site.command("check"), columns)
-    lines = terminal.wait()
+    terminal = Terminal(site.command("check", "--storage.none"), columns)
+    told, *lines = terminal.wait()
+    assert told == IN_MEMORY.rstrip()
     assert terminal.code == 1
     assert "3/3" in terminal.written
     assert "\x1b[32m✔" in terminal.written

@@ -131,7 +131,7 @@ def test_pages_of_real_servers(site: Site) -> None:
     (imap,) = answer["endpoints"]
     assert (imap["state"], imap["labels"]) == ("up", {"tenant": "acme"})
     assert imap["last_login"]["tls"]["chain"][0]["names"] == ["localhost", "127.0.0.1", "::1"]
-    for text in ("tenant: acme", "AUTH=PLAIN", "see it", "[redacted]", "logins of this account"):
+    for text in ("tenant: acme", "AUTH=PLAIN", "see it", "[redacted]", "logins of this mailbox"):
         assert text in page
     assert not [text for text in shown if OPS_PASSWORD in text]
 

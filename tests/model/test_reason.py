@@ -65,3 +65,23 @@ def test_blame(blame: Blame) -> None:
 def test_retry(retry: Retry) -> None:
     """The meaning of a retry is a sentence."""
     assert retry.meaning.endswith(".")
+
+
+ENDED_BY_ANOTHER_SECRET = {
+    Reason.AUTH_INVALID_CREDENTIALS,
+    Reason.AUTH_APP_PASSWORD_REQUIRED,
+    Reason.OAUTH_SCOPE_INSUFFICIENT,
+    Reason.OAUTH_GRANT_REVOKED,
+    Reason.OAUTH_GRANT_INVALID,
+    Reason.OAUTH_KEY_INVALID,
+    Reason.OAUTH_CLIENT_DELETED,
+    Reason.OAUTH_SUBJECT_INVALID,  # by another user name, which is another mailbox
+}
+
+
+@pytest.mark.parametrize("reason", [each for each in Reason if each.retry is Retry.HOLD])
+def test_a_remedy_says_how_a_hold_ends(reason: Reason) -> None:
+    """Only another secret or a release ends it: a remedy that changes no secret names the command."""
+    if reason.value.startswith(("certificate_", "starttls_")):
+        return  # no login is made at all
+    assert ("gmail-exporter accounts release {account}" in reason.remedy) is (reason not in ENDED_BY_ANOTHER_SECRET)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -33,7 +33,10 @@ MAIN = "import sys; from exporter.cli import main; raise SystemExit(main(sys.arg
 
 
 class Exporter:
-    """One daemon on an ephemeral port; in its process, the Python code `before` runs first."""
+    """One daemon on an ephemeral port; in its process, the Python code `before` runs first.
+
+    `under` is the program that starts it, where there is one.
+    """
 
     def __init__(
         self,
@@ -42,10 +45,13 @@ class Exporter:
         *flags: str,
         environ: Mapping[str, str] | None = None,
         before: str = "",
+        under: Sequence[str] = (),
     ) -> None:
         self.log = log
         program = ["-c", f"{before}\n{MAIN}"] if before else ["-m", "exporter"]
-        self._arguments = [sys.executable, *program, "--web.listen-address=127.0.0.1:0", *flags]
+        self._arguments = [*under, sys.executable, *program, "--web.listen-address=127.0.0.1:0", *flags]
+        if not any(flag.startswith("--storage") for flag in flags) and "STATE_DIRECTORY" not in (environ or {}):
+            self._arguments.append("--storage.none")  # a test uses no budget of this machine
         if config:
             self._arguments.append(f"--config.file={config}")
         self._environ = dict(environ or {})
@@ -124,6 +130,11 @@ class Exporter:
         begun = time.monotonic()
         self.send(number)
         return self._popen.wait(20), time.monotonic() - begun
+
+    def kill(self) -> None:
+        """End it at once, as a crash does."""
+        self._popen.kill()
+        self._popen.wait()
 
     def open_files(self) -> int:
         """How many file descriptors it has, with that of this question; only root may look into its /proc/PID/fd."""

@@ -99,20 +99,23 @@ def test_expiry_of_a_trusted_chain() -> None:
         (success(login=True), None, "Login ok", "Login ok"),
         (failure(phase=Phase.LOGIN, reason=Reason.ACCOUNT_DELETED), Denial.HOLD, "Held", "Login failed"),
         (success(login=True), Denial.CEILING, "Held back", "Login ok"),
+        (success(login=True), Denial.STORAGE, "Held back", "Login ok"),
         (failure(phase=Phase.FOLDERS, reason=Reason.FOLDER_HIDDEN), None, *["Login ok, folders failed"] * 2),
     ],
 )
 def test_login(outcome: Outcome | None, held: Denial | None, text: str, result: str) -> None:
     """A login has its last result, and until when the next one is held back; infinity is no time."""
     imap = target(account=ACCOUNT)
-    last = budgeted(success(imap), held, math.inf if held is Denial.HOLD else 5.0)
+    is_held = held in {Denial.HOLD, Denial.STORAGE}
+    last = budgeted(success(imap), held, math.inf if is_held else 5.0)
     series = Series(imap)
     for each in filter(None, (outcome, last)):
         series.add(each)
     login = login_of(series)
     assert login is not None
     assert (login.text, login.result) == (text, result)
-    assert login.next_at == (None if held is Denial.HOLD else 5.0)
+    assert login.next_at == (None if is_held else 5.0)
+    assert login.can_release is (held is Denial.HOLD)
     assert bool(login.held) is bool(held)
 
 

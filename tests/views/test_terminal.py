@@ -157,6 +157,7 @@ WITH_LOGIN = target(account=ACCOUNT)
         (series(failure(WITH_LOGIN, Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS), Denial.HOLD), "[red]failed[/]"),
         (series(failure(WITH_LOGIN, Phase.FOLDERS, Reason.FOLDER_HIDDEN)), "[green]ok[/], [red]folders failed[/]"),
         (series(success(WITH_LOGIN), Denial.HOLD, math.inf), "[red]held[/]"),
+        (series(success(WITH_LOGIN), Denial.STORAGE, math.inf), "[red]storage[/]"),
         (series(success(WITH_LOGIN), Denial.BACKOFF, 1790), "[red]backoff[/], due in 30 min"),
         (series(success(WITH_LOGIN), Denial.CEILING, 3 * 3600), "[red]ceiling[/], due in 3 h"),
         (series(success(WITH_LOGIN), None, 890, Denial.INTERVAL), "due in 15 min"),
@@ -217,11 +218,12 @@ def test_explain_credential() -> None:
         (Denial.BACKOFF, "a server asked for fewer logins: the next login is due in 10 min", "Wait"),
         (Denial.WAIT24, "which ends within 24 hours: the next login is due in 10 min", "Wait"),
         (Denial.CEILING, "max_logins_per_day is reached: the next login is due in 10 min", "Wait"),
+        (Denial.STORAGE, "the login budget cannot be stored", f"Let this user write {LEDGER}: logins are resumed"),
     ],
 )
 def test_held_account(held_by: Denial, reason: str, remedy: str) -> None:
     """A held account is shown once, with why and what to do; only a hold has a command to release it."""
-    after = math.inf if held_by is Denial.HOLD else 605
+    after = math.inf if held_by in {Denial.HOLD, Denial.STORAGE} else 605
     names = ("imap", "pop3")
     held = [series(success(target(name, account=ACCOUNT)), held_by, after) for name in names]
     blank, head, *rest = shown(*terminal.held_accounts([*held, series(success())], LEDGER))

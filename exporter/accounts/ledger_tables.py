@@ -1,0 +1,211 @@
+"""What the ledger's file has of each mailbox, read and written within a transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Mapping
+from uuid import uuid4
+
+from exporter.accounts.ledger_schema import LedgerError, OldBudget, number
+from exporter.accounts.ledger_time import Boots
+from exporter.accounts.standing import DAY, WHOLE, Login, Request, Standing, Verdict, Wait, waiting_time
+from exporter.model.login import Denial
+from exporter.model.mailbox import Mailbox
+from exporter.model.reason import Retry
+
+SILENCE = 30.0
+"""Seconds without a sign of life, beyond the longest time of its login, after which a process counts as dead."""
+
+
+class Tables:
+    """The rows of mailboxes; each mailbox has a key, which `find` and `need` return."""
+
+    def __init__(self, database: sqlite3.Connection, boots: Boots) -> None:
+        self._execute = database.execute
+        self._database = database
+        self._boots = boots
+
+    def find(self, mailbox: Mailbox) -> int | None:
+        """Return the key of a mailbox; None where nothing is stored of it."""
+        keys = self._keys(mailbox)
+        return min(keys.values()) if keys else None
+
+    def need(self, mailbox: Mailbox) -> int:
+        """Return the key of a mailbox, a new one where nothing is stored of it."""
+        if (key := self.join(mailbox)) is not None:
+            return key
+        key = self._execute("INSERT INTO mailbox DEFAULT VALUES").lastrowid
+        assert key is not None  # noqa: S101 (of a statement that inserts)
+        self._name(key, mailbox, mailbox.providers)
+        return key
+
+    def join(self, mailbox: Mailbox) -> int | None:
+        """Join what turns out to be one mailbox, and return its key; None where nothing is stored of it.
+
+        All logins count, every secret that was refused is, and the longer wait of each scope holds.
+        """
+        keys = self._keys(mailbox)
+        if not keys:
+            return None
+        key = min(keys.values())
+        for other in sorted(set(keys.values()) - {key}):
+            for scope, wait in self.waits(other).items():
+                self.wait(key, scope, wait)
+            self._execute("UPDATE OR IGNORE refusal SET mailbox = ? WHERE mailbox = ?", (key, other))
+            self._execute("DELETE FROM refusal WHERE mailbox = ?", (other,))
+            self._execute("DELETE FROM wait WHERE mailbox = ?", (other,))
+            self._execute("UPDATE login SET mailbox = ? WHERE mailbox = ?", (key, other))
+            self._execute("UPDATE grant SET mailbox = ? WHERE mailbox = ?", (key, other))
+            self._execute("UPDATE provider SET mailbox = ? WHERE mailbox = ?", (key, other))
+            self._execute("DELETE FROM mailbox WHERE id = ?", (other,))
+        self._name(key, mailbox, mailbox.providers - keys.keys())
+        return key
+
+    def take_over(self, key: int, old: OldBudget, places: Mapping[str, str]) -> None:
+        """Store what 0.1 knew of an account; `places` has those of its targets, by the names that 0.1 gave them."""
+        now = self._boots.now
+        for at, name in old.logins:
+            self._log_in(key, places.get(name, ""), "", now - self._boots.age(at))
+        for scope, secret in old.refusals:
+            self.refuse(key, scope, secret)
+        for scope, denial, since, seconds, refusals in old.waits:
+            self.wait(key, scope, Wait(denial, now - self._boots.age(since) + seconds, refusals))
+
+    def standing(self, key: int | None, under_way: Collection[str] | None = None) -> Standing:
+        """Return what is stored of a mailbox. Of its grants, those in `under_way` count; by default all."""
+        last: dict[str, Login] = {}
+        rows = self._execute("SELECT boot, at, place, secret FROM login WHERE mailbox = ?", (key,))
+        logins = sorted((self._boots.at(boot, number(at)), place, secret) for boot, at, place, secret in rows)
+        for at, place, secret in logins:
+            if place:
+                last[place] = Login(at, secret)
+        refused: dict[str, set[str]] = {}
+        for scope, secret in self._execute("SELECT scope, secret FROM refusal WHERE mailbox = ?", (key,)):
+            refused.setdefault(scope, set()).add(secret)
+        grants = self._execute("SELECT login FROM grant WHERE mailbox = ?", (key,)).fetchall()
+        return Standing(
+            tuple(at for at, _, _ in logins),
+            last,
+            self.waits(key),
+            {scope: frozenset(secrets) for scope, secrets in refused.items()},
+            any(under_way is None or login in under_way for (login,) in grants),
+        )
+
+    def grant(self, key: int, request: Request, secret: str) -> str:
+        """Store a login that is about to be made, and return its key."""
+        login = self._log_in(key, request.place, secret, self._boots.now)
+        self._execute(
+            "INSERT INTO grant VALUES (?, ?, ?, ?, 0, ?, ?)",
+            (login, key, request.longest, request.interval, self._boots.me, self._boots.now),
+        )
+        return login
+
+    def beat(self, login: str) -> None:
+        """Store that a login is still under way."""
+        self._execute("UPDATE grant SET boot = ?, beat = ? WHERE login = ?", (self._boots.me, self._boots.now, login))
+
+    def end(self, login: str) -> int | None:
+        """Remove the grant of a login, and return the key of its mailbox; None where it has been removed already."""
+        row = self._execute("SELECT mailbox FROM grant WHERE login = ?", (login,)).fetchone()
+        self._execute("DELETE FROM grant WHERE login = ?", (login,))
+        return int(row[0]) if row else None
+
+    def take_back(self, login: str) -> None:
+        """Remove a login that was not made."""
+        self._execute("DELETE FROM login WHERE id = ?", (login,))
+
+    def learn(self, key: int, request: Request, secret: str, verdict: Verdict) -> None:
+        """Store what a login has shown."""
+        if verdict.retry is Retry.HOLD:
+            self.refuse(key, verdict.scope, secret)
+        elif verdict.retry is not Retry.SAFE:
+            self._refuse_for_now(key, verdict.scope, verdict.retry, request.interval, self._boots.now)
+        if verdict.is_good:
+            for scope in (WHOLE, request.protocol):
+                self._execute("DELETE FROM wait WHERE mailbox = ? AND scope = ?", (key, scope))
+                self._execute(
+                    "DELETE FROM refusal WHERE mailbox = ? AND scope = ? AND secret = ?", (key, scope, secret)
+                )
+
+    def release(self, key: int | None) -> bool:
+        """Remove all that stops logins but the ceiling; return whether anything was known of the mailbox."""
+        is_known = self._execute(
+            "SELECT 1 FROM login WHERE mailbox = ?1 UNION SELECT 1 FROM refusal WHERE mailbox = ?1 "
+            "UNION SELECT 1 FROM wait WHERE mailbox = ?1",
+            (key,),
+        ).fetchone()
+        self._execute("DELETE FROM refusal WHERE mailbox = ?", (key,))
+        self._execute("DELETE FROM wait WHERE mailbox = ?", (key,))
+        self._execute("UPDATE grant SET forgiven = 1 WHERE mailbox = ?", (key,))
+        self._execute("UPDATE login SET place = '' WHERE mailbox = ?", (key,))
+        return is_known is not None
+
+    def end_those_of_the_dead(self, key: int) -> None:
+        """End the logins of processes that are dead: each counts as one that was answered with `backoff`."""
+        rows = self._execute(
+            "SELECT g.login, g.longest, g.interval, g.forgiven, g.boot, g.beat, l.boot, l.at "
+            "FROM grant AS g JOIN login AS l ON l.id = g.login WHERE g.mailbox = ?",
+            (key,),
+        ).fetchall()
+        for login, longest, interval, forgiven, boot, beat, made_in, made in rows:
+            if self._boots.silence(boot, number(beat)) > number(longest) + SILENCE:
+                self.end(login)
+                if not forgiven:
+                    since = self._boots.at(made_in, number(made))
+                    self._refuse_for_now(key, WHOLE, Retry.BACKOFF, number(interval), since)
+
+    def forget_old(self, key: int, standing: Standing) -> None:
+        """Remove the logins of more than 24 hours ago, but for the last one at each place."""
+        rows = self._execute("SELECT id, place, boot, at FROM login WHERE mailbox = ?", (key,)).fetchall()
+        for login, place, boot, made in rows:
+            at = self._boots.at(boot, number(made))
+            if at <= self._boots.now - DAY and not (place and standing.last[place].at == at):
+                self.take_back(login)
+
+    def waits(self, key: int | None) -> dict[str, Wait]:
+        """Return the waits of a mailbox, by scope."""
+        rows = self._execute(
+            "SELECT scope, denial, boot, since, seconds, refusals FROM wait WHERE mailbox = ?", (key,)
+        ).fetchall()
+        try:
+            return {
+                scope: Wait(Denial(why), self._boots.at(boot, number(since)) + number(seconds), int(number(refusals)))
+                for scope, why, boot, since, seconds, refusals in rows
+            }
+        except ValueError:
+            raise LedgerError("damaged: a wait has no known reason") from None
+
+    def wait(self, key: int, scope: str, wait: Wait) -> None:
+        """Store a wait, or keep one that is longer."""
+        before = self.waits(key).get(scope)
+        if before and before.until > wait.until:
+            wait = Wait(before.denial, before.until, max(before.refusals, wait.refusals))
+        now = self._boots.now
+        self._execute(
+            "INSERT OR REPLACE INTO wait VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (key, scope, wait.denial.value, self._boots.me, now, wait.until - now, wait.refusals),
+        )
+
+    def refuse(self, key: int, scope: str, secret: str) -> None:
+        """Store that a secret was refused for good."""
+        self._execute("INSERT OR IGNORE INTO refusal VALUES (?, ?, ?)", (key, scope, secret))
+
+    def _refuse_for_now(self, key: int, scope: str, retry: Retry, interval: float, since: float) -> None:
+        before = self.waits(key).get(scope)
+        refusals = 1 + (before.refusals if before else 0)
+        denial = Denial.WAIT24 if retry is Retry.WAIT24 else Denial.BACKOFF
+        self.wait(key, scope, Wait(denial, since + waiting_time(retry, interval, refusals), refusals))
+
+    def _log_in(self, key: int, place: str, secret: str, at: float) -> str:
+        login = str(uuid4())
+        self._execute("INSERT INTO login VALUES (?, ?, ?, ?, ?, ?)", (login, key, place, secret, self._boots.me, at))
+        return login
+
+    def _keys(self, mailbox: Mailbox) -> dict[str, int]:
+        """The keys under which its providers are stored."""
+        rows = self._execute("SELECT name, mailbox FROM provider WHERE username = ?", (mailbox.username,))
+        return {name: key for name, key in rows if name in mailbox.providers}
+
+    def _name(self, key: int, mailbox: Mailbox, providers: Collection[str]) -> None:
+        rows = [(mailbox.username, name, key) for name in providers]
+        self._database.executemany("INSERT INTO provider VALUES (?, ?, ?)", rows)

@@ -1,0 +1,189 @@
+"""The rules of a login budget, as pure functions of what is stored of a mailbox.
+
+Google locks accounts that log in too often or fail too often, and publishes no limits. So:
+
+- one login per target and `login_interval`, one at a time per mailbox, `max_logins_per_day` in any 24 hours;
+- after a refusal, the `retry` of its reason: `hold` stops all logins with the refused secret until an operator releases
+  the account, `wait24` tries hourly, `backoff` doubles the interval up to `MAX_BACKOFF`;
+- a protocol that is switched off, or a fault of the provider, stops that protocol alone; every other failure stops the
+  whole mailbox.
+
+A login is stored before it is made. If the process ends before its result is known, it counts as a login that was
+answered with `backoff`.
+
+So with one secret, in T seconds at a `login_interval` of I, the number of logins is at most:
+
+- 1, if the server answers `hold`;
+- 1 + T / `WAIT24_INTERVAL`, if it answers `wait24`;
+- 1 + ceil(log2(M / I)) + T / M, if it answers `backoff`, where M is the greater of `MAX_BACKOFF` and I.
+
+Each bound is for one protocol where only that protocol is stopped. A process that dies during a login adds one; if it
+dies during every login, the bound is that of `backoff`. There are never more than `max_logins_per_day` in 24 hours.
+
+All times are seconds of this boot: see `exporter.accounts.clock`.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from exporter.model.login import Denial
+from exporter.model.outcome import Check, Outcome
+from exporter.model.reason import Blame, Reason, Retry
+
+MAX_BACKOFF = 6 * 3600.0
+"""The longest interval in seconds that repeated `backoff` leads to."""
+
+WAIT24_INTERVAL = 3600.0
+"""Seconds between two logins while the reason says to wait up to 24 hours."""
+
+DAY = 86400.0
+
+WHOLE = ""
+"""The scope of what concerns the whole mailbox; any other scope is the name of a protocol."""
+
+_OF_ONE_PROTOCOL = frozenset({Reason.DISABLED_FOR_ACCOUNT, Reason.DISABLED_FOR_DOMAIN})
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """No login before a time, whatever the secret."""
+
+    denial: Denial
+    until: float
+    refusals: int
+    """How many there were in a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A login that was made, and the digest of its secret."""
+
+    at: float
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A login that is asked for."""
+
+    place: str
+    """What its interval counts by."""
+    protocol: str
+    interval: float
+    """Seconds from one login at that place to the next."""
+    most: int
+    """Logins of the mailbox in 24 hours, at most."""
+    longest: float = 60.0
+    """Seconds after which the login is over, whatever the server does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is stored of a mailbox."""
+
+    recent: tuple[float, ...] = ()
+    """The logins of the last 24 hours and maybe some before, in order."""
+    last: Mapping[str, Login] = field(default_factory=dict)
+    """The last login at each place."""
+    waits: Mapping[str, Wait] = field(default_factory=dict)
+    """By scope."""
+    refused: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The digests of the secrets that were refused for good, by scope."""
+    is_busy: bool = False
+    """Whether a login is under way."""
+
+    def denial(self, request: Request, secret: str | None, now: float) -> Denial | None:
+        """Return why this login may not be made; None if it may.
+
+        `secret` is the digest of its secret. Where that is not known yet, it counts as one that was refused.
+        """
+        if self._is_held(request, secret):
+            return Denial.HOLD
+        for wait in self._waits(request):
+            if now < wait.until:
+                return wait.denial
+        if self.is_busy:
+            return Denial.BUSY
+        if self.logins_of_day(now) >= request.most:
+            return Denial.CEILING
+        return Denial.INTERVAL if now < self._due(request) else None
+
+    def next_login_at(self, request: Request, secret: str | None, now: float) -> float:
+        """Return when this login may be made at the earliest; infinity while its secret is held."""
+        if self._is_held(request, secret):
+            return math.inf
+        due = max(now, self._due(request))
+        for wait in self._waits(request):
+            due = max(due, wait.until)
+        if self.logins_of_day(now) >= request.most:
+            due = max(due, self.recent[-request.most] + DAY)
+        return due
+
+    def logins_of_day(self, now: float) -> int:
+        """Return the number of logins in the last 24 hours."""
+        return len(self.recent) - bisect_right(self.recent, now - DAY)
+
+    def _is_held(self, request: Request, secret: str | None) -> bool:
+        if not self.refused:
+            return False
+        refused = [self.refused[scope] for scope in (WHOLE, request.protocol) if scope in self.refused]
+        return bool(refused) if secret is None else any(secret in digests for digests in refused)
+
+    def _waits(self, request: Request) -> list[Wait]:
+        return [self.waits[scope] for scope in (WHOLE, request.protocol) if scope in self.waits] if self.waits else []
+
+    def _due(self, request: Request) -> float:
+        """When the interval of a place ends, less 1 %: a probe that is due at its end may come a little early."""
+        last = self.last.get(request.place)
+        if last is None or self._is_held(request, last.secret):
+            # Where the last secret was refused and this is another one, the next probe shows whether it works.
+            return -math.inf
+        return last.at + request.interval * 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a login that was granted has shown."""
+
+    is_made: bool = True
+    """Whether it was made, or may have been; else it does not count."""
+    is_good: bool = False
+    """Whether it succeeded: all waits of its scopes are over."""
+    retry: Retry = Retry.SAFE
+    scope: str = WHOLE
+
+
+def judge(outcome: Outcome | None, refused: Reason | None = None, *, forgiven: bool = False) -> Verdict:
+    """Return what the budget learns from a login; `outcome` is None if the probe was cancelled.
+
+    `refused` is the reason of the token endpoint, where it gave no token. A refusal is `forgiven` where the next login
+    has a new token.
+    """
+    is_made = outcome is None or outcome.observed.login_attempted
+    if refused is not None:
+        return Verdict(is_made, retry=refused.retry)
+    if outcome is None or not is_made or forgiven:
+        return Verdict(is_made)
+    if outcome.ok and outcome.observed.throttled:
+        return Verdict(retry=Retry.BACKOFF)
+    is_good = outcome.checks.get(Check.LOGIN, False) and outcome.reason.retry is Retry.SAFE
+    return Verdict(is_good=is_good, retry=outcome.reason.retry, scope=_scope(outcome))
+
+
+def waiting_time(retry: Retry, interval: float, refusals: int) -> float:
+    """Return the seconds without a login after so many refusals in a row, this one included."""
+    if retry is Retry.WAIT24:
+        return WAIT24_INTERVAL
+    # 2 ** 32 intervals are over any bound; more refusals must not overflow.
+    return min(interval * 2.0 ** min(refusals, 32), max(MAX_BACKOFF, interval))
+
+
+def _scope(outcome: Outcome) -> str:
+    """Return the protocol for which a refusal counts, or the whole mailbox."""
+    if outcome.reason in _OF_ONE_PROTOCOL or outcome.blame is Blame.PROVIDER:
+        return outcome.target.endpoint.protocol.value
+    return WHOLE
