@@ -1,5 +1,7 @@
 # docker build --tag gmail-exporter .
 # docker run --rm --publish 9993:9993 --read-only gmail-exporter
+#
+# Login budgets are in the volume /var/lib/gmail-exporter: give it a name, or each new container forgets the last one's.
 
 # To pin the base image: --build-arg BASE=docker.io/library/python:3.13-slim-trixie@sha256:…
 ARG BASE=docker.io/library/python:3.13-slim-trixie
@@ -27,11 +29,14 @@ RUN python -m pip uninstall --yes --quiet --root-user-action=ignore pip \
     && python -c 'import ensurepip, shutil; shutil.rmtree(ensurepip.__path__[0])' \
     && install --directory --owner=65532 --group=65532 --mode=0750 /var/lib/gmail-exporter
 COPY --from=build /opt/gmail-exporter /opt/gmail-exporter
-ENV PATH=/opt/gmail-exporter/bin:$PATH \
+# As systemd names it: where it cannot be written, nothing logs in, rather than at every start.
+ENV STATE_DIRECTORY=/var/lib/gmail-exporter \
+    PATH=/opt/gmail-exporter/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 # A number: from a name, Kubernetes cannot see that the user is not root.
 USER 65532:65532
+VOLUME /var/lib/gmail-exporter
 EXPOSE 9993
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["python", "-m", "exporter.healthcheck"]

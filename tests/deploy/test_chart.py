@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from exporter import __version__, cli
+from exporter.accounts.storage import SYSTEM
 from exporter.config.load import load
 from exporter.config.schema import CONFIGURATION
 from tests.deploy.chart import CHART, VALUES, VERSIONS, Manifest, lint, mistakes, render, values_of
@@ -155,7 +156,8 @@ def test_the_program_accepts_its_flags(name: str) -> None:
     # Kubernetes replaces variables; this is the only one.
     options = cli._parser().parse_args([argument.replace("$(SHARD)", "2") for argument in container["args"]])
     mounts = {Path(mount["mountPath"]) for mount in container["volumeMounts"]}
-    assert options.storage_path.parent in mounts
+    assert (options.storage_path, options.storage_none) == (None, False)
+    assert SYSTEM in mounts
     assert options.config_file is None or options.config_file.parent in mounts
 
 

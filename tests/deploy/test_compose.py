@@ -13,6 +13,7 @@ import yaml
 from compose_spec import PyOptions
 
 from exporter import cli
+from exporter.accounts.storage import SYSTEM
 from exporter.config.load import load
 from tests.deploy.debian import ROOT
 from tests.servers.process import find_program
@@ -182,9 +183,9 @@ def test_grafana_finds_prometheus_and_the_dashboard() -> None:
 def test_the_exporter_accepts_its_commands() -> None:
     """With and without login: its flags exist, the paths in them are mounted, the secret is passed."""
     plain, login = SERVICES["gmail-exporter"], LOGIN["services"]["gmail-exporter"]
-    options = [cli._parser().parse_args(service["command"]) for service in (plain, login)]
-    assert options[0].storage_path == options[1].storage_path
-    assert [str(options[0].storage_path.parent)] == [target for _, target, _ in mounts(plain)]
+    options = [cli._parser().parse_args(service.get("command", [])) for service in (plain, login)]
+    assert [(each.storage_path, each.storage_none) for each in options] == [(None, False)] * 2
+    assert [str(SYSTEM)] == [target for _, target, _ in mounts(plain)]
     ((source, target, _),) = mounts(login)
     assert str(options[1].config_file.parent) == target
     config = load(DIRECTORY / source / options[1].config_file.name, {})

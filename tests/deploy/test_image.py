@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__
+from exporter.accounts.storage import SYSTEM
 from tests.deploy.conftest import Built
 from tests.deploy.debian import BASE, PYTHON, RELEASE, ROOT
 
@@ -66,7 +67,9 @@ def test_it_has_no_privileges_and_a_read_only_root(built: Built) -> None:
 
 
 def test_its_user_owns_a_volume_for_the_login_budget(built: Built) -> None:
-    """An engine copies the owner of a new volume from this directory."""
+    """An engine copies the owner of a new volume from this directory. Without any flag the login budgets are there."""
+    assert list(built.config["Volumes"]) == [str(SYSTEM)]
+    assert f"STATE_DIRECTORY={SYSTEM}" in built.config["Env"]
     found = (built.root / "var/lib/gmail-exporter").stat()
     assert (found.st_uid, found.st_gid, oct(found.st_mode & 0o777)) == (65532, 65532, "0o750")
 

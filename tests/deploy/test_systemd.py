@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from exporter import cli
+from exporter.accounts.storage import SYSTEM
 from exporter.config.load import load
 from tests.deploy.conftest import Built
 from tests.deploy.debian import ROOT, as_root
@@ -63,6 +64,7 @@ def test_exposure(tmp_path: Path) -> None:
         "DeviceAllow",  # /dev/rtc, which ProtectClock= itself allows
         "IPAddressDeny",
         "PrivateNetwork",
+        "ProcSubset",  # the name of the boot
         "RestrictAddressFamilies_AF_INET_INET6",
         "RestrictAddressFamilies_AF_UNIX",  # for notifications
         "RootDirectoryOrRootImage",
@@ -70,11 +72,12 @@ def test_exposure(tmp_path: Path) -> None:
 
 
 def test_the_program_accepts_its_command(tmp_path: Path) -> None:
-    """Its flags exist, and the login budget is in a directory that the unit may write to."""
+    """Its flags exist, and the login budgets are in the directory that the unit may write to, for commands too."""
     service = dict(section("Service"))
     _, *arguments = service["ExecStart"].split()
     options = cli._parser().parse_args(arguments)
-    assert str(options.storage_path.parent) == f"/var/lib/{service['StateDirectory']}"
+    assert (options.storage_path, options.storage_none) == (None, False)
+    assert str(SYSTEM) == f"/var/lib/{service['StateDirectory']}"
     assert service["ExecReload"] == "kill -HUP $MAINPID"
     assert (service["Type"], service["DynamicUser"]) == ("notify", "yes")
     assert service["WatchdogSec"]
@@ -151,6 +154,7 @@ def test_a_real_systemd_runs_it(built: Built, tmp_path: Path) -> None:
     assert 'gmail_probe_interval_seconds{endpoint="imap"' in seen["metrics"]
     assert seen["restarts"] == ["0", "1"]
     assert (seen["Result"], seen["ExecMainStatus"], seen["ActiveState"]) == ("success", "0", "inactive")
+    assert "storage=/var/lib/gmail-exporter/ledger.db" in seen["journal"]
     assert [word for word in re.findall(r"event=(\w+)", seen["journal"]) if word != "down"] == [
         "started",
         "reloaded",

@@ -97,7 +97,6 @@ spec:
 
 {{- define "gmail-exporter.args" -}}
 - --web.listen-address=:9993
-- --storage.path=/var/lib/gmail-exporter/ledger.db
 {{- if gt (int .Values.shards) 1 }}
 - --shard=$(SHARD)/{{ .Values.shards }}
 {{- end }}
