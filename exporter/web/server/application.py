@@ -1,4 +1,4 @@
-"""The ASGI application: all routes, behind headers, limits and passwords, in this order."""
+"""The ASGI application: all routes, behind headers, faults, limits and passwords, in this order."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from exporter.web.server.auth import BasicAuth
+from exporter.web.server.faults import FAULT, Faults
 from exporter.web.server.headers import SecurityHeaders
 from exporter.web.server.limits import RequestLimits
 from exporter.web.server.websettings import WebSettings
@@ -29,15 +30,15 @@ def application(*parts: Part, settings: WebSettings | None = None) -> ASGIApp:
     """Return the ASGI application with the routes of these parts."""
     settings = settings or WebSettings()
     routes = [route for part in parts for route in part.routes()]
-    routing = Starlette(routes=routes, exception_handlers={HTTPException: refuse})
+    routing = Starlette(routes=routes, exception_handlers={HTTPException: refuse, Exception: refuse})
     # With a slash at its end a path is another path; a redirect would use whatever Host the client has sent.
     routing.router.redirect_slashes = False
-    return SecurityHeaders(RequestLimits(BasicAuth(routing, settings)), settings)
+    return SecurityHeaders(Faults(RequestLimits(BasicAuth(routing, settings))), settings)
 
 
 async def refuse(request: Request, error: Exception) -> Response:
     """Answer with an error in one line; for a wrong method, `Allow` has the right ones."""
-    status, text, headers = 500, "", None
+    status, text, headers = 500, FAULT.rstrip(), None
     if isinstance(error, HTTPException):
         status, text, headers = error.status_code, error.detail, error.headers
     if status == 404 and text == HTTPStatus(404).phrase:  # the path has no route, so no part has a better text

@@ -123,6 +123,9 @@ class HttpConnection(H11Protocol):
         super().connection_lost(exc)
 
     def _refuse(self, status: int, text: str, *more: tuple[str, str]) -> None:
+        if self.cycle is not None:
+            self.cycle.disconnected = True  # what is being answered now has no reader: nothing is sent behind this
+            self.cycle.message_event.set()
         body = text.encode()
         headers = [
             ("Content-Type", "text/plain; charset=utf-8"),
@@ -132,6 +135,8 @@ class HttpConnection(H11Protocol):
             *more,
             *ALWAYS.items(),
         ]
+        if self.conn.our_state is h11.SEND_RESPONSE and self.scope["method"] == "HEAD":
+            body = b""  # its body is refused
         for event in (h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         # RFC 9112 §9.6: if it were closed while more data arrives, it would be reset, and the answer lost.

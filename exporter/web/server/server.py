@@ -7,12 +7,10 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.server import ServerState
 
 from exporter.model.address import split_address
 from exporter.web.server.accepting import Accepting
@@ -110,10 +108,9 @@ class Server(uvicorn.Server):
         self._handshakes: set[asyncio.Task[None]] = set()
         self.config.load()
 
-    def _protocol(
-        self, config: uvicorn.Config, server_state: ServerState, app_state: dict[str, Any]
-    ) -> asyncio.Protocol:
-        http = HttpConnection(config, server_state, app_state, self.shared)
+    def new_protocol(self) -> asyncio.Protocol:
+        """Return what serves one more connection."""
+        http = HttpConnection(self.config, self.server_state, {}, self.shared)
         tls = self._settings.config.tls
         return http if tls is None else TlsAcceptor(http, tls, self.shared.connections, self._handshakes)
 
@@ -126,8 +123,7 @@ class Server(uvicorn.Server):
         """Accept connections."""
         await self.lifespan.startup()
         self.servers = []  # those of the event loop, in place of which connections are accepted here
-        new_protocol = partial(self._protocol, self.config, self.server_state, self.lifespan.state)
-        self._accepting = Accepting(sockets or (), new_protocol)
+        self._accepting = Accepting(sockets or (), self.new_protocol)
         self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

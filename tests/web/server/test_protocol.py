@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from exporter.web.server import protocol
 from exporter.web.server.application import application
+from exporter.web.server.faults import Faults
 from exporter.web.server.limits import TOO_LARGE_HEAD
 from tests.waiting import until
 from tests.web.conftest import GET, Connect, Serve, Served, hello
@@ -59,6 +60,25 @@ async def test_a_malformed_request_is_refused_in_one_line(connect: Connect, serv
     assert received.endswith(b"\r\n\r\n" + protocol.MALFORMED.encode())
     assert b"\r\nX-Content-Type-Options: nosniff\r\n" in received
     assert received.count(b"HTTP/1.1") == 2  # once more in the line itself
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"POST"])
+@pytest.mark.parametrize("before", [b"", GET], ids=["alone", "behind another request"])
+async def test_a_malformed_body_is_refused_in_one_line(
+    connect: Connect, serve: Serve, caplog: pytest.LogCaptureFixture, method: bytes, before: bytes
+) -> None:
+    """Although the request is being answered already: its answer is dropped, and nothing is logged as a fault."""
+    slow = Slow()
+    slow.gate.set()
+    served = await serve(Faults(slow))
+    client = await connect(served)
+    client.send(before + method + b" / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n")
+    received = await client.read_all()
+    assert received.count(b"HTTP/1.1 200 ") == (1 if before else 0)
+    assert received.count(b"HTTP/1.1 400 ") == 1
+    assert received.endswith(b"\r\n\r\n" + (b"" if method == b"HEAD" else protocol.MALFORMED.encode()))
+    await until(lambda: not served.server.server_state.tasks)
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_garbage_behind_a_request_ends_the_connection(connect: Connect, serve: Serve) -> None:
