@@ -15,7 +15,7 @@ from exporter.model.login import Denial, LoginStatus
 from exporter.model.outcome import Certificate, Folder, Line, Observed, Outcome, Phase, Quota, Target, TlsFacts
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, IpFamily, Protocol, Role, SecretRef, Security
-from exporter.monitor.store import Store
+from exporter.monitor.store import Past, Store
 from exporter.probing.redact import redact
 from tests.examples import ACCOUNT, target
 
@@ -250,6 +250,19 @@ def many(count: int = 1000, down: int = 0, login: int = 0) -> Scene:
         elif number < down + login:
             refused = (Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS)
             scene.add(scene.outcome(each, scene.now - number % 20, failed=refused), Denial.HOLD)
+    return scene
+
+
+def restored(count: int = 2) -> Scene:
+    """Endpoints after a restart, before their first probe: what an earlier process knew of them."""
+    scene, before = Scene(), many(count, down=1)
+    scene.configure(*(series.target for series in before.store))
+    for series in before.store:
+        condition, since = series.condition, series.since
+        assert condition
+        assert since
+        known = Past(condition, since, series.history.records(), series.kept_failures, is_recent=True)
+        scene.store[series.target.key].restore(known)
     return scene
 
 

@@ -30,6 +30,7 @@ from exporter.model.address import Address
 from exporter.model.outcome import Target
 from exporter.model.settings import Config
 from exporter.model.shard import Shard
+from exporter.monitor.archive import Archive
 from exporter.monitor.checker import Checker
 from exporter.monitor.health import Health
 from exporter.monitor.instruments import ExporterMetrics
@@ -96,6 +97,7 @@ class Daemon:
         self._notifier = Notifier(self._environ)
         self._stopped = asyncio.Event()
         self._store = Store()
+        self._archive = Archive(options.ledger.path, makes_directory=options.ledger.store.makes_directory)
         self._metrics = ExporterMetrics(options.shard, logs.dropped)
         self._resolver = Resolver()
         self._checker = Checker(self._store, self._resolver, options.ledger, self._environ)
@@ -150,6 +152,7 @@ class Daemon:
         for task in watching:
             task.cancel()
         await self._schedule.stop()
+        await self._archive.close(self._store)
         await self._server.stop()
         await serving
         self._web.close()
@@ -191,6 +194,8 @@ class Daemon:
         """Return the background tasks, which run as long as the daemon."""
         if self._notifier.watchdog is not None:
             yield partial(self._notifier.watch, self._notifier.watchdog, self._health.problems)
+        if self._archive.path is not None:
+            yield partial(self._archive.keep, self._store)
         yield from self._reload.watches(self._options.auto_reload_interval)
 
     async def _check(self, target: Target) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from sys import getsizeof
 
@@ -165,6 +165,15 @@ class Kept:
         """What they take."""
         return self.memory.octets_of(self.entries())
 
+    def restore(self, failures: Sequence[Outcome]) -> None:
+        """Keep these failed Outcomes of an earlier process, too: they are older than all others."""
+        room = FAILURES - len(self._failures)
+        for outcome in reversed(failures[-room:] if room else ()):
+            entry = _Entry(outcome)
+            self._failures.appendleft(entry)
+            self.memory.take(entry)
+        self._enforce()
+
     def add(self, outcome: Outcome) -> None:
         """Keep one more, in place of those that it follows."""
         before = self.entries()
@@ -182,8 +191,12 @@ class Kept:
             if one not in after:
                 self.memory.release(one)
         if self.memory.octets_of(after) > self.limit:
-            while self.octets > self.limit and self.drop():
-                pass
+            self._enforce()
+        self.memory.enforce()
+
+    def _enforce(self) -> None:
+        while self.octets > self.limit and self.drop():
+            pass
         self.memory.enforce()
 
     def entries(self) -> list[_Entry]:

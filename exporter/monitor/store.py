@@ -7,6 +7,8 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
 
 from exporter.model.login import Denial
 from exporter.model.outcome import Check, Outcome, Phase, Target, TargetKey
@@ -16,6 +18,28 @@ from exporter.monitor.kept import Kept, Memory
 
 DURATION_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds, in seconds, of the histogram of probe durations."""
+
+
+class Condition(StrEnum):
+    """What the last probes say of a target."""
+
+    DOWN = "down"
+    LOGIN = "login"
+    """Up, but a login or a folder fails, or logins are held back to protect the account."""
+    UP = "up"
+
+
+class Past(NamedTuple):
+    """What an earlier process knew of a target."""
+
+    condition: Condition
+    since: float
+    """When it began, in Unix seconds."""
+    records: bytes
+    """The history of its probes."""
+    failures: Sequence[Outcome]
+    is_recent: bool
+    """Whether the last probe is not so long ago that the condition may have changed and changed back since."""
 
 
 @dataclass(slots=True)
@@ -31,7 +55,7 @@ class Series:
     denials: Counter[Denial] = field(default_factory=Counter)
     """Logins that the budget did not allow."""
     since: float | None = None
-    """When the present failures began, or else the present success, in Unix seconds; None before the first probe."""
+    """When the present condition began, in Unix seconds; None before the first probe."""
     successes: int = 0
     failures: Counter[tuple[Phase, Reason]] = field(default_factory=Counter)
     logins: Counter[bool] = field(default_factory=Counter)
@@ -41,13 +65,17 @@ class Series:
     duration_sum: float = 0.0
     history: History = field(default_factory=History)
     kept: Kept = field(default_factory=Kept)
+    past: Past | None = None
+    """What an earlier process knew."""
+    _is_first: bool = False
+    """Whether the present condition is the first one that this process has seen."""
 
     def __post_init__(self) -> None:
         self.completed_at = self.clock()
 
     def add(self, outcome: Outcome) -> bool:
         """Add one more Outcome; return whether what fails has changed, which is true of the first one."""
-        before = self._failures
+        before, condition = self._failures, self.condition
         self.completed_at = self.clock()
         self.version += 1
         if outcome.login and outcome.login.denied:
@@ -62,10 +90,33 @@ class Series:
         else:
             self.failures[outcome.phase, outcome.reason] += 1
         self.history.append(outcome)
-        changed = self.since is None or self._failures != before
-        if changed:
+        if self.condition is not condition:
             self.since = outcome.ended_at
-        return changed
+            self._is_first = condition is None
+            self._go_on()
+        return condition is None or self._failures != before
+
+    def restore(self, past: Past) -> None:
+        """Add what an earlier process knew. It changes no total and no metric, and is no result of a probe."""
+        self.past = past
+        self.history = History(past.records + self.history.records())
+        self.kept.restore(past.failures)
+        self._go_on()
+        self.version += 1
+
+    def _go_on(self) -> None:
+        """Where the first condition here is the last one of an earlier process, it began there."""
+        if self._is_first and self.past and self.past.is_recent and self.past.condition is self.condition:
+            self.since = self.past.since
+
+    @property
+    def condition(self) -> Condition | None:
+        """What the last probe and the last login say; None before the first probe."""
+        if self.last is None:
+            return None
+        if not self.last.up:
+            return Condition.DOWN
+        return Condition.LOGIN if self.suspended or any(True for _ in self.failing) else Condition.UP
 
     @property
     def last(self) -> Outcome | None:

@@ -35,11 +35,7 @@ def state_of(series: Series) -> State:
     """Return the state of a target."""
     if is_overdue(series):
         return State.OVERDUE  # whatever its state was at the last probe, it is not known now
-    if series.last is None:
-        return State.PENDING
-    if not series.last.up:
-        return State.DOWN
-    return State.LOGIN if series.suspended or any(series.failing) else State.UP
+    return State(series.condition) if series.condition else State.PENDING
 
 
 def account_problem(series: Series) -> str:

@@ -18,7 +18,7 @@ from exporter.web.api import Api
 from exporter.web.pages import FULL_ROWS, Pages
 from exporter.web.server.application import application
 from tests.examples import ACCOUNT, target
-from tests.scenes import HOSTILE, Scene, every_failure, every_state, many
+from tests.scenes import HOSTILE, Scene, every_failure, every_state, many, restored
 from tests.servers.browser import Site
 
 POLICY = (
@@ -395,6 +395,19 @@ def test_many_endpoints(browser: Browser) -> None:
             assert fits(page)
         shown.close()
         assert shown.errors == []
+
+
+def test_after_a_restart(browser: Browser) -> None:
+    """Endpoints that were not probed yet have the bars of before, in a table and one by one."""
+    for count in (2, FULL_ROWS + 20):
+        with showing(restored(count), browser) as shown:
+            page = shown.open()
+            expect(page.locator(".strip").first).to_be_visible()
+            expect(page.locator(".bar")).to_have_count(0)
+            assert fits(page)
+            shown.open("/endpoints/imap-0000")
+            shown.close()
+            assert shown.errors == []
 
 
 def test_thousand_endpoints(browser: Browser) -> None:

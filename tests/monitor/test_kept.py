@@ -121,6 +121,20 @@ def test_login_of_long_ago() -> None:
     assert whole(kept) == [True] * FAILURES
 
 
+@pytest.mark.parametrize(("before", "restored", "expected"), [(0, 4, 4), (0, 12, 10), (8, 4, 10), (10, 4, 10)])
+def test_restore(before: int, restored: int, expected: int) -> None:
+    """Failures of an earlier process come before those of this one, and take memory like any other."""
+    kept = Kept()
+    for number in range(before):
+        kept.add(replace(failure(), started_at=100.0 + number))
+    kept.restore([replace(failure(), started_at=float(number), dialogue=said(60_000)) for number in range(restored)])
+    starts = [outcome.started_at for outcome in kept.failures]
+    assert starts == sorted(starts)
+    assert len(starts) == expected
+    assert kept.octets <= MAX_OF_ENDPOINT
+    assert kept.memory.used == kept.octets
+
+
 def test_both_families() -> None:
     """An endpoint with a target for each address family keeps no more than another."""
     store = Store()

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from types import MappingProxyType
 
-from exporter.model.outcome import Phase
+import pytest
+
+from exporter.model.login import Denial
+from exporter.model.outcome import Outcome, Phase
 from exporter.model.reason import Reason
-from exporter.monitor.history import HISTORY
+from exporter.monitor.history import HISTORY, History
 from exporter.monitor.kept import FAILURES
-from exporter.monitor.store import DURATION_BUCKETS, Series, Store
-from tests.examples import failure, success, target
+from exporter.monitor.store import DURATION_BUCKETS, Condition, Past, Series, Store
+from tests.examples import budgeted, failure, success, target
 
 
 def series_of(*outcomes: object) -> Series:
@@ -122,3 +125,76 @@ def test_holds() -> None:
     assert not store.holds(old)
     store.configure([])
     assert not store.holds(new)
+
+
+def test_since() -> None:
+    """It is when the present condition began, whatever the reasons meanwhile, and not that of the one before."""
+    series, times = series_of(), iter(range(100))
+
+    def since(outcome: Outcome) -> float | None:
+        series.add(replace(outcome, ended_at=float(next(times))))
+        return series.since
+
+    refused = failure(phase=Phase.LOGIN, reason=Reason.AUTH_INVALID_CREDENTIALS)
+    assert [since(outcome) for outcome in (success(), success())] == [0, 0]
+    assert [since(outcome) for outcome in (failure(), failure(reason=Reason.RESET), failure())] == [2, 2, 2]
+    assert [since(outcome) for outcome in (refused, success())] == [5, 5]
+    assert [since(outcome) for outcome in (success(login=True), budgeted(success(), Denial.CEILING))] == [7, 8]
+    assert [since(outcome) for outcome in (budgeted(success(), Denial.CEILING), success())] == [8, 10]
+
+
+def test_condition() -> None:
+    """The last probe decides, then the last login and the budget."""
+    assert series_of().condition is None
+    assert series_of(failure()).condition is Condition.DOWN
+    assert series_of(success()).condition is Condition.UP
+    refused = failure(phase=Phase.LOGIN, reason=Reason.AUTH_INVALID_CREDENTIALS)
+    assert series_of(refused, success()).condition is Condition.LOGIN
+    assert series_of(budgeted(success(), Denial.HOLD)).condition is Condition.LOGIN
+
+
+def past(condition: Condition, *, is_recent: bool = True) -> Past:
+    """What an earlier process knew."""
+    history = History()
+    for number in range(3):
+        history.append(replace(failure(), started_at=float(number)))
+    return Past(condition, 1.0, history.records(), [failure()] * 4, is_recent=is_recent)
+
+
+def test_restore() -> None:
+    """History and failures come before those of this process; totals, metrics and the last probe are its own."""
+    series = series_of()
+    before = series.version
+    series.restore(past(Condition.DOWN))
+    assert series.version > before  # the pages show it
+    assert (len(series.history), len(series.kept_failures)) == (3, 4)
+    assert (series.last, series.since, series.condition, series.failures.total()) == (None, None, None, 0)
+    series.add(failure())
+    assert series.since == 1.0
+    assert (len(series.history), len(series.kept_failures), series.failures.total()) == (4, 5, 1)
+    series.add(success())
+    assert series.since == success().ended_at
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        (past(Condition.DOWN), 1.0),
+        (past(Condition.UP), failure().ended_at),
+        (past(Condition.DOWN, is_recent=False), failure().ended_at),
+    ],
+)
+def test_restore_late(known: Past, expected: float) -> None:
+    """After the first probes it comes to the same."""
+    series = series_of(failure(), *[failure()] * 8)
+    series.restore(known)
+    assert series.since == expected
+    assert [entry.started_at for entry in series.history][:3] == [0, 1, 2]
+    assert len(series.kept_failures) == FAILURES
+
+
+def test_restore_after_a_change() -> None:
+    """A condition that was not the first one began here."""
+    series = series_of(success(), failure())
+    series.restore(past(Condition.DOWN))
+    assert series.since == failure().ended_at

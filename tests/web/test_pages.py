@@ -14,7 +14,7 @@ from exporter.model.outcome import Phase
 from exporter.model.reason import Reason, fill
 from exporter.web.pages import FULL_ROWS
 from tests.examples import ACCOUNT, UNREAD, failure, target
-from tests.scenes import HOSTILE, Scene, certificates, every_failure, every_state, many
+from tests.scenes import HOSTILE, Scene, certificates, every_failure, every_state, many, restored
 from tests.web.conftest import Site
 
 BIDI = "\u202e\u2066\x1b\0"
@@ -292,6 +292,25 @@ async def test_what_is_not_kept(site: Site) -> None:
     assert "Certificates not kept: " in page
     assert "Capabilities not kept: " in page
     assert "None seen." not in page
+
+
+async def test_after_a_restart(site: Site) -> None:
+    """Before its first probe an endpoint has its bars, its latency and its failures; it is not called down."""
+    site.show(restored().store)
+    page = (await site.request("/")).text
+    assert page.count("Not probed yet") >= 2
+    assert page.count('<path class="up"') == 2
+    assert page.count('<path class="down"') >= 1
+    assert "none yet" in page
+    page = (await site.request("/endpoints/imap-0000")).text
+    assert '<svg class="chart"' in page
+    assert "Latency by phase" in page
+    assert "Connection refused" in page
+    assert "Last connection" not in page
+    site.show(restored(FULL_ROWS + 1).store)
+    page = (await site.request("/?q=imap")).text  # another page than the one that is cached
+    assert page.count("<tr class=pending data-s=") == FULL_ROWS + 1
+    assert "data-p=" not in page
 
 
 async def test_probe_now(site: Site) -> None:

@@ -102,7 +102,7 @@
   };
 
   const draw = (line) => {
-    line.cells[3].append(drawBar(line));
+    if (line.dataset.p) line.cells[3].append(drawBar(line)); // not before the first probe of this process
     line.cells[4].append(drawStrip(line));
   };
 
