@@ -15,8 +15,9 @@ from exporter.exposition import blackbox
 from exporter.exposition.gmail import ACCOUNT_FAMILIES, BASE_LABELS, FAMILIES
 from exporter.model.login import Denial
 from exporter.model.outcome import CHECK_OF_PHASE, Phase
-from exporter.model.reason import Blame, Reason, Retry, fill
+from exporter.model.reason import Blame, Reason, Retry
 from exporter.monitor.instruments import ExporterMetrics
+from exporter.views.page import remedies
 from grafana.guide import guide
 
 DOCS = Path(__file__).parent
@@ -104,7 +105,8 @@ REASONS = f"""# Reasons and remedies
 {NOTICE}
 
 A failure has a *phase* (where it happened) and a *reason* (why). The two are independent: a timeout in the TLS
-handshake is `tls` and `timeout`. Each reason has the party at fault, the rule for the next login, and a remedy.
+handshake is `tls` and `timeout`. Each reason has the party at fault, the rule for the next login, and a remedy. The
+remedies are true of any server; what is to be done at Google is said where the host or the token endpoint is Google's.
 
 ## Whose fault
 
@@ -173,7 +175,7 @@ def _labels(metric: Metric) -> Iterable[str]:
 def reasons() -> str:
     """Return the text of docs/reasons.md."""
     sections = [
-        f"### {reason}\n\n{fill(reason.remedy)}\n\nBlame: `{reason.blame}` · Retry: `{reason.retry}`"
+        f"### {reason}\n\n{_remedies(reason)}\n\nBlame: `{reason.blame}` · Retry: `{reason.retry}`"
         for reason in Reason
         if reason is not Reason.OK
     ]
@@ -182,6 +184,13 @@ def reasons() -> str:
         retries=table(("retry", "what happens"), ((f"`{retry}`", retry.meaning) for retry in Retry)),
         reasons="\n\n".join(sections),
     )
+
+
+def _remedies(reason: Reason) -> str:
+    general, *others = remedies(reason).items()
+    phases = [f"- {where[:1].lower()}{where[1:]}: {text}" for where, text in others if where.startswith("In ")]
+    providers = [f"{where}: {text}" for where, text in others if not where.startswith("In ")]
+    return "\n\n".join(filter(None, (general[1], "\n".join(phases), *providers)))
 
 
 KEYS = re.compile(r"(<!-- Keys of `(\w+)`.*? -->\n).*?(?=\n<!-- End of the keys. -->)", re.DOTALL)

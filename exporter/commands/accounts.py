@@ -107,7 +107,7 @@ async def _try_credential(account: Account, options: CommandOptions, screen: con
             minutes = (access.token.expires_at - time.time()) / 60
             screen.show(f"[green]✔[/] token   good for {minutes:.0f} min")
     except CredentialUnavailable as error:
-        screen.show(f"[red]✘[/] [bold]{step}[/]", terminal.explain_credential(error.reason, str(error), account.name))
+        screen.show(f"[red]✘[/] [bold]{step}[/]", terminal.explain_credential(error.reason, str(error), account))
         return False
     return True
 

@@ -18,6 +18,7 @@ from exporter.config.mistake import nearest
 from exporter.model.address import check_host, split_address
 from exporter.model.message import Unacceptable, show
 from exporter.model.outcome import Outcome, Target
+from exporter.model.reason import provider_of
 from exporter.model.settings import PORTS, Config, Endpoint, IpFamily, Security, service_of
 from exporter.monitor.checker import Checker
 from exporter.monitor.store import Series, Store
@@ -132,8 +133,9 @@ def _show(results: Sequence[CheckResult], options: CommandOptions) -> None:
 
 async def check_all(config: Config, targets: Sequence[Target], options: CommandOptions) -> list[CheckResult]:
     """Check all targets at the same time, but those of one mailbox one after the other: each may log in."""
-    if options.force and any(target.endpoint.account for target in targets):
-        sys.stderr.write("warning: --force logs in whatever the login budget says; Google may lock the account\n")
+    if options.force and (hosts := [target.endpoint.host for target in targets if target.endpoint.account]):
+        who = " or ".join(sorted(set(map(provider_of, hosts))))
+        sys.stderr.write(f"warning: --force logs in whatever the login budget says; {who} may lock the account\n")
     store, resolver = Store(), Resolver()
     store.configure(targets)
     checker = Checker(store, resolver, options.ledger, options.environ)

@@ -17,27 +17,54 @@ from typing import NamedTuple
 from exporter.model.address import Address
 from exporter.model.enumeration import TableEnum
 from exporter.model.login import Denial, LoginStatus
-from exporter.model.reason import Blame, Reason, fill, provider_of
-from exporter.model.settings import Endpoint, IpFamily, Role
+from exporter.model.reason import Blame, Reason, fill
+from exporter.model.remedy import evidence_at, party_of, remedy_of
+from exporter.model.settings import PORTS, Endpoint, IpFamily, Role, Security
 
 MAX_DETAIL = 512
 """Characters of `Outcome.detail`, and of a line of `Outcome.dialogue`, at most."""
 
 
 class Phase(TableEnum):
-    """The steps of a session, in the order in which they can first happen. `during` completes a summary."""
+    """The steps of a session, in the order in which they can first happen.
+
+    `during` completes a summary. `silence` and `ending` are what to look at where nobody answers, or where the
+    connection ends: they complete a remedy, and `{evidence}` in them is where else, which depends on the provider.
+    """
 
     during: str
+    silence: str
+    ending: str
 
-    RESOLVE = "resolve", "while its name was looked up"
-    CONNECT = "connect", "while connecting"
-    TLS = "tls", "in the TLS handshake"
-    GREETING = "greeting", "while waiting for its greeting"
-    CAPABILITY = "capability", "when asked for its capabilities"
-    STARTTLS = "starttls", "when asked for TLS"
-    LOGIN = "login", "in the login"
-    FOLDERS = "folders", "when asked for its folders"
-    LOGOUT = "logout", "in the logout"
+    # fmt: off
+    RESOLVE = "resolve", "while its name was looked up", \
+        "no name server answers in time; check those in /etc/resolv.conf, and whether this host reaches them", \
+        "check the name servers in /etc/resolv.conf"
+    CONNECT = "connect", "while connecting", \
+        "check host and port, this host's route, and firewalls that drop packets; compare from another network", \
+        "check host and port, and firewalls that answer in the server's place"
+    TLS = "tls", "in the TLS handshake", \
+        "the server took the connection and does not begin TLS; look for a device in between that inspects it", \
+        "the server ends it in place of TLS; look for a device in between, and {evidence}"
+    GREETING = "greeting", "while waiting for its greeting", \
+        "the server took the connection and says nothing; it is overloaded, or holds this address back; {evidence}", \
+        "the server took it and does not greet; it is at a limit, or refuses this host's address; {evidence}"
+    CAPABILITY = "capability", "when asked for its capabilities", \
+        "the server greeted, and does not answer a command; it is overloaded, or holds this address back; {evidence}", \
+        "the server greeted, and ends the session at the first command; {evidence}"
+    STARTTLS = "starttls", "when asked for TLS", \
+        "the server does not answer STARTTLS; look for a device in between that holds it back, and {evidence}", \
+        "the server ends the session at STARTTLS; look for a device in between, and {evidence}"
+    LOGIN = "login", "in the login", \
+        "the server does not decide on the login; it is slow, or delays logins after failed ones; {evidence}", \
+        "the server ends the session in place of an answer to the login; {evidence}"
+    FOLDERS = "folders", "when asked for its folders", \
+        "the login is accepted, and the mailbox does not open; the storage is slow, or timeout too short; {evidence}", \
+        "the login is accepted, and the server ends the session at the mailbox; {evidence}"
+    LOGOUT = "logout", "in the logout", \
+        "nothing is to be done", \
+        "nothing is to be done"
+    # fmt: on
 
 
 class Check(StrEnum):
@@ -65,6 +92,8 @@ LOGIN_PHASES = frozenset({Phase.LOGIN, Phase.FOLDERS})
 """A failure in these phases concerns the account; the endpoint is up."""
 
 _OCTETS_OF_LINE = 128  # of memory, besides the text: a tuple of three, a number, and what the allocators round up
+
+_PORT_OF_EXCHANGES = 25
 
 _WITHOUT_ANSWER = frozenset({Reason.TIMEOUT, Reason.RESET, Reason.CLOSED})
 _AFTER_CONNECTION = frozenset(Phase) - {Phase.RESOLVE, Phase.CONNECT, Phase.TLS}
@@ -287,8 +316,27 @@ class Outcome:
     @property
     def remedy(self) -> str:
         """What to do about the failure."""
-        account = self.target.endpoint.account
-        return fill(self.reason.remedy, self._provider, account=account.name if account else "NAME")
+        endpoint, phase = self.target.endpoint, self.phase
+        words = {"protocol": endpoint.protocol.value.upper()}
+        for kind, text in (("silence", phase.silence), ("ending", phase.ending)):
+            words[kind] = fill(text, evidence=evidence_at(endpoint.host)) + self._hint
+        if phase in LOGIN_PHASES:
+            words["odd"] = "see the server's words in detail; look at its log if it is yours, or tell its operator"
+        return remedy_of(self.reason, endpoint.host, endpoint.account, **words)
+
+    @property
+    def _hint(self) -> str:
+        """What a setting of the endpoint makes likely where the server falls silent or ends the connection."""
+        endpoint = self.target.endpoint
+        if self.phase is Phase.CONNECT and endpoint.port == _PORT_OF_EXCHANGES:
+            return "; many networks let nobody out to port 25"
+        if endpoint.port == PORTS[endpoint.protocol, endpoint.security]:
+            return ""
+        if self.phase is Phase.GREETING and endpoint.security is not Security.TLS:
+            return "; if the port begins with TLS, set security: tls"
+        if self.phase is Phase.TLS and endpoint.security is Security.TLS:
+            return "; if the port begins in the clear, set security: starttls"
+        return ""
 
     @property
     def blame_label(self) -> str:
@@ -297,7 +345,7 @@ class Outcome:
 
     @property
     def _provider(self) -> str:
-        return provider_of(self.target.endpoint.host)
+        return party_of(self.reason, self.target.endpoint.host, self.target.endpoint.account)
 
     @property
     def duration(self) -> float:

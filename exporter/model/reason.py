@@ -1,7 +1,8 @@
 """Why a probe ended: each reason with its blame, its retry, and its texts for people.
 
 The texts of a reason, of a blame and of a retry stand in its own row, and only there: the terminal, the pages, the
-dashboard and the documentation take them from here.
+dashboard and the documentation take them from here. They are true of any server; what is to be done at a provider that
+is known stands in `remedy`.
 """
 
 from __future__ import annotations
@@ -9,17 +10,27 @@ from __future__ import annotations
 from exporter.model.enumeration import TableEnum
 
 ANY_PROVIDER = "the mail provider"
-_GOOGLE = (".gmail.com", ".googlemail.com", ".google.com")
+GOOGLE = "Google"
+_GOOGLE_DOMAINS = (".gmail.com", ".googlemail.com", ".google.com", ".googleapis.com")
+
+_OF_NO_FAILURE = {
+    "protocol": "the protocol",
+    "during": "in a phase",
+    "token_host": "its host",
+    "odd": "check protocol and port, and look for a proxy or captive portal",
+    **dict.fromkeys(("silence", "ending"), "what to look at depends on the phase"),
+}
 
 
 def provider_of(host: str) -> str:
-    """Return the name of a mail host's operator for people: Google, or the mail provider."""
-    return "Google" if f".{host.lower().removesuffix('.')}".endswith(_GOOGLE) else ANY_PROVIDER
+    """Return the name of a host's operator for people: Google, or the mail provider."""
+    return GOOGLE if f".{host.lower().removesuffix('.')}".endswith(_GOOGLE_DOMAINS) else ANY_PROVIDER
 
 
 def fill(text: str, provider: str = ANY_PROVIDER, *, account: str = "NAME", **more: str) -> str:
     """Return a text of this file with its placeholders filled in: `{provider}`, `{account}`, and those of `more`."""
-    return text.format(provider=provider, Provider=provider[0].upper() + provider[1:], account=account, **more)
+    words = {**_OF_NO_FAILURE, **more, "provider": provider, "Provider": provider[0].upper() + provider[1:]}
+    return text.format(account=account, **words)
 
 
 class Blame(TableEnum):
@@ -52,7 +63,9 @@ class Reason(TableEnum):
     """Why a probe ended: one closed enumeration.
 
     `summary` says what is wrong, so that it can follow "imap: "; `remedy` says what to do about it. Both are templates
-    for `fill`: `{protocol}` is the protocol's name, `{during}` the phase in words.
+    for `fill`: `{protocol}` is the protocol's name, `{during}` the phase in words; `{silence}` and `{ending}` say what
+    to look at where the server falls silent or ends the connection then, `{odd}` where it says what is not of the
+    protocol; `{token_host}` is that of access tokens.
     """
 
     blame: Blame
@@ -79,7 +92,7 @@ class Reason(TableEnum):
     # Transport
     TIMEOUT = "timeout", Blame.NETWORK, Retry.SAFE, \
         "no answer {during}", \
-        "No answer before the deadline: compare from another network; check firewalls (port 25 is often blocked)."
+        "No answer before the deadline: {silence}."
     REFUSED = "refused", Blame.NETWORK, Retry.SAFE, \
         "the connection was refused", \
         "The connection was refused: check host and port, and firewalls that answer in the server's place."
@@ -88,10 +101,10 @@ class Reason(TableEnum):
         "No route to the server: check this host's network, its default route and firewalls."
     RESET = "reset", Blame.NETWORK, Retry.SAFE, \
         "the connection was reset {during}", \
-        "The connection was reset: compare from another network; look for a firewall or proxy in between."
+        "The connection was reset: {ending}."
     CLOSED = "closed", Blame.NETWORK, Retry.BACKOFF, \
         "the connection was closed {during}", \
-        "The server closed the connection without an answer: compare from another network."
+        "The connection was closed without an answer: {ending}."
     ADDRESS_FAMILY_UNAVAILABLE = "address_family_unavailable", Blame.CLIENT, Retry.SAFE, \
         "this host has no route of that address family", \
         "This host has no route of that address family: give it one, or set ip_family to the other."
@@ -102,26 +115,30 @@ class Reason(TableEnum):
     # TLS
     CERTIFICATE_EXPIRED = "certificate_expired", Blame.NETWORK, Retry.HOLD, \
         "its certificate has expired", \
-        "A certificate of the chain has expired: check this host's clock, then what really answers at that address."
+        ("A certificate of the chain has expired: check this host's clock; renew the certificate if the server is "
+         "yours, else find out what really answers at that address.")
     CERTIFICATE_NOT_YET_VALID = "certificate_not_yet_valid", Blame.NETWORK, Retry.HOLD, \
         "its certificate is not valid yet", \
-        "A certificate of the chain is not valid yet: check this host's clock first."
+        "A certificate of the chain is not valid yet: check this host's clock first, then the certificate."
     CERTIFICATE_HOSTNAME_MISMATCH = "certificate_hostname_mismatch", Blame.NETWORK, Retry.HOLD, \
         "its certificate is for another name", \
-        "The certificate is for another name: check host and tls.server_name, then check for interception."
+        ("No subject alternative name of the certificate is the name that is asked for: check host and "
+         "tls.server_name, then what really answers at that address.")
     CERTIFICATE_UNTRUSTED = "certificate_untrusted", Blame.NETWORK, Retry.HOLD, \
         "its certificate is not trusted here", \
-        "The certificate's issuer is not trusted here: check for a proxy that intercepts TLS, or set tls.ca_file."
+        ("The certificate's issuer is not trusted here: if it is a private authority, set tls.ca_file to its "
+         "certificate; else check for a proxy that intercepts TLS.")
     TLS_NO_SNI = "tls_no_sni", Blame.CLIENT, Retry.SAFE, \
         "the handshake named no server", \
         "The handshake named no server (SNI): set host to a DNS name, or set tls.server_name."
     TLS_FAILED = "tls_failed", Blame.NETWORK, Retry.SAFE, \
         "the TLS handshake failed", \
-        ("The TLS handshake failed: check port and security (tls or starttls), tls.min_version, and proxies in "
-         "between.")
+        ("The TLS handshake failed, for the reason in detail: check port and security (tls or starttls), "
+         "tls.min_version, and proxies in between.")
     STARTTLS_UNAVAILABLE = "starttls_unavailable", Blame.NETWORK, Retry.HOLD, \
         "it does not offer STARTTLS, or refuses it", \
-        "The server does not offer STARTTLS, or refuses it: a proxy may be stripping it; otherwise check the port."
+        ("The server does not offer STARTTLS, or refuses it: check port and security; if the server offers it "
+         "elsewhere, something in between takes it away.")
     STARTTLS_INJECTION = "starttls_injection", Blame.NETWORK, Retry.HOLD, \
         "it goes on in the clear after STARTTLS", \
         ("Plaintext came where TLS should begin: something in between injects it, or the server's TLS is broken. Do "
@@ -134,22 +151,22 @@ class Reason(TableEnum):
     # Protocol
     PROTOCOL_VIOLATION = "protocol_violation", Blame.NETWORK, Retry.SAFE, \
         "the answer is not {protocol}", \
-        "The answer is not of this protocol: check protocol and port, and look for a proxy or captive portal."
+        "The answer is not of this protocol: {odd}."
     RESPONSE_TOO_LARGE = "response_too_large", Blame.NETWORK, Retry.SAFE, \
         "its answer is too large", \
-        "The answer passed a size limit: check the port; something in between may be flooding."
+        "The answer passed a size limit: check the port; the server or something in between may be flooding."
     SERVER_BUSY = "server_busy", Blame.PROVIDER, Retry.BACKOFF, \
         "the server refuses for now", \
-        "The server refused for now: see the status page of {provider}, and wait."
+        "The server refused for now: look at its log if it is yours, or the status page of {provider}, and wait."
     SERVER_REFUSED = "server_refused", Blame.PROVIDER, Retry.BACKOFF, \
         "the server refuses", \
-        "The server refused permanently, with a text that no rule knows: see detail."
+        "The server refused for good, for the reason in detail: look at its log if it is yours, or ask its operator."
     TEMPORARY_SYSTEM_ERROR = "temporary_system_error", Blame.PROVIDER, Retry.BACKOFF, \
         "the server reports a temporary fault of its own", \
-        "The server reports a fault of its own: see the status page of {provider}; there is nothing to do here."
+        "The server has a fault of its own: look at its log if it is yours, or the status page of {provider}."
     SYSTEM_ERROR = "system_error", Blame.PROVIDER, Retry.BACKOFF, \
         "the server reports a fault of its own", \
-        "The server ended the session with an error of its own: see the status page of {provider}."
+        "The server has a fault of its own: look at its log if it is yours, or the status page of {provider}."
     SESSION_EXPIRED = "session_expired", Blame.PROVIDER, Retry.SAFE, \
         "the server ended an old session", \
         "The server ended a session because of its age: this is expected, the next probe starts a new one."
@@ -164,26 +181,24 @@ class Reason(TableEnum):
         "The server objects to the order of this exporter's commands: report it, with detail."
     PARTIAL_FETCH = "partial_fetch", Blame.PROVIDER, Retry.BACKOFF, \
         "the server answered only in part", \
-        "The server could answer only in part: see the status page of {provider}."
+        "The server could answer only in part: look at its log if it is yours, or the status page of {provider}."
     MAILBOX_MISSING = "mailbox_missing", Blame.ACCOUNT, Retry.SAFE, \
         "a folder is missing or hidden", \
-        "The folder is missing or hidden. In Gmail: Settings → See all settings → Labels → Show in IMAP."
+        "The server does not know the folder, or hides it: look for it in the mailbox with a mail client."
     FOLDER_HIDDEN = "folder_hidden", Blame.ACCOUNT, Retry.SAFE, \
         "a folder is hidden from mail clients", \
-        "Mail clients do not see the folder. In Gmail: Settings → See all settings → Labels → Show in IMAP."
+        "No folder is shown that is marked for this use (RFC 6154): let the server mark one, or remove it from folders."
 
     # Login: the credential
     CREDENTIAL_UNAVAILABLE = "credential_unavailable", Blame.CLIENT, Retry.SAFE, \
-        "the account's secret cannot be read", \
-        "The secret could not be read: check the file or the variable that the account names, and its permissions."
+        "the account's secret cannot be used", \
+        "The secret cannot be used, for the reason in detail: check the file or the variable that the account names."
     AUTH_INVALID_CREDENTIALS = "auth_invalid_credentials", Blame.ACCOUNT, Retry.HOLD, \
         "user name or password is refused", \
-        ("Check the user name and the password. At Google, make a new app password (a change of the Google password "
-         "revokes it): myaccount.google.com → Security → 2-Step Verification → App passwords.")
+        "Check user name and password, and whether {provider} wants an app password; write the right one to the secret."
     AUTH_APP_PASSWORD_REQUIRED = "auth_app_password_required", Blame.ACCOUNT, Retry.HOLD, \
         "the account needs an app password", \
-        ("This is the account's own password: make an app password (myaccount.google.com → Security → 2-Step "
-         "Verification → App passwords) or use OAuth 2.0.")
+        "This is the account's own password: make an app password in its settings at {provider}, or use OAuth 2.0."
     AUTH_WEB_LOGIN_REQUIRED = "auth_web_login_required", Blame.ACCOUNT, Retry.HOLD, \
         "{provider} wants the account's owner to sign in with a browser", \
         ("{Provider} finds the sign-in suspicious: sign in with a browser as this account, confirm the activity, then "
@@ -193,85 +208,79 @@ class Reason(TableEnum):
         "{Provider} does not find the account: use the full primary address as username."
     ACCOUNT_DISABLED = "account_disabled", Blame.ACCOUNT, Retry.HOLD, \
         "the account is disabled", \
-        ("The account may not send mail: Admin console → Directory → Users → the user → Reactivate; then run: "
+        ("The server lets nobody log in to this account: ask its administrator, for the reason in detail; then run: "
          "gmail-exporter accounts release {account}.")
     ACCOUNT_DELETED = "account_deleted", Blame.ACCOUNT, Retry.HOLD, \
         "the account has been deleted", \
-        ("The account has been deleted: restore it (Admin console → Directory → Users) and then run: gmail-exporter "
-         "accounts release {account}; or name another.")
+        ("The account has been deleted: restore it and then run: gmail-exporter accounts release {account}; or name "
+         "another.")
 
     # Login: OAuth 2.0
     OAUTH_TOKEN_REJECTED = "oauth_token_rejected", Blame.TOKEN, Retry.HOLD, \
         "the server refused a fresh access token", \
-        ("The mail server refused a fresh access token: check that the grant is of this very user and has the "
-         "scope https://mail.google.com/. If the secret stays the same, then run: gmail-exporter accounts release "
-         "{account}.")
+        ("The mail server refused a fresh access token: check that the grant is of this very user and covers mail. "
+         "If the secret stays the same, then run: gmail-exporter accounts release {account}.")
     OAUTH_SCOPE_INSUFFICIENT = "oauth_scope_insufficient", Blame.TOKEN, Retry.HOLD, \
         "the OAuth grant does not cover mail", \
         "The grant does not cover mail: consent again, with the scope https://mail.google.com/."
     OAUTH_GRANT_REVOKED = "oauth_grant_revoked", Blame.TOKEN, Retry.HOLD, \
         "the OAuth grant was revoked or has expired", \
-        ("The refresh token has expired or was revoked: consent again. If that happens weekly, publish the consent "
-         "screen: Google Cloud console → APIs & Services → OAuth consent screen → Publish app.")
+        "The refresh token has expired or was revoked: consent again."
     OAUTH_GRANT_INVALID = "oauth_grant_invalid", Blame.TOKEN, Retry.HOLD, \
         "the OAuth grant is not valid", \
         "The refresh token is not one of this client: consent again, with this client_id."
     OAUTH_REAUTH_REQUIRED = "oauth_reauth_required", Blame.ACCOUNT, Retry.HOLD, \
         "the account's owner must consent again", \
-        ("A session-control policy requires the user to sign in again: Admin console → Security → Google Cloud "
-         "session control → exempt trusted apps, and then run: gmail-exporter accounts release {account}; or use a "
-         "service account.")
+        ("A policy requires the account's owner to sign in again: consent again, or let the administrator exempt "
+         "this client; then run: gmail-exporter accounts release {account}.")
     OAUTH_CLOCK_SKEW = "oauth_clock_skew", Blame.CLIENT, Retry.BACKOFF, \
         "this host's clock is wrong", \
         "This host's clock is wrong, so its signatures are not valid: start NTP."
     OAUTH_KEY_INVALID = "oauth_key_invalid", Blame.TOKEN, Retry.HOLD, \
         "the service account's key is not valid", \
-        ("The service account's key was deleted or replaced: make a new one (Google Cloud console → IAM & Admin → "
-         "Service accounts → Keys).")
+        "The service account's key was deleted or replaced: make a new one."
     OAUTH_SUBJECT_INVALID = "oauth_subject_invalid", Blame.CLIENT, Retry.HOLD, \
         "the service account may not act for this user", \
-        "The username is not one that a service account can act for: use a Workspace user's primary address."
+        "The username is not one that the service account can act for: use the user's primary address."
     OAUTH_SERVICE_ACCOUNT_DISABLED = "oauth_service_account_disabled", Blame.TOKEN, Retry.HOLD, \
         "the service account is disabled", \
-        ("The service account or its project is disabled: Google Cloud console → IAM & Admin → Service accounts; "
-         "then run: gmail-exporter accounts release {account}.")
+        ("The service account or its project is disabled: enable it; then run: gmail-exporter accounts release "
+         "{account}.")
     OAUTH_DELEGATION_MISSING = "oauth_delegation_missing", Blame.ACCOUNT, Retry.WAIT24, \
         "the service account has no delegation for mail", \
-        ("The Workspace administrator has not allowed this client: Admin console → Security → API controls → "
-         "Domain-wide delegation: the numeric client ID with the scope https://mail.google.com/ (up to 24 h).")
+        "The administrator of the domain has not allowed this client to act for its users: allow it for mail."
     OAUTH_CLIENT_INVALID = "oauth_client_invalid", Blame.TOKEN, Retry.HOLD, \
         "the OAuth client is not valid", \
-        ("Google does not know this client_id with this client_secret: Google Cloud console → Credentials. If the "
-         "secrets stay the same, then run: gmail-exporter accounts release {account}.")
+        ("The token endpoint does not know this client_id with this client_secret: check both. If the secrets stay "
+         "the same, then run: gmail-exporter accounts release {account}.")
     OAUTH_CLIENT_DELETED = "oauth_client_deleted", Blame.TOKEN, Retry.HOLD, \
         "the OAuth client has been deleted", \
-        "The OAuth client was deleted (Google also deletes unused ones): make a new one, and consent again."
+        "The OAuth client was deleted: make a new one, and consent again."
     OAUTH_CLIENT_DISABLED = "oauth_client_disabled", Blame.TOKEN, Retry.HOLD, \
         "the OAuth client is disabled", \
-        ("The OAuth client is disabled: Google Cloud console → APIs & Services → Credentials; then run: "
-         "gmail-exporter accounts release {account}.")
+        "The OAuth client is disabled: enable it; then run: gmail-exporter accounts release {account}."
     OAUTH_ACCESS_DENIED = "oauth_access_denied", Blame.ACCOUNT, Retry.HOLD, \
         "an administrator's policy denies the OAuth client", \
-        ("The administrator does not allow this client: Admin console → Security → API controls → App access "
-         "control; then run: gmail-exporter accounts release {account}.")
+        "The administrator does not allow this client: ask for it; then run: gmail-exporter accounts release {account}."
     OAUTH_ENDPOINT_ERROR = "oauth_endpoint_error", Blame.PROVIDER, Retry.BACKOFF, \
         "no token came from the token endpoint", \
-        "No token came from the token endpoint: see detail; check that this host reaches oauth2.googleapis.com."
+        "No token came from the token endpoint, for the reason in detail: check that this host reaches {token_host}."
 
     # Login: access switched off
     DISABLED_FOR_ACCOUNT = "disabled_for_account", Blame.ACCOUNT, Retry.HOLD, \
         "the account has {protocol} switched off", \
-        ("Gmail → Settings → See all settings → Forwarding and POP/IMAP → Enable POP for all mail or, on Workspace, "
-         "Enable IMAP (a personal account has IMAP always on); then run: gmail-exporter accounts release {account}.")
+        ("Let the account's owner or administrator switch on {protocol} for mail clients, in its settings at "
+         "{provider}; then run: gmail-exporter accounts release {account}.")
     DISABLED_FOR_DOMAIN = "disabled_for_domain", Blame.ACCOUNT, Retry.HOLD, \
         "the administrator has {protocol} switched off", \
-        ("The Workspace administrator: Admin console → Apps → Google Workspace → Gmail → End User Access → POP and "
-         "IMAP access → Enable; then run: gmail-exporter accounts release {account}.")
+        ("Let the administrator of the domain switch on {protocol} for mail clients; then run: gmail-exporter "
+         "accounts release {account}.")
 
     # Login: limits
     TOO_MANY_CONNECTIONS = "too_many_connections", Blame.ACCOUNT, Retry.BACKOFF, \
         "the account has too many sessions open", \
-        "More than 15 sessions of this account are open: find its other mail clients and close some."
+        ("Too many sessions of this account are open: find its other mail clients and close some, or raise the "
+         "server's limit.")
     BANDWIDTH_EXCEEDED = "bandwidth_exceeded", Blame.ACCOUNT, Retry.WAIT24, \
         "the account passed its daily transfer limit", \
         "The account passed its daily transfer limit: pause bulk mail clients; the limit ends within 24 hours."
@@ -280,13 +289,14 @@ class Reason(TableEnum):
         "The server slows this account down: use fewer clients and commands."
     LOGIN_RATE_LIMITED = "login_rate_limited", Blame.ACCOUNT, Retry.BACKOFF, \
         "the account logs in too often", \
-        "Too many logins of this account: find its other clients, and let them keep their sessions."
+        ("Too many logins of this account, or too many that failed: find its other clients, and let them keep their "
+         "sessions.")
     LOGIN_DELAY = "login_delay", Blame.ACCOUNT, Retry.BACKOFF, \
         "POP3 logins follow each other too fast", \
-        "POP3 logins follow each other too fast: raise login_interval above the server's LOGIN-DELAY (Gmail: 300 s)."
+        "POP3 logins follow each other too fast: raise login_interval above the server's LOGIN-DELAY."
     MAILBOX_IN_USE = "mailbox_in_use", Blame.ACCOUNT, Retry.BACKOFF, \
-        "another POP3 client has the mailbox open", \
-        "Another POP3 client has the mailbox open: let only one client poll it."
+        "another client has the mailbox open", \
+        "Another client has the mailbox open, and the server lets in one at a time: let only one client poll it."
     MAILBOX_FULL = "mailbox_full", Blame.ACCOUNT, Retry.BACKOFF, \
         "the mailbox is full", \
         "The mailbox has no storage left: free some, or raise its quota."
@@ -298,20 +308,20 @@ class Reason(TableEnum):
         "The message has too many recipients or is too large."
     AUTH_TEMPORARY = "auth_temporary", Blame.PROVIDER, Retry.BACKOFF, \
         "the server cannot check credentials at the moment", \
-        "The server cannot check credentials at the moment: see the status page of {provider}."
+        "The server cannot check credentials now: look at its log if it is yours, or the status page of {provider}."
 
     # Login: how this exporter asks
     LOGIN_MECHANISM_UNAVAILABLE = "login_mechanism_unavailable", Blame.CLIENT, Retry.SAFE, \
         "the server offers no login mechanism that the account can use", \
-        "The server offers no login mechanism that the account can use: set mechanism to auto, or use OAuth 2.0."
+        "No login mechanism is offered that the account can use: set mechanism to auto, use TLS, or use OAuth 2.0."
     LOGIN_PREAUTH = "login_preauth", Blame.CLIENT, Retry.SAFE, \
         "somebody is logged in there before the login", \
         ("The server greets as if somebody were logged in (PREAUTH), so there is no login to check: look at host and "
          "port; where that is meant, remove account from the endpoint.")
     AUTH_MECHANISM = "auth_mechanism", Blame.CLIENT, Retry.HOLD, \
         "the server does not accept this login mechanism", \
-        ("The server does not accept this login mechanism: set mechanism to auto; then run: gmail-exporter accounts "
-         "release {account}.")
+        ("The server does not accept this way to log in: set mechanism to auto; where it takes no passwords, use "
+         "OAuth 2.0; then run: gmail-exporter accounts release {account}.")
     AUTH_MISSING = "auth_missing", Blame.CLIENT, Retry.SAFE, \
         "the server wants a login first", \
         "The server wants a login first: give the endpoint an account."
@@ -321,12 +331,12 @@ class Reason(TableEnum):
          "accounts release {account}.")
     STARTTLS_REQUIRED = "starttls_required", Blame.CLIENT, Retry.SAFE, \
         "the server wants STARTTLS first", \
-        "The server wants STARTTLS first: set security to starttls."
+        "The server takes no login in the clear: set security to starttls, or to tls and the port of that."
 
     # SMTP: the greeting of this exporter
     EHLO_THROTTLED = "ehlo_throttled", Blame.NETWORK, Retry.BACKOFF, \
         "the server delays this host", \
-        "The server delays clients of this address or EHLO name: probe less often, or from another address."
+        "The server delays this address or EHLO name: probe less often, set client_name, or use another address."
     EHLO_INVALID = "ehlo_invalid", Blame.CLIENT, Retry.BACKOFF, \
         "the server does not accept this host's name", \
         ("The server does not accept what EHLO says: set client_name to the DNS name of this host's public address, in "
@@ -335,28 +345,29 @@ class Reason(TableEnum):
     # smtp-relay.gmail.com
     RELAY_LIMIT = "relay_limit", Blame.ACCOUNT, Retry.WAIT24, \
         "the SMTP relay's daily limit is passed", \
-        "The SMTP relay's limit is passed for up to 24 hours: see Admin console → Gmail → Routing → SMTP relay."
+        "The SMTP relay's limit is passed, for up to 24 hours: send less, or let its administrator raise it."
     RELAY_DENIED = "relay_denied", Blame.ACCOUNT, Retry.HOLD, \
         "the SMTP relay does not allow this host", \
-        ("The SMTP relay does not allow this host: Admin console → Apps → Gmail → Routing → SMTP relay service; then "
-         "run: gmail-exporter accounts release {account}.")
+        ("The SMTP relay does not allow this host: let its administrator allow this host's address; then run: "
+         "gmail-exporter accounts release {account}.")
 
     # Google's MX hosts
     MX_NO_PTR = "mx_no_ptr", Blame.NETWORK, Retry.SAFE, \
         "this host has no matching reverse DNS", \
         "This host's address has no matching reverse DNS: set a PTR record whose name points back to it."
     MX_IP_NOT_AUTHORIZED = "mx_ip_not_authorized", Blame.NETWORK, Retry.SAFE, \
-        "Google accepts no mail from this address range", \
-        "Google accepts no mail from this address range (residential or dial-up): send through your provider's relay."
+        "{provider} accepts no mail from this address range", \
+        ("{Provider} accepts no mail from this address range (residential or dial-up): send through your provider's "
+         "relay.")
     MX_SENDER_UNAUTHENTICATED = "mx_sender_unauthenticated", Blame.CLIENT, Retry.SAFE, \
         "the sender passes neither SPF nor DKIM", \
         "The sender passes neither SPF nor DKIM: publish SPF, or sign with DKIM."
     MX_RATE_LIMITED = "mx_rate_limited", Blame.NETWORK, Retry.BACKOFF, \
-        "Google slows this host down", \
-        "Google sees too much unsolicited mail from this address or domain: stop sending for some time."
+        "{provider} slows this host down", \
+        "{Provider} sees too much unsolicited mail from this address or domain: stop sending for some time."
     MX_BAD_REPUTATION = "mx_bad_reputation", Blame.NETWORK, Retry.BACKOFF, \
-        "this host has a bad reputation with Google", \
-        "This address or domain has a very low reputation with Google: see postmaster.google.com."
+        "this host has a bad reputation with {provider}", \
+        "This address or domain has a very low reputation with {provider}: send only what is wanted."
     MX_POLICY = "mx_policy", Blame.ACCOUNT, Retry.SAFE, \
         "the recipient's policy does not allow this", \
         "The recipient's domain requires TLS or an allowed address: use TLS, or ask its administrator."
@@ -368,7 +379,7 @@ class Reason(TableEnum):
         "The recipient's account is disabled or inactive: restore it."
     MX_MAILBOX_FULL = "mx_mailbox_full", Blame.ACCOUNT, Retry.BACKOFF, \
         "the recipient's storage is full", \
-        "The recipient's storage is full: free some at one.google.com/storage."
+        "The recipient's storage is full: free some, or raise its quota."
     MX_RECIPIENT_RATE = "mx_recipient_rate", Blame.ACCOUNT, Retry.BACKOFF, \
         "the recipient receives too much mail", \
         "The recipient receives too much mail at once: send fewer test messages."

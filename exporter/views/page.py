@@ -8,8 +8,9 @@ from typing import NamedTuple, Self
 from urllib.parse import urlencode
 
 from exporter.model.login import Denial
-from exporter.model.outcome import Check, Detail, Outcome, Target, TlsFacts
-from exporter.model.reason import Reason, fill
+from exporter.model.outcome import Check, Detail, Outcome, Phase, Target, TlsFacts
+from exporter.model.reason import GOOGLE, Reason, fill
+from exporter.model.remedy import AT_GOOGLE, evidence_at
 from exporter.model.settings import Protocol, Security
 from exporter.monitor.store import Series
 from exporter.views import chart
@@ -79,9 +80,31 @@ def matching(reasons: Iterable[Reason], text: str) -> list[Reason]:
     """Return the reasons that have every word of the text in their name, summary or remedy, or in their blame."""
     words = text.casefold().split()
     searched = {
-        reason: " ".join((reason, reason.summary, fill(reason.remedy), reason.blame)).casefold() for reason in reasons
+        reason: " ".join((reason, reason.summary, *remedies(reason).values(), reason.blame)).casefold()
+        for reason in reasons
     }
     return [reason for reason, said in searched.items() if all(word in said for word in words)]
+
+
+def remedies(reason: Reason) -> dict[str, str]:
+    """Return what to do about a reason: in general, under "", and what is to be done at Google or in a phase, if known.
+
+    The key says where that is.
+    """
+    said = {"": fill(reason.remedy)}
+    if reason in AT_GOOGLE:
+        said["At Google"] = fill(AT_GOOGLE[reason], GOOGLE)
+    for placeholder, texts in (
+        ("{silence}", {phase: phase.silence for phase in Phase}),
+        ("{ending}", {phase: phase.ending for phase in Phase}),
+    ):
+        if placeholder in reason.remedy:
+            said |= {
+                f"In {phase}": f"{fill(text, evidence=evidence_at(''))}."
+                for phase, text in texts.items()
+                if phase is not Phase.LOGOUT
+            }
+    return said
 
 
 class Group(NamedTuple):

@@ -16,6 +16,8 @@ from rich.text import Text
 from exporter.model.login import Denial
 from exporter.model.outcome import Check, Observed, Outcome, Phase
 from exporter.model.reason import Reason, fill
+from exporter.model.remedy import party_of, remedy_of
+from exporter.model.settings import Account
 from exporter.monitor.store import Series
 from exporter.views.times import span
 
@@ -69,13 +71,13 @@ def explain(outcome: Outcome) -> Table:
     )
 
 
-def explain_credential(reason: Reason, detail: str, account: str) -> Table:
+def explain_credential(reason: Reason, detail: str, account: Account) -> Table:
     """As `explain`, for a credential that could not be obtained before a probe."""
     return _facts(
         ("reason", f"[bold]{reason}[/]"),
-        ("fault", f"{fill(reason.blame.label)}: {reason.blame.party}"),
+        ("fault", f"{fill(reason.blame.label, party_of(reason, '', account))}: {reason.blame.party}"),
         ("detail", escape(detail)),
-        ("remedy", escape(fill(reason.remedy, account=account))),
+        ("remedy", escape(remedy_of(reason, "", account))),
     )
 
 

@@ -20,7 +20,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from exporter.model.outcome import Phase, TargetKey
-from exporter.model.reason import Blame, Reason, Retry, fill
+from exporter.model.reason import Blame, Reason, Retry
 from exporter.model.settings import Protocol
 from exporter.monitor.kept import FAILURES
 from exporter.monitor.store import Series, Store
@@ -222,7 +222,7 @@ class Pages:
             reasons=page.matching(listed, text),
             blames=list(Blame),
             retries=list(Retry),
-            fill=fill,
+            remedies=page.remedies,
         )
 
 

@@ -53,8 +53,8 @@ def _numbers() -> list[Builder]:
             About(
                 "Logins held back",
                 "How many endpoints do not log in, to protect the account?",
-                "After a refusal the exporter waits, or does not try again until something has changed: Google locks "
-                "accounts that fail too often.",
+                "After a refusal the exporter waits, or does not try again until something has changed: "
+                "providers lock accounts that fail too often, Google among them.",
                 "remove the cause, then run: gmail-exporter accounts release NAME.",
             ),
             Size(6, 4),

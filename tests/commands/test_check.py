@@ -241,7 +241,7 @@ def test_two_runs_share_the_login_budget(site: Site, run: Run) -> None:
     assert logins(server) == 1
     forced = run("check", storage, "--force")
     assert forced.err == (
-        "warning: --force logs in whatever the login budget says; Google may lock the account\n"
+        "warning: --force logs in whatever the login budget says; the mail provider may lock the account\n"
         f"login budgets: {site.directory / 'ledger.db'}\n"
     )
     assert forced.out.splitlines()[1].endswith("ok")

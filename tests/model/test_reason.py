@@ -36,6 +36,7 @@ def test_every_blame_is_used(blame: Blame) -> None:
         ("gmail.com", "Google"),
         ("SMTP.GoogleMail.com.", "Google"),
         ("gmail-smtp-in.l.google.com", "Google"),
+        ("oauth2.googleapis.com", "Google"),
         ("imap.notgmail.com", ANY_PROVIDER),
         ("gmail.com.example.org", ANY_PROVIDER),
         ("192.0.2.1", ANY_PROVIDER),

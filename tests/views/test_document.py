@@ -123,14 +123,15 @@ def test_held_login() -> None:
 
 def test_failure() -> None:
     """A failure has a remedy, and the blame depends on its phase, too."""
-    document = outcome_to_json(failure(phase=Phase.GREETING, reason=Reason.TIMEOUT))
+    failed = failure(phase=Phase.GREETING, reason=Reason.TIMEOUT)
+    document = outcome_to_json(failed)
     assert (document["ok"], document["up"], document["phase"], document["reason"]) == (
         False,
         False,
         "greeting",
         "timeout",
     )
-    assert (document["blame"], document["remedy"]) == ("provider", Reason.TIMEOUT.remedy)
+    assert (document["blame"], document["remedy"]) == ("provider", failed.remedy)
     assert document["checks"] == {"reachability": True, "tls": True, "protocol": False}
     assert outcome_to_json(replace(success(), phases={}))["phases"] == {}
 

@@ -15,7 +15,7 @@ from rich.console import Console, RenderableType
 from exporter.model.login import Denial
 from exporter.model.outcome import Folder, Line, Observed, Outcome, Phase, Quota, Target, TlsFacts
 from exporter.model.reason import Reason
-from exporter.model.settings import IpFamily, Role, Security
+from exporter.model.settings import Account, IpFamily, OAuth2, Role, SecretRef, Security
 from exporter.monitor.store import Series
 from exporter.views import terminal
 from tests.examples import ACCOUNT, UNREAD, budgeted, failure, success, target
@@ -179,7 +179,7 @@ def test_explanations() -> None:
         "  reason  auth_app_password_required in login",
         "  fault   account: the mailbox, its owner, its quota or its administrator",
         "  detail  what the server said",
-        *textwrap.wrap(failed.reason.remedy, 80, initial_indent="  remedy  ", subsequent_indent=" " * 10),
+        *textwrap.wrap(failed.remedy, 80, initial_indent="  remedy  ", subsequent_indent=" " * 10),
     ]
 
 
@@ -206,9 +206,20 @@ def test_fault(host: str, party: str) -> None:
 
 def test_explain_credential() -> None:
     """The command in the remedy has the name of the account."""
-    lines = shown(terminal.explain_credential(Reason.DISABLED_FOR_ACCOUNT, "the text", "ops"))
+    lines = shown(terminal.explain_credential(Reason.DISABLED_FOR_ACCOUNT, "the text", ACCOUNT))
     assert lines[0] == "  reason  disabled_for_account"
     assert lines[-1].endswith("accounts release ops.")
+
+
+def test_fault_of_a_token_endpoint() -> None:
+    """The provider of a token is that of its endpoint."""
+    oauth2 = OAuth2("id", SecretRef(env="A"), SecretRef(env="B"))
+    for account, party in (
+        (Account("ops", "a", oauth2=oauth2), "Google"),
+        (Account("ops", "a", oauth2=replace(oauth2, token_uri="https://login.example.com/t")), "the mail provider"),
+    ):
+        lines = shown(terminal.explain_credential(Reason.OAUTH_ENDPOINT_ERROR, "the text", account))
+        assert lines[1] == f"  fault   {party}: the operator of the mail server"
 
 
 @pytest.mark.parametrize(
