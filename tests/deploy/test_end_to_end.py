@@ -19,11 +19,13 @@ import yaml
 
 from exporter.config.duration import parse_duration
 from tests.deploy.test_alertmanager import with_short_waits
+from tests.deploy.test_page import check, configuration
 from tests.deploy.test_rules import PROMETHEUS
 from tests.servers.alertmanager import Alertmanager
 from tests.servers.authority import Authority
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
 from tests.servers.exporter import Exporter
+from tests.servers.ntfy import Ntfy
 from tests.servers.postfix import Postfix
 from tests.servers.prometheus import Prometheus
 from tests.servers.webhook import Notification, Webhook
@@ -77,7 +79,14 @@ class Site:
         config.write_text(json.dumps(document), "utf-8")
         self.exporter = Exporter(directory / "log", config)
         self.webhook = Webhook()
-        self.alertmanager = Alertmanager(with_short_waits(self.webhook.url, group_wait="5s", group_interval="3s"))
+        self.ntfy = Ntfy()
+        routed = with_short_waits(self.webhook.url, group_wait="5s", group_interval="3s")
+        token = directory / "token"
+        token.write_text("tk_0123", "utf-8")
+        shown = configuration(self.ntfy.url, token)
+        for receiver, telephone in zip(routed["receivers"], shown["receivers"], strict=True):
+            receiver["discord_configs"] = telephone["discord_configs"]
+        self.alertmanager = Alertmanager({**routed, "templates": shown["templates"]})
         self.rule_files = []
         for path in PROMETHEUS.glob("gmail-*.yml"):
             quick = directory / path.name
@@ -87,6 +96,7 @@ class Site:
     def start(self, stack: ExitStack) -> None:
         """Start all programs, the receiver first."""
         stack.enter_context(self.webhook)
+        stack.enter_context(self.ntfy)
         stack.enter_context(self.alertmanager)
         stack.enter_context(self.exporter)
         target = self.exporter.url.removeprefix("http://")
@@ -126,6 +136,7 @@ def site(whole_site: Site, dovecot: Dovecot, postfix: Postfix) -> Site:
     """All endpoints are up, and there was no notification."""
     whole_site.wait_until_all_is_well()
     whole_site.webhook.notifications.clear()
+    whole_site.ntfy.messages.clear()
     return whole_site
 
 
@@ -177,11 +188,18 @@ def test_an_outage_is_one_page(site: Site, dovecot: Dovecot) -> None:
         assert labels["endpoint"] in annotations["summary"]
         assert "Reason: refused in connect. Blame: network." in annotations["description"]
         assert annotations["runbook_url"].endswith("/GmailEndpointDown.md")
+    shown = site.ntfy.wait_for(lambda each: each.priority == "urgent")
+    assert shown.title == "GmailEndpointDown (2)"
+    assert re.fullmatch(
+        r"(imap|pop3) \(localhost:\d+\) does not answer, and 1 more: (imap|pop3)", check(shown).splitlines()[0]
+    )
+    assert "\nFault: network\nRemedy: Look at the network of 127.0.0.1:" in shown.text
     for group in site.prometheus.get("/api/v1/rules")["groups"]:
         assert [rule["name"] for rule in group["rules"] if rule["health"] != "ok"] == []
     dovecot.start()
     resolved = site.notification("GmailEndpointDown", "resolved")
     assert resolved.path == "/page"
+    assert check(site.ntfy.wait_for(lambda each: each.title.startswith("Resolved: ")))
     assert {name for each in site.webhook.notifications for name in each.names} == {"GmailEndpointDown"}
 
 

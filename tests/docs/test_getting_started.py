@@ -55,11 +55,11 @@ def test_without_containers(tmp_path: Path) -> None:
     follow(script.replace("sudo ", ""), copy(tmp_path))
     promtool = find_program("promtool", "prometheus")
     subprocess.run([promtool, "check", "config", str(etc / "prometheus.yml")], check=True, capture_output=True)
-    assert "SUCCESS" in amtool("check-config", str(etc / "alertmanager.yml"))
+    assert "1 templates\n  SUCCESS" in amtool("check-config", str(etc / "alertmanager.yml"))
     assert "localhost:9993" in (etc / "prometheus.yml").read_text("utf-8")
     assert "localhost:9093" in (etc / "prometheus.yml").read_text("utf-8")
     routed = (etc / "alertmanager.yml").read_text("utf-8")
-    assert routed.count("https://ntfy.sh/gmail-0123?template=alertmanager") == 4
+    assert routed.count("https://ntfy.sh/gmail-0123?priority=") == 4
     token = etc / "secrets" / "ntfy-token"
     assert f"credentials_file: {token}" in routed
     assert token.read_text("utf-8") == "tk_0123\n"
@@ -71,7 +71,7 @@ def test_with_containers(tmp_path: Path) -> None:
     directory = copy(tmp_path)
     follow(block("secrets/alertmanager"), directory)
     routed = (directory / "deploy" / "alertmanager" / "alertmanager.yml").read_text("utf-8")
-    assert routed.count("https://ntfy.sh/gmail-0123?template=alertmanager") == 4
+    assert routed.count("https://ntfy.sh/gmail-0123?priority=") == 4
     assert "credentials_file: /etc/alertmanager/secrets/ntfy-token" in routed
     token = directory / "deploy" / "docker-compose" / "secrets" / "alertmanager" / "ntfy-token"
     assert token.read_text("utf-8") == "tk_0123\n"
@@ -82,6 +82,7 @@ def test_the_test_alert_is_a_page() -> None:
     shipped = yaml.safe_load((ROOT / "deploy" / "alertmanager" / "alertmanager.yml").read_text("utf-8"))
     with Webhook() as webhook:
         for receiver in shipped["receivers"]:
+            del receiver["discord_configs"]
             receiver["webhook_configs"] = [{"url": f"{webhook.url}/{receiver['name']}"}]
         shipped["route"]["routes"][0]["group_wait"] = "10ms"
         with Alertmanager(shipped) as alertmanager:
