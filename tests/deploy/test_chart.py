@@ -19,6 +19,7 @@ from exporter import __version__, cli
 from exporter.accounts.storage import SYSTEM
 from exporter.config.load import load
 from exporter.config.schema import CONFIGURATION
+from exporter.model.settings import PORTS, Protocol, Security
 from tests.deploy.chart import CHART, VALUES, VERSIONS, Manifest, lint, mistakes, render, values_of
 from tests.deploy.debian import ROOT
 from tests.servers.process import find_program
@@ -231,6 +232,77 @@ def test_the_dashboard_is_the_file() -> None:
     assert sum(map(len, files.values())) < 1 << 20
 
 
+def allowed_ports(values: Mapping[str, Any]) -> tuple[set[int | str], set[int | str]]:
+    """Return the ports of a network policy: from where scrapes come, and to where probes go; `*` is every port."""
+    policy = render({**values, "networkPolicy": {"enabled": True, **values.get("networkPolicy", {})}})["NetworkPolicy"]
+    assert mistakes(policy, VERSIONS[-1]) == []
+    resolvers, *egress = policy["spec"]["egress"]
+    assert resolvers == {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
+    assert all(set(each) == {"ports"} for each in egress)
+    rules = ([port for rule in policy["spec"][way] for port in rule["ports"]] for way in ("ingress", "egress"))
+    ingress, outgoing = ({port.get("port", "*") for port in each if port["protocol"] == "TCP"} for each in rules)
+    return ingress, outgoing - {53}
+
+
+ENDPOINT = {"protocol": "imap", "host": "mail.example.com"}
+OAUTH = {"client_id": "1", "client_secret": {"env": "A"}, "refresh_token": {"env": "B"}}
+
+
+@pytest.mark.parametrize(
+    ("config", "beside"),
+    [
+        ({}, set()),
+        ({"endpoints": {"a": {**ENDPOINT, "port": 1993}, "b": {**ENDPOINT, "port": 65535}}}, set()),
+        ({"endpoints": {"mx": {"protocol": "smtp", "host": "a.org", "port": 25, "security": "starttls"}}}, set()),
+        ({"endpoints": {"a": ENDPOINT}, "modules": {"m": {"protocol": "pop3"}}}, set()),
+        ({"modules": {"m": {"protocol": "smtp", "port": 2525, "allow_hosts": ["a.example.com", "*.b.org:26"]}}}, {26}),
+        ({"modules": {"m": {"protocol": "imap"}}, "probe": {"allow": ["x.org:144", "[2001:db8::1]:145", "2001::146"]}},
+         {144, 145}),
+        ({"modules": {"m": {"protocol": "imap"}}, "probe": {"allow": ["*:*"]}}, {"*"}),
+        ({"endpoints": {"a": ENDPOINT}, "accounts": {"o": {"username": "u", "oauth2": OAUTH}}}, {443}),
+        ({"endpoints": {"a": ENDPOINT},
+          "accounts": {"o": {"username": "u", "oauth2": {**OAUTH, "token_uri": "https://id.example.com:8443/token?a=b:1"}}}},
+         {8443}),
+        ({"endpoints": {"a": ENDPOINT},
+          "accounts": {"o": {"username": "u", "oauth2": {**OAUTH, "token_uri": "https://[2001:db8::1]:444/"}},
+                       "p": {"username": "v", "oauth2": {**OAUTH, "token_uri": "https://id.example.com/token"}},
+                       "q": {"username": "w", "app_password": {"env": "C"}}}},
+         {444, 443}),
+        ({"endpoints": {"a": ENDPOINT}, "accounts": {"s": {"username": "u", "service_account": {"env": "K"}}}}, {443}),
+    ],
+)  # fmt: skip
+def test_the_network_policy_allows_what_the_configuration_names(
+    tmp_path: Path, config: dict[str, Any], beside: set[int | str]
+) -> None:
+    """Every port that the program itself finds in it, those of patterns and token servers, and no others."""
+    path = tmp_path / "gmail.yml"
+    path.write_text(yaml.safe_dump(config), "utf-8")
+    loaded = load(path if config else None, {})
+    named: set[int | str] = {each.port for each in (*loaded.endpoints.values(), *loaded.modules.values())}
+    # With a rule for every port, the others are not written down.
+    assert allowed_ports({"config": config})[1] == (beside if "*" in beside else named | beside)
+
+
+@pytest.mark.parametrize(("protocol", "security"), PORTS)
+def test_the_network_policy_knows_the_registered_ports(protocol: Protocol, security: Security) -> None:
+    """Of every protocol and security, as the program does."""
+    one = {**ENDPOINT, "protocol": protocol.value, "security": security.value}
+    assert allowed_ports({"config": {"endpoints": {"a": one}}})[1] == {PORTS[protocol, security]}
+
+
+def test_ports_can_be_added_to_the_network_policy_and_left_out() -> None:
+    """Those of an own configuration file are listed; what listens besides may be scraped."""
+    own = {"existingConfigMap": "mine", "networkPolicy": {"egressPorts": [4190, 993]}}
+    assert allowed_ports(own) == ({"http"}, {4190, 993})
+    file = {"extraArgs": ["--config.file=/run/secrets/gmail/gmail.yml"], "networkPolicy": {"egressPorts": [25]}}
+    assert allowed_ports(file)[1] == {25}
+    assert allowed_ports({"networkPolicy": {"egressPorts": [25]}})[1] == {25, 465, 587, 993, 995}
+    assert allowed_ports({"networkPolicy": {"egressFromConfig": False}})[1] == set()
+    assert allowed_ports({"networkPolicy": {"egressFromConfig": False}, "existingConfigMap": "mine"})[1] == set()
+    listening = ["--web.listen-address=:9994", "--web.listen-address=[::]:9995", "--log.level=debug"]
+    assert allowed_ports({"extraArgs": listening})[0] == {"http", 9994, 9995}
+
+
 def test_pages_behind_a_password_have_a_check_of_the_image() -> None:
     """Kubernetes has neither the password nor a client certificate."""
     (container,) = pod_of(render(values_of("locked")))["spec"]["containers"]
@@ -285,6 +357,13 @@ def test_names(release: str, values: dict[str, Any], name: str) -> None:
         ({"prometheusRule": {"runbooks": "wiki"}}, "at '/prometheusRule/runbooks': 'wiki' does not match pattern"),
         ({"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}, "would be scraped twice"),
         ({"config": EVERYTHING["config"], "existingConfigMap": "mine"}, "only one can be what runs"),
+        ({"networkPolicy": {"enabled": True}, "existingConfigMap": "mine"}, "list those of its endpoints, modules"),
+        ({"networkPolicy": {"enabled": True}, "extraArgs": ["--config.file=/x"]}, "in networkPolicy.egressPorts"),
+        (
+            {"networkPolicy": {"enabled": True}, "config": {"endpoints": {"a": {"protocol": "sieve", "host": "x"}}}},
+            "config.endpoints.a: no port is known for sieve/tls: name it in `port`",
+        ),
+        ({"networkPolicy": {"egressPorts": ["imaps"]}}, "at '/networkPolicy/egressPorts/0': got string, want integer"),
         ({"shards": 0}, "at '/shards': minimum: got 0, want 1"),
         ({"shards": 2, "storage": {"existingClaim": "mine"}}, "each of several shards needs its own"),
     ],

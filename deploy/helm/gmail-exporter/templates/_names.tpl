@@ -65,6 +65,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.config .Values.existingConfigMap -}}
 {{- fail "config and existingConfigMap are both given: only one can be what runs; choose one" -}}
 {{- end -}}
+{{- with .Values.networkPolicy -}}
+{{- if and .enabled .egressFromConfig (include "gmail-exporter.unknownConfig" $) (not .egressPorts) -}}
+{{- fail "networkPolicy: the chart does not know the ports of your own configuration file: list those of its endpoints, modules and token servers in networkPolicy.egressPorts" -}}
+{{- end -}}
+{{- end -}}
 {{- /* Some ways of copying lose symbolic links. */ -}}
 {{- if and .Values.prometheusRule.enabled (not (.Files.Glob "files/prometheus/gmail-*.yml")) -}}
 {{- fail "this copy of the chart holds no rules in files/: install it from a checkout, or from a package made there" -}}
