@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from exporter.exposition.text import Family, Format, Sample, render
 from exporter.model.address import is_ip_address
+from exporter.model.message import escape_invisible
 from exporter.model.outcome import LOGIN_PHASES, Outcome, Phase, TlsFacts
 from exporter.model.reason import Reason
 
@@ -115,7 +116,7 @@ def exposition(outcome: Outcome, fmt: Format) -> bytes:
 def debug(outcome: Outcome) -> str:
     """Return the dialogue, the result and the metrics, for people: without secrets and control characters."""
     endpoint = outcome.target.endpoint
-    dialogue = "".join(f"{_plain(str(line))}\n" for line in outcome.dialogue) or "(nothing was said)\n"
+    dialogue = "".join(f"{escape_invisible(str(line))}\n" for line in outcome.dialogue) or "(nothing was said)\n"
     times = "".join(f"{seconds:9.6f} s  {phase}\n" for phase, seconds in outcome.phases.items())
     return (
         f"{endpoint.protocol} at {endpoint.host} port {endpoint.port}, security {endpoint.security}, "
@@ -134,13 +135,9 @@ def _result(outcome: Outcome) -> str:
         return f"ok{address}\n{held}"
     return (
         f"{outcome.reason} in {outcome.phase}, the fault of {outcome.blame}{address}\n"
-        f"detail: {_plain(outcome.detail)}\n"
+        f"detail: {escape_invisible(outcome.detail)}\n"
         f"remedy: {outcome.remedy}\n{held}"
     )
-
-
-def _plain(text: str) -> str:
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def _fnv1a(octets: bytes) -> int:

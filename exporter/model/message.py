@@ -1,4 +1,4 @@
-"""Text as it may be written in a configuration and printed in a message."""
+"""Text as it may be written in a configuration, and as it is shown, whoever wrote it: every character visible."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import json
 import re
 import unicodedata
 
-# Unicode's Default_Ignorable_Code_Point, and U+2800, as far as they are in no category of format characters or spaces.
-_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]")
+# Unicode's Default_Ignorable_Code_Point, as far as they are in no category of format characters or spaces; and an empty
+# cell of Braille, a filler of Khitan, a note without a head. `str.isprintable` takes them for letters or marks.
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U00016fe4\U0001d159\U000e0000-\U000e0fff]"
+)
 _BLANK_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
 _SHAPING = frozenset("\u200c\u200d\ufe0e\ufe0f")
 """Joiners and variation selectors: behind a character that is not ASCII they belong to it, as in an emoji."""
@@ -85,9 +89,21 @@ def show(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return the whole text; if it has a character that could break a line or a terminal, quoted and escaped."""
-    return text if text.isprintable() else _quote(text)
+    """Return the whole text; if it has a character that is not visible or could break a line, quoted and escaped."""
+    return text if is_visible(text) else _quote(text)
 
 
 def _quote(text: str) -> str:
-    return json.dumps(text, ensure_ascii=not text.isprintable())
+    return json.dumps(text, ensure_ascii=not is_visible(text))
+
+
+def is_visible(text: str) -> bool:
+    """Whether every character of it can be seen, and none controls how others are shown; a space can be seen."""
+    return text.isprintable() and (text.isascii() or _BLANK.search(text) is None)
+
+
+def escape_invisible(text: str) -> str:
+    """Return the text with every character that cannot be seen in the escapes of Python's literals."""
+    if is_visible(text):
+        return text
+    return "".join(one if is_visible(one) else one.encode("unicode_escape").decode() for one in text)

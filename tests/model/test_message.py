@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
+
 import pytest
 
-from exporter.model.message import Unacceptable, check_identity, check_text, invisible_in, one_line, show
+from exporter.model.message import (
+    Unacceptable,
+    check_identity,
+    check_text,
+    escape_invisible,
+    invisible_in,
+    is_visible,
+    one_line,
+    show,
+)
 
 
 @pytest.mark.parametrize("text", ["", "a\nb", "a\x00", "\x85", "\u2028", "\ud800"])
@@ -90,3 +102,43 @@ def test_one_line() -> None:
     """Printable text stays as it is; any other is escaped."""
     assert one_line("/etc/gmail exporter.yml") == "/etc/gmail exporter.yml"
     assert one_line("a\nb") == '"a\\nb"'
+
+
+INVISIBLE = [
+    *"\0\t\n\r\x1b\x7f\x85\xa0\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b\u180d\u180e\u180f\u200b\u200e\u200f",
+    *"\u2028\u202a\u202e\u2060\u2066\u206f\u2800\u3000\u3164\ufe00\ufe0f\ufeff\uffa0\ufff9\ud800\ue000",
+    *"\U0001bca0\U0001d159\U0001d173\U00016fe4\U000e0001\U000e0041\U000e007f\U000e0100\U000e01ef\U0010ffff",
+]
+
+
+@pytest.mark.parametrize("character", INVISIBLE, ids=ascii)
+def test_invisible(character: str) -> None:
+    """What cannot be seen, or changes how other text is shown, is escaped wherever text is shown."""
+    text = f"a{character}b"
+    escaped = escape_invisible(text)
+    assert escaped.startswith("a\\")
+    assert escaped.endswith("b")
+    assert escaped.isascii()
+    assert escaped.isprintable()
+    assert not is_visible(text)
+    for shown in show(text), one_line(text):
+        assert shown.startswith('"a\\')
+        assert shown.isascii()
+        assert shown.isprintable()
+
+
+@pytest.mark.parametrize("text", ["", "a b", 'C:\\"x"', "é", "e\u0301", "пароль", "密码", "🎉", "한글", "ก็"], ids=ascii)
+def test_visible(text: str) -> None:
+    """What can be seen stays as it is, in any script; so does a backslash."""
+    assert is_visible(text)
+    assert escape_invisible(text) == text
+    assert one_line(text) == text
+
+
+def test_nothing_of_unicode_is_forgotten() -> None:
+    """Every character that Unicode calls invisible by its nature is escaped: format, control, separator, unassigned."""
+    seen = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    for number in range(sys.maxunicode + 1):
+        character = chr(number)
+        if unicodedata.category(character) in seen or (character.isspace() and character != " "):
+            assert not is_visible(character), ascii(character)
