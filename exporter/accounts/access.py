@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from exporter.model.outcome import Check, Outcome
 from exporter.model.reason import Reason
 from exporter.model.settings import Account
 from exporter.probing.dialogue import Credential, CredentialUnavailable
+from exporter.probing.search import NO_SECRETS, Secrets
 
 T = TypeVar("T")
 
@@ -42,7 +44,11 @@ class Access:
     """How often a token was requested, by result."""
     refresh_seconds: float | None = None
     """How long the last request for a token took."""
-    _secret: tuple[str, ...] = field(default=(), repr=False)
+    _secret: tuple[str, ...] | None = field(default=None, repr=False)
+    _tokens: deque[str] = field(default_factory=lambda: deque(maxlen=2), repr=False)
+    """The last two access tokens: the one before is valid for some time."""
+    _known: tuple[tuple[object, ...], Secrets] = field(default=((), NO_SECRETS), repr=False)
+    """What `known_within` has returned, and what it was made of."""
     _replaced: bool = False
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _reading: asyncio.Task[tuple[str, ...]] | None = field(default=None, repr=False)
@@ -89,6 +95,24 @@ class Access:
             self._secret, self.token, self._replaced = secret, None, False
         return secret
 
+    async def known_within(self, seconds: float) -> Secrets:
+        """Return everything of the account that must never be shown, also where a probe does not log in.
+
+        A server may know it from other sessions, those of the process before this one, too: the secrets are read once
+        for this, if they can be read in that time.
+        """
+        if self._secret is None and (self._reading is None or self._reading.done()):
+            self._secret = ()  # where they cannot be read now, this process has sent nothing
+            with suppress(CredentialUnavailable):
+                await self.secret_within(seconds)
+        made_of = self._secret, *self._tokens
+        if made_of != self._known[0]:
+            parts = self._secret or ()
+            if parts and not self.account.app_password:
+                parts = tokens.secret_parts(self.account, parts)
+            self._known = made_of, Secrets([*parts, *self._tokens])
+        return self._known[1]
+
     async def credential(self, secret: tuple[str, ...]) -> Credential:
         """Return the credential that is made from `secret`; with OAuth 2.0 that may need a new token.
 
@@ -101,6 +125,7 @@ class Access:
             token = self.token
             if token is None or token.expires_at - self.clock() < RENEWAL_MARGIN:
                 token = await self._refresh(secret)
+                self._tokens.append(token.value)
                 if secret == self._secret:  # still the current one
                     self.token = token
             return Credential(self.account.username, token.value, is_token=True)

@@ -22,7 +22,8 @@ from exporter.model.reason import Reason
 from exporter.model.settings import Account, OAuth2, SecretRef, Tls
 from exporter.probing.client_tls import build_context
 from exporter.probing.dialogue import CredentialUnavailable
-from exporter.probing.redact import redact, spellings
+from exporter.probing.redact import Redactor
+from exporter.probing.search import Secrets
 
 SCOPE = "https://mail.google.com/"
 """What IMAP, POP3 and SMTP need; all three refuse a token of a narrower scope."""
@@ -37,6 +38,7 @@ _NO_ANSWER = "the token endpoint gave no usable answer"
 _LIFETIME = 3600.0  # seconds, where the answer has no expires_in
 _TOKEN = re.compile(r"[\x21-\x7e]+")  # RFC 6749 appendix A.12, without the space, which RFC 6750 §2.1 does not allow
 _SECRET_FIELDS = ("client_secret", "refresh_token", "assertion")
+_TOKEN_FIELDS = ("access_token", "refresh_token", "id_token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,24 @@ def fetch_token(account: Account, secrets: tuple[str, ...]) -> AccessToken:
         text, reason = str(error), error.reason
     except Exception:  # noqa: BLE001 (RefreshError, which may lack the answer; any error where the answer is no object)
         text, reason = _refused(transport)
-    # An endpoint may send back what it was sent.
-    raise CredentialUnavailable(redact(text, transport.secrets()), reason)
+    # An endpoint may send back what it was sent, or what it has just made.
+    known = Secrets([*secret_parts(account, secrets), *transport.secrets()])
+    raise CredentialUnavailable(Redactor(known, _names_of(account)).text(text), reason)
+
+
+def secret_parts(account: Account, secrets: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what is secret in `token_secrets`: of a service account's key file the body of the private key alone."""
+    if account.oauth2:
+        return secrets
+    try:
+        key = json.loads(secrets[0])["private_key"].splitlines()
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return ()  # no key, so nothing of it is sent
+    return ("".join(line for line in key if not line.startswith("-----")),)
+
+
+def _names_of(account: Account) -> tuple[str, ...]:
+    return account.username, *((account.oauth2.client_id, account.oauth2.token_uri) if account.oauth2 else ())
 
 
 def _of_refresh_token(oauth2: OAuth2, client_secret: str, refresh_token: str) -> Any:
@@ -212,9 +230,9 @@ class _Transport:
         return answer if isinstance(answer, dict) else {}
 
     def secrets(self) -> tuple[str, ...]:
-        """Return every spelling of the secrets that were sent."""
-        found = {spelling for secret in self._sent for spelling in spellings(secret)}
-        return tuple(sorted(found, key=len, reverse=True))
+        """Return the secrets that were sent, and the tokens that came."""
+        came = map(self.answer().get, _TOKEN_FIELDS)
+        return (*self._sent, *(token for token in came if isinstance(token, str)))
 
     def __call__(
         self, url: object, method: str = "GET", body: bytes | None = None, headers: Any = None, **_: object

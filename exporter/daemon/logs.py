@@ -12,10 +12,12 @@ import threading
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from functools import partial
+from traceback import TracebackException
 from typing import Any
 
 from exporter.daemon.log_writer import LogWriter, StandardError
 from exporter.host.process import attempt
+from exporter.probing.redact import redact_everything
 
 if "structlog" not in sys.modules:
     # structlog imports rich, for coloured tracebacks that no log line has: it would take a tenth of the start.
@@ -24,6 +26,7 @@ if "structlog" not in sys.modules:
 
     del sys.modules["rich"]
 import structlog
+from structlog.typing import ExcInfo
 
 log = structlog.get_logger("log")
 
@@ -37,12 +40,12 @@ def configure(level: str, style: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         _stamp,
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(_traceback),
     ]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=common,
+            foreign_pre_chain=[*common, _redact],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(style)],
         )
     )
@@ -143,6 +146,31 @@ def _renderers(style: str) -> list[structlog.typing.Processor]:
         return [structlog.processors.JSONRenderer(ensure_ascii=False)]
     order = ("ts", "level", "logger", "event")
     return [_flatten, structlog.processors.LogfmtRenderer(key_order=order, bool_as_flag=False)]
+
+
+def _traceback(exc_info: ExcInfo) -> str:
+    """Return a traceback as Python prints it. What an exception says may be from outside, and hold a secret."""
+    return "".join(_lines(TracebackException(*exc_info)))
+
+
+def _lines(error: TracebackException) -> Iterator[str]:
+    if error.__cause__ is not None:
+        yield from _lines(error.__cause__)
+        yield "\nThe above exception was the direct cause of the following exception:\n\n"
+    elif error.__context__ is not None and not error.__suppress_context__:
+        yield from _lines(error.__context__)
+        yield "\nDuring handling of the above exception, another exception occurred:\n\n"
+    if error.stack:
+        yield "Traceback (most recent call last):\n"
+        yield from error.stack.format()
+    yield redact_everything("".join(error.format_exception_only()))
+    for part in error.exceptions or ():
+        yield from _lines(part)
+
+
+def _redact(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Take secrets out of what a library logs: asyncio, for one, logs exceptions in the middle of a text."""
+    return {**event, "event": redact_everything(str(event["event"]))}
 
 
 def _flatten(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

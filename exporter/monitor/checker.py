@@ -150,10 +150,14 @@ class Checker:
                 denied = granted
             elif in_time:
                 target = _shortened(target, time.monotonic() - began)
-        outcome = await probe(target, self._resolver, login, self._known(target))
+        outcome = await self._probe(target, access, login)
         outcome = replace(outcome, login=budget.status(target, denied))
         self._add(outcome)
         return outcome
+
+    async def _probe(self, target: Target, access: Access, login: Login) -> Outcome:
+        secrets = await access.known_within(target.endpoint.timeout / 4)
+        return await probe(target, self._resolver, login, self._known(target), secrets)
 
     def _known(self, target: Target) -> Known:
         """What the last probe of the target has shown of its addresses; nothing for a target of a request."""
@@ -191,7 +195,7 @@ class Checker:
                 login = error
             if in_time:
                 target = _shortened(target, time.monotonic() - began)
-            outcome = await probe(target, self._resolver, login, self._known(target))
+            outcome = await self._probe(target, access, login)
         finally:
             refused = login.reason if isinstance(login, CredentialUnavailable) else None
             await budget.report(grant, outcome, refused, forgiven=outcome is not None and access.learn(outcome))

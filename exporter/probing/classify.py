@@ -52,6 +52,21 @@ def classify(error: BaseException, phase: Phase, protocol: Protocol, *, with_tok
     return next((reason for kind, reason in _OF_EXCEPTION if isinstance(error, kind)), Reason.INTERNAL)
 
 
+OUR_OWN = (
+    NoAddress,
+    NotPublic,
+    AddressFamilyUnavailable,
+    ConnectionClosed,
+    AuthoritiesUnreadable,
+    StartTLSUnavailable,
+    PreauthBeforeLogin,
+    PreauthBeforeTLS,
+    CredentialUnavailable,
+    TimeoutError,
+)
+"""Errors whose text is our own alone: no server, and no library, has a word in it."""
+
+
 def describe(error: BaseException) -> str:
     """Return the text of an error, from the server, the operating system or OpenSSL."""
     match error:

@@ -23,6 +23,7 @@ from contextlib import suppress
 from typing import cast
 
 from exporter.probing.dialogue import MAX_LINE, ResponseTooLarge, excerpt
+from exporter.probing.pace import Pace
 from exporter.probing.tls_layer import TlsLayer
 
 _HIGH_WATER = 64 << 10
@@ -55,6 +56,8 @@ class Connection(asyncio.Protocol):
         self.received_at = 0.0
         self.received = 0
         """Octets since the connect, after decryption."""
+        self.pace = Pace()
+        """Of whoever reads: to wait for the server is a pause."""
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -279,6 +282,7 @@ class Connection(asyncio.Protocol):
             await self._waiter
         finally:
             self._waiter = None
+        self.pace.begin()
 
     def _resume(self) -> None:
         if self._paused and self._transport is not None:

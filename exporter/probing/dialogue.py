@@ -55,6 +55,9 @@ MAX_IGNORED = 1000
 MAX_SESSION = MAX_LIST + 4 * MAX_REPLY
 """Octets received in one session."""
 
+MAX_TEXT = 2048
+"""Octets of a server's text that are read for people: Gmail's texts have a few hundred, a hostile one millions."""
+
 
 @dataclass(frozen=True, slots=True)
 class Enter:
@@ -65,11 +68,15 @@ class Enter:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send `data`. `shown` is displayed in its place; None: `data` holds no secret. The answer has `most` octets."""
+    """Send `data`. `shown` is displayed in its place; None: `data` holds no secret of ours.
+
+    The answer has `most` octets. What `repeats` the server's words, such as the name of a folder, may hold anything.
+    """
 
     data: bytes = field(repr=False)
     shown: bytes | None = None
     most: int = MAX_REPLY
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +219,7 @@ class Refusal(DialogueError):
     answers_credential = False
 
     def __init__(self, text: bytes, *, temporary: bool | None = None, closing: bool = False) -> None:
-        super().__init__(text.decode("utf-8", "backslashreplace"))
+        super().__init__(as_text(text))
         self.temporary = temporary
         self.in_step = not closing
 
@@ -255,6 +262,13 @@ def judging_credential() -> Iterator[None]:
         raise
 
 
+def as_text(octets: bytes, most: int = MAX_TEXT) -> str:
+    """Return what a server sent as text for people, whole up to `most` octets; what is not UTF-8 is escaped."""
+    if len(octets) > most:
+        octets = octets[:most] + "…".encode()
+    return octets.decode("utf-8", "backslashreplace")
+
+
 def excerpt(line: bytes) -> str:
-    """Quote a line for an error, whole and unchanged: redaction would not find a secret that is cut or escaped."""
-    return f"'{line.decode('utf-8', 'backslashreplace')}'"
+    """Quote a line for an error."""
+    return f"'{as_text(line)}'"

@@ -179,7 +179,8 @@ def _count_messages(tag: bytes, name: bytes) -> Dialogue[tuple[int, int | None]]
 
     The name is sent back as LIST returned it; quoted, it may contain anything.
     """
-    answers = yield from command(tag, b"STATUS " + quote(name) + b" (MESSAGES UNSEEN)", Answers(lenient=True))
+    text = b"STATUS " + quote(name) + b" (MESSAGES UNSEEN)"
+    answers = yield from command(tag, text, Answers(lenient=True), repeats=True)
     lines = [response.line for response in answers if response.kind == b"STATUS"]
     for line in lines:
         items = line.rpartition(b"(")[2]  # the name before it may contain anything

@@ -147,11 +147,20 @@ def read_answer(
 
 
 def command(
-    tag: bytes, text: bytes, answers: Answers | None = None, *, most: int = MAX_REPLY, leaving: bool = False
+    tag: bytes,
+    text: bytes,
+    answers: Answers | None = None,
+    *,
+    most: int = MAX_REPLY,
+    leaving: bool = False,
+    repeats: bool = False,
 ) -> Dialogue[Answers]:
-    """Send a command, whose answer has `most` octets, and return its untagged responses and the tagged one."""
+    """Send a command, whose answer has `most` octets, and return its untagged responses and the tagged one.
+
+    It may have something in it that `repeats` the server.
+    """
     answers = Answers() if answers is None else answers
-    yield Send(tag + b" " + text + b"\r\n", most=most)
+    yield Send(tag + b" " + text + b"\r\n", most=most, repeats=repeats)
     yield from read_answer(tag, answers, leaving=leaving)
     return answers
 

@@ -11,18 +11,17 @@ import math
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from itertools import count
 from types import MappingProxyType
 from typing import Any
 
 import structlog
 
-from exporter.model.outcome import MAX_DETAIL, Observed, Outcome, Phase, Target, TlsFacts
+from exporter.model.outcome import Line, Observed, Outcome, Phase, Target, TlsFacts
 from exporter.model.reason import CERTIFICATE_REASONS, Reason
 from exporter.model.settings import AddressChoice, IpFamily, Protocol, Security
 from exporter.probing import client_tls, imap, pop3, smtp
 from exporter.probing.addresses import MAX_COUNTED, MAX_TRIED, Count, Known, dead_after, in_order, share
-from exporter.probing.classify import classify, describe
+from exporter.probing.classify import OUR_OWN, classify, describe
 from exporter.probing.clock import PhaseClock
 from exporter.probing.connection import Connection, connect
 from exporter.probing.dialogue import (
@@ -41,11 +40,14 @@ from exporter.probing.dialogue import (
     ReadLine,
     ResponseTooLarge,
     Send,
+    as_text,
     excerpt,
 )
-from exporter.probing.record import MAX_CAPABILITIES, DialogueRecord, bounded
-from exporter.probing.redact import REDACTED, redact, secrets_of
+from exporter.probing.pace import Pace
+from exporter.probing.record import DialogueRecord, bounded
+from exporter.probing.redact import redactor_of, shortened
 from exporter.probing.resolve import OUT_OF_RESOURCES, FixedResolver, IpAddress, NameResolver, routed
+from exporter.probing.search import Secrets
 
 PROTOCOLS: Mapping[Protocol, ProtocolDialogue] = {
     Protocol.IMAP: imap.DIALOGUE,
@@ -61,10 +63,6 @@ CLOSING = 0.05
 CLOSING_GRACE = 1.0
 """Seconds to wait for the server's close_notify, where the deadline allows it."""
 
-STEPS_BETWEEN_YIELDS = 64
-"""Steps of a dialogue after which it yields to the event loop: a flood of lines must not delay other probes, nor this
-probe's own deadline."""
-
 _CERTIFICATE_TO_INSPECT = CERTIFICATE_REASONS | {Reason.TLS_FAILED}
 """Reasons of failed handshakes in which the server may have presented a certificate."""
 
@@ -73,13 +71,22 @@ _NOTHING = Known()
 log = structlog.get_logger("probe")
 
 
-async def probe(target: Target, resolver: NameResolver, login: Login = None, known: Known = _NOTHING) -> Outcome:
+async def probe(
+    target: Target,
+    resolver: NameResolver,
+    login: Login = None,
+    known: Known = _NOTHING,
+    secrets: Secrets | None = None,
+) -> Outcome:
     """Probe `target` once, with a login where `login` is given; `known` decides which address is tried first.
+
+    No text of the Outcome has a piece of `secrets`, which the server may know from other sessions, too; by default they
+    are those of the login.
 
     It raises nothing but its own cancellation, ends within the endpoint's timeout and `CLOSING` seconds, and leaves no
     socket open.
     """
-    attempt = _Attempt(target, resolver, login, known)
+    attempt = _Attempt(target, resolver, login, known, secrets)
     try:
         return await attempt.probe()
     finally:
@@ -100,6 +107,7 @@ class _Attempt:
         resolver: NameResolver,
         login: Login = None,
         known: Known = _NOTHING,
+        secrets: Secrets | None = None,
         *,
         verify: bool = True,
     ) -> None:
@@ -112,7 +120,7 @@ class _Attempt:
         self._deadline = math.inf
         self._dialogue = DialogueRecord()
         self._verify = verify
-        self._secrets = secrets_of(login) if isinstance(login, Credential) else ()
+        self._redactor = redactor_of(target.endpoint, login if isinstance(login, Credential) else None, secrets)
         self._started_at, self._began = time.time(), time.perf_counter()
         self._clock = PhaseClock()
         self._observed: dict[str, Any] = {}
@@ -145,7 +153,7 @@ class _Attempt:
         await self.close()
         if self._count:
             self._dead += await self._count.dead(self._seconds_left())
-        return self._outcome()
+        return self._outcome(await self._redacted_dialogue())
 
     async def run(self) -> bool:
         """Connect and run the dialogue, and record what ended it; return whether the server awaits a command."""
@@ -229,13 +237,14 @@ class _Attempt:
         name = (self._endpoint.tls.server_name or self._endpoint.host).removesuffix(".")
         secured = await connection.start_tls(context, name)
         self._clock.leave(connection.secured_at)
-        self._observed["tls"] = client_tls.facts(secured)
+        facts = client_tls.facts(secured)
+        self._observed["tls"] = facts and self._redactor.certificates(facts)
 
     async def _drive(self, dialogue: Dialogue[None], connection: Connection) -> None:
         """Perform the steps of a dialogue; its errors and those of the connection are raised."""
         answer: bytes | None = None
         asked_at, most = connection.received, MAX_REPLY
-        steps = count(1)
+        pace = connection.pace
         try:
             while True:
                 step = dialogue.send(answer)
@@ -246,7 +255,7 @@ class _Attempt:
                 elif isinstance(step, Send):
                     asked_at, most = connection.received, step.most
                     connection.write(step.data)
-                    self._record("C", step.data if step.shown is None else step.shown)
+                    self._record("C", self._shown(step))
                 elif isinstance(step, ReadBytes):
                     answer = await connection.read_bytes(step.count)
                 elif isinstance(step, Enter):
@@ -260,37 +269,37 @@ class _Attempt:
                     if not self._verify:
                         return
                 _check_limits(connection.received, asked_at, most)
-                if next(steps) % STEPS_BETWEEN_YIELDS == 0:
-                    await asyncio.sleep(0)
+                if pace.is_over:
+                    await pace.rest()
         except StopIteration:
             self._clock.leave(connection.received_at)
 
     def _note(self, step: Note | PassOver) -> None:
         if isinstance(step, Note):
-            self._observed[step.field] = self._sanitized(step.value)
+            self._observed[step.field] = self._redacted(step.value)
         else:
             self._observed["ignored_lines"] = self._observed.get("ignored_lines", 0) + step.count
 
     def _record(self, speaker: str, line: bytes) -> None:
         self._dialogue.add(time.perf_counter() - self._began, speaker, line)
 
-    def _shown(self, line: bytes) -> str:
-        return redact(line.decode("utf-8", "backslashreplace").rstrip("\r\n"), self._secrets)
+    def _shown(self, step: Send) -> bytes:
+        shown = step.data if step.shown is None else step.shown
+        return self._redactor.text(as_text(shown.rstrip(b"\r\n"))).encode() if step.repeats else shown
 
-    def _sanitized(self, value: Any) -> Any:
+    def _redacted(self, value: Any) -> Any:
         """Return capabilities without secrets, printable and bounded, for the server chooses their text."""
         if not isinstance(value, tuple) or not all(isinstance(word, str) for word in value):
             return value
-        words, whole = value[:MAX_CAPABILITIES], "".join(value)
-        if not self._secrets and len(whole) <= MAX_DETAIL and whole.isprintable() and "://" not in whole:
-            pass  # the usual case, checked at once to save time
-        else:
-            words = tuple(
-                # Capabilities come in capitals, and so may a secret in them.
-                REDACTED if any(secret.upper() in word.upper() for secret in self._secrets) else redact(word)
-                for word in words
-            )
-        return bounded(words, len(value))
+        return self._redactor.words(bounded(value))
+
+    async def _redacted_dialogue(self) -> tuple[Line, ...]:
+        lines, pace = [], Pace()
+        for line in self._redactor.lines(self._dialogue.lines()):
+            lines.append(line)
+            if pace.is_over:
+                await pace.rest()
+        return tuple(lines)
 
     async def _inspect_certificate(self) -> None:
         """Collect the facts of a certificate on a second, unverified connection, which never sends a credential."""
@@ -334,10 +343,11 @@ class _Attempt:
         if self._reason is Reason.INTERNAL:
             log.error("fault in a probe", endpoint=self._endpoint.name, phase=phase.value, exc_info=error)
         doubt = self._login.doubt if isinstance(self._login, Credential) else ""
-        parts = [doubt if self._reason is Reason.AUTH_INVALID_CREDENTIALS else "", describe(error), *self._passed_over]
+        text = describe(error) if isinstance(error, OUR_OWN) else self._redactor.text(describe(error))
+        parts = [doubt if self._reason is Reason.AUTH_INVALID_CREDENTIALS else "", text, *self._passed_over]
         if not answered and phase not in (Phase.CONNECT, Phase.TLS):
-            parts.append(self._last_words())
-        self._detail = redact("; ".join(filter(None, parts)), self._secrets)
+            parts.append(self._redactor.text(self._last_words()))
+        self._detail = shortened("; ".join(filter(None, parts)))
 
     def _last_words(self) -> str:
         """Return what the server said of the answer that did not come, a line without its end, too."""
@@ -373,7 +383,7 @@ class _Attempt:
             self._observed["addresses"] = len(self._addresses)
             self._observed["addresses_up"] = len(self._addresses) - len(dead)
 
-    def _outcome(self) -> Outcome:
+    def _outcome(self, dialogue: tuple[Line, ...]) -> Outcome:
         self._observe_addresses()
         return Outcome(
             target=self._target,
@@ -384,5 +394,5 @@ class _Attempt:
             reason=self._reason,
             detail=self._detail,
             observed=Observed(**self._observed),
-            dialogue=self._dialogue.lines(self._shown),
+            dialogue=dialogue,
         )

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable
 from functools import lru_cache
 from itertools import accumulate, chain
 from typing import NamedTuple
 
 from exporter.model.outcome import MAX_DETAIL, Line
+from exporter.probing.dialogue import as_text
 
 MAX_LINES = 500
 """Lines that are kept; LIST returns every label of an account, in some cases thousands."""
@@ -29,6 +29,7 @@ MAX_CAPABILITY_CHARACTERS = 8192
 
 _LAST_WORDS = 3
 
+_MAX_LINE = 2 * MAX_DETAIL  # octets that are read for people; what is taken out of a line may leave room
 _OCTETS_OF_LINE = 160  # of memory, besides its text
 
 
@@ -78,22 +79,23 @@ class DialogueRecord:
             lines.append(raw.line)
         return lines[::-1]
 
-    def lines(self, show: Callable[[bytes], str]) -> tuple[Line, ...]:
-        """Return the lines that are kept, as `show` makes a text of each; a line says how many were left out."""
+    def lines(self) -> list[Line]:
+        """Return the lines that are kept, with their secrets; a line says how many were left out."""
         first, last = (
-            [Line(at, speaker, show(line)) for at, speaker, line in part] for part in (self._first, self._last)
+            [Line(at, speaker, as_text(line.rstrip(b"\r\n"), _MAX_LINE)) for at, speaker, line in part]
+            for part in (self._first, self._last)
         )
-        if not self._left_out:
-            return *first, *last
-        return *first, Line(last[0].at, "", f"(dialogue not kept: {self._left_out} lines between these)"), *last
+        if self._left_out:
+            first.append(Line(last[0].at, "", f"(dialogue not kept: {self._left_out} lines between these)"))
+        return first + last
 
 
-def bounded(words: tuple[str, ...], of: int) -> tuple[str, ...]:
-    """Return the first of these capabilities, with a word that says how many `of` all are left out."""
-    total = list(accumulate(map(len, words)))
-    kept = min(bisect_right(total, MAX_CAPABILITY_CHARACTERS), MAX_CAPABILITIES)
-    if kept < of:
-        return *words[:kept], f"({of - kept} more, not kept)"
+def bounded(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the first of these capabilities, with a word that says how many are left out."""
+    total = list(accumulate(map(len, words[:MAX_CAPABILITIES])))
+    kept = bisect_right(total, MAX_CAPABILITY_CHARACTERS)
+    if kept < len(words):
+        return *words[:kept], f"({len(words) - kept} more, not kept)"
     return _shared(words) if total and total[-1] <= MAX_DETAIL else words
 
 

@@ -20,8 +20,7 @@ from collections.abc import Iterator
 from exporter.model.outcome import Phase
 from exporter.model.reason import Reason
 from exporter.model.settings import Protocol
-from exporter.probing.dialogue import Refusal
-from exporter.probing.redact import MAX_TEXT
+from exporter.probing.dialogue import MAX_TEXT, Refusal
 
 _Rules = tuple[tuple[re.Pattern[str], Reason], ...]
 

@@ -332,3 +332,65 @@ async def test_logins_at_the_same_time_read_a_secret_once(secrets: Secrets) -> N
     missing = Access(Account(name="ops", username=USER, app_password=SecretRef(env="Q")), {"P": SENTINEL})
     with pytest.raises(CredentialUnavailable, match="the variable Q is not set"):
         await missing.secret_within(0)
+
+
+# What must never be shown
+
+
+async def knows(access: Access, *secrets: str) -> bool:
+    """Whether all of these are known to be secret."""
+    known = await access.known_within(5)
+    return all(known.are_in(secret) for secret in secrets)
+
+
+async def test_password_is_known_before_a_login(secrets: Secrets) -> None:
+    """A server may know the password from the process before this one: it is read once, without a login."""
+    access = Access(secrets.password(USER, SENTINEL), {})
+    assert await knows(access, SENTINEL)
+    assert not (await access.known_within(5)).are_in("something else")
+    assert (await access.known_within(5)) is (await access.known_within(5))
+
+
+async def test_new_password_is_known(secrets: Secrets) -> None:
+    """Where the secret changes, the new one is known from its first login on."""
+    account = secrets.password(USER, "xqzdefghijkl")
+    access = Access(account, {})
+    assert await knows(access, "xqzdefghijkl")
+    secrets.password(USER, SENTINEL)
+    await credential(access)
+    assert await knows(access, SENTINEL)
+
+
+async def test_unreadable_secret_is_none(secrets: Secrets) -> None:
+    """A secret that cannot be read was not sent; it is not tried again until a login needs it."""
+    environ: dict[str, str] = {}
+    access = Access(Account(name="ops", username=USER, app_password=SecretRef(env="PASSWORD")), environ)
+    assert not (await access.known_within(5))
+    environ["PASSWORD"] = SENTINEL
+    assert not (await access.known_within(5))
+    await credential(access)
+    assert await knows(access, SENTINEL)
+
+
+async def test_tokens_are_known(access: Access, clock: Clock, trusted: TokenServer) -> None:
+    """The secrets of OAuth 2.0 are known, the access token and the one before it, too."""
+    assert await knows(access, *access.secret())
+    first = await credential(access)
+    assert await knows(access, first.password, *access.secret())
+    known = await access.known_within(5)
+    assert (await access.known_within(5)) is known
+    clock.now += EXPIRES_IN
+    second = await credential(access)
+    assert second.password != first.password
+    assert await knows(access, first.password, second.password, *access.secret())
+    assert SENTINEL not in repr(access)
+    assert first.password not in repr(access)
+
+
+async def test_key_is_known(secrets: Secrets) -> None:
+    """So is the body of a private key, and not the JSON around it."""
+    access = Access(secrets.service(USER), {})
+    assert await knows(access, *secrets.key["private_key"].splitlines()[1:-1])
+    assert not (await access.known_within(5)).are_in(
+        '"type": "service_account", "client_email": "probe@example.iam.gserviceaccount.com"'
+    )

@@ -6,6 +6,7 @@ import json
 import ssl
 import sys
 import time
+from base64 import b64encode
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.accounts.tokens import SCOPE, AccessToken, fetch_token, reason_of, token_secrets
+from exporter.accounts.tokens import SCOPE, AccessToken, fetch_token, reason_of, secret_parts, token_secrets
 from exporter.model.outcome import MAX_DETAIL
 from exporter.model.reason import Blame, Reason, Retry
 from exporter.model.settings import Account, SecretRef
@@ -468,6 +469,26 @@ def test_text_of_the_endpoint(either: Account, trusted: TokenServer) -> None:
     refused = str(failed(either))
     assert refused.startswith(r"invalid_grant: \x1b[31mBad\nRequest\u202exxx")
     assert len(refused) == MAX_DETAIL
+
+
+def test_endpoint_sends_new_secrets(either: Account, trusted: TokenServer) -> None:
+    """What the endpoint has just made is a secret, too, also where it comes back in another field."""
+    token = "ya29.a0xqzdefghijklmnopqrstuvwxyz"
+    trusted.script(
+        Alter({"access_token": token, "scope": f"openid {token.upper()} {b64encode(token.encode()).decode()}"})
+    )
+    assert str(failed(either)) == "the grant is for openid [redacted] [redacted]"
+
+
+def test_secret_parts(secrets: Secrets) -> None:
+    """Of a key file only the body of the private key is secret, not the JSON around it."""
+    refresh, service = secrets.refresh(USER), secrets.service(USER)
+    assert secret_parts(refresh, token_secrets(refresh, {})) == token_secrets(refresh, {})
+    [body] = secret_parts(service, token_secrets(service, {}))
+    assert body == "".join(secrets.key["private_key"].splitlines()[1:-1])
+    assert body.startswith("MII")
+    for broken in ("", "[]", "{}", "null", '{"private_key": 7}', "[" * 100_000):
+        assert secret_parts(service, (broken,)) == ()
 
 
 def test_nothing_is_logged(either: Account, trusted: TokenServer, caplog: pytest.LogCaptureFixture) -> None:

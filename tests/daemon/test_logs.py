@@ -11,6 +11,8 @@ import structlog
 
 from exporter.cli import LOG_FORMATS
 from exporter.daemon import logs
+from exporter.probing.redact import REDACTED
+from exporter.probing.search import Secrets
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +91,60 @@ def test_lines_below_the_level_are_left_out(capsys: pytest.CaptureFixture[str]) 
     structlog.get_logger("check").debug("probed", dialogue=["S: hello", "C: bye"])
     (line,) = lines(capsys)
     assert 'dialogue="S: hello | C: bye"' in line
+
+
+SECRET = "s3ntinel-hunter2"
+
+
+def fail_with(text: str) -> None:
+    """Raise what a library raises: the cause says something, too."""
+    try:
+        raise LookupError(f"cause {text.upper()}")
+    except LookupError as cause:
+        raise ExceptionGroup(f"group {text}", [ValueError(f"part\n{text}")]) from cause
+
+
+@pytest.mark.parametrize("style", LOG_FORMATS)
+def test_a_traceback_has_no_secret(style: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What an exception says, its causes and its parts, may be of a server: no secret in use is shown."""
+    logs.configure("info", style)
+    secrets = Secrets([SECRET, "configure"])
+    try:
+        fail_with(SECRET)
+    except ExceptionGroup:
+        structlog.get_logger("check").exception("fault")
+    (line,) = lines(capsys)
+    assert SECRET not in line.lower()
+    assert line.count(REDACTED) == 3
+    for text in ("LookupError: cause", "ExceptionGroup: group", "ValueError: part", "direct cause", "in fail_with"):
+        assert text in line
+    assert "raise ExceptionGroup" in line  # our own code
+    assert secrets
+
+
+def test_a_traceback_during_another(capsys: pytest.CaptureFixture[str]) -> None:
+    """An exception that came while another was handled is there as well."""
+    logs.configure("info", "logfmt")
+    secrets = Secrets([SECRET])
+    try:
+        try:
+            raise LookupError(SECRET)
+        except LookupError:
+            raise ValueError("a bug")  # noqa: B904 (on purpose)
+    except ValueError:
+        structlog.get_logger("check").exception("fault")
+    (line,) = lines(capsys)
+    assert SECRET not in line
+    assert "During handling" in line
+    assert "ValueError: a bug" in line
+    assert secrets
+
+
+def test_what_libraries_log_has_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    """The event loop, for one, writes exceptions into its texts."""
+    logs.configure("info", "logfmt")
+    secrets = Secrets([SECRET])
+    logging.getLogger("asyncio").error("Task exception: %r", ValueError(SECRET))
+    (line,) = lines(capsys)
+    assert f"ValueError('{REDACTED}')" in line
+    assert secrets

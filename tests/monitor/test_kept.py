@@ -28,7 +28,7 @@ def said(octets: int, character: str = "a") -> tuple[Line, ...]:
     size = Line(0.1, "S", f"{0:09}{character * 500}").octets
     for _ in range(octets // size + 1):
         record.add(0.1, "S", f"{next(SERIAL):09}{character * 500}".encode())
-    return record.lines(bytes.decode)
+    return tuple(record.lines())
 
 
 def certificate(number: int, names: int = 20) -> Certificate:

@@ -17,6 +17,7 @@ from exporter.model.settings import MechanismChoice, Protocol, Role
 from exporter.probing import dialogue
 from exporter.probing.connection import ConnectionClosed
 from exporter.probing.dialogue import (
+    MAX_TEXT,
     Credential,
     CredentialUnavailable,
     DialogueError,
@@ -100,10 +101,19 @@ def test_read_line() -> None:
 
 
 def test_excerpt() -> None:
-    """An excerpt is the whole line, unescaped, so that redaction finds a secret in it."""
+    """An excerpt is the line, unescaped."""
     line = f"{'x' * 500} p\"a\\ss'wörd"
     assert dialogue.excerpt(line.encode()) == f"'{line}'"
     assert dialogue.excerpt(b"\xff") == r"'\xff'"
+
+
+def test_text_is_bounded() -> None:
+    """Of what a server sent only the beginning is made into text, for each octet that is none takes time."""
+    for make in (dialogue.as_text, dialogue.excerpt, lambda octets: str(Refusal(octets))):
+        assert make(b"x" * MAX_TEXT).count("x") == MAX_TEXT
+        assert make(b"\xff" * (1 << 20)).count("\\xff") == MAX_TEXT
+        assert make(b"x" * (1 << 20)).rstrip("'").endswith("x…")
+    assert dialogue.as_text(b"xyz", 2) == "xy…"
 
 
 def test_refusal() -> None:

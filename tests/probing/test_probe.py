@@ -31,10 +31,11 @@ from exporter.monitor.store import Store
 from exporter.probing import probe as probe_module
 from exporter.probing.addresses import Known
 from exporter.probing.connection import Connection
-from exporter.probing.dialogue import MAX_FOLDERS, MAX_IGNORED, MAX_REPLY, Credential, CredentialUnavailable
-from exporter.probing.probe import STEPS_BETWEEN_YIELDS, Login, _Attempt, probe
+from exporter.probing.dialogue import MAX_FOLDERS, MAX_IGNORED, Credential, CredentialUnavailable
+from exporter.probing.probe import Login, _Attempt, probe
 from exporter.probing.record import MAX_CAPABILITIES
-from exporter.probing.resolve import IpAddress, Resolver
+from exporter.probing.resolve import IpAddress, NoAddress, Resolver
+from exporter.probing.search import Secrets
 from tests.examples import SENTINEL
 from tests.probing.conftest import HAS_IPV6, Belongings
 from tests.servers import acts, der
@@ -743,18 +744,6 @@ async def test_flood_within_deadline(
     assert found(outcome) == (Phase.CAPABILITY, Reason.TIMEOUT)
 
 
-async def test_flood_does_not_block(scripted: StartScripted, prober: Prober) -> None:
-    """While one server floods, other tasks have their turns."""
-    server = await scripted(Smtp(at={"capability": acts.endless_smtp_lines}), security="tls")
-    flooded = asyncio.create_task(prober(prober.target(server.port, "smtp")))
-    turns = 0
-    while not flooded.done():
-        await asyncio.sleep(0)
-        turns += 1
-    assert (await flooded).reason is Reason.RESPONSE_TOO_LARGE
-    assert turns > MAX_REPLY / len(b"250-EXTENSION\r\n") / STEPS_BETWEEN_YIELDS / 2
-
-
 # Login and logout
 
 
@@ -861,6 +850,57 @@ async def test_echoed_secret(
     for spelling in (SENTINEL, *(spelled.decode() for spelled in ECHOES.values())):
         assert spelling not in shown
     assert [line for line in outcome.dialogue if "[redacted]" in line.text]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_secret_of_another_session(scripted: StartScripted, prober: Prober, protocol: str) -> None:
+    """A server may send in a session without a login what it was sent in another: that is not shown, either."""
+    opening = {"imap": b"* OK ", "pop3": b"+OK ", "smtp": b"220 "}[protocol]
+    act = acts.say(opening + b"welcome back, " + SENTINEL[:8].upper().encode() + b"\r\nwhat\r\n")
+    server = await scripted(SERVERS[protocol](at={"greeting": act}), security="tls")
+    outcome = await probe(prober.target(server.port, protocol), prober.resolver, secrets=Secrets([SENTINEL]))
+    assert outcome.dialogue[0].text == f"{opening.decode()}welcome back, [redacted]"
+
+
+async def test_folder_with_a_secret_for_its_name(scripted: StartScripted, prober: Prober) -> None:
+    """What the client repeats of the server's words is not shown, either; its own words are."""
+    name = f"x {SENTINEL} LIST y"
+
+    async def answer(session: Session) -> None:
+        is_list = b" LIST " in bytes(session.received).splitlines()[-1].replace(SENTINEL.encode() + b" LIST", b"")
+        data = f'* LIST (\\Sent) "/" "{name}"' if is_list else "* STATUS x (MESSAGES 3)"
+        await session.write(data.encode() + b"\r\n" + session.tag + b" OK\r\n")
+
+    server = await scripted(Imap(at={"folders": answer}), security="tls")
+    target = prober.target(server.port, "imap", folders=(Role.SENT,))
+    outcome = await prober(target)
+    sent = [line.text for line in outcome.dialogue if line.speaker == "C"]
+    assert [text for text in sent if "STATUS" in text] == ['a4 STATUS "x [redacted] LIST y" (MESSAGES UNSEEN)']
+    assert SENTINEL not in repr(outcome)
+
+
+async def test_certificate_with_a_secret(scripted: StartScripted, prober: Prober, authority: Authority) -> None:
+    """A server can put anything into its certificate, and a label is made of its issuer."""
+    certificate = authority.issue(f"{SENTINEL}.example", "localhost")
+    server = await scripted(Imap(), context=certificate.context, security="tls")
+    outcome = await prober(prober.target(server.port, "imap"))
+    assert outcome.reason is Reason.OK
+    assert outcome.observed.tls is not None
+    assert "[redacted].example" in outcome.observed.tls.chain[0].names
+    assert SENTINEL not in repr(outcome).lower()
+
+
+async def test_own_words_stay(prober: Prober) -> None:
+    """What this program says of its own configuration is no text from outside, whatever the secret is."""
+    target = prober.target(1, "imap", host="no-such-host-anywhere", ip_family=IpFamily.IPV6)
+    own = Credential("no-such-user", "no-such-host-anywhere has no IPv6 address")
+
+    class Nowhere(Resolver):
+        async def resolve(self, host: str, family: IpFamily) -> list[IpAddress]:
+            raise NoAddress(f"{host} has no IPv6 address")
+
+    outcome = await probe(target, Nowhere(), own)
+    assert outcome.detail == "no-such-host-anywhere has no IPv6 address"
 
 
 @pytest.mark.parametrize("login", [CREDENTIAL, None], ids=["login", "no login"])

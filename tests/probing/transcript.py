@@ -40,7 +40,7 @@ from exporter.model.outcome import Observed, Phase
 from exporter.model.reason import Reason
 from exporter.model.settings import MechanismChoice, Protocol, Role
 from exporter.probing import imap, pop3, smtp
-from exporter.probing.classify import classify, describe
+from exporter.probing.classify import OUR_OWN, classify, describe
 from exporter.probing.connection import ConnectionClosed, PlaintextInjected
 from exporter.probing.dialogue import (
     Credential,
@@ -57,10 +57,11 @@ from exporter.probing.dialogue import (
     StartTLS,
     Step,
 )
-from exporter.probing.redact import redact, secrets_of
+from exporter.probing.redact import Redactor, redact
+from exporter.probing.search import Secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 DIRECTORY: Final = Path(__file__).parents[1] / "transcripts"
 CLIENT_NAME: Final = "[192.0.2.1]"
@@ -353,11 +354,17 @@ def replay(transcript: Transcript) -> Seen:
         error = failure
         with_token = isinstance(login, Credential) and login.is_token
         seen.reason = classify(error, seen.phase, transcript.protocol, with_token=with_token)
-        seen.detail = redact(describe(error), secrets_of(login) if isinstance(login, Credential) else ())
+        seen.detail = _redactor(login)(describe(error)) if not isinstance(error, OUR_OWN) else describe(error)
     if error is None or (isinstance(error, DialogueError) and error.in_step):
         _log_out(protocol.logout(), conversation, seen, transcript.protocol)
     conversation.finish()
     return seen
+
+
+def _redactor(login: Credential | CredentialUnavailable | None) -> Callable[[str], str]:
+    if not isinstance(login, Credential):
+        return redact
+    return Redactor(Secrets([login.password]), [login.username]).text
 
 
 def _log_out(logout: Dialogue[None], conversation: Conversation, seen: Seen, protocol: Protocol) -> None:
