@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
@@ -127,6 +126,10 @@ def identity(path: Path) -> tuple[int, int]:
 def is_local(directory: Path) -> bool:
     """Whether the file system is known to be one of this host alone."""
     if not sys.platform.startswith("linux"):
+        return False
+    try:
+        import ctypes  # noqa: PLC0415 (a Python may be built without it)
+    except ImportError:
         return False
     # f_type is the first member of the structure, a word of the machine; 256 octets are more than it has anywhere.
     buffer = ctypes.create_string_buffer(256)
