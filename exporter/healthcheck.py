@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from exporter.host.process import protect_memory
 from exporter.model.address import split_address
 
 TIMEOUT = 4.0
@@ -80,6 +81,7 @@ def _address(listened: Sequence[str]) -> tuple[str, int]:
 
 def main() -> int:
     """Print what is wrong, for the status of the container."""
+    protect_memory()  # it has the environment of the container, with the secrets that are there
     # The name of a file in it may be in any encoding.
     problem = check(COMMAND_LINE.read_text("utf-8", "surrogateescape").split("\0"))
     if problem is None:
