@@ -4,6 +4,7 @@
 # make check   lint, types, layers, generated files, Prometheus' rules and Alertmanager's routes
 # make test-rules PROMTOOL=PATH   test Prometheus' rules with the promtool of another version
 # make bench   measure cost, truth and growth beside blackbox_exporter, and put the figures into docs/performance.md
+# make fuzz    give what comes from outside every odd form, for ten minutes (ARGS="--cases 100000 --only dialogues")
 # make docs    write the generated parts of docs/ again
 # make dashboard   write the JSON of the Grafana dashboard again
 # make lock    resolve the dependencies again
@@ -13,7 +14,7 @@ BIN := .venv/bin
 ARGS ?=
 PROMTOOL ?= promtool
 
-.PHONY: install run test test-debian13 test-rules check bench docs dashboard lock dev clean
+.PHONY: install run test test-debian13 test-rules check bench fuzz docs dashboard lock dev clean
 
 install: .venv/installed
 dev: .venv/dev
@@ -69,6 +70,9 @@ check: dev
 bench: dev
 	$(BIN)/python -m bench $(ARGS)
 	$(BIN)/python docs/generate.py
+
+fuzz: dev
+	$(BIN)/python -m fuzz $(ARGS)
 
 docs: dev
 	$(BIN)/python docs/generate.py

@@ -1,0 +1,1 @@
+"""Fuzzers: what comes from outside, made by the million; see docs/reliability.md."""
