@@ -186,3 +186,41 @@ def test_the_place_of_a_target_that_is_not_configured() -> None:
     of = endpoint("imap", "mail.example", account("ops"))
     mailbox = Mailbox("probe@example.com", frozenset({"mail.example"}), (account("ops"),))
     assert mailbox.place(Target(of, IpFamily.ANY)) == "imap/mail.example/993/any"
+
+
+@pytest.mark.parametrize(
+    ("intervals", "most", "expected"),
+    [
+        ([900], 200, [900]),
+        ([900, 900], 200, [1080, 1080]),  # 80 logins a day each
+        ([900] * 4, 200, [2160] * 4),
+        ([900] * 20, 200, [10_800] * 20),
+        ([900] * 4, 1000, [900] * 4),
+        ([900, 3600], 100, [86_400 / 64, 86_400 / 16]),  # in proportion
+        ([86_400] * 3, 3, [86_400] * 3),  # one a day in any case
+        ([900] * 3, 3, [86_400] * 3),
+    ],
+)
+def test_plan(intervals: list[float], most: int, expected: list[float]) -> None:
+    """Where the intervals ask for more than 80 % of the ceiling, all are stretched in the same proportion."""
+    of = account("ops", "probe@gmail.com", max_logins_per_day=most)
+    endpoints = [
+        endpoint(f"e{number}", f"h{number}.gmail.com", of, login_interval=seconds)
+        for number, seconds in enumerate(intervals)
+    ]
+    (mailbox,) = mailboxes(config(*endpoints))
+    assert [mailbox.interval(each) for each in endpoints] == pytest.approx(expected)
+    assert (mailbox.stretch > 1) is (expected != intervals)
+    assert mailbox.logins == len(intervals)
+
+
+def test_plan_counts_families_and_modules() -> None:
+    """A target of each address family logs in, and so may what a scrape asks for."""
+    of = account("ops", "probe@gmail.com")
+    hosts = (HostPattern.parse("imap.gmail.com"), HostPattern.parse("pop.gmail.com"))
+    module = Module(name="m", protocol=Protocol.IMAP, port=993, account=of, allow_hosts=hosts)
+    (mailbox,) = mailboxes(
+        config(endpoint("both", "imap.gmail.com", of, ip_family=IpFamily.BOTH), modules={"m": module})
+    )
+    assert mailbox.logins == 4
+    assert mailbox.wanted == 4 * 96
