@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from exporter import __version__
 from exporter.commands.console import CannotWrite, write
+from exporter.commands.flags import add_flags
 from exporter.daemon import garbage
 from exporter.host.environment import Environment
 from exporter.host.process import open_standard_streams, protect_memory
@@ -23,12 +22,8 @@ if TYPE_CHECKING:
     from exporter.accounts.storage import Storage
     from exporter.config.web import Reading
     from exporter.model.settings import Config
-    from exporter.model.shard import Shard
 
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 (argparse has no other)
-
-LOG_LEVELS = ("debug", "info", "warn", "error")
-LOG_FORMATS = ("logfmt", "json")
 
 USAGE_ERROR = 2
 INTERRUPTED = 128 + signal.SIGINT
@@ -133,6 +128,7 @@ def _run_daemon(
     config: Config, web: Reading, options: argparse.Namespace, ledger: Ledger, environ: Mapping[str, str]
 ) -> int:
     from exporter.daemon import composition  # noqa: PLC0415
+    from exporter.model.site import Site  # noqa: PLC0415
     from exporter.web.server.server import ListenError, listen  # noqa: PLC0415
 
     try:
@@ -150,6 +146,7 @@ def _run_daemon(
         web=web,
         enable_lifecycle=options.enable_lifecycle,
         auto_reload_interval=options.auto_reload_interval,
+        site=Site(options.external_url or "", tuple(options.allowed_hosts or ())),
     )
     composition.run(config, settings)
     return 0
@@ -167,18 +164,6 @@ def _run_once(config: Config, options: argparse.Namespace, ledger: Ledger, envir
         return check.run(config, options.endpoints, what)
     except check.UsageError as error:
         return _fail(f"gmail-exporter: {error}")
-
-
-_WHOLE = "0/1"
-
-
-def _shard(text: str) -> Shard:
-    from exporter.model.shard import Shard  # noqa: PLC0415
-
-    try:
-        return Shard.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _fail(message: str, code: int = USAGE_ERROR) -> int:
@@ -207,7 +192,7 @@ def _parser() -> argparse.ArgumentParser:
         "GMAIL_EXPORTER_APP_PASSWORD_FILE (or GMAIL_EXPORTER_APP_PASSWORD) logs in to them.",
         allow_abbrev=False,
     )
-    _add_flags(parser)
+    add_flags(parser)
     parser.add_argument(
         "--version", action="version", version=f"gmail-exporter {__version__}", help="print the version and exit"
     )
@@ -252,129 +237,9 @@ def _add_command(commands: Commands, name: str, arguments: str, text: str) -> ar
     parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
     parser.usage = f"{parser.prog} [FLAG ...] {arguments}".rstrip()
     # Flags may stand before or behind the command: a default behind it must not replace a value before it.
-    _add_flags(parser, inherit=True)
+    add_flags(parser, inherit=True)
     return parser
 
 
 def _add_force(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="log in whatever the login budget says")
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds <= 60:
-        raise argparse.ArgumentTypeError(f"must be seconds from 0 to 60, not {text!r}")
-    return seconds
-
-
-def _add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> None:
-    def add(flag: str, text: str, *, of_daemon: bool = False, default: object = None, **settings: Any) -> None:
-        # A command accepts the flags of the daemon, too, but its help does not list them.
-        parser.add_argument(
-            flag,
-            default=argparse.SUPPRESS if inherit else default,
-            help=argparse.SUPPRESS if inherit and of_daemon else text,
-            **settings,
-        )
-
-    add(
-        "--config.file",
-        "configuration file (default: Gmail's four endpoints)",
-        dest="config_file",
-        metavar="FILE",
-        type=Path,
-    )
-    add(
-        "--config.auto-reload-interval",
-        "how often to check whether the configuration file has changed, and reload then (default: never)",
-        of_daemon=True,
-        dest="auto_reload_interval",
-        metavar="DURATION",
-        type=_interval,
-    )
-    add(
-        "--storage.path",
-        "file of the login budgets, which daemon and commands share (default: ledger.db in $STATE_DIRECTORY, else "
-        "in /var/lib/gmail-exporter if that is writable, else in $XDG_STATE_HOME/gmail-exporter, else none)",
-        dest="storage_path",
-        metavar="FILE",
-        type=Path,
-    )
-    add(
-        "--storage.none",
-        "keep the login budgets in memory: every start forgets what the last one knew",
-        dest="storage_none",
-        action="store_true",
-        default=False,
-    )
-    add(
-        "--shard",
-        "probe part I of N of the configuration, I from 0 to N-1 (default: 0/1, all of it)",
-        default=_WHOLE,
-        dest="shard",
-        metavar="I/N",
-        type=_shard,
-    )
-    add(
-        "--web.listen-address",
-        "HOST:PORT to listen on; repeatable (default: :9993)",
-        of_daemon=True,
-        dest="listen_addresses",
-        metavar="ADDRESS",
-        action="append",
-    )
-    add(
-        "--timeout-offset",
-        "seconds by which /probe answers before the scrape's timeout (default: 0.5)",
-        of_daemon=True,
-        default=0.5,
-        dest="timeout_offset",
-        metavar="SECONDS",
-        type=_seconds,
-    )
-    add(
-        "--web.config.file",
-        "TLS, client certificates and passwords (default: none of them)",
-        of_daemon=True,
-        dest="web_config_file",
-        metavar="FILE",
-        type=Path,
-    )
-    add(
-        "--web.enable-lifecycle",
-        "allow POST /-/reload, and on the pages to probe an endpoint now",
-        of_daemon=True,
-        dest="enable_lifecycle",
-        action="store_true",
-        default=False,
-    )
-    add(
-        "--log.level",
-        "least severe lines to log (default: info; for commands that print: none)",
-        dest="log_level",
-        choices=LOG_LEVELS,
-    )
-    add(
-        "--log.format",
-        "how log lines are written (default: logfmt)",
-        of_daemon=True,
-        default="logfmt",
-        dest="log_format",
-        choices=LOG_FORMATS,
-    )
-
-
-def _interval(text: str) -> float:
-    """Return the seconds between two checks of a file."""
-    from exporter.config.duration import parse_duration  # noqa: PLC0415
-
-    try:
-        seconds = parse_duration(text)
-    except ValueError:
-        seconds = 0.0
-    if seconds < 1:
-        raise argparse.ArgumentTypeError(f"must be a duration of at least 1s, such as 30s, not {text!r}")
-    return seconds

@@ -44,7 +44,7 @@ FIRST = [
 
 TOGETHER = {
     "tests/deploy/test_systemd.py": "tests/deploy/test_image.py",  # installs that image
-    "tests/browser/test_limits.py": "tests/browser/test_pages.py",  # in that browser
+    "tests/browser/test_origins.py": "tests/browser/test_pages.py",  # in that browser
 }
 """Files whose tests share something with those of another file."""
 

@@ -6,6 +6,7 @@ HTTP/1.1 support it. Anything else is a mistake, so that no setting is without e
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,11 @@ class WebConfig:
     """Headers of every response, in place of the usual ones; an empty value leaves one out."""
     users: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """Bcrypt hashes by user; without any, no password is needed."""
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether every client needs a password or a certificate."""
+        return bool(self.users) or (self.tls is not None and self.tls.context.verify_mode is ssl.CERT_REQUIRED)
 
 
 @dataclass(frozen=True, slots=True)

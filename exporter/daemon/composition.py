@@ -26,10 +26,12 @@ from exporter.exposition.cache import Exposition
 from exporter.host import allocator
 from exporter.host.environment import Environment
 from exporter.host.process import attempt, open_files, raise_open_files
+from exporter.host.threads import in_thread
 from exporter.model.address import Address
 from exporter.model.outcome import Target
 from exporter.model.settings import Config
 from exporter.model.shard import Shard
+from exporter.model.site import Site
 from exporter.monitor.archive import Archive
 from exporter.monitor.checker import Checker
 from exporter.monitor.health import Health
@@ -69,6 +71,7 @@ class DaemonOptions:
     auto_reload_interval: float | None = None
     """Seconds between two checks of the configuration file; None: it is not checked."""
     shard: Shard = field(default_factory=Shard)
+    site: Site = field(default_factory=Site)
 
 
 def run(config: Config, options: DaemonOptions) -> None:
@@ -98,7 +101,7 @@ class Daemon:
         self._stopped = asyncio.Event()
         self._store = Store()
         self._archive = Archive(options.ledger.path, makes_directory=options.ledger.store.makes_directory)
-        self._metrics = ExporterMetrics(options.shard, logs.dropped)
+        self._metrics = ExporterMetrics(options.shard, logs.dropped, options.site.external_url)
         self._resolver = Resolver()
         self._checker = Checker(self._store, self._resolver, options.ledger, self._environ)
         self._schedule = Schedule(self._check, self._metrics)
@@ -106,7 +109,7 @@ class Daemon:
         self._health = Health(self._store, self._schedule.seconds_since_tick)
         self._metrics.probes_overdue.set_function(lambda: len(self._health.overdue()))
         self._probe = Probe(self._checker, self._metrics, options.timeout_offset)
-        self._web = WebSettings(options.web.usable())
+        self._web = WebSettings(options.web.usable(), options.site)
         self._reload = Reloader(
             Sources(options.config_file, options.web_config_file, self._environ),
             config,
@@ -143,13 +146,14 @@ class Daemon:
         self._warn_of_memory()
         self._notifier.send("READY=1")
         attempt("run the garbage collector rarely", garbage.resume)
+        names = asyncio.create_task(in_thread(self._web.hosts.look_up), name="names")
         watching = [asyncio.create_task(_keep_running(watch), name="watch") for watch in self._watches()]
         stopping = asyncio.create_task(self._stopped.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping")
         loop.add_signal_handler(signal.SIGHUP, _ignore)
         self._notifier.send("STOPPING=1")
-        for task in watching:
+        for task in (*watching, names):
             task.cancel()
         await self._schedule.stop()
         await self._archive.close(self._store)

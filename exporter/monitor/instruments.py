@@ -23,9 +23,12 @@ class ExporterMetrics:
     Args:
         shard: Which part of the configuration this process probes.
         log_lines_dropped: Returns the number of log lines that were dropped.
+        external_url: The address by which people reach the pages; "" where it is not given.
     """
 
-    def __init__(self, shard: Shard | None = None, log_lines_dropped: Callable[[], int] = int) -> None:
+    def __init__(
+        self, shard: Shard | None = None, log_lines_dropped: Callable[[], int] = int, external_url: str = ""
+    ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which no Prometheus before 2.50 uses
         self.registry = CollectorRegistry(auto_describe=False)
         _Process(registry=self.registry)
@@ -36,6 +39,14 @@ class ExporterMetrics:
             registry=self.registry,
         )
         build.labels(__version__, platform.python_version()).set(1)
+        web = Gauge(
+            "gmail_exporter_web_info",
+            "Always 1: the address of the pages, from --web.external-url; without that flag there is no sample.",
+            ("external_url",),
+            registry=self.registry,
+        )
+        if external_url:
+            web.labels(external_url).set(1)
         shard = shard or Shard()
         part = Gauge(
             "gmail_exporter_shard_info",

@@ -27,7 +27,7 @@ from exporter.model.settings import Config, Module, ProbeSettings, Tls
 from exporter.monitor.checker import Checker
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.web.server.encoding import make_exposition, wanted_format, wants_gzip
-from exporter.web.server.limits import FOREIGN, is_foreign
+from exporter.web.server.origins import FOREIGN, is_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -110,6 +110,21 @@ def test_a_probe_on_request(files: Files) -> None:
         assert exporter.post("/endpoints/imap/probe").status_code == 403
 
 
+def test_the_names_of_the_pages(files: Files) -> None:
+    """Those of the flags, and of this host; Prometheus may use any, and learns where the pages are."""
+    url = "https://monitoring.example.com/"
+    with files.exporter(f"--web.external-url={url}", "--web.allowed-host=*.example.net") as exporter:
+        for host in ("monitoring.example.com", "a.example.net", "localhost", "192.0.2.7:80", socket.gethostname()):
+            assert exporter.get("/", host=host).status_code == 200
+        exporter.wait_for(lambda: exporter.get("/", host=socket.getfqdn()).status_code == 200)
+        for path in ("/", "/api/v1/endpoints", "/config"):
+            assert exporter.get(path, host="evil.example").status_code == 421
+        assert (
+            f'\ngmail_exporter_web_info{{external_url="{url}"}} 1.0\n'
+            in exporter.get("/metrics", host="evil.example").text
+        )
+
+
 def test_it_ends_while_passwords_are_being_guessed(files: Files) -> None:
     """Within 5 seconds, however many checks of a second each are in the queue."""
     web = files.config.with_name("web.yml")

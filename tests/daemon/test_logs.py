@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from exporter.cli import LOG_FORMATS
+from exporter.commands.flags import LOG_FORMATS
 from exporter.daemon import logs
 from exporter.probing.redact import REDACTED
 from exporter.probing.search import Secrets

@@ -20,6 +20,8 @@ from exporter.accounts.storage import SYSTEM
 from exporter.config.load import load
 from exporter.config.schema import CONFIGURATION
 from exporter.model.settings import PORTS, Protocol, Security
+from exporter.model.site import Site
+from exporter.web.server.hosts import KnownHosts
 from tests.deploy.chart import CHART, VALUES, VERSIONS, Manifest, lint, mistakes, render, values_of
 from tests.deploy.debian import ROOT
 from tests.servers.process import find_program
@@ -160,6 +162,20 @@ def test_the_program_accepts_its_flags(name: str) -> None:
     assert (options.storage_path, options.storage_none) == (None, False)
     assert SYSTEM in mounts
     assert options.config_file is None or options.config_file.parent in mounts
+
+
+def test_the_names_of_the_service_are_known() -> None:
+    """By which other pods, and an Ingress, ask for the pages; and those of the values."""
+    objects = render(values_of("extra"))
+    (container,) = pod_of(objects)["spec"]["containers"]
+    options = cli._parser().parse_args(container["args"])
+    name, namespace = (objects["Service"]["metadata"][key] for key in ("name", "namespace"))
+    hosts = KnownHosts(Site(options.external_url, tuple(options.allowed_hosts)), set())
+    suffixes = ("", f".{namespace}", f".{namespace}.svc", f".{namespace}.svc.cluster.local")
+    others = ("monitoring.example.com", "gmail.example.com", "x.gmail.example.com", "localhost", "10.0.0.7")
+    for host in (*(f"{name}{suffix}" for suffix in suffixes), *others):
+        assert hosts.knows(f"{host}:9993")
+    assert not hosts.knows(f"{name}.evil.example")
 
 
 def test_the_configuration_is_the_value(tmp_path: Path) -> None:

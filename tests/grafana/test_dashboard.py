@@ -36,6 +36,7 @@ BY_NAME = re.compile(r"\b(?:gmail|process|scrape|up)(?:_\w+)?\b(?=[{\[])")
 
 NOT_SHOWN = {
     "gmail_exporter_shard_info": "an alert reports a missing shard; each running shard is an instance",
+    "gmail_exporter_web_info": "links of alerts lead there; the panels link to each instance",
     "gmail_exporter_shards": "as gmail_exporter_shard_info",
     "process_virtual_memory_bytes": "means nothing for a program that maps files; resident memory is shown",
 }

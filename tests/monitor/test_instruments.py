@@ -27,3 +27,12 @@ def test_dropped_log_lines() -> None:
     assert value("gmail_exporter_log_lines_dropped_total") == 0
     dropped = 7
     assert value("gmail_exporter_log_lines_dropped_total") == 7
+
+
+def test_the_address_of_the_pages() -> None:
+    """There is a sample only where the flag gives the address."""
+    labels = {"external_url": "https://monitoring.example.com/"}
+    value = ExporterMetrics(external_url=labels["external_url"]).registry.get_sample_value
+    assert value("gmail_exporter_web_info", labels) == 1
+    samples = [sample for family in ExporterMetrics().registry.collect() for sample in family.samples]
+    assert not any(sample.name.startswith("gmail_exporter_web_info") for sample in samples)

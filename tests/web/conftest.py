@@ -19,7 +19,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exporter.config.load import load
 from exporter.config.web import read_web
 from exporter.exposition.cache import Exposition
+from exporter.model.address import HostPattern
 from exporter.model.outcome import TargetKey
+from exporter.model.site import Site as Flags
 from exporter.monitor.health import Health
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.store import Store
@@ -32,6 +34,9 @@ from exporter.web.server.websettings import WebSettings
 from tests.examples import Clock
 from tests.waiting import until
 
+KNOWN = Flags(allowed_hosts=(HostPattern("exporter"),))
+"""What lets the application be asked for by the name that these tests use."""
+
 
 class Site:
     """The application over a store of the test."""
@@ -41,7 +46,7 @@ class Site:
         self.store = Store(self.clock)
         self.mistakes: list[str] = []
         self.reloads = 0
-        self.settings = WebSettings()
+        self.settings = WebSettings(site=KNOWN)
         scrape = Scrape(Exposition(self.store, ExporterMetrics()))
         self.health = Health(self.store, lambda: 0.0)
         lifecycle = Lifecycle(self.store, self.health, self._reload)

@@ -117,13 +117,15 @@ class Request:
     headers: Sequence[tuple[str, str]]
     odd_lines: Sequence[bytes]
     body: bytes
+    empty_lines: bytes = b""
+    """In front of it."""
 
     @property
     def octets(self) -> bytes:
         """What a client sends."""
         lines = [_encoded(f"{self.method} {self.target} {self.version}".rstrip(" "))]
         lines += [_encoded(f"{name}: {value}") for name, value in self.headers]
-        return b"\r\n".join([*lines, *self.odd_lines, b"", self.body])
+        return self.empty_lines + b"\r\n".join([*lines, *self.odd_lines, b"", self.body])
 
     @property
     def scope(self) -> dict[str, Any]:
@@ -172,6 +174,7 @@ class RequestGenerator:
             headers,
             [pick.choice(ODD_LINES)] if pick.random() < 0.1 else [],
             pick.choice(BODIES),
+            pick.choice((b"\r\n", b"\n", b"\r\n\r\n", b"\r", b" ")) if pick.random() < 0.05 else b"",
         )
 
     def _text(self, text: str) -> str:

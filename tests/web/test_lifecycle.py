@@ -50,8 +50,8 @@ async def test_a_refused_reload_has_every_mistake(site: Site) -> None:
 
 async def test_a_reload_that_is_not_allowed_is_refused(site: Site) -> None:
     """A reload that is not allowed is answered with 403 and the flag that allows it."""
-    transport = httpx.ASGITransport(application(Lifecycle(site.store, site.health)))
-    async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
+    transport = httpx.ASGITransport(application(Lifecycle(site.store, site.health), settings=site.settings))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.post("/-/reload")
     assert (answer.status_code, answer.text) == (403, OFF)
     assert "--web.enable-lifecycle" in OFF
@@ -72,7 +72,7 @@ async def test_config_is_what_the_command_prints(tmp_path: Path, capsys: pytest.
     path.write_text(TEXT, "utf-8")
     environ = {"OPS_PASSWORD": SENTINEL}
     transport = httpx.ASGITransport(application(Effective(lambda: load(path, environ))))
-    async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.get("/config")
     assert main(["config", f"--config.file={path}"], environ) == 0
     assert answer.text == capsys.readouterr().out

@@ -22,7 +22,7 @@ from exporter.monitor.store import Store
 from exporter.probing.resolve import Resolver
 from exporter.web.probe import MAX_QUERY, Probe
 from exporter.web.server.application import application
-from exporter.web.server.limits import FOREIGN
+from exporter.web.server.origins import FOREIGN
 from tests.conftest import StartScripted
 from tests.examples import SENTINEL
 from tests.probing.conftest import Belongings

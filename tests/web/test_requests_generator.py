@@ -60,7 +60,7 @@ async def answer(app: Any, scope: dict[str, Any], body: bytes) -> list[Message]:
 
 def check(status: int, body: bytes, what: object) -> None:
     """An answer that is the client's fault, or that says to try again."""
-    assert status < 500 or status == 503, what
+    assert status < 500 or status in (501, 503), what
     assert b"Traceback" not in body, what
     assert b"Internal Server Error" not in body, what
 

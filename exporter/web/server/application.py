@@ -1,4 +1,4 @@
-"""The ASGI application: all routes, behind headers, faults, limits and passwords, in this order."""
+"""The ASGI application: all routes, behind headers, faults, limits, passwords, target and origins, in this order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from exporter.web.server.auth import BasicAuth
 from exporter.web.server.faults import FAULT, Faults
 from exporter.web.server.headers import SecurityHeaders
 from exporter.web.server.limits import RequestLimits
+from exporter.web.server.origins import OwnPages
+from exporter.web.server.target import RequestTarget
 from exporter.web.server.websettings import WebSettings
+
+OPEN_PATHS = frozenset({"/metrics", "/probe", "/-/healthy", "/-/ready"})
+"""What Prometheus and the like ask for, by whatever name they know this server."""
 
 
 class Part(typing.Protocol):
@@ -33,7 +38,8 @@ def application(*parts: Part, settings: WebSettings | None = None) -> ASGIApp:
     routing = Starlette(routes=routes, exception_handlers={HTTPException: refuse, Exception: refuse})
     # With a slash at its end a path is another path; a redirect would use whatever Host the client has sent.
     routing.router.redirect_slashes = False
-    return SecurityHeaders(Faults(RequestLimits(BasicAuth(routing, settings))), settings)
+    own_pages = OwnPages(routing, settings, OPEN_PATHS)
+    return SecurityHeaders(Faults(RequestLimits(BasicAuth(RequestTarget(own_pages), settings))), settings)
 
 
 async def refuse(request: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""Requests that are refused before they are routed: too large, or sent by a page of another site."""
+"""Requests that are refused before anything else: too large."""
 
 from __future__ import annotations
 
@@ -17,26 +17,20 @@ MAX_BODY = 64 << 10
 
 TOO_LARGE_HEAD = f"The request line and its headers have more than {MAX_HEAD} octets.\n"
 TOO_LARGE_BODY = f"The body has more than {MAX_BODY} octets.\n"
-FOREIGN = "A page of another site has sent this: only this site's own pages may.\n"
-
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 §9.2.1
 
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """Refuses requests that are too large, and those of another site's pages that would change something."""
+    """Refuses requests that are too large."""
 
     app: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, or refuse it."""
-        headers = Headers(scope=scope)
         if _head_size(scope) > MAX_HEAD:
             answer: ASGIApp = PlainTextResponse(TOO_LARGE_HEAD, 431, {"Connection": "close"})
-        elif _content_length(headers) > MAX_BODY:
+        elif _content_length(Headers(scope=scope)) > MAX_BODY:
             answer = PlainTextResponse(TOO_LARGE_BODY, 413)
-        elif scope["method"] not in _SAFE and is_foreign(headers):
-            answer = PlainTextResponse(FOREIGN, 403)
         else:
             await self._pass_on(scope, receive, send)
             return
@@ -65,15 +59,3 @@ def _head_size(scope: Scope) -> int:
 def _content_length(headers: Headers) -> int:
     length = headers.get("content-length", "")
     return int(length[:20]) if length.isascii() and length.isdecimal() else 0
-
-
-def is_foreign(headers: Headers) -> bool:
-    """Whether a page of another site made the request. Only browsers send the headers for that."""
-    # https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header: "none" is a request of the user's own.
-    site = headers.get("sec-fetch-site")
-    if site is not None:
-        return site not in {"same-origin", "none"}
-    # Browsers leave it out over plain HTTP. RFC 6454 §7: no origin is the same as "null".
-    # It is compared, not parsed: §6.2 has one form for it, and any other is foreign.
-    origin = headers.get("origin")
-    return origin is not None and origin.partition("://")[2].lower() != headers.get("host", "").lower()

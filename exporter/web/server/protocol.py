@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import h11
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -32,6 +34,7 @@ PIECE = 16 << 10
 PIECE_SECONDS = 10.0
 """Seconds in which a client must take three quarters of a piece: a lower rate counts as not reading."""
 
+UNKNOWN_CODING = "The only transfer coding that is understood here is chunked.\n"
 MALFORMED = "This is no request in HTTP/1.1.\n"
 FULL = "There are too many connections: try again.\n"
 
@@ -45,6 +48,22 @@ class Shared:
     turns: Turns = field(default_factory=Turns)
 
 
+class _Parser(h11.Connection):
+    """h11's, which passes over empty lines in front of a request.
+
+    RFC 9112 §2.2: a server "SHOULD ignore at least one empty line (CRLF) received prior to the request-line".
+    """
+
+    def next_event(self) -> type[h11.NEED_DATA | h11.PAUSED] | h11.Event:
+        if self.their_state is h11.IDLE:
+            waiting = self._receive_buffer
+            while (begin := bytes(waiting._data[:2])) == b"\r\n" or begin[:1] == b"\n":  # noqa: SLF001 (h11 has no other)
+                waiting.maybe_extract_at_most(2 if begin == b"\r\n" else 1)
+            if begin == b"\r":
+                return h11.NEED_DATA  # the rest of the line is under way
+        return super().next_event()
+
+
 class HttpConnection(H11Protocol):
     """One connection, in plain text or behind a `TlsAcceptor`."""
 
@@ -56,6 +75,7 @@ class HttpConnection(H11Protocol):
         shared: Shared,
     ) -> None:
         super().__init__(config, server_state, app_state, asyncio.get_running_loop())
+        self.conn = _Parser(h11.SERVER, MAX_HEAD)
         self.slot: ConnectionSlot | None = None
         self.app = self._answer  # uvicorn calls it for each request
         self._shared = shared
@@ -108,8 +128,11 @@ class HttpConnection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (uvicorn has one text for all faults)
         """Refuse a request that h11 cannot parse."""
+        error = sys.exc_info()[1]  # of h11: uvicorn calls this where it handles it
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.abort()  # a part of an answer was sent already
+        elif isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == 501:
+            self._refuse(501, UNKNOWN_CODING)
         elif len(self.conn.trailing_data[0]) > MAX_HEAD:
             self._refuse(431, TOO_LARGE_HEAD)
         else:
@@ -146,14 +169,16 @@ class HttpConnection(H11Protocol):
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._shared.turns.take(self._client)
-        await self.config.loaded_app(scope, receive, partial(self._send, scope["method"], send))
+        await self.config.loaded_app(scope, receive, partial(self._send, scope, send))
 
-    async def _send(self, method: str, send: Send, message: Message) -> None:
+    async def _send(self, scope: Scope, send: Send, message: Message) -> None:
         """Send a large body in pieces, each when the client has taken those before: it is never copied as a whole."""
         if message["type"] == "http.response.start":
+            if has_two_lengths(scope):
+                message = {**message, "headers": [*message["headers"], CLOSE_HEADER]}
             await self._shared.turns.take(self._client)
         body = message.get("body", b"")
-        if len(body) <= PIECE or method == "HEAD":
+        if len(body) <= PIECE or scope["method"] == "HEAD":
             await send(message)
             return
         with self._shared.outbox.sending(body, self.transport.abort), memoryview(body) as view:
@@ -191,3 +216,12 @@ class HttpConnection(H11Protocol):
         if self._timeout is not None:
             self._timeout.cancel()
         self._timeout = None if seconds is None else self.loop.call_later(seconds, self.transport.abort)
+
+
+def has_two_lengths(scope: Scope) -> bool:
+    """Whether a request says its length twice, as one that is smuggled past a proxy does.
+
+    RFC 9112 §6.1: with Transfer-Encoding and Content-Length, "the server MUST close the connection after responding".
+    """
+    names = {name for name, _ in scope["headers"]}
+    return b"transfer-encoding" in names and b"content-length" in names

@@ -69,7 +69,7 @@ async def test_the_web_configuration_replaces_headers(site: Site) -> None:
 async def test_a_route_may_have_its_own() -> None:
     """And the answer to an internal error has the usual ones."""
     transport = httpx.ASGITransport(application(Odd()), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         own = await client.get("/own")
         broken = await client.get("/broken")
     assert (own.headers["cache-control"], own.headers["content-security-policy"]) == ("max-age=3600", "sandbox")

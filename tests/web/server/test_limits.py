@@ -1,4 +1,4 @@
-"""Requests that are refused: too large, or sent by a page of another site."""
+"""Requests that are refused: too large."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Route
 
 from exporter.web.server.application import application
-from exporter.web.server.limits import FOREIGN, MAX_BODY, MAX_HEAD, TOO_LARGE_BODY, TOO_LARGE_HEAD
+from exporter.web.server.limits import MAX_BODY, MAX_HEAD, TOO_LARGE_BODY, TOO_LARGE_HEAD
 from tests.web.conftest import Serve, Site
 
 
@@ -66,40 +66,3 @@ async def test_a_large_body_is_refused(serve: Serve, announced: bool) -> None:
         large = b"x" * (MAX_BODY + 1) if announced else pieces(65, MAX_BODY // 64)
         answer = await client.post(url, content=large)
         assert (answer.status_code, answer.text) == (413, TOO_LARGE_BODY)
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"sec_fetch_site": "cross-site"},
-        {"sec_fetch_site": "same-site"},
-        {"sec_fetch_site": "cross-site", "origin": "http://exporter"},
-        {"origin": "http://evil.example"},
-        {"origin": "http://exporter:81"},
-        {"origin": "http://exporter.evil.example"},
-        {"origin": "null"},
-        {"origin": ""},
-    ],
-)
-async def test_a_page_of_another_site_changes_nothing(site: Site, headers: dict[str, str]) -> None:
-    """Its POST is refused in one line; a GET is answered."""
-    answer = await site.request("/-/reload", "POST", **headers)
-    assert (answer.status_code, answer.text) == (403, FOREIGN)
-    assert site.reloads == 0
-    assert (await site.request("/", **headers)).status_code == 200
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"sec_fetch_site": "same-origin"},
-        {"sec_fetch_site": "none"},
-        {"origin": "http://exporter"},
-        {"origin": "https://EXPORTER"},
-    ],
-)
-async def test_our_own_pages_and_other_programs_may_post(site: Site, headers: dict[str, str]) -> None:
-    """A program such as curl sends none of these headers; a proxy may do TLS in front of the exporter."""
-    assert (await site.request("/-/reload", "POST", **headers)).status_code == 200
-    assert site.reloads == 1

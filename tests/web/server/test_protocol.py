@@ -81,6 +81,61 @@ async def test_a_malformed_body_is_refused_in_one_line(
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
+@pytest.mark.parametrize("empty", [b"\r\n", b"\n", b"\r\n" * 20], ids=["one", "without CR", "many"])
+async def test_an_empty_line_before_a_request_is_passed_over(connect: Connect, serve: Serve, empty: bytes) -> None:
+    """Before the first one and the next, in one piece and octet by octet (RFC 9112 §2.2)."""
+    slow = Slow()
+    slow.gate.set()
+    served = await serve(slow)
+    post = GET.replace(b"GET", b"POST").replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\nabc")
+    client = await connect(served)
+    for octets in (empty + GET + empty + post + empty + GET, empty + post):
+        for size in (len(octets), 1):
+            for at in range(0, len(octets), size):
+                client.send(octets[at : at + size])
+                await asyncio.sleep(0)
+            for _ in range(octets.count(b"HTTP/1.1")):
+                answered = await client.reader.readuntil(b"hello")
+                assert answered.startswith(b"HTTP/1.1 200 ")
+    client.send(b"\r")
+    await asyncio.sleep(0.01)
+    client.send(b"\n" + GET)
+    await client.reader.readuntil(b"hello")
+
+
+async def test_empty_lines_alone_are_no_request(
+    connect: Connect, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time limit of a request is for them, too."""
+    monkeypatch.setattr(protocol, "REQUEST_SECONDS", 0.2)
+    client = await connect(await serve())
+    client.send(b"\r\n" * 100)
+    assert await client.read_all() == b""
+
+
+async def test_two_lengths_end_the_connection(connect: Connect, serve: Serve) -> None:
+    """The chunks count, the answer says that it is the last one, and what follows is not read (RFC 9112 §6.1)."""
+    slow = Slow()
+    slow.gate.set()
+    client = await connect(await serve(slow))
+    lengths = b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    client.send(GET.replace(b"GET", b"POST").replace(b"\r\n\r\n", b"\r\n" + lengths) + GET)
+    received = await client.read_all()
+    assert received.count(b"HTTP/1.1 ") == received.count(b"HTTP/1.1 200 ") == 1
+    assert b"\r\nconnection: close\r\n" in received.lower()
+    assert slow.asked == 1
+
+
+@pytest.mark.parametrize("coding", [b"gzip, chunked", b"chunked, chunked", b"identity", b"x"])
+async def test_an_unknown_transfer_coding_is_refused(connect: Connect, serve: Serve, coding: bytes) -> None:
+    """With 501 (RFC 9112 §6.1), and the connection is closed."""
+    client = await connect(await serve())
+    client.send(GET.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: " + coding + b"\r\n\r\n") + GET)
+    received = await client.read_all()
+    assert received.count(b"HTTP/1.1 501 ") == received.count(b"HTTP/1.1 ") == 1
+    assert received.endswith(protocol.UNKNOWN_CODING.encode())
+
+
 async def test_garbage_behind_a_request_ends_the_connection(connect: Connect, serve: Serve) -> None:
     """No second answer can be sent in the middle of the first."""
 

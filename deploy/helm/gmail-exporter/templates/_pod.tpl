@@ -108,6 +108,15 @@ spec:
 {{- if .Values.webConfigSecret }}
 - --web.config.file=/etc/gmail-exporter/web/web.yml
 {{- end }}
+{{- with .Values.externalUrl }}
+- {{ printf "--web.external-url=%s" . | quote }}
+{{- end }}
+{{- /* The names of the Service: its pages are asked for by them, as by an Ingress or another pod. */}}
+{{- $service := include "gmail-exporter.fullname" . }}
+{{- $namespace := .Release.Namespace }}
+{{- range concat (list $service (printf "%s.%s" $service $namespace) (printf "%s.%s.svc" $service $namespace) (printf "%s.%s.svc.cluster.local" $service $namespace)) .Values.allowedHosts }}
+- {{ printf "--web.allowed-host=%s" . | quote }}
+{{- end }}
 {{- range .Values.extraArgs }}
 - {{ . | quote }}
 {{- end }}

@@ -1,0 +1,88 @@
+"""The address of the pages, and the names that flags allow."""
+
+from __future__ import annotations
+
+import pytest
+
+from exporter.model.message import Unacceptable
+from exporter.model.site import Site, parse_allowed_host, parse_external_url
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("https://monitoring.example.com", "https://monitoring.example.com/"),
+        ("https://Monitoring.Example.COM/gmail", "https://monitoring.example.com/gmail/"),
+        ("http://localhost:9993/", "http://localhost:9993/"),
+        ("http://192.0.2.7:80//", "http://192.0.2.7:80/"),
+        ("https://[2001:DB8::1]:9993/a/b/", "https://[2001:db8::1]:9993/a/b/"),
+        ("HTTPS://example.com./%C3%BC", "https://example.com/%C3%BC/"),
+    ],
+)
+def test_an_external_url(text: str, url: str) -> None:
+    """It ends with a slash, so that a path can be put behind it."""
+    assert parse_external_url(text) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "monitoring.example.com",
+        "/gmail",
+        "//example.com/",
+        "ftp://example.com/",
+        "https://",
+        "https:///gmail",
+        "https://[::1",
+        "https://[x]/",
+        "https://a:b:c/",
+        "https://a:99999/",
+        "https://user@example.com/",
+        "https://user:s3cret@example.com/",
+        "https://example.com/?a=b",
+        "https://example.com/?",
+        "https://example.com/#a",
+        "https://example.com/a b",
+        "https://example.com/ü",
+        "https://ü.example.com/",
+        "https://example..com/",
+        'https://example.com/"',
+        "https://a\u2100b/",
+        "https://example.com/\n",
+    ],
+)
+def test_what_is_no_external_url(text: str) -> None:
+    """The message says what is wanted, and does not repeat it."""
+    with pytest.raises(Unacceptable) as caught:
+        parse_external_url(text)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_the_host_of_an_external_url() -> None:
+    """By which requests may address the server."""
+    assert Site("https://monitoring.example.com/").external_host == "monitoring.example.com"
+    assert Site("https://[2001:db8::1]:9993/").external_host == "2001:db8::1"
+    assert Site().external_host is None
+
+
+def test_allowed_hosts() -> None:
+    """Names, all below a domain, or any."""
+    site = Site(allowed_hosts=tuple(map(parse_allowed_host, ["A.example.", "*.b.example"])))
+    assert [site.allows(name) for name in ("a.example", "x.b.example", "b.example", "c.example")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert Site(allowed_hosts=(parse_allowed_host("*"),)).allows("c.example")
+    assert not Site().allows("a.example")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a.example:80", "http://a.example", "a/b", "a b", "*.", "a.*", "[::1]:80", "ü.example"]
+)
+def test_what_is_no_allowed_host(text: str) -> None:
+    """The message says what is wanted."""
+    with pytest.raises(Unacceptable):
+        parse_allowed_host(text)
