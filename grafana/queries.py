@@ -85,8 +85,8 @@ def over(function: str, metric: str, window: str, *matchers: str) -> str:
 def one_provider(of: Callable[[str], str]) -> str:
     """The expression that `of` makes from a matcher of the blame, with the old blame `google` replaced by `provider`.
 
-    Exporters older than 0.1.0 expose `google`. There are two selectors because one `label_replace` of all series fails
-    where both values overlap. To be removed in 0.2.0.
+    Exporters older than 0.2.0 expose `google`. There are two selectors because one `label_replace` of all series fails
+    where both values overlap. To be removed in 0.3.0.
     """
     new, old = of('blame!="google"'), of('blame="google"')
     return f'({new} or label_replace({old}, "blame", "provider", "", ""))'

@@ -158,3 +158,12 @@ def test_every_connection_is_to_one_that_answers(path: Path, block: str, tmp_pat
     connected |= set(re.findall(r"-connect (\S+)", called))
     assert connected
     assert connected <= ADDRESSES
+
+
+def test_what_breaks_is_in_one_section() -> None:
+    """Whoever updates reads it first, and only there."""
+    for version in re.split(r"^## ", (ROOT / "CHANGELOG.md").read_text("utf-8"), flags=re.MULTILINE)[1:]:
+        sections = re.findall(r"^### (.+)$", version, re.MULTILINE)
+        assert len(sections) == len(set(sections))
+        assert sections[1:].count("Breaking") == 0
+        assert "**Breaking" not in version
