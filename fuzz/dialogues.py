@@ -15,7 +15,7 @@ from random import Random
 
 from exporter.model.outcome import MAX_DETAIL, Observed, Phase
 from exporter.model.reason import Reason
-from exporter.model.settings import Protocol
+from exporter.model.settings import Endpoint, Protocol
 from exporter.probing.classify import classify, describe
 from exporter.probing.connection import ConnectionClosed, PlaintextInjected
 from exporter.probing.dialogue import (
@@ -31,8 +31,9 @@ from exporter.probing.dialogue import (
     ResponseTooLarge,
     Send,
     Step,
+    as_text,
 )
-from exporter.probing.redact import redact, secrets_of
+from exporter.probing.redact import Redactor, redactor_of, shortened
 from fuzz.fuzzer import Wrong
 from fuzz.mutation import Mutator, dictionary
 from tests.probing.transcript import DIRECTORY, LINE, PROTOCOLS, SENTINEL, TOKEN, octets, read_plan
@@ -99,8 +100,8 @@ class _Server:
 class _Session:
     """One session with its logout, and what must be true of every one."""
 
-    def __init__(self, protocol: Protocol, plan: Plan, secrets: Sequence[str], said: bytes) -> None:
-        self._protocol, self._plan, self._secrets, self._server = protocol, plan, secrets, _Server(said)
+    def __init__(self, protocol: Protocol, plan: Plan, redactor: Redactor, said: bytes) -> None:
+        self._protocol, self._plan, self._redactor, self._server = protocol, plan, redactor, _Server(said)
         # To redact every line takes most of the time: it is done where a secret is said, and now and then.
         self._shows = _PIECE.search(said) is not None or len(said) % 16 == 0
         self._phase = Phase.GREETING
@@ -163,7 +164,7 @@ class _Session:
             raise Wrong(f"what is shown is not one line: {shown!r}")
         if not LINE.fullmatch(send.data):
             raise Wrong(f"what is sent is not one line: {send.data!r}")
-        self._check_text(self._redacted(shown.rstrip(b"\r\n")), "what is sent and shown")
+        self._check_text(shortened(as_text(shown.rstrip(b"\r\n"))), "what is sent and shown")
         if self._credential and SENTINEL.encode() in send.data and not (self._secured and self._attempted):
             raise Wrong("a secret is sent before TLS, or without a note of the login")
 
@@ -172,10 +173,10 @@ class _Session:
         reason = classify(error, self._phase, self._protocol, with_token=with_token)
         if reason in (Reason.INTERNAL, Reason.OK):
             raise Wrong(f"an error without a reason: {error!r}")
-        self._check_text(redact(describe(error), self._secrets), "the detail")
+        self._check_text(self._redactor.text(describe(error)), "the detail")
 
     def _redacted(self, line: bytes) -> str:
-        return redact(line.decode("utf-8", "backslashreplace"), self._secrets)
+        return self._redactor.text(as_text(line))
 
     def _check_text(self, text: str, what: str) -> None:
         if len(text) > MAX_DETAIL:
@@ -184,7 +185,7 @@ class _Session:
             raise Wrong(f"{what} has what cannot be printed: {text!r}")
         if self._credential and self._credential.password in text:
             raise Wrong(f"{what} has the secret: {text!r}")
-        if any(secret in text for secret in self._secrets[:3]):
+        if self._credential and b64encode(self._credential.password.encode()).decode().rstrip("=") in text:
             raise Wrong(f"{what} has the secret in base64: {text!r}")
 
 
@@ -220,13 +221,14 @@ class Dialogues:
 
 
 @cache
-def _read_head(head: bytes) -> tuple[Protocol, Plan, Sequence[str]] | None:
-    """Return the protocol, the plan and its secrets; None where a finding that is made smaller has none any more."""
+def _read_head(head: bytes) -> tuple[Protocol, Plan, Redactor] | None:
+    """Return protocol, plan and what redacts the secret; None where a finding that is made smaller has none any more."""
     protocol, _, words = head.partition(b" ")
     try:
         plan = read_plan(words.decode())
-        secrets = secrets_of(plan.login) if isinstance(plan.login, Credential) else ()
-        return Protocol(protocol.decode()), plan, secrets
+        of = Endpoint(name="fuzz", protocol=Protocol(protocol.decode()), host="mail.example.com", port=1)
+        login = plan.login if isinstance(plan.login, Credential) else None
+        return of.protocol, plan, redactor_of(of, login)
     except ValueError:
         return None
 

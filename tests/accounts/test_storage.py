@@ -197,6 +197,9 @@ def test_types_of_file_systems(kind: int, monkeypatch: pytest.MonkeyPatch, *, ex
 
 
 def test_other_platforms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They have another structure."""
-    monkeypatch.setattr(sys, "platform", "darwin")
+    """They have another structure, or a Python that can call no C library."""
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(sys, "platform", "darwin")
+        assert not is_local(tmp_path)
+    monkeypatch.setitem(sys.modules, "ctypes", None)
     assert not is_local(tmp_path)
