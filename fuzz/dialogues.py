@@ -222,7 +222,7 @@ class Dialogues:
 
 @cache
 def _read_head(head: bytes) -> tuple[Protocol, Plan, Redactor] | None:
-    """Return protocol, plan and what redacts the secret; None where a finding that is made smaller has none any more."""
+    """Return protocol, plan and redactor; None where a finding that is made smaller has none any more."""
     protocol, _, words = head.partition(b" ")
     try:
         plan = read_plan(words.decode())

@@ -21,6 +21,7 @@ from exporter.probing.dialogue import (
     Send,
     StartTLS,
 )
+from exporter.probing.redact import Redactor
 from fuzz import dialogues
 from fuzz.dialogues import Dialogues
 from fuzz.fuzzer import Wrong
@@ -144,7 +145,7 @@ def test_wrong_session(
 )
 def test_without_redaction(fuzzer: Dialogues, monkeypatch: pytest.MonkeyPatch, said: str, wrong: str) -> None:
     """What is shown is checked."""
-    monkeypatch.setattr(dialogues, "redact", lambda text, _secrets: text)
+    monkeypatch.setattr(Redactor, "text", lambda _redactor, text: text)
     with pytest.raises(Wrong, match=f"^{wrong}"):
         fuzzer.run(b"imap login\n" + said.encode())
 
