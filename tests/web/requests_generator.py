@@ -149,10 +149,10 @@ class Request:
 
 
 class RequestGenerator:
-    """Makes requests from a seed."""
+    """Makes requests from a seed, or from random numbers that somebody else has."""
 
-    def __init__(self, seed: int | str) -> None:
-        self._random = Random(seed)
+    def __init__(self, seed: int | str | Random) -> None:
+        self._random = seed if isinstance(seed, Random) else Random(seed)
 
     def __iter__(self) -> Iterator[Request]:
         while True:
