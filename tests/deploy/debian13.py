@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from tests.deploy.debian import CACHE, RELEASE, ROOT, as_root, bootstrap, command_as_root, pip_configuration
+from tests.servers.process import ServerError
 
 TREE = CACHE / RELEASE
 CHECKOUT = Path("/root/gmail-exporter")
@@ -54,7 +55,7 @@ set -eux
 cd {CHECKOUT}
 git init --quiet
 make run ARGS=--version
-make test ARGS="$1"
+make test ARGS="${{1-}}"
 """
 
 
@@ -99,4 +100,7 @@ def _environment(environ: Mapping[str, str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except ServerError as missing:
+        sys.exit(str(missing))
