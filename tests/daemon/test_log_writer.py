@@ -306,11 +306,17 @@ def test_the_disk_is_full(flags: Sequence[str]) -> None:
 
 def test_standard_error_is_closed(flags: Sequence[str], tmp_path: Path) -> None:
     """It goes on, and nothing that it prints goes to a file or a socket that got the free number."""
-    with Daemon(None, *flags, f"--storage.path={tmp_path / 'ledger.db'}") as daemon:
+    config, storage = tmp_path / "config.yml", tmp_path / "ledger.db"
+    document = json.loads(config.read_text("utf-8"))
+    document["accounts"] = {"ops": {"username": "probe@gmail.com", "app_password": {"env": "SECRET"}}}
+    document["endpoints"]["e0"]["account"] = "ops"  # else the file of the login budgets is not opened
+    config.write_text(json.dumps(document), "utf-8")
+    with Daemon(None, *flags, f"--storage.path={storage}", environ={"SECRET": "secret"}) as daemon:
         assert daemon.goes_on()
         assert daemon.stop()[0] == 0
     for file in tmp_path.iterdir():
         assert b"event=" not in file.read_bytes()
+    assert storage.read_bytes().startswith(b"SQLite format 3\0")
     assert (tmp_path / "ledger.db.history").read_bytes().startswith(b"gmail-exporter history ")
 
 
