@@ -153,7 +153,7 @@ class Scene:
         """Add an Outcome as the last one."""
         if outcome.target.endpoint.account:
             next_at = math.inf if held is Denial.HOLD else self.now + next_login
-            outcome = replace(outcome, login=LoginStatus(held, next_at, 34, None, 200, 900.0))
+            outcome = replace(outcome, login=LoginStatus(held, next_at, 34, ceiling=200))
         self._at = outcome.ended_at
         self.store[outcome.target.key].add(outcome)
         self._at = self.now

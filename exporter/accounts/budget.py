@@ -91,11 +91,11 @@ class Budget:
         now, request, digest = clock.now(), self._known_request(target), self._digest(target)
         logins = standing.logins_of_day(now)
         if self._ledger.fault or denied is Denial.STORAGE:
-            return LoginStatus(Denial.STORAGE, math.inf, logins, denied, request.most, request.interval)
+            return LoginStatus(Denial.STORAGE, math.inf, logins, denied, request.most)
         denial = standing.denial(request, digest, now)
         held_by = denial if denial and denial.protects else None
         next_login_at = clock.unix(standing.next_login_at(request, digest, now))
-        return LoginStatus(held_by, next_login_at, logins, denied, request.most, request.interval)
+        return LoginStatus(held_by, next_login_at, logins, denied, request.most)
 
     def _known_request(self, target: Target) -> Request:
         """What a target asks for, made once: each probe needs it."""
@@ -110,8 +110,7 @@ class Budget:
         return Request(
             place=mailbox.place(target),
             protocol=endpoint.protocol.value,
-            interval=mailbox.interval(endpoint),
-            early=0.01 if mailbox.stretch == 1 else 0.0,  # else a day would have more logins than are planned
+            interval=endpoint.login_interval,
             most=mailbox.max_logins_per_day,
             longest=endpoint.timeout + TOKEN_TIMEOUT,
         )

@@ -10,7 +10,7 @@ import yaml
 from exporter.config.scalar import read_plain
 from exporter.config.schema import CONFIGURATION
 from exporter.config.table import Kind, ListOf, Names, Table
-from exporter.model.mailbox import PLANNED, Mailbox, mailboxes
+from exporter.model.mailbox import mailboxes
 from exporter.model.message import one_line
 from exporter.model.settings import Config
 
@@ -20,11 +20,11 @@ _DUMPER = cast("type[yaml.SafeDumper]", getattr(yaml, "CSafeDumper", yaml.SafeDu
 def dump(config: Config) -> str:
     """Return the effective configuration as YAML, which loads again to the same digest.
 
-    Comments before it say which accounts share a login budget, and where logins are planned at longer intervals.
+    Comments before it say which accounts share a login budget.
     """
     plain = describe(config)
     text: str = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
-    return "".join([*_shared_budgets(config), *_stretched_intervals(config)]) + text
+    return "".join(_shared_budgets(config)) + text
 
 
 def digest(config: Config) -> str:
@@ -52,22 +52,6 @@ def _shared_budgets(config: Config) -> Iterator[str]:
                 f"# {names}: one mailbox, {one_line(mailbox.username)}, and so one login budget, "
                 f"with at most {mailbox.max_logins_per_day} logins in 24 hours.\n"
             )
-
-
-def _stretched_intervals(config: Config) -> Iterator[str]:
-    for mailbox in mailboxes(config):
-        if mailbox.stretch > 1:
-            yield f"# {stretched(mailbox)}.\n"
-
-
-def stretched(mailbox: Mailbox) -> str:
-    """Return in one clause why and by how much the login intervals of a mailbox are longer than configured."""
-    names = ", ".join(one_line(account.name) for account in mailbox.accounts)
-    return (
-        f"{names}: {mailbox.logins} endpoints ask for {mailbox.wanted:,.0f} logins a day, and at most "
-        f"{PLANNED:.0%} of max_logins_per_day, {mailbox.max_logins_per_day}, are planned: each login_interval is "
-        f"about {mailbox.stretch:.3g} times as long"
-    )
 
 
 def _plain(kind: Kind, value: Any) -> Any:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from exporter.config.dump import digest
 from exporter.config.environment import read_environment
 from exporter.config.mistake import ConfigError, Mistake
-from exporter.config.rules import check_configuration, check_plans
+from exporter.config.rules import check_configuration
 from exporter.config.schema import CONFIGURATION
 from exporter.config.section import Report, Section
 from exporter.config.source import ConfigFiles, decode
-from exporter.model.mailbox import mailboxes
 from exporter.model.settings import Config, ProbeSettings
 
 if TYPE_CHECKING:
@@ -90,14 +89,10 @@ def _make(report: Report, root: Section | None) -> Config:
         )
 
     probe: Section | None = root.get("probe")
-    config = Config(
+    return Config(
         accounts=MappingProxyType(accounts),
         endpoints=sessions("endpoints"),
         modules=sessions("modules"),
         probe=ProbeSettings() if probe is None else probe.make(),
         source=report.file,
     )
-    check_plans(root, mailboxes(config))
-    if report.mistakes:
-        raise ConfigError(report.mistakes)
-    return config

@@ -4,7 +4,7 @@ Each function checks one section that was read. It reports what does not fit, at
 and adds the values of keys that are not given.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from exporter.config.duration import format_duration
@@ -13,7 +13,6 @@ from exporter.config.nodes import MappingNode
 from exporter.config.schema import DEFAULTS
 from exporter.config.section import Section
 from exporter.config.server_tls import CIPHERS, ClientAuth, Version
-from exporter.model.mailbox import Mailbox
 from exporter.model.message import show
 from exporter.model.settings import PORTS, IpFamily, MechanismChoice, Protocol, Role, Security
 
@@ -40,17 +39,6 @@ def check_configuration(root: Section) -> None:
             root.wrong(section, f"must hold at least one {section.removesuffix('s')}", at_value=False)
     if not (root.given_or_misspelt("endpoints") or root.given_or_misspelt("modules")):
         root.missing("endpoints", "is missing: at least one endpoint is needed")
-
-
-def check_plans(root: Section, mailboxes: Iterable[Mailbox]) -> None:
-    """Check that a day's logins of each mailbox are enough for one at each of its endpoints."""
-    for mailbox in mailboxes:
-        if mailbox.logins > mailbox.max_logins_per_day:
-            lowest = min(mailbox.accounts, key=lambda account: account.max_logins_per_day)
-            account: Section = root.get("accounts")[lowest.name]
-            text = f"must be at least {mailbox.logins}, one login for each endpoint of the mailbox"
-            report = account.wrong if account.given("max_logins_per_day") else account.missing
-            report("max_logins_per_day", text)
 
 
 def check_account(account: Section) -> None:

@@ -40,5 +40,3 @@ class LoginStatus:
     """Why the budget allowed this probe no login; None where it allowed one."""
     ceiling: int = 0
     """The most logins of the mailbox in 24 hours."""
-    interval: float = 0.0
-    """Seconds from one login of the target to the next: its `login_interval`, or more where the mailbox has many."""

@@ -9,21 +9,14 @@ mailbox.
 from __future__ import annotations
 
 import ipaddress
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from exporter.model.outcome import Target, TargetKey
 from exporter.model.reason import ANY_PROVIDER, provider_of
 from exporter.model.settings import Account, Config, Endpoint
-
-DAY = 86400.0
-
-PLANNED = 0.8
-"""The part of `max_logins_per_day` that regular logins take at most; the rest is for commands, restarts and what is
-unforeseen. The ceiling is a guard against faults, and must not be a part of the plan."""
 
 _GMAIL = ("gmail.com", "googlemail.com")
 
@@ -40,29 +33,6 @@ class Mailbox:
     """Those that log in to it, at least one."""
     places: Mapping[TargetKey, str] = field(default_factory=dict, hash=False)
     """For each target, what its login interval counts by: its server, whatever the endpoint is called."""
-
-    logins: int = 0
-    """Places at which it logs in."""
-    wanted: float = 0.0
-    """Logins a day that the login intervals of the configuration ask for."""
-
-    @property
-    def stretch(self) -> float:
-        """What each login interval is multiplied by, so that a day's regular logins are the planned part at most.
-
-        Each place has one login a day in any case, where the ceiling allows that.
-        """
-        most = self.max_logins_per_day
-        return max(1.0, self.wanted / max(PLANNED * most, min(self.logins, most)))
-
-    def interval(self, endpoint: Endpoint) -> float:
-        """Return the seconds from one login of an endpoint to the next: its `login_interval`, stretched if need be.
-
-        A stretched one is a whole part of a day, so that no 24 hours have more logins than are planned.
-        """
-        if self.stretch == 1:
-            return endpoint.login_interval
-        return DAY / max(1, math.floor(DAY / (endpoint.login_interval * self.stretch) + 1e-9))
 
     @property
     def max_logins_per_day(self) -> int:
@@ -95,14 +65,11 @@ def mailboxes(config: Config) -> tuple[Mailbox, ...]:
             else:
                 others.append(other)
         of_user[joined.username] = [*others, joined]
-    return tuple(_planned(one, endpoints) for found in of_user.values() for one in found)
-
-
-def _planned(mailbox: Mailbox, endpoints: Mapping[str, Iterable[Endpoint]]) -> Mailbox:
-    """Return the mailbox with its places, and how many logins a day are asked for."""
-    places = _places(mailbox.accounts, endpoints)
-    wanted = sum(DAY / target.endpoint.login_interval for target in _targets(mailbox.accounts, endpoints))
-    return replace(mailbox, places=places, logins=len(places), wanted=wanted)
+    return tuple(
+        Mailbox(one.username, one.providers, one.accounts, _places(one.accounts, endpoints))
+        for found in of_user.values()
+        for one in found
+    )
 
 
 def user_of(account: Account) -> str:

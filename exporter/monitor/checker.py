@@ -20,7 +20,7 @@ from exporter.accounts.budget import PATIENCE, Budget
 from exporter.accounts.ledger import Ledger
 from exporter.accounts.ledger_file import Grant
 from exporter.model.login import Denial
-from exporter.model.mailbox import Mailbox, mailboxes
+from exporter.model.mailbox import mailboxes
 from exporter.model.outcome import Outcome, Target
 from exporter.model.settings import Config
 from exporter.monitor.changes import Changes, facts_of
@@ -67,8 +67,6 @@ class Checker:
             if same:
                 of_user.remove(same)
             budget = same or Budget(self._ledger, mailbox)
-            if mailbox.stretch > 1 and (same is None or same.entry.mailbox.stretch != mailbox.stretch):
-                _log_stretch(mailbox)
             budget.configure(mailbox)
             self._budgets[mailbox.username].append(budget)
             for account in mailbox.accounts:
@@ -216,16 +214,6 @@ class Checker:
         self._changes.addresses(before, outcome)
         if series.suspended != was_suspended:
             self._changes.suspension(outcome.target, suspended=series.suspended)
-
-
-def _log_stretch(mailbox: Mailbox) -> None:
-    log.info(
-        "logins are planned at longer intervals than login_interval",
-        accounts=[account.name for account in mailbox.accounts],
-        endpoints=mailbox.logins,
-        max_logins_per_day=mailbox.max_logins_per_day,
-        times_as_long=round(mailbox.stretch, 2),
-    )
 
 
 def _shortened(target: Target, seconds: float) -> Target:

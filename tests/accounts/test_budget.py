@@ -330,7 +330,7 @@ async def test_ceiling_is_a_suspension(ledger: Ledger, clock: Clock) -> None:
     clock.advance(1000)
     await log_in(budget, imap, success(imap, login=True))
     assert await budget.ask(pop3, SECRET) is Denial.CEILING
-    assert budget.status(pop3) == LoginStatus(Denial.CEILING, EPOCH + clock.now - 1000 + DAY, 2, None, 2, 900.0)
+    assert budget.status(pop3) == LoginStatus(Denial.CEILING, EPOCH + clock.now - 1000 + DAY, 2, None, 2)
     assert await budget.ask(pop3, ("rotated",)) is Denial.CEILING
 
 
@@ -359,7 +359,7 @@ async def test_release_of_a_mailbox_that_is_not_known(ledger: Ledger) -> None:
 async def test_status(budget: Budget, clock: Clock) -> None:
     """The next login is now, at the end of the interval, at the end of the wait, or never."""
     now = EPOCH + clock.now
-    assert budget.status(IMAP) == LoginStatus(None, now, 0, None, 200, 900.0)
+    assert budget.status(IMAP) == LoginStatus(None, now, 0, None, 200)
     await log_in(budget, IMAP, success(IMAP, login=True))
     assert budget.status(IMAP).next_login_at == pytest.approx(now + 900, abs=10)
     assert budget.status(POP3).next_login_at == now
@@ -368,7 +368,7 @@ async def test_status(budget: Budget, clock: Clock) -> None:
     clock.advance(WAIT24_INTERVAL)
     assert budget.status(IMAP).next_login_at == EPOCH + clock.now
     await log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
-    assert budget.status(POP3, Denial.HOLD) == LoginStatus(Denial.HOLD, math.inf, 3, Denial.HOLD, 200, 900.0)
+    assert budget.status(POP3, Denial.HOLD) == LoginStatus(Denial.HOLD, math.inf, 3, Denial.HOLD, 200)
 
 
 async def test_force(budget: Budget) -> None:
@@ -449,7 +449,7 @@ async def test_refusal_of_the_token_endpoint(
     """It counts for the whole account, also where it is the provider's fault; no login was made."""
     unsent = replace(failure(IMAP, Phase.LOGIN, reason), observed=Observed())
     await budget.report(await granted(budget, IMAP), unsent, reason)
-    status = LoginStatus(denial, EPOCH + clock.now + seconds, 0, None, 200, 900.0)
+    status = LoginStatus(denial, EPOCH + clock.now + seconds, 0, None, 200)
     assert (budget.status(POP3), budget.status(IMAP)) == (status, status)
 
 
@@ -482,7 +482,7 @@ async def test_ledger_that_does_not_answer(ledger: Ledger, budget: Budget) -> No
     """The login is denied after a bounded wait, and is not made later either."""
     stuck = Stuck(ledger)
     assert await budget.ask(IMAP, SECRET, patience=0.05) is Denial.STORAGE
-    assert budget.status(IMAP, Denial.STORAGE) == LoginStatus(Denial.STORAGE, math.inf, 0, Denial.STORAGE, 200, 900.0)
+    assert budget.status(IMAP, Denial.STORAGE) == LoginStatus(Denial.STORAGE, math.inf, 0, Denial.STORAGE, 200)
     stuck.go.set()
     await granted(budget, POP3)
     assert budget.status(IMAP).logins_of_day == 1

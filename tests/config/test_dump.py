@@ -223,18 +223,3 @@ def test_any_text_loads_again(tmp_path_factory: pytest.TempPathFactory, labels: 
     file = tmp_path_factory.getbasetemp() / "again.yml"
     file.write_text(dump(config), encoding="utf-8")
     assert load(file, {}).digest == digest(config)
-
-
-def test_stretched_intervals(loaded: Loader) -> None:
-    """A comment says where more logins are asked for than are planned; the text loads again to the same digest."""
-    endpoints = "".join(
-        f"  e{number}: {{protocol: imap, host: h{number}.gmail.com, account: a}}\n" for number in range(4)
-    )
-    config = loaded(f"accounts: {{a: {{username: a@gmail.com, app_password: {{file: x}}}}}}\nendpoints:\n{endpoints}")
-    comment, _, rest = dump(config).partition("\n")
-    assert comment == (
-        "# a: 4 endpoints ask for 384 logins a day, and at most 80% of max_logins_per_day, 200, are planned: "
-        "each login_interval is about 2.4 times as long."
-    )
-    assert loaded(rest).digest == config.digest
-    assert not dump(loaded(rest.replace("200", "2000"))).startswith("#")

@@ -44,9 +44,7 @@ class Bench:
         self.resolver = Resolver()
         self.checker = Checker(self.store, self.resolver, Ledger(), {})
         self.tls = Tls(ca_file=authority.ca_file)
-        self.account = Account(
-            name="ops", username="probe@gmail.com", app_password=SecretRef(file=secret), max_logins_per_day=10**12
-        )
+        self.account = Account(name="ops", username="probe@gmail.com", app_password=SecretRef(file=secret))
 
     def target(self, **changes: Any) -> Target:
         """The server as a target that logs in at every probe."""
@@ -495,18 +493,3 @@ async def test_changed_mechanism_of_a_module(bench: Bench) -> None:
     for mechanism in (MechanismChoice.PLAIN, MechanismChoice.PLAIN, MechanismChoice.LOGIN):
         await bench.checker.check_requested(apply(mechanism))
         assert bench.logins() == 1
-
-
-def test_stretched_intervals_are_logged(bench: Bench) -> None:
-    """Once for a mailbox whose endpoints ask for more logins than are planned, and again where that changes."""
-    account = replace(bench.account, max_logins_per_day=200)
-    of = {"account": account, "login_interval": 900}
-    targets = [bench.target(name=f"e{number}", host=f"h{number}.gmail.com", **of) for number in range(8)]
-    with capture_logs() as logs:
-        bench.configure(targets[0])
-        bench.configure(*targets[:4])
-        bench.configure(*targets[:4])
-        bench.configure(*targets)
-    lines = [line for line in logs if "longer intervals" in line["event"]]
-    assert [(line["endpoints"], line["times_as_long"]) for line in lines] == [(4, 2.4), (8, 4.8)]
-    assert lines[0]["accounts"] == ["ops"]
