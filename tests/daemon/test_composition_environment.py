@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from tests.servers.authority import Authority
-from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
+from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, PROBE_PASSWORD, PROBE_USER, Dovecot
 from tests.servers.exporter import Exporter
 
 CHILDREN = """
@@ -24,35 +24,37 @@ threading.Thread(target=children, daemon=True).start()
 
 
 def test_variables_of_secrets(tmp_path: Path, authority: Authority, dovecot: Dovecot) -> None:
-    """Each is taken when a configuration names it; logins go on, also after a reload that names another one."""
+    """Each is taken when a configuration names it; a reload that names another one, or the first one again, logs in."""
     config, seen = tmp_path / "config.yml", tmp_path / "env"
 
-    def configure(variable: str) -> None:
-        account = {"username": OPS_USER, "app_password": {"env": variable}}
-        endpoint = {"protocol": "imap", "host": "127.0.0.1", "port": dovecot.imaps_port, "account": "ops"}
+    def configure(user: str, variable: str) -> None:
+        account = {"username": user, "app_password": {"env": variable}, "max_logins_per_day": 10_000}
+        endpoint = {"protocol": "imap", "host": "127.0.0.1", "port": dovecot.imaps_port, "account": "probed"}
         endpoint["tls"] = {"ca_file": str(authority.ca_file)}
         often = {"interval": "1s", "timeout": "900ms", "login_interval": "1s"}
-        document = {"defaults": often, "accounts": {"ops": account}, "endpoints": {"imap": endpoint}}
+        document = {"defaults": often, "accounts": {"probed": account}, "endpoints": {"imap": endpoint}}
         config.write_text(json.dumps(document), "utf-8")
 
-    configure("FIRST")
-    environ = {"FIRST": OPS_PASSWORD, "SECOND": OPS_PASSWORD, "GMAIL_EXPORTER_APP_PASSWORD": OPS_PASSWORD, "PLAIN": "1"}
+    configure(PROBE_USER, "FIRST")
+    secrets = {"FIRST": PROBE_PASSWORD, "SECOND": OPS_PASSWORD, "GMAIL_EXPORTER_APP_PASSWORD": "unused"}
+    environ = {**secrets, "PLAIN": "1"}
     with Exporter(tmp_path / "log", config, environ=environ, before=CHILDREN.format(path=str(seen))) as exporter:
 
-        def logins() -> float:
-            return exporter.values("gmail_logins_total", result="success").get("imap", 0)
+        def has_logged_in() -> bool:
+            return exporter.values("gmail_logins_total", result="success").get("imap", 0) >= 1
 
         def names() -> set[str]:
             return {line.partition("=")[0] for line in seen.read_text().splitlines()} & set(environ)
 
-        exporter.wait_for(lambda: logins() >= 1)
+        exporter.wait_for(has_logged_in)
         exporter.wait_for(lambda: names() == {"SECOND", "PLAIN"})
-        for variable, left in (("SECOND", {"PLAIN"}), ("FIRST", {"PLAIN"})):
-            configure(variable)
+        for user, variable in ((OPS_USER, "SECOND"), (PROBE_USER, "FIRST")):
+            configure(user, variable)
+            reloads = exporter.log_text().count("event=reloaded")
             exporter.send(signal.SIGHUP)
-            exporter.wait_for(lambda left=left: names() == left)  # type: ignore[misc]
-            before = logins()
-            exporter.wait_for(lambda before=before: logins() > before + 1)  # type: ignore[misc]
+            exporter.wait_for(lambda reloads=reloads: exporter.log_text().count("event=reloaded") > reloads)  # type: ignore[misc]
+            exporter.wait_for(lambda: names() == {"PLAIN"})
+            exporter.wait_for(has_logged_in, timeout=30)  # a mailbox logs in every eleven seconds at most
         assert exporter.values("gmail_logins_total", result="failure") == {"imap": 0}
 
 
