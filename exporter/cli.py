@@ -129,7 +129,7 @@ def _run_daemon(
 ) -> int:
     from exporter.daemon import composition  # noqa: PLC0415
     from exporter.model.site import Site  # noqa: PLC0415
-    from exporter.web.server.server import ListenError, listen  # noqa: PLC0415
+    from exporter.web.server.listening import ListenError, listen  # noqa: PLC0415
 
     try:
         sockets = listen(options.listen_addresses or [":9993"])

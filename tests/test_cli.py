@@ -14,7 +14,7 @@ import structlog
 
 from exporter import __version__
 from exporter.cli import main
-from exporter.web.server.server import listen
+from exporter.web.server.listening import listen
 from tests.examples import SENTINEL
 
 GOOD = """

@@ -13,7 +13,8 @@ from typing import Self, TypeVar
 from playwright.sync_api import Browser, sync_playwright
 from starlette.types import ASGIApp
 
-from exporter.web.server.server import Server, listen
+from exporter.web.server.listening import listen
+from exporter.web.server.server import Server
 from tests.servers.process import find_program
 
 T = TypeVar("T")

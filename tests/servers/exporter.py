@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.accounts.ledger import Ledger
 from exporter.config.load import load
 from exporter.daemon.composition import Daemon, DaemonOptions
-from exporter.web.server.server import listen
+from exporter.web.server.listening import listen
 from tests.servers.process import send_signal
 from tests.waiting import until
 

@@ -29,7 +29,8 @@ from exporter.web.api import Api, Scrape
 from exporter.web.lifecycle import Effective, Lifecycle
 from exporter.web.pages import Pages
 from exporter.web.server.application import application
-from exporter.web.server.server import Server, listen
+from exporter.web.server.listening import listen
+from exporter.web.server.server import Server
 from exporter.web.server.websettings import WebSettings
 from tests.examples import Clock
 from tests.waiting import until

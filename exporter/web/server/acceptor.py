@@ -17,6 +17,9 @@ from exporter.web.server.protocol import PIECE, HttpConnection
 HANDSHAKE_SECONDS = 10.0
 """Seconds in which a TLS handshake must be done."""
 
+PLAIN_TEXT = "Client sent an HTTP request to an HTTPS server.\n"
+"""The words of Go's servers, which people search for."""
+
 CLOSE_NOTIFY_SECONDS = 0.5
 """Seconds in which a client must answer our close_notify: shutdown waits for it."""
 
@@ -34,6 +37,7 @@ class TlsAcceptor(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport
         self._early = b""
+        self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # a socket's is one
         """Begin the handshake, if there is a slot for one more connection."""
@@ -51,6 +55,8 @@ class TlsAcceptor(asyncio.Protocol):
         """Keep data that arrives before the handshake has begun: it is a part of it."""
         self._transport.pause_reading()
         self._early += data
+        if not self._first.done():
+            self._first.set_result(None)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Cancel the handshake, and release the slot of a client that has disconnected."""
@@ -61,17 +67,26 @@ class TlsAcceptor(asyncio.Protocol):
 
     async def _do_handshake(self, slot: ConnectionSlot) -> None:
         loop = asyncio.get_running_loop()
-        loop.call_soon(self._pass_on_early_data)  # runs once `start_tls` waits
+        ends = loop.time() + HANDSHAKE_SECONDS
         inner = _InnerProtocol()
         try:
+            async with asyncio.timeout_at(ends):
+                await self._first
+            if self._early[:1].isalpha():  # RFC 8446 §5.1: a handshake begins with 22, which is no letter
+                self._refuse_plain_text()
+                return
+            loop.call_soon(self._pass_on_early_data)  # runs once `start_tls` waits
             secured = await loop.start_tls(
                 self._transport,
                 inner,
                 self._tls.context,
                 server_side=True,
-                ssl_handshake_timeout=HANDSHAKE_SECONDS,
+                ssl_handshake_timeout=max(0.001, ends - loop.time()),
                 ssl_shutdown_timeout=CLOSE_NOTIFY_SECONDS,
             )
+        except asyncio.CancelledError:  # the server stops, or the client has disconnected
+            self._transport.abort()
+            raise
         except Exception:  # noqa: BLE001 (no TLS, a timeout, a certificate refused by OpenSSL or not read by ssl)
             secured = None
         if secured is None or inner.is_lost or not self._tls.admits(secured.get_extra_info("peercert")):
@@ -82,6 +97,12 @@ class TlsAcceptor(asyncio.Protocol):
             self._http.connection_made(secured)
             if inner.early:
                 self._http.data_received(inner.early)
+
+    def _refuse_plain_text(self) -> None:
+        self._transport.set_protocol(self._http)
+        self._http.connection_made(self._transport)
+        self._http.refuse(400, PLAIN_TEXT)
+        self._transport.resume_reading()
 
     def _pass_on_early_data(self) -> None:
         """Give the transport's new protocol the data that came too early; reading is paused until then."""

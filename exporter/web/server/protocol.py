@@ -94,7 +94,7 @@ class HttpConnection(H11Protocol):
         self._wait()
         if self.slot is None:
             # Only a busy server sends Retry-After: by that `exporter/healthcheck.py` knows it from an unhealthy one.
-            self._refuse(503, FULL, ("Retry-After", "1"))
+            self.refuse(503, FULL, ("Retry-After", "1"))
             transport.close()
 
     def data_received(self, data: bytes) -> None:
@@ -132,11 +132,11 @@ class HttpConnection(H11Protocol):
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.abort()  # a part of an answer was sent already
         elif isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == 501:
-            self._refuse(501, UNKNOWN_CODING)
+            self.refuse(501, UNKNOWN_CODING)
         elif len(self.conn.trailing_data[0]) > MAX_HEAD:
-            self._refuse(431, TOO_LARGE_HEAD)
+            self.refuse(431, TOO_LARGE_HEAD)
         else:
-            self._refuse(400, MALFORMED)
+            self.refuse(400, MALFORMED)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Release what the connection holds."""
@@ -145,7 +145,8 @@ class HttpConnection(H11Protocol):
             self.slot.release()
         super().connection_lost(exc)
 
-    def _refuse(self, status: int, text: str, *more: tuple[str, str]) -> None:
+    def refuse(self, status: int, text: str, *more: tuple[str, str]) -> None:
+        """Answer with a line of text, and close the connection once the client has read it."""
         if self.cycle is not None:
             self.cycle.disconnected = True  # what is being answered now has no reader: nothing is sent behind this
             self.cycle.message_event.set()

@@ -13,7 +13,7 @@ import pytest
 
 from exporter.web.server import accepting
 from exporter.web.server.accepting import AT_ONCE, MAX_BEGINNING, Accepting
-from exporter.web.server.server import listen
+from exporter.web.server.listening import listen
 from tests.waiting import until
 
 

@@ -182,3 +182,20 @@ async def test_no_handshake_begins_where_all_connections_are_being_served(
     assert await (await connect(served)).read_all() == b""
     gate.set()
     await talking
+
+
+@pytest.mark.parametrize(
+    "request_", [GET, b"P", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000]
+)
+async def test_plain_text_is_answered_in_plain_text(
+    connect: Connect, serve: Serve, web_file: WebFile, request_: bytes
+) -> None:
+    """As Go's servers do, and browsers show it; the connection is closed."""
+    served = await serve(settings=web_file.settings(web_file.tls()))
+    client = await connect(served)
+    client.send(request_)
+    received = await client.read_all()
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert received.endswith(b"\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+    client.writer.close()
+    await until(lambda: not served.server.shared.connections and not served.server._handshakes)

@@ -7,6 +7,7 @@ import ssl
 import httpx
 import pytest
 
+from exporter.web.server.acceptor import PLAIN_TEXT
 from tests.servers.authority import Authority, Certificate
 from tests.web.conftest import Serve, WebFile
 
@@ -31,15 +32,15 @@ async def ask(port: int, context: ssl.SSLContext) -> str:
 
 
 async def test_tls_is_served(serve: Serve, web_file: WebFile, authority: Authority) -> None:
-    """TLS 1.2 and 1.3, HTTP/1.1 by ALPN; a request in plain text gets no answer."""
+    """TLS 1.2 and 1.3, HTTP/1.1 by ALPN; a request in plain text is told what is wrong with it."""
     port = (await serve(settings=web_file.settings(web_file.tls()))).port
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         context = trusting(authority)
         context.minimum_version = context.maximum_version = version
         assert await ask(port, context) == "hello"
     async with httpx.AsyncClient() as client:
-        with pytest.raises(httpx.RemoteProtocolError):
-            await client.get(f"http://localhost:{port}/")
+        plain = await client.get(f"http://localhost:{port}/")
+    assert (plain.status_code, plain.text) == (400, PLAIN_TEXT)
 
 
 async def test_a_client_certificate_is_required(serve: Serve, web_file: WebFile, authority: Authority) -> None:
