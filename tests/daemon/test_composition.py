@@ -258,12 +258,20 @@ def test_the_later_of_two_reloads_stays(site: Site) -> None:
         assert exporter.stop()[0] == 0
 
 
+def has_a_say(pid: int, number: signal.Signals) -> bool:
+    """Whether the process ignores or handles a signal, which would end it otherwise."""
+    lines = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines())
+    return bool((int(lines["SigIgn"], 16) | int(lines["SigCgt"], 16)) >> (number - 1) & 1)
+
+
 def test_a_reload_during_the_start_is_ignored(tmp_path: Path) -> None:
     """A service manager may send SIGHUP at any time of the start."""
     for delay in (0.0, 0.1, 0.3):
         exporter = Exporter(tmp_path / "log")
         exporter.begin()
-        time.sleep(0.2 + delay)  # until our code runs
+        while not has_a_say(exporter._popen.pid, signal.SIGHUP):
+            time.sleep(0.01)
+        time.sleep(delay)
         exporter.send(signal.SIGHUP)
         exporter.wait_for_start()
         assert exporter.stop()[0] == 0
