@@ -129,10 +129,12 @@ def _run_daemon(
 ) -> int:
     from exporter.daemon import composition  # noqa: PLC0415
     from exporter.model.site import Site  # noqa: PLC0415
-    from exporter.web.server.listening import ListenError, listen  # noqa: PLC0415
+    from exporter.web.server.listening import ListenError, listen, passed_on  # noqa: PLC0415
 
+    if options.systemd_socket and options.listen_addresses:
+        return _fail("gmail-exporter: --web.listen-address and --web.systemd-socket are both given: choose one")
     try:
-        sockets = listen(options.listen_addresses or [":9993"])
+        sockets = passed_on(environ) if options.systemd_socket else listen(options.listen_addresses or [":9993"])
     except ListenError as error:
         return _fail(f"gmail-exporter: {error}")
     settings = composition.DaemonOptions(
@@ -146,7 +148,7 @@ def _run_daemon(
         web=web,
         enable_lifecycle=options.enable_lifecycle,
         auto_reload_interval=options.auto_reload_interval,
-        site=Site(options.external_url or "", tuple(options.allowed_hosts or ())),
+        site=Site.of(options.external_url, options.allowed_hosts or (), options.route_prefix, options.telemetry_path),
     )
     composition.run(config, settings)
     return 0

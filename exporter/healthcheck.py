@@ -14,6 +14,7 @@ from pathlib import Path
 
 from exporter.host.process import protect_memory
 from exporter.model.address import split_address
+from exporter.model.site import TELEMETRY_PATH, Site, parse_external_url, parse_route_prefix
 
 TIMEOUT = 4.0
 """Seconds."""
@@ -30,10 +31,11 @@ _NO_CERTIFICATE = ("SSLV3_ALERT_HANDSHAKE_FAILURE", "SSLV3_ALERT_BAD_CERTIFICATE
 def check(arguments: Sequence[str]) -> str | None:
     """Return what is wrong with the daemon that was started with these arguments; None if it is healthy."""
     host, port = _address(_values("--web.listen-address", arguments))
+    path = f"{_prefix(arguments)}/-/healthy"
     plain = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
     try:
         if not _values("--web.config.file", arguments):
-            return _ask(plain)
+            return _ask(plain, path)
         # The certificate has the name that clients use, not this address; and nothing secret is sent.
         context = ssl._create_unverified_context()  # noqa: S323, SLF001
         secure = http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=context)
@@ -41,9 +43,9 @@ def check(arguments: Sequence[str]) -> str | None:
             secure.connect()
         except ssl.SSLError as error:
             # Any other error: the file sets passwords only, no TLS.
-            return None if error.reason in _NO_CERTIFICATE else _ask(plain)
+            return None if error.reason in _NO_CERTIFICATE else _ask(plain, path)
         try:
-            return _ask(secure)
+            return _ask(secure, path)
         except (ConnectionError, ssl.SSLError):
             return None  # TLS 1.3 refuses a client without a certificate after the handshake
     except (ConnectionResetError, BrokenPipeError):
@@ -52,9 +54,9 @@ def check(arguments: Sequence[str]) -> str | None:
         return f"{type(error).__name__}: {error}"
 
 
-def _ask(connection: http.client.HTTPConnection) -> str | None:
+def _ask(connection: http.client.HTTPConnection, path: str) -> str | None:
     try:
-        connection.request("GET", "/-/healthy")
+        connection.request("GET", path)
         answer = connection.getresponse()
         text = answer.read(500).decode(errors="replace").strip()
     finally:
@@ -77,6 +79,15 @@ def _address(listened: Sequence[str]) -> tuple[str, int]:
     """Return the address to connect to: the first listening address; of this host, where that is every interface."""
     host, port = split_address(listened[0] if listened else ":9993")
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), int(port or 0)
+
+
+def _prefix(arguments: Sequence[str]) -> str:
+    """Return what stands in front of every path."""
+    prefixes = _values("--web.route-prefix", arguments)
+    if prefixes:
+        return parse_route_prefix(prefixes[-1])
+    urls = _values("--web.external-url", arguments)
+    return Site.of(parse_external_url(urls[-1]) if urls else None, (), None, TELEMETRY_PATH).route_prefix
 
 
 def main() -> int:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from exporter.model.address import HostPattern
     from exporter.model.shard import Shard
+
+T = TypeVar("T")
 
 LOG_LEVELS = ("debug", "info", "warn", "error")
 LOG_FORMATS = ("logfmt", "json")
@@ -117,6 +120,31 @@ def add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> None
         type=_allowed_host,
     )
     add(
+        "--web.route-prefix",
+        "what stands in front of every path (default: the path of --web.external-url)",
+        of_daemon=True,
+        dest="route_prefix",
+        metavar="PATH",
+        type=_route_prefix,
+    )
+    add(
+        "--web.telemetry-path",
+        "path of the metrics (default: /metrics)",
+        of_daemon=True,
+        default="/metrics",
+        dest="telemetry_path",
+        metavar="PATH",
+        type=_telemetry_path,
+    )
+    add(
+        "--web.systemd-socket",
+        "listen on the sockets that systemd passes on, in place of --web.listen-address",
+        of_daemon=True,
+        dest="systemd_socket",
+        action="store_true",
+        default=False,
+    )
+    add(
         "--log.level",
         "least severe lines to log (default: info; for commands that print: none)",
         dest="log_level",
@@ -166,11 +194,28 @@ def _external_url(text: str) -> str:
 
 
 def _allowed_host(text: str) -> HostPattern:
-    from exporter.model.message import Unacceptable, show  # noqa: PLC0415
     from exporter.model.site import parse_allowed_host  # noqa: PLC0415
 
+    return _checked(parse_allowed_host, text)
+
+
+def _route_prefix(text: str) -> str:
+    from exporter.model.site import parse_route_prefix  # noqa: PLC0415
+
+    return _checked(parse_route_prefix, text)
+
+
+def _telemetry_path(text: str) -> str:
+    from exporter.model.site import parse_telemetry_path  # noqa: PLC0415
+
+    return _checked(parse_telemetry_path, text)
+
+
+def _checked(parse: Callable[[str], T], text: str) -> T:
+    from exporter.model.message import Unacceptable, show  # noqa: PLC0415
+
     try:
-        return parse_allowed_host(text)
+        return parse(text)
     except Unacceptable as mistake:
         raise argparse.ArgumentTypeError(f"{mistake}, not {show(text)}") from None
 

@@ -122,11 +122,12 @@ class Daemon:
         self._apply(config)
 
     def _application(self) -> ASGIApp:
+        probe = self._schedule.probe if self._options.enable_lifecycle else None
         return application(
-            Scrape(self._exposition),
+            Scrape(self._exposition, self._options.site.telemetry_path),
             Lifecycle(self._store, self._health, self._reload if self._options.enable_lifecycle else None),
             Effective(lambda: self._options.shard.take(self._reload.running)),
-            Pages(self._store, self._schedule.probe if self._options.enable_lifecycle else None),
+            Pages(self._store, probe, self._options.site.telemetry_path),
             Api(self._store),
             self._probe,
             settings=self._web,
@@ -142,7 +143,7 @@ class Daemon:
         serving = asyncio.create_task(self._server.serve(list(self._options.sockets)), name="http")
         addresses = [_shown(listening) for listening in self._options.sockets]
         storage = str(self._options.ledger.path or "none")
-        log.info("started", version=__version__, addresses=addresses, pid=os.getpid(), storage=storage)
+        log.info("started", version=__version__, url=self._url(), addresses=addresses, pid=os.getpid(), storage=storage)
         self._warn_of_memory()
         self._notifier.send("READY=1")
         attempt("run the garbage collector rarely", garbage.resume)
@@ -169,6 +170,18 @@ class Daemon:
         if self._reload.running.accounts and store.path is None and store.reason:
             event = "login budgets are in memory only: every start logs in at once, also with a secret that was refused"
             log.warning(event, reason=store.reason)
+
+    def _url(self) -> str:
+        """Return the address of the pages: one that a click opens."""
+        site = self._options.site
+        if site.external_url:
+            return site.external_url
+        for listening in self._options.sockets:
+            if listening.family is not socket.AF_UNIX:
+                host, port = listening.getsockname()[:2]
+                address = Address("localhost" if host in ("::", "0.0.0.0") else host, port)
+                return f"http{'s' if self._web.config.tls else ''}://{address}{site.external_path}"
+        return "none"
 
     def stop(self) -> None:
         """Let `serve` end."""
@@ -223,4 +236,5 @@ def _ignore() -> None:
 
 
 def _shown(listening: socket.socket) -> str:
-    return str(Address(*listening.getsockname()[:2]))
+    name = listening.getsockname()
+    return f"unix:{name}" if listening.family is socket.AF_UNIX else str(Address(*name[:2]))

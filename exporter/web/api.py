@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from exporter.exposition.cache import Exposition
 from exporter.exposition.text import Format
+from exporter.model.site import TELEMETRY_PATH
 from exporter.monitor.store import Store
 from exporter.views.document import series_to_json, summary_to_json
 from exporter.views.page import Filter
@@ -29,11 +30,12 @@ class Scrape:
     """The answer to Prometheus."""
 
     exposition: Exposition
+    path: str = TELEMETRY_PATH
     _bodies: Bodies = field(default_factory=Bodies)
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
-        return [Route("/metrics", self.metrics)]
+        return [Route(self.path, self.metrics)]
 
     async def metrics(self, request: Request) -> Response:
         """Answer in the format and the encoding that the scraper asks for."""

@@ -22,6 +22,7 @@ from starlette.routing import BaseRoute, Route
 from exporter.model.outcome import Phase, TargetKey
 from exporter.model.reason import Blame, Reason, Retry
 from exporter.model.settings import Protocol
+from exporter.model.site import TELEMETRY_PATH
 from exporter.monitor.kept import FAILURES
 from exporter.monitor.store import Series, Store
 from exporter.views import chart, page
@@ -62,6 +63,8 @@ class Pages:
 
     store: Store
     probe: ProbeNow | None = None
+    metrics: str = TELEMETRY_PATH
+    """Where the metrics are."""
     _lines: dict[TargetKey, tuple[Series, tuple[object, ...], Markup]] = field(default_factory=dict)
     """The rendered line of each target, and the values that it was rendered from."""
     _bodies: Bodies = field(default_factory=Bodies)
@@ -112,7 +115,7 @@ class Pages:
         problems = [problem for problem in summary.problems if compact or len(problem.outcomes) > 1]
         return render(
             "index.html",
-            **_frame("", "status", summary.worst),
+            **self._frame("", "status", summary.worst),
             every=REFRESH_LARGE if compact else REFRESH,
             chosen=chosen,
             overview=summary,
@@ -158,7 +161,7 @@ class Pages:
         name = request.path_params["name"]
         await prepare()
         if not self.store.of_endpoint(name):
-            return _unknown(request, "../")
+            return self._unknown(request, "../")
         early = "early" in request.query_params
         return await self._answer(request, ("endpoint", name, early), partial(self._endpoint, name, early=early))
 
@@ -170,7 +173,7 @@ class Pages:
         histories = [list(series.history) for series in all_series]
         return render(
             "endpoint.html",
-            **_frame("../", "endpoint", min((each.state for each in rows), key=list(State).index)),
+            **self._frame("../", "endpoint", min((each.state for each in rows), key=list(State).index)),
             every=REFRESH,
             endpoint=all_series[0].target.endpoint,
             rows=rows,
@@ -196,7 +199,7 @@ class Pages:
         name, now = request.path_params["name"], time.monotonic()
         all_series = self.store.of_endpoint(name)
         if not all_series:
-            return _unknown(request, "../../")
+            return self._unknown(request, "../../")
         self._requested = {requested: at for requested, at in self._requested.items() if now - at < BETWEEN_PROBES}
         if name in self._requested:
             return RedirectResponse(f"../{name}?early", 303)  # its page has the result of the probe before
@@ -216,7 +219,7 @@ class Pages:
         listed = [reason for reason in Reason if reason is not Reason.OK]
         return render(
             "reasons.html",
-            **_frame("", "reasons", State.UP),
+            **self._frame("", "reasons", State.UP),
             text=text,
             total=len(listed),
             reasons=page.matching(listed, text),
@@ -225,12 +228,11 @@ class Pages:
             remedies=page.remedies,
         )
 
+    def _unknown(self, request: Request, root: str) -> Response:
+        page = render("missing.html", **self._frame(root, "endpoint", State.LOGIN), name=request.path_params["name"])
+        return Response(page, 404, media_type=_HTML)
 
-def _unknown(request: Request, root: str) -> Response:
-    page = render("missing.html", **_frame(root, "endpoint", State.LOGIN), name=request.path_params["name"])
-    return Response(page, 404, media_type=_HTML)
-
-
-def _frame(root: str, here: str, worst: State) -> dict[str, Any]:
-    """The values of the frame of a page: where it is, and the icon of the worst state on it."""
-    return {"root": root, "here": here, "icon": {State.DOWN: "down", State.UP: "up"}.get(worst, "login")}
+    def _frame(self, root: str, here: str, worst: State) -> dict[str, Any]:
+        """The values of the frame of a page: where it is, and the icon of the worst state on it."""
+        icon = {State.DOWN: "down", State.UP: "up"}.get(worst, "login")
+        return {"root": root, "here": here, "icon": icon, "metrics": self.metrics.removeprefix("/")}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import html
 import json
+import re
 import select
 import socket
 import subprocess
@@ -13,6 +15,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import bcrypt
 import httpx
@@ -23,6 +26,7 @@ from exporter.web.server import passwords
 from tests.servers.authority import Authority
 from tests.servers.dovecot import Dovecot
 from tests.servers.exporter import Exporter
+from tests.servers.process import Process, free_port, is_listening
 
 SUCCESSFUL = "gmail_exporter_config_last_reload_successful", frozenset[tuple[str, str]]()
 
@@ -123,6 +127,74 @@ def test_the_names_of_the_pages(files: Files) -> None:
             f'\ngmail_exporter_web_info{{external_url="{url}"}} 1.0\n'
             in exporter.get("/metrics", host="evil.example").text
         )
+
+
+def test_the_pages_behind_a_prefix(files: Files) -> None:
+    """Every link, script, style and icon of every page leads somewhere; the log has the address of the pages."""
+    flags = "--web.external-url=https://monitoring.example.com/gmail", "--web.telemetry-path=/stats"
+    with files.exporter("--web.enable-lifecycle", *flags) as exporter:
+        assert "url=https://monitoring.example.com/gmail/ " in exporter.log_text()
+        assert exporter.get("/").headers["location"] == "/gmail/"
+        seen, ahead = set[str](), ["/gmail/"]
+        while ahead:
+            path = ahead.pop()
+            if path in seen:
+                continue
+            seen.add(path)
+            answer = exporter.get(path)
+            assert (answer.status_code, answer.headers.get("location")) == (200, None), path
+            if answer.headers["content-type"].startswith("text/html"):
+                links = re.findall(r'(?:href|src|action)="?([^"\s>#]+)', answer.text)
+                found = (urljoin(path, html.unescape(link)) for link in links if ":" not in link)
+                ahead += [link for link in found if not link.endswith("/probe")]
+        assert all(path.startswith("/gmail/") for path in seen)
+        assert {"/gmail/stats", "/gmail/config", "/gmail/reasons", "/gmail/endpoints/imap"} <= seen
+        assert exporter.post("/gmail/endpoints/imap/probe").status_code == 303
+        assert exporter.post("/gmail/-/reload").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [(":0", "localhost"), ("[::]:0", "localhost"), ("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "[::1]")],
+)
+def test_the_log_has_an_address_that_opens_the_pages(files: Files, address: str, shown: str) -> None:
+    """A click on it is enough."""
+    exporter = files.exporter("--web.route-prefix=/gmail")
+    exporter.listen_address = address
+    with exporter:
+        found = re.search(r" url=(\S+)", exporter.log_text())
+        assert found
+        url = found[1]
+        assert re.fullmatch(rf"http://{re.escape(shown)}:\d+/gmail/", url)
+        assert httpx.get(url).status_code == 200
+
+
+def test_sockets_of_systemd(files: Files) -> None:
+    """As systemd passes them on; without one it says what is missing."""
+    port = free_port()
+    command = [
+        "systemd-socket-activate",
+        f"--listen=127.0.0.1:{port}",
+        "--setenv=PYTHONPATH",
+        sys.executable,
+        "-m",
+        "exporter",
+    ]
+    flags = [f"--config.file={files.config}", "--storage.none", "--web.systemd-socket"]
+    log = files.log.with_name("systemd")
+    process = Process([*command, *flags], output=log)
+    try:
+        process.wait_until(lambda: is_listening(port), log=str)
+        answer = httpx.get(f"http://127.0.0.1:{port}/-/healthy", timeout=20)
+        assert (answer.status_code, answer.text) == (200, "Healthy.\n")
+        assert f" url=http://127.0.0.1:{port}/ addresses=127.0.0.1:{port} " in log.read_text("utf-8")
+    finally:
+        process.stop()
+    for more, message in (([], "no socket was passed on by systemd"), (["--web.listen-address=:0"], "choose one")):
+        done = subprocess.run(
+            [sys.executable, "-m", "exporter", *flags, *more], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, message in done.stderr) == (2, True)
 
 
 def test_it_ends_while_passwords_are_being_guessed(files: Files) -> None:

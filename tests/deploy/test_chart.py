@@ -178,6 +178,23 @@ def test_the_names_of_the_service_are_known() -> None:
     assert not hosts.knows(f"{name}.evil.example")
 
 
+@pytest.mark.parametrize(("name", "prefix"), [("operator", "/mail/gmail"), ("defaults", ""), ("extra", "")])
+def test_the_path_of_the_address_is_a_prefix(name: str, prefix: str) -> None:
+    """Of what Kubernetes and Prometheus ask for, as of the pages."""
+    objects = render({**values_of(name), "serviceMonitor": {"enabled": True}})
+    (container,) = pod_of(objects)["spec"]["containers"]
+    options = cli._parser().parse_args(container["args"])
+    assert Site.of(options.external_url, (), options.route_prefix, options.telemetry_path).route_prefix == prefix
+    assert container["livenessProbe"]["httpGet"]["path"] == f"{prefix}/-/healthy"
+    assert container["startupProbe"]["httpGet"]["path"] == f"{prefix}/-/healthy"
+    assert container["readinessProbe"]["httpGet"]["path"].startswith(f"{prefix}/-/")
+    (endpoint,) = objects["ServiceMonitor"]["spec"]["endpoints"]
+    assert endpoint["path"] == f"{prefix}/metrics"
+    pods = render({**values_of(name), "serviceMonitor": {"enabled": False}, "podMonitor": {"enabled": True}})
+    (endpoint,) = pods["PodMonitor"]["spec"]["podMetricsEndpoints"]
+    assert endpoint["path"] == f"{prefix}/metrics"
+
+
 def test_the_configuration_is_the_value(tmp_path: Path) -> None:
     """It loads, texts are not converted, and its secrets are where the Secrets are mounted."""
     objects = render(values_of("login"))

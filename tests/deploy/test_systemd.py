@@ -21,6 +21,8 @@ from tests.servers.process import find_program
 
 UNIT = ROOT / "deploy/systemd/gmail-exporter.service"
 
+SOCKET = ROOT / "deploy/systemd/gmail-exporter.socket"
+
 EXPOSURE = 1.1
 """Exposure on systemd's scale from 0 to 10, as in docs/deployment.md. The rest is the network."""
 
@@ -50,6 +52,26 @@ def test_verify_finds_nothing(tmp_path: Path) -> None:
     assert (checked.returncode, checked.stderr) == (0, "")
     copy.write_text(copy.read_text("utf-8").replace("ProtectHome=yes", "ProtectHome=perhaps"), "utf-8")
     assert "perhaps" in analyze("verify", "--man=no", copy).stderr
+
+
+def test_the_socket(tmp_path: Path) -> None:
+    """It is a valid unit, and the drop-in of the documentation has flags that exist."""
+    page = (ROOT / "docs/deployment.md").read_text("utf-8").partition("### A socket of systemd")[2]
+    drop_in = page.partition("```ini\n")[2].partition("```")[0]
+    *_, command = re.findall(r"^ExecStart=(.*)$", drop_in, re.MULTILINE)
+    _, *arguments = command.split()
+    assert cli._parser().parse_args(arguments).systemd_socket
+    program = Path(sys.executable).with_name("gmail-exporter")
+    for name, text in (
+        (SOCKET.name, SOCKET.read_text("utf-8")),
+        (UNIT.name, UNIT.read_text("utf-8")),
+        (f"{UNIT.name}.d/socket.conf", drop_in),
+    ):
+        copy = tmp_path / name
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_text(text.replace("/opt/gmail-exporter/.venv/bin/gmail-exporter", str(program)), "utf-8")
+    checked = analyze("verify", "--man=no", tmp_path / SOCKET.name, tmp_path / UNIT.name)
+    assert (checked.returncode, checked.stderr) == (0, "")
 
 
 def test_exposure(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_every_flag_of_the_server_is_documented(capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit):
         main(["--help"], {})
     flags = set(re.findall(r"--(?:web|timeout)[a-z.-]+|--config.auto[a-z-]+", capsys.readouterr().out))
-    assert len(flags) == 7
+    assert len(flags) == 10
     assert all(f"| `{flag}` |" in DOCS for flag in flags)
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from exporter.model.message import Unacceptable
-from exporter.model.site import Site, parse_allowed_host, parse_external_url
+from exporter.model.site import (
+    Site,
+    parse_allowed_host,
+    parse_external_url,
+    parse_route_prefix,
+    parse_telemetry_path,
+)
 
 
 @pytest.mark.parametrize(
@@ -86,3 +92,52 @@ def test_what_is_no_allowed_host(text: str) -> None:
     """The message says what is wanted."""
     with pytest.raises(Unacceptable):
         parse_allowed_host(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "prefix"),
+    [("/gmail", "/gmail"), ("gmail/", "/gmail"), ("//a/b//", "/a/b"), ("/", ""), ("", ""), ("/%C3%BC", "/%C3%BC")],
+)
+def test_a_route_prefix(text: str, prefix: str) -> None:
+    """As Prometheus takes it: with or without slashes around it."""
+    assert parse_route_prefix(text) == prefix
+
+
+@pytest.mark.parametrize(
+    "text", ["/a b", "/a?b", "/a#b", "/ü", "/a//b", "/..", "/a/./b", "/%zz", '/"', "/a\\b", "/{a}"]
+)
+def test_what_is_no_route_prefix(text: str) -> None:
+    """The message says what is wanted."""
+    with pytest.raises(Unacceptable, match="must be a path such as /gmail"):
+        parse_route_prefix(text)
+    with pytest.raises(Unacceptable):
+        parse_external_url(f"https://example.com{text}")
+
+
+def test_the_prefix_is_the_path_of_the_address() -> None:
+    """Unless it is given."""
+    url = "https://example.com/a/b/"
+    assert Site.of(url, (), None, "/metrics").route_prefix == "/a/b"
+    assert Site.of(url, (), "", "/metrics").route_prefix == ""
+    assert Site.of(None, (), None, "/metrics") == Site()
+    assert Site.of("https://example.com/", (), None, "/metrics").route_prefix == ""
+    assert [Site(url, (), "/c").external_path, Site("", (), "/c").external_path] == ["/a/b/", "/c/"]
+
+
+@pytest.mark.parametrize("text", ["/metrics", "/stats", "/a/b", "/metrics-2", "/gmail/metrics"])
+def test_a_telemetry_path(text: str) -> None:
+    """Any path that is not answered already."""
+    assert parse_telemetry_path(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "/", "metrics", "/metrics/", "//metrics", "/a?b", "/a b", "/{a}", "/../a", "/ü", "/%41"),
+        *("/probe", "/config", "/-/metrics", "/api/metrics", "/static/x", "/endpoints/x", "/reasons", "/accounts/x"),
+    ],
+)
+def test_what_is_no_telemetry_path(text: str) -> None:
+    """Or a path of a page."""
+    with pytest.raises(Unacceptable, match="must be a path such as /metrics"):
+        parse_telemetry_path(text)

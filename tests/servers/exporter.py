@@ -49,7 +49,8 @@ class Exporter:
     ) -> None:
         self.log = log
         program = ["-c", f"{before}\n{MAIN}"] if before else ["-m", "exporter"]
-        self._arguments = [*under, sys.executable, *program, "--web.listen-address=127.0.0.1:0", *flags]
+        self._arguments = [*under, sys.executable, *program, *flags]
+        self.listen_address = "127.0.0.1:0"
         if not any(flag.startswith("--storage") for flag in flags) and "STATE_DIRECTORY" not in (environ or {}):
             self._arguments.append("--storage.none")  # a test uses no budget of this machine
         if config:
@@ -73,8 +74,9 @@ class Exporter:
         with self.log.open("wb") as sink:
             allowed = self.open_files_allowed
             limited = ["sh", "-c", f'ulimit -n {allowed}; exec "$@"', "sh"] if allowed else []
+            command = [*limited, *self._arguments, f"--web.listen-address={self.listen_address}"]
             self._popen = subprocess.Popen(
-                limited + self._arguments, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=self._environ
+                command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=self._environ
             )
 
     def wait_for_start(self) -> None:

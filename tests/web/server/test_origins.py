@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.config.web import WebConfig
+from exporter.model.site import TELEMETRY_PATH
 from exporter.web.server.application import OPEN_PATHS, application
 from exporter.web.server.origins import FOREIGN, UNKNOWN_NAME
 from tests.examples import SENTINEL
@@ -71,7 +72,7 @@ async def test_posts_are_refused_to_an_unknown_name(site: Site) -> None:
     assert (await site.request("/-/reload", "POST", host="127.0.0.1")).status_code == 200
 
 
-@pytest.mark.parametrize("path", sorted(OPEN_PATHS - {"/probe"}))
+@pytest.mark.parametrize("path", [TELEMETRY_PATH, *sorted({*OPEN_PATHS} - {"/probe"})])
 @pytest.mark.parametrize("host", ["evil.example", "gmail-exporter.monitoring.svc:9993", "[", ""])
 async def test_prometheus_may_use_any_name(site: Site, path: str, host: str) -> None:
     """Metrics, health and readiness have nothing that must not be read."""

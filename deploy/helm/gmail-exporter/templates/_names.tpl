@@ -54,6 +54,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{/* What stands in front of every path, without a slash at its end: the path of externalUrl. */}}
+{{- define "gmail-exporter.prefix" -}}
+{{- with (urlParse .Values.externalUrl).path | trimAll "/" -}}
+{{- printf "/%s" . -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Mistakes that a schema cannot report in clear words. */}}
 {{- define "gmail-exporter.check" -}}
 {{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled -}}

@@ -125,8 +125,9 @@ spec:
 {{/* Kubernetes can neither log in nor present a certificate: if the pages need that, the image's own check is used. */}}
 {{- define "gmail-exporter.probes" -}}
 {{- $command := dict "exec" (dict "command" (list "python" "-m" "exporter.healthcheck")) "timeoutSeconds" 5 -}}
-{{- $healthy := dict "httpGet" (dict "path" "/-/healthy" "port" "http") "timeoutSeconds" 5 -}}
-{{- $ready := dict "httpGet" (dict "path" .Values.readinessProbe.path "port" "http") "timeoutSeconds" 5 -}}
+{{- $prefix := include "gmail-exporter.prefix" . -}}
+{{- $healthy := dict "httpGet" (dict "path" (printf "%s/-/healthy" $prefix) "port" "http") "timeoutSeconds" 5 -}}
+{{- $ready := dict "httpGet" (dict "path" (printf "%s%s" $prefix .Values.readinessProbe.path) "port" "http") "timeoutSeconds" 5 -}}
 {{- if .Values.webConfigSecret -}}
 {{- $healthy = $command -}}
 {{- $ready = $command -}}
