@@ -19,6 +19,9 @@ from tests.servers.prometheus import Prometheus
 from tests.servers.scripted import Behaviour, ScriptedServer, Security
 from tests.servers.tokens import TokenServer
 
+# Its assertions are those of three test files. Here, for the fuzzers' tests import it before tests/probing/conftest.py.
+pytest.register_assert_rewrite("tests.probing.transcript")
+
 # No test asserts a time: machines are noisy.
 settings.register_profile("here", deadline=None)
 settings.load_profile("here")

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from tests.conftest import StartScripted
     from tests.servers.scripted import Behaviour, ScriptedServer, Session
 
-pytest.register_assert_rewrite("tests.probing.transcript")  # its assertions are those of three test files
-
 HAS_IPV6 = "::1" in loopback_addresses()
 """Without it this host has no route to `::1`, and the tests expect that."""
 
