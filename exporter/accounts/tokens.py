@@ -161,29 +161,32 @@ def _token_of(credentials: Any, transport: _Transport) -> AccessToken:
 
 
 # Google may change its descriptions: the error decides, and the description only refines it.
-_REASONS: tuple[tuple[str, str, Reason], ...] = (
-    ("invalid_grant", r"expired or revoked", Reason.OAUTH_GRANT_REVOKED),
-    ("invalid_grant", r"reauth related error|invalid_rapt|rapt_required", Reason.OAUTH_REAUTH_REQUIRED),
-    ("invalid_grant", r"account has been deleted", Reason.ACCOUNT_DELETED),
-    ("invalid_grant", r"short-lived token|iat and exp", Reason.OAUTH_CLOCK_SKEW),
-    ("invalid_grant", r"JWT signature", Reason.OAUTH_KEY_INVALID),
-    ("invalid_grant", r"invalid email|not a valid email|no valid verifier", Reason.OAUTH_SUBJECT_INVALID),
-    ("invalid_grant", r"robot is disabled", Reason.OAUTH_SERVICE_ACCOUNT_DISABLED),
-    ("invalid_grant", r"", Reason.OAUTH_GRANT_INVALID),
-    ("invalid_request", r"impersonation|prn email", Reason.OAUTH_SUBJECT_INVALID),
-    ("unauthorized_client", r"", Reason.OAUTH_DELEGATION_MISSING),
-    ("invalid_client", r"", Reason.OAUTH_CLIENT_INVALID),
-    ("deleted_client", r"", Reason.OAUTH_CLIENT_DELETED),
-    ("disabled_client", r"", Reason.OAUTH_CLIENT_DISABLED),
-    ("access_denied", r"", Reason.OAUTH_ACCESS_DENIED),
-    ("invalid_scope", r"", Reason.OAUTH_SCOPE_INSUFFICIENT),
+_REASONS: tuple[tuple[str, re.Pattern[str], Reason], ...] = tuple(
+    (error, re.compile(pattern, re.IGNORECASE), reason)
+    for error, pattern, reason in (
+        ("invalid_grant", r"expired or revoked", Reason.OAUTH_GRANT_REVOKED),
+        ("invalid_grant", r"reauth related error|invalid_rapt|rapt_required", Reason.OAUTH_REAUTH_REQUIRED),
+        ("invalid_grant", r"account has been deleted", Reason.ACCOUNT_DELETED),
+        ("invalid_grant", r"short-lived token|iat and exp", Reason.OAUTH_CLOCK_SKEW),
+        ("invalid_grant", r"JWT signature", Reason.OAUTH_KEY_INVALID),
+        ("invalid_grant", r"invalid email|not a valid email|no valid verifier", Reason.OAUTH_SUBJECT_INVALID),
+        ("invalid_grant", r"robot is disabled", Reason.OAUTH_SERVICE_ACCOUNT_DISABLED),
+        ("invalid_grant", r"", Reason.OAUTH_GRANT_INVALID),
+        ("invalid_request", r"impersonation|prn email", Reason.OAUTH_SUBJECT_INVALID),
+        ("unauthorized_client", r"", Reason.OAUTH_DELEGATION_MISSING),
+        ("invalid_client", r"", Reason.OAUTH_CLIENT_INVALID),
+        ("deleted_client", r"", Reason.OAUTH_CLIENT_DELETED),
+        ("disabled_client", r"", Reason.OAUTH_CLIENT_DISABLED),
+        ("access_denied", r"", Reason.OAUTH_ACCESS_DENIED),
+        ("invalid_scope", r"", Reason.OAUTH_SCOPE_INSUFFICIENT),
+    )
 )
 
 
 def reason_of(error: str, description: str) -> Reason:
     """Return what an error answer of the token endpoint means (RFC 6749 §5.2)."""
     for name, pattern, reason in _REASONS:
-        if error == name and re.search(pattern, description, re.IGNORECASE):
+        if error == name and pattern.search(description):
             return reason
     return Reason.OAUTH_ENDPOINT_ERROR
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,7 +74,8 @@ class Screen:
         for each in what:
             self._console.print(each)
         # Tables pad their last column with spaces, which would wrap in a narrower terminal.
-        write(re.sub(r" +$", "", self._text.getvalue(), flags=re.MULTILINE), sys.stdout.encoding)
+        lines = (line.rstrip(" ") for line in self._text.getvalue().split("\n"))
+        write("\n".join(lines), sys.stdout.encoding)
 
 
 class Running:

@@ -26,7 +26,7 @@ _FALSE = re.compile(r"n|no|off", re.IGNORECASE)
 _TRUE = re.compile(r"y|yes|on", re.IGNORECASE)
 _TRAPS = (
     (re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"), "as a number to the base 60", "put it in quotes"),
-    (re.compile(r"[-+]?0[0-9_]*[0-9][0-9_]*"), "as an octal number", "drop the leading zero, or put it in quotes"),
+    (re.compile(r"[-+]?0_*[0-9][0-9_]*"), "as an octal number", "drop the leading zero, or put it in quotes"),
     (re.compile(r"0o[0-7]+"), "as text", "write the number to the base 10, or put it in quotes"),
     (re.compile(r"[-+]?0b[01_]+"), "as a binary number", "put it in quotes"),
     (re.compile(r"[-+]0x[0-9a-fA-F_]+|0x(?=.*_)[0-9a-fA-F_]+"), "as a number", "put it in quotes"),
