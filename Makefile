@@ -5,6 +5,7 @@
 # make test-rules PROMTOOL=PATH   test Prometheus' rules with the promtool of another version
 # make bench   measure cost, truth and growth beside blackbox_exporter, and put the figures into docs/performance.md
 # make fuzz    give what comes from outside every odd form, for ten minutes (ARGS="--cases 100000 --only dialogues")
+# make soak    let everything go wrong at once for ten minutes, and put the figures into docs/reliability.md
 # make docs    write the generated parts of docs/ again
 # make dashboard   write the JSON of the Grafana dashboard again
 # make lock    resolve the dependencies again
@@ -14,7 +15,7 @@ BIN := .venv/bin
 ARGS ?=
 PROMTOOL ?= promtool
 
-.PHONY: install run test test-debian13 test-rules check bench fuzz docs dashboard lock dev clean
+.PHONY: install run test test-debian13 test-rules check bench fuzz soak docs dashboard lock dev clean
 
 install: .venv/installed
 dev: .venv/dev
@@ -73,6 +74,10 @@ bench: dev
 
 fuzz: dev
 	$(BIN)/python -m fuzz $(ARGS)
+
+soak: dev
+	tests/servers/install
+	$(BIN)/python -m soak $(ARGS); code=$$?; $(BIN)/python docs/generate.py && exit $$code
 
 docs: dev
 	$(BIN)/python docs/generate.py

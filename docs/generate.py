@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from prometheus_client.metrics_core import Metric
 
+from bench.result import Figure
 from exporter.config import schema
 from exporter.config.table import Key, Table, Value
 from exporter.exposition import blackbox
@@ -243,6 +245,23 @@ def performance() -> str:
     return f"{words}{notice}\n\n{(DOCS.parent / 'bench' / 'results.md').read_text(encoding='utf-8')}"
 
 
+SOAKED = "<!-- Written by `make soak` from soak/results.json. -->"
+
+
+def reliability() -> str:
+    """Return the text of docs/reliability.md, with the figures of the last whole run at its end."""
+    words, notice, _ = (DOCS / "reliability.md").read_text(encoding="utf-8").partition(SOAKED)
+    results = DOCS.parent / "soak" / "results.json"
+    if not results.is_file():
+        return f"{words}{notice}\n\nNo whole run is recorded yet.\n"
+    run = json.loads(results.read_text(encoding="utf-8"))
+    figures = [Figure(**figure) for figure in run["figures"]]
+    said = f"{run['minutes']:g} minutes on {run['when']}, version {run['version']}, {run['where']}."
+    return (
+        f"{words}{notice}\n\n{said}\n\n{table(['figure', 'must be', 'is', ''], [figure.row() for figure in figures])}\n"
+    )
+
+
 def main() -> int:
     """Write the files; with --check, only report those that are not current."""
     stale = []
@@ -252,6 +271,7 @@ def main() -> int:
         "metrics.md": metrics(),
         "performance.md": performance(),
         "reasons.md": reasons(),
+        "reliability.md": reliability(),
         "web.md": keys("web.md"),
     }
     for name, text in files.items():

@@ -1,0 +1,1 @@
+"""Tests of what `make soak` is made of."""
