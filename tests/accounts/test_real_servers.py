@@ -254,7 +254,7 @@ async def test_missing_secret_of_one_account(bench: Bench) -> None:
 
 def test_daemon_stops_while_it_waits_for_a_token(bench: Bench, tmp_path: Path) -> None:
     """A token endpoint that hangs delays neither the other endpoints nor the stop."""
-    hanging, other = bench.secrets.refresh(PROBE_USER), bench.secrets.password(PROBE_USER, PROBE_PASSWORD)
+    hanging, other = bench.secrets.refresh(PROBE_USER), bench.secrets.password(OPS_USER, OPS_PASSWORD)
     endpoints = [bench.endpoint("imaps", hanging), bench.endpoint("pop3s", other)]
     config = tmp_path / "config.yml"
     plain = yaml.safe_load(dump(bench.config(endpoints)))
