@@ -155,7 +155,7 @@ def _run_daemon(
 
 
 def _run_once(config: Config, options: argparse.Namespace, ledger: Ledger, environ: Mapping[str, str]) -> int:
-    from exporter.commands import accounts, check  # noqa: PLC0415
+    from exporter.commands import accounts, check, targets  # noqa: PLC0415
 
     try:
         if options.command == "accounts" and options.action == "release":
@@ -164,7 +164,7 @@ def _run_once(config: Config, options: argparse.Namespace, ledger: Ledger, envir
             return accounts.try_out(config, options.name, check.CommandOptions(ledger, environ, force=options.force))
         what = check.CommandOptions(ledger, environ, options.output, verbose=options.verbose, force=options.force)
         return check.run(config, options.endpoints, what)
-    except check.UsageError as error:
+    except targets.UsageError as error:
         return _fail(f"gmail-exporter: {error}")
 
 
@@ -214,7 +214,8 @@ def _add_check(commands: Commands) -> None:
         "endpoints",
         metavar="ENDPOINT",
         nargs="*",
-        help="name of an endpoint, or an address such as imap.gmail.com:993 (default: all that are configured)",
+        help="name of an endpoint, HOST:PORT, HOST alone (its usual ports are tried), or an address such as "
+        "imaps://HOST:PORT (default: all that are configured)",
     )
     check.add_argument("--output", choices=("table", "json"), default="table", help="how to print (default: table)")
     check.add_argument("--verbose", action="store_true", help="print the dialogues too, secrets redacted")

@@ -15,7 +15,8 @@ from exporter.accounts.ledger import Ledger
 from exporter.accounts.ledger_schema import LedgerError
 from exporter.accounts.secrets import place_of
 from exporter.commands import console
-from exporter.commands.check import CheckResult, CommandOptions, UsageError, check_all, tell_storage, unknown
+from exporter.commands.check import CheckResult, CommandOptions, check_all, tell_storage
+from exporter.commands.targets import UsageError, unknown
 from exporter.model.mailbox import mailboxes
 from exporter.model.message import show
 from exporter.model.outcome import Target

@@ -14,22 +14,16 @@ from aiodns.error import DNSError
 
 from exporter.accounts.ledger import Ledger
 from exporter.commands import console
-from exporter.config.mistake import nearest
-from exporter.model.address import check_host, split_address
-from exporter.model.message import Unacceptable, show
+from exporter.commands.targets import answering, select
 from exporter.model.outcome import Outcome, Target
 from exporter.model.reason import provider_of
-from exporter.model.settings import PORTS, Config, Endpoint, IpFamily, Security, service_of
+from exporter.model.settings import Config, Endpoint, IpFamily, Security
 from exporter.monitor.checker import Checker
 from exporter.monitor.store import Series, Store
 from exporter.probing import client_tls
 from exporter.probing.resolve import Resolver
 from exporter.views import terminal
 from exporter.views.document import outcome_to_json
-
-
-class UsageError(Exception):
-    """The arguments name nothing that can be checked; the message has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,49 +50,6 @@ class CheckResult:
         return self.outcome.ok and not self.series.suspended
 
 
-def select(config: Config, names: Sequence[str]) -> list[Endpoint]:
-    """Return the endpoints that are named, by their name or as HOST:PORT, each once; without names, all.
-
-    Raises:
-        UsageError: A name is no endpoint and no address with a known protocol; or no endpoint is configured.
-    """
-    endpoints = config.endpoints
-    if not names and not endpoints:
-        raise UsageError("no endpoint is configured: name an address, such as imap.gmail.com:993")
-    return [endpoints.get(name) or _of_address(name, config) for name in dict.fromkeys(names)] or [*endpoints.values()]
-
-
-def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Return the message for an unknown name, with the name that was probably meant."""
-    known = tuple(known)
-    near = nearest(name, known)
-    hint = f"did you mean {show(near)}?" if near else f"there are: {', '.join(known) or 'none'}"
-    return f"there is no {kind} {show(name)}; {hint}"
-
-
-def _of_address(address: str, config: Config) -> Endpoint:
-    host, port = split_address(address)
-    before, colon, behind = address.rpartition(":")
-    if not colon:
-        raise UsageError(f"{unknown('endpoint', address, config.endpoints)} (or name an address, HOST:PORT)")
-    number = int(behind) if behind.isdecimal() and behind.isascii() and len(behind) <= 5 else 0
-    service = service_of(number)
-    if service is None:
-        ports = ", ".join(map(str, dict.fromkeys(PORTS.values())))
-        raise UsageError(
-            f"{show(address)}: no protocol is known for this port, only for {ports}; "
-            "describe an endpoint on another port in a configuration file"
-        )
-    if port is None:
-        raise UsageError(f"{show(address)}: an IPv6 address needs brackets: {show(f'[{before}]:{behind}')}")
-    try:
-        check_host(host)
-    except Unacceptable as mistake:
-        raise UsageError(f"{show(address)}: the host {mistake}") from None
-    protocol, security = service
-    return Endpoint(name=address, protocol=protocol, host=host, port=number, security=security)
-
-
 def run(config: Config, names: Sequence[str], options: CommandOptions) -> int:
     """Check, print, and return the exit code.
 
@@ -106,13 +57,29 @@ def run(config: Config, names: Sequence[str], options: CommandOptions) -> int:
         UsageError: A name is unknown.
         CannotWrite: Standard output cannot be written.
     """
-    targets = [target for endpoint in select(config, names) for target in Target.of(endpoint)]
-    results = asyncio.run(check_all(config, targets, options))
+    results = asyncio.run(_check(config, select(config, names), options))
     if options.output == "json":
         console.write(json.dumps([_json(result, options) for result in results], indent=2) + "\n")
     else:
         _show(results, options)
     return 0 if all(result.is_well for result in results) else 1
+
+
+async def _check(config: Config, groups: Sequence[Sequence[Endpoint]], options: CommandOptions) -> list[CheckResult]:
+    answered = await asyncio.gather(*map(answering, groups))
+    for group, found in zip(groups, answered, strict=True):
+        if len(group) > 1:
+            _tell_ports(group, found)
+    endpoints = [endpoint for found in answered for endpoint in found]
+    targets = [target for endpoint in dict.fromkeys(endpoints) for target in Target.of(endpoint)]
+    return await check_all(config, targets, options)
+
+
+def _tell_ports(group: Sequence[Endpoint], found: Sequence[Endpoint]) -> None:
+    """Say at which of its usual ports a host answers, and at which it does not."""
+    silent = ", ".join(str(endpoint.port) for endpoint in group if endpoint not in found)
+    ports = ", ".join(str(endpoint.port) for endpoint in found)
+    sys.stderr.write(f"{group[0].host}: checked at {ports}; no answer at {silent}\n" if silent else "")
 
 
 def _json(result: CheckResult, options: CommandOptions) -> dict[str, object]:

@@ -111,8 +111,8 @@ def test_an_address_without_a_configuration(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("imapp", 'there is no endpoint "imapp"; did you mean "imap"? (or name an address, HOST:PORT)'),
-        ("zzz", 'there is no endpoint "zzz"; there are: imap, submission (or name an address, HOST:PORT)'),
+        ("imapp", 'there is no endpoint "imapp"; did you mean "imap"? (or name an address, HOST or HOST:PORT)'),
+        ("zzz", 'there is no endpoint "zzz"; there are: imap, submission (or name an address, HOST or HOST:PORT)'),
         ("imap.gmail.com:994", "no protocol is known for this port, only for 993, 143, 995, 110, 465, 587, 25"),
         ("imap.gmail.com:", "no protocol is known"),
         ("imap.gmail.com:99999", "no protocol is known"),
@@ -120,7 +120,8 @@ def test_an_address_without_a_configuration(
         ("::1:993", '"::1:993": an IPv6 address needs brackets: "[::1]:993"'),
         (":993", "the host must be"),
         ("[]:993", "the host must be"),
-        ("imaps://imap.gmail.com:993", 'an IPv6 address needs brackets: "[imaps://imap.gmail.com]:993"'),
+        ("https://mail.google.com", '"https://mail.google.com": HTTPS is no protocol of mail; name HOST:PORT'),
+        (f"imaps://ops:{SENTINEL}@imap.gmail.com", "an address imaps://… must be without a user"),
         ("[imap.gmail.com]:993\x1b[31m", "\\u001b"),
     ],
 )
@@ -134,6 +135,34 @@ def test_what_cannot_be_checked_is_a_usage_error(site: Site, run: Run, name: str
     assert message in ran.err
     assert ran.err.count("\n") == 1
     assert "\x1b" not in ran.err
+
+
+def test_an_address_with_its_protocol(run: Run, site: Site, dovecot: Dovecot) -> None:
+    """On any port; the certificate is of an authority that the system does not know."""
+    site.endpoint("imap", 1)
+    ran = run(
+        "check", f"imaps://localhost:{dovecot.imaps_port}", f"pop3s://localhost:{dovecot.pop3s_port}", "--output=json"
+    )
+    results = json.loads(ran.out)
+    assert [(result["protocol"], result["port"], result["phase"]) for result in results] == [
+        ("imap", dovecot.imaps_port, "tls"),
+        ("pop3", dovecot.pop3s_port, "tls"),
+    ]
+    assert {result["reason"] for result in results} == {"certificate_untrusted"}
+
+
+def test_a_host_alone(run: Run, site: Site) -> None:
+    """It answers at none of its usual ports: those that clients use are told as down."""
+    site.endpoint("imap", 1)
+    ran = run("check", "127.83.1.9", "--output=json")
+    assert ran.code == 1
+    assert [(result["endpoint"], result["protocol"], result["reason"]) for result in json.loads(ran.out)] == [
+        ("127.83.1.9:993", "imap", "refused"),
+        ("127.83.1.9:995", "pop3", "refused"),
+        ("127.83.1.9:465", "smtp", "refused"),
+        ("127.83.1.9:587", "smtp", "refused"),
+    ]
+    assert "127.83.1.9: checked at 993, 995, 465, 587; no answer at 143, 110, 25\n" in ran.err
 
 
 def test_failures_are_explained(site: Site, run: Run, authority: Authority) -> None:

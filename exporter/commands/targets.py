@@ -1,0 +1,163 @@
+"""What the command line names → endpoints: those of the configuration, addresses, and hosts alone."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from types import MappingProxyType
+
+from exporter.config.mistake import nearest
+from exporter.model.address import Address, check_host, is_ip_address, split_address
+from exporter.model.message import Unacceptable, show
+from exporter.model.settings import PORTS, Config, Endpoint, Protocol, Security, service_of
+
+ANSWER_SECONDS = 3.0
+"""Seconds in which a port of a host that is named alone must accept a connection."""
+
+_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://(.*)", re.DOTALL)
+
+SCHEMES: Mapping[str, tuple[Protocol, Security]] = MappingProxyType(
+    {
+        "imaps": (Protocol.IMAP, Security.TLS),
+        "imap": (Protocol.IMAP, Security.STARTTLS),
+        "pop3s": (Protocol.POP3, Security.TLS),
+        "pops": (Protocol.POP3, Security.TLS),
+        "pop3": (Protocol.POP3, Security.STARTTLS),
+        "pop": (Protocol.POP3, Security.STARTTLS),
+        "smtps": (Protocol.SMTP, Security.TLS),
+        "submissions": (Protocol.SMTP, Security.TLS),
+        "submission": (Protocol.SMTP, Security.STARTTLS),
+        "smtp": (Protocol.SMTP, Security.STARTTLS),
+    }
+)
+"""What the schemes of URLs mean (RFC 5092, RFC 2384, RFC 8314 §7; the others are usual)."""
+
+_RELAY = 25  # smtp:// without a port
+
+_PREFERRED = (993, 995, 465, 587)
+"""The ports of a host that answers at none: those that clients of today use (RFC 8314 §3)."""
+
+
+class UsageError(Exception):
+    """The arguments name nothing that can be checked; the message has the reason."""
+
+
+def select(config: Config, names: Sequence[str]) -> list[list[Endpoint]]:
+    """Return the endpoints of each name; without names, all of them.
+
+    A host alone has an endpoint at every usual port, of which `answering` keeps those that there are.
+
+    Raises:
+        UsageError: A name is no endpoint and no address with a known protocol; or no endpoint is configured.
+    """
+    endpoints = config.endpoints
+    if not names and not endpoints:
+        raise UsageError("no endpoint is configured: name an address, such as imap.gmail.com:993")
+    if not names:
+        return [[endpoint] for endpoint in endpoints.values()]
+    return [[endpoints[name]] if name in endpoints else _named(name, config) for name in dict.fromkeys(names)]
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return the message for an unknown name, with the name that was probably meant."""
+    known = tuple(known)
+    near = nearest(name, known)
+    hint = f"did you mean {show(near)}?" if near else f"there are: {', '.join(known) or 'none'}"
+    return f"there is no {kind} {show(name)}; {hint}"
+
+
+async def answering(group: Sequence[Endpoint]) -> list[Endpoint]:
+    """Return those of a host's endpoints whose port accepts a connection; the usual ones where none does."""
+    if len(group) == 1:
+        return [*group]
+    accepts = await asyncio.gather(*(_accepts(endpoint) for endpoint in group))
+    found = [endpoint for endpoint, there in zip(group, accepts, strict=True) if there]
+    return found or [endpoint for endpoint in group if endpoint.port in _PREFERRED]
+
+
+async def _accepts(endpoint: Endpoint) -> bool:
+    with suppress(OSError, UnicodeError):  # TimeoutError is an OSError; UnicodeError: no name of a host
+        async with asyncio.timeout(ANSWER_SECONDS):
+            _, writer = await asyncio.open_connection(endpoint.host, endpoint.port, happy_eyeballs_delay=0.25)
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+        return True
+    return False
+
+
+def _named(name: str, config: Config) -> list[Endpoint]:
+    if url := _URL.fullmatch(name):
+        return [_of_url(name, url[1].lower(), url[2])]
+    host, port = split_address(name)
+    before, colon, behind = name.rpartition(":")
+    number = int(behind) if behind.isdecimal() and behind.isascii() and len(behind) <= 5 else 0
+    if port is None and colon and not name.startswith("[") and (service_of(number) or not is_ip_address(name)):
+        raise UsageError(f"{show(name)}: an IPv6 address needs brackets: {show(f'[{before}]:{behind}')}")
+    if port is None:
+        return _of_host(name, host, config)
+    service = service_of(number)
+    if service is None:
+        ports = ", ".join(map(str, dict.fromkeys(PORTS.values())))
+        raise UsageError(
+            f"{show(name)}: no protocol is known for this port, only for {ports}; name it, as in imaps://HOST:PORT"
+        )
+    protocol, security = service
+    return [Endpoint(name=name, protocol=protocol, host=_checked(name, host), port=number, security=security)]
+
+
+def _of_host(name: str, host: str, config: Config) -> list[Endpoint]:
+    is_host = "." in host.strip(".") or host.lower() == "localhost" or is_ip_address(host)
+    if not is_host:
+        raise UsageError(f"{unknown('endpoint', name, config.endpoints)} (or name an address, HOST or HOST:PORT)")
+    host = _checked(name, host)
+    found = []
+    for port in dict.fromkeys(PORTS.values()):
+        if service := service_of(port):
+            protocol, security = service
+            address = str(Address(host, port))
+            found.append(Endpoint(name=address, protocol=protocol, host=host, port=port, security=security))
+    return found
+
+
+def _of_url(url: str, scheme: str, rest: str) -> Endpoint:
+    if "@" in rest:
+        # Neither is shown: there may be a password in it.
+        raise UsageError(f"an address {scheme}://… must be without a user: a check of an address does not log in")
+    if scheme in ("http", "https"):
+        raise UsageError(f"{show(url)}: {scheme.upper()} is no protocol of mail; {_WANTED}")
+    if scheme not in SCHEMES:
+        raise UsageError(f"{show(url)}: there is no protocol {show(scheme)}; {_WANTED}")
+    authority, _, path = rest.partition("/")
+    if path or "?" in rest or "#" in rest:
+        raise UsageError(f"{show(url)}: must be without a path: {show(f'{scheme}://{authority}')}")
+    host, port = split_address(authority)
+    protocol, security = SCHEMES[scheme]
+    number = _port_of(url, scheme, port)
+    if port is None and ":" in authority and not authority.startswith("["):
+        raise UsageError(f"{show(url)}: an IPv6 address needs brackets: {show(f'{scheme}://[{authority}]')}")
+    address = Address(_checked(url, host), number)
+    if (service := service_of(number)) not in (None, (protocol, security)) and number != _RELAY:
+        right = next(name for name, meant in SCHEMES.items() if meant == service)
+        raise UsageError(f"{show(url)}: port {number} is for {right}: {show(f'{right}://{address}')}")
+    return Endpoint(name=str(address), protocol=protocol, host=address.host, port=number, security=security)
+
+
+_WANTED = "name HOST:PORT, or an address such as imaps://HOST, pop3s://HOST, smtps://HOST or submission://HOST"
+
+
+def _port_of(url: str, scheme: str, port: str | None) -> int:
+    if port is None:
+        return _RELAY if scheme == "smtp" else PORTS[SCHEMES[scheme]]
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 1 <= int(port) <= 65535):
+        raise UsageError(f"{show(url)}: must have a port from 1 to 65535 behind the colon")
+    return int(port)
+
+
+def _checked(name: str, host: str) -> str:
+    try:
+        return check_host(host)
+    except Unacceptable as mistake:
+        raise UsageError(f"{show(name)}: the host {mistake}") from None
