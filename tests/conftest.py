@@ -5,12 +5,14 @@ from __future__ import annotations
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from weakref import WeakSet
 
 import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from exporter.accounts import storage
+from exporter.probing import search
 from tests.servers import process
 from tests.servers.authority import Authority
 from tests.servers.dovecot import PASSWORDS, Dovecot
@@ -80,6 +82,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Groups
 def no_storage_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that a test runs uses no budget of this machine."""
     monkeypatch.setattr(storage, "SYSTEM", Path("/nowhere"))
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts are searched for the secrets of this test alone: one of a single letter would be found in any text."""
+    monkeypatch.setattr(search, "_in_use", WeakSet())
 
 
 class StartScripted(Protocol):
