@@ -25,6 +25,7 @@ secrets from what is shown. The rules:
 from __future__ import annotations
 
 import re
+from codecs import utf_8_decode
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -263,10 +264,13 @@ def judging_credential() -> Iterator[None]:
 
 
 def as_text(octets: bytes, most: int = MAX_TEXT) -> str:
-    """Return what a server sent as text for people, whole up to `most` octets; what is not UTF-8 is escaped."""
-    if len(octets) > most:
-        octets = octets[:most] + "…".encode()
-    return octets.decode("utf-8", "backslashreplace")
+    """Return what a server sent as text for people, whole up to `most` octets; what is not UTF-8 is escaped.
+
+    A longer one ends before the character that the limit is in.
+    """
+    is_whole = len(octets) <= most
+    text, _ = utf_8_decode(octets[:most], "backslashreplace", is_whole)
+    return text if is_whole else text + "…"
 
 
 def excerpt(line: bytes) -> str:

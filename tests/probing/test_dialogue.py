@@ -114,6 +114,8 @@ def test_text_is_bounded() -> None:
         assert make(b"\xff" * (1 << 20)).count("\\xff") == MAX_TEXT
         assert make(b"x" * (1 << 20)).rstrip("'").endswith("x…")
     assert dialogue.as_text(b"xyz", 2) == "xy…"
+    assert [dialogue.as_text("é€x".encode(), most) for most in range(6)] == ["…", "…", "é…", "é…", "é…", "é€…"]
+    assert dialogue.as_text(b"\xe2\x82", 2) == r"\xe2\x82"
 
 
 def test_refusal() -> None:
