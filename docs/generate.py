@@ -28,9 +28,11 @@ NOTICE = "<!-- Written by `make docs` from the code: change it there. -->"
 
 PHASES = {
     Phase.RESOLVE: "The lookup of the host's name.",
-    Phase.CONNECT: "The TCP handshake with one address.",
-    Phase.TLS: "The TLS handshake, with verification of the certificate: after connect, or after STARTTLS.",
-    Phase.GREETING: "From the connection to the server's greeting.",
+    Phase.CONNECT: "The TCP handshake with one address, as the kernel measured it where it did.",
+    Phase.TLS: "The TLS handshake, after connect or after STARTTLS: from the first octets handed to the kernel until "
+    "the server's last flight arrived. To verify the certificate is this program's time, and in no phase.",
+    Phase.GREETING: "Until the server's greeting arrived: from the connect or, after TLS, from when the client's last "
+    "flight was handed to the kernel.",
     Phase.CAPABILITY: "CAPABILITY, CAPA or EHLO; with STARTTLS before it and after it, as one sum.",
     Phase.STARTTLS: "The round trip of STARTTLS or STLS.",
     Phase.LOGIN: "The login, where one is due.",

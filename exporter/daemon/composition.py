@@ -38,6 +38,7 @@ from exporter.monitor.health import Health
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.schedule import Schedule
 from exporter.monitor.store import Store
+from exporter.probing.kernel import ARRIVAL_CLOCK
 from exporter.probing.resolve import Resolver
 from exporter.web.api import Api, Scrape
 from exporter.web.lifecycle import Effective, Lifecycle
@@ -107,6 +108,7 @@ class Daemon:
         self._schedule = Schedule(self._check, self._metrics)
         self._exposition = Exposition(self._store, self._metrics, lambda: self._checker.accesses)
         self._health = Health(self._store, self._schedule.seconds_since_tick)
+        self._metrics.kernel_timestamps.set_function(lambda: ARRIVAL_CLOCK.in_use)
         self._metrics.probes_overdue.set_function(lambda: len(self._health.overdue()))
         self._probe = Probe(self._checker, self._metrics, options.timeout_offset)
         self._web = WebSettings(options.web.usable(), options.site)

@@ -33,6 +33,8 @@ PHASE_DURATION = Family.of("gmail_phase_duration_seconds", "gauge",
     "Duration of each phase of the last probe.", "phase")
 TCP_RTT = Family.of("gmail_tcp_rtt_seconds", "gauge",
     "The kernel's estimate of the round-trip time after connect: network time apart from server time.")
+TCP_RETRANSMITS = Family.of("gmail_tcp_retransmits", "counter",
+    "Segments that the kernel had to send again, where it tells: a path that loses packets.")
 PROBES = Family.of("gmail_probes", "counter",
     "Probes by result.", "result")
 PROBE_FAILURES = Family.of("gmail_probe_failures", "counter",
@@ -101,8 +103,8 @@ ACCOUNT_FAMILIES = (OAUTH_EXPIRY, OAUTH_REFRESH_DURATION, OAUTH_REFRESHES, OAUTH
 """Families of an account with OAuth 2.0. Their one base label is `account`."""
 
 FAMILIES = (
-    UP, CHECK_SUCCESS, PROBE_DURATION, PHASE_DURATION, TCP_RTT, PROBES, PROBE_FAILURES, LOGINS, FAILURE_INFO,
-    LOGIN_SUSPENDED, LOGIN_HELD_INFO, LOGIN_DENIALS, LOGIN_NEXT,
+    UP, CHECK_SUCCESS, PROBE_DURATION, PHASE_DURATION, TCP_RTT, TCP_RETRANSMITS, PROBES, PROBE_FAILURES, LOGINS,
+    FAILURE_INFO, LOGIN_SUSPENDED, LOGIN_HELD_INFO, LOGIN_DENIALS, LOGIN_NEXT,
     CERTIFICATE_EXPIRY, CHAIN_EXPIRY, TLS_INFO, IP_PROTOCOL, IP_FALLBACK, CONNECT_LOST, ADDRESSES, ADDRESSES_UP,
     FOLDER_VISIBLE, FOLDER_MESSAGES, FOLDER_UNSEEN, FOLDER_BYTES, MAILBOX_QUOTA, MAILBOX_USED,
     LAST_RUN, LAST_SUCCESS, INTERVAL, ENDPOINT_INFO,
@@ -159,6 +161,8 @@ def _totals(series: Series) -> Iterator[Sample]:
         yield Sample(PROBE_DURATION, "_bucket", bound, count)
     yield Sample(PROBE_DURATION, "_count", _NO_LABELS, sum(series.buckets))
     yield Sample(PROBE_DURATION, "_sum", _NO_LABELS, series.duration_sum)
+    if series.retransmits is not None:
+        yield Sample(TCP_RETRANSMITS, "_total", _NO_LABELS, series.retransmits)
     if series.last_success:
         yield Sample(LAST_SUCCESS, "", _NO_LABELS, series.last_success.ended_at)
 

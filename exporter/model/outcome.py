@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from exporter.model.address import Address
 from exporter.model.enumeration import TableEnum
+from exporter.model.evidence import TcpEvidence
 from exporter.model.login import Denial, LoginStatus
 from exporter.model.reason import Blame, Reason, fill
 from exporter.model.remedy import evidence_at, party_of, remedy_of
@@ -211,6 +212,10 @@ class Observed:
     """Addresses of the name that were counted, and those of them that connect; None where they were not counted."""
     addresses_up: int | None = None
     tcp_rtt: float | None = None
+    tcp: TcpEvidence | None = None
+    """What TCP saw, where the probe failed and that shows something."""
+    retransmits: int | None = None
+    """Segments that the kernel sent again; None where it does not tell."""
     tls: TlsFacts | None = None
     capabilities: tuple[str, ...] = ()
     login_capabilities: tuple[str, ...] = ()

@@ -163,6 +163,7 @@ def facts_of(outcome: Outcome) -> dict[str, object]:
             "reason": outcome.reason.value,
             "blame": outcome.blame.value,
             "detail": outcome.detail,
+            "evidence": str(outcome.observed.tcp or ""),
         }
     return facts
 

@@ -65,6 +65,10 @@ class ExporterMetrics:
         self._config_hash = self._gauge(
             "config_hash", "Hash of the effective configuration, to tell whether instances run the same."
         )
+        self.kernel_timestamps = self._gauge(
+            "kernel_timestamps",
+            "Whether the kernel stamps what arrives; 0: this process takes the time when it reads, which may be later.",
+        )
         self.probes_in_flight = self._gauge("probes_in_flight", "Probes that are running.")
         self.probes_missed = Counter(
             "gmail_exporter_probes_missed",

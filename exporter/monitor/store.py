@@ -63,6 +63,8 @@ class Series:
     buckets: list[int] = field(default_factory=lambda: [0] * (len(DURATION_BUCKETS) + 1))
     """Successful probes by duration, not cumulative; the last bucket has no upper bound."""
     duration_sum: float = 0.0
+    retransmits: int | None = None
+    """Segments that the kernel sent again; None where it does not tell."""
     history: History = field(default_factory=History)
     kept: Kept = field(default_factory=Kept)
     past: Past | None = None
@@ -80,6 +82,8 @@ class Series:
         self.version += 1
         if outcome.login and outcome.login.denied:
             self.denials[outcome.login.denied] += 1
+        if outcome.observed.retransmits is not None:
+            self.retransmits = (self.retransmits or 0) + outcome.observed.retransmits
         self.kept.add(outcome)
         if outcome.observed.login_attempted:
             self.logins[outcome.checks.get(Check.LOGIN, False)] += 1

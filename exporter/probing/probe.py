@@ -23,7 +23,7 @@ from exporter.probing import client_tls, imap, pop3, smtp
 from exporter.probing.addresses import MAX_COUNTED, MAX_TRIED, Count, Known, dead_after, in_order, share
 from exporter.probing.classify import OUR_OWN, classify, describe
 from exporter.probing.clock import PhaseClock
-from exporter.probing.connection import Connection, connect
+from exporter.probing.connection import Connection
 from exporter.probing.dialogue import (
     MAX_REPLY,
     MAX_SESSION,
@@ -43,6 +43,7 @@ from exporter.probing.dialogue import (
     as_text,
     excerpt,
 )
+from exporter.probing.evidence import tcp_evidence
 from exporter.probing.pace import Pace
 from exporter.probing.record import DialogueRecord, bounded
 from exporter.probing.redact import redactor_of, shortened
@@ -126,6 +127,9 @@ class _Attempt:
         self._observed: dict[str, Any] = {}
         """Fields of `Observed`."""
         self._connection: Connection | None = None
+        """The connection of the session, once it is connected."""
+        self._opened: Connection | None = None
+        """The connection that was tried last."""
         self._failed_in: Phase | None = None
         self._reason = Reason.OK
         self._detail = ""
@@ -160,7 +164,7 @@ class _Attempt:
         try:
             connection = self._connection = await self._connect()
             self._clock.leave(connection.connected_at)
-            self._observed["tcp_rtt"] = connection.tcp_rtt()
+            self._observed["tcp_rtt"] = connection.rtt
             if self._endpoint.security is Security.TLS:
                 await self._start_tls(connection)
             if self._verify or self._endpoint.security is Security.STARTTLS:
@@ -213,7 +217,8 @@ class _Attempt:
             began = time.perf_counter()
             try:
                 async with asyncio.timeout(share(self._seconds_left(), left, endpoint.timeout)):
-                    connection = await connect(address, endpoint.port)
+                    connection = self._opened = Connection()
+                    await connection.open(address, endpoint.port)
             except OSError as error:
                 if error.errno in OUT_OF_RESOURCES:
                     raise  # the address has nothing to do with it
@@ -231,11 +236,11 @@ class _Attempt:
 
     async def _start_tls(self, connection: Connection) -> None:
         self._clock.enter(Phase.TLS)
+        # To build a context takes time that is not the server's: the phase begins with the first octets that are sent.
         context = client_tls.context(self._endpoint.tls) if self._verify else client_tls.unverified_context()
-        self._clock.enter(Phase.TLS)  # the time to build a context is not the server's
         # RFC 6066 §3: the name in SNI has no trailing dot, and neither has a name in a certificate.
         name = (self._endpoint.tls.server_name or self._endpoint.host).removesuffix(".")
-        secured = await connection.start_tls(context, name)
+        secured = await connection.start_tls(context, name, self._clock.ask)
         self._clock.leave(connection.secured_at)
         facts = client_tls.facts(secured)
         self._observed["tls"] = facts and self._redactor.certificates(facts)
@@ -255,12 +260,14 @@ class _Attempt:
                 elif isinstance(step, Send):
                     asked_at, most = connection.received, step.most
                     connection.write(step.data)
+                    self._clock.ask(connection.sent_at)
                     self._record("C", self._shown(step))
                 elif isinstance(step, ReadBytes):
                     answer = await connection.read_bytes(step.count)
                 elif isinstance(step, Enter):
                     self._clock.leave(connection.received_at)
-                    self._clock.enter(step.phase)
+                    # The server sends its greeting without being asked, once the connection is made or secured.
+                    self._clock.enter(step.phase, connection.ready_at if step.phase is Phase.GREETING else 0.0)
                 elif isinstance(step, Note | PassOver):
                     self._note(step)
                 else:
@@ -348,6 +355,7 @@ class _Attempt:
         if not answered and phase not in (Phase.CONNECT, Phase.TLS):
             parts.append(self._redactor.text(self._last_words()))
         self._detail = shortened("; ".join(filter(None, parts)))
+        self._observed["tcp"] = tcp_evidence(error, self._opened.kernel_info() if self._opened else None)
 
     def _last_words(self) -> str:
         """Return what the server said of the answer that did not come, a line without its end, too."""
@@ -385,6 +393,8 @@ class _Attempt:
 
     def _outcome(self, dialogue: tuple[Line, ...]) -> Outcome:
         self._observe_addresses()
+        if self._opened and (info := self._opened.kernel_info()):
+            self._observed["retransmits"] = info.total_retrans
         return Outcome(
             target=self._target,
             started_at=self._started_at,

@@ -23,7 +23,7 @@ class TlsLayer:
         self.secured = False
         """Whether the handshake is complete."""
 
-    def do_handshake(self, received: bytes = b"") -> bool:
+    def do_handshake(self, received: bytes | memoryview = b"") -> bool:
         """Continue the handshake, and return whether it is complete."""
         self._incoming.write(received)
         with suppress(ssl.SSLWantReadError):
@@ -31,7 +31,7 @@ class TlsLayer:
             self.secured = True
         return self.secured
 
-    def decrypt(self, received: bytes = b"") -> tuple[bytes, bool]:
+    def decrypt(self, received: bytes | memoryview = b"") -> tuple[bytes, bool]:
         """Return the plaintext, and whether close_notify followed it."""
         self._incoming.write(received)
         plaintext = b""
@@ -48,7 +48,7 @@ class TlsLayer:
         """Encrypt `data`; `take` returns the result."""
         self.connection.write(data)
 
-    def close(self, received: bytes = b"") -> bool:
+    def close(self, received: bytes | memoryview = b"") -> bool:
         """Send close_notify, once, and return whether the server's has come. Plaintext before it is dropped."""
         self.decrypt(received)
         with suppress(ssl.SSLWantReadError):

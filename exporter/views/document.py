@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from exporter.model.evidence import TcpEvidence
 from exporter.model.outcome import Certificate, Folder, Outcome, Target, TlsFacts
 from exporter.monitor.history import HistoryEntry
 from exporter.monitor.store import Series
@@ -40,6 +41,8 @@ def outcome_to_json(outcome: Outcome, *, dialogue: bool = False) -> dict[str, An
         "addresses": observed.addresses,
         "addresses_up": observed.addresses_up,
         "tcp_rtt_seconds": observed.tcp_rtt,
+        "tcp": _tcp(observed.tcp) if observed.tcp else None,
+        "tcp_retransmits": observed.retransmits,
         "tls": _tls(observed.tls) if observed.tls else None,
         "capabilities": list(observed.capabilities),
         "login_capabilities": list(observed.login_capabilities),
@@ -132,6 +135,16 @@ def _entry(entry: HistoryEntry) -> Mapping[str, Any]:
         "phases": {phase.value: round(seconds, 7) for phase, seconds in entry.phases.items()},
         "phase": entry.phase.value,
         "reason": entry.reason.value,
+    }
+
+
+def _tcp(evidence: TcpEvidence) -> dict[str, Any]:
+    return {
+        "finding": evidence.finding.value,
+        "sentence": str(evidence),
+        "segments_unacknowledged": evidence.unacknowledged,
+        "bytes_acknowledged": evidence.acknowledged,
+        "bytes_received": evidence.received,
     }
 
 

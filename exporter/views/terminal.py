@@ -67,6 +67,7 @@ def explain(outcome: Outcome) -> Table:
         ("reason", reason),
         ("fault", f"{outcome.blame_label}: {outcome.blame.party}"),
         ("detail", escape(outcome.detail)),
+        ("evidence", str(outcome.observed.tcp or "")),
         ("remedy", escape(outcome.remedy)),
     )
 
@@ -210,7 +211,8 @@ def _facts(*rows: tuple[str, str]) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(f"  {name}", value)
+        if value:
+            table.add_row(f"  {name}", value)
     return table
 
 

@@ -61,6 +61,7 @@ def test_success() -> None:
         addresses=3,
         addresses_up=2,
         tcp_rtt=0.012,
+        retransmits=3,
         tls=FACTS,
         capabilities=("IMAP4REV1",),
     )
@@ -69,6 +70,7 @@ def test_success() -> None:
     assert values["gmail_check_success"] == {"check=reachability": 1, "check=tls": 1, "check=protocol": 1}
     assert values["gmail_phase_duration_seconds"]["phase=greeting"] == 0.03
     assert values["gmail_tcp_rtt_seconds"] == {"": 0.012}
+    assert values["gmail_tcp_retransmits_total"] == {"": 3}
     assert values["gmail_probe_ip_protocol"] == {"": 4}
     assert values["gmail_probe_ip_fallback"] == {"": 0}
     assert values["gmail_connect_lost_seconds"] == {"": 2.5}

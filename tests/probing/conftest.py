@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 import uvloop
 
+from exporter.probing.kernel import ARRIVAL_CLOCK
 from tests.servers.process import loopback_addresses
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ def open_files() -> dict[str, int]:
         if what not in _RESERVE:
             found[what] = found.get(what, 0) + 1
     return found
+
+
+with socket.socket() as _stamped:
+    # The first connection opens a socket that stays open as long as the process, and is of no test.
+    ARRIVAL_CLOCK.enable(_stamped)
 
 
 class Belongings:

@@ -28,7 +28,6 @@ from exporter.monitor.checker import Checker
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.schedule import DueTimes, Schedule
 from exporter.monitor.store import Store
-from exporter.probing import probe as probe_module
 from exporter.probing.addresses import Known
 from exporter.probing.connection import Connection
 from exporter.probing.dialogue import MAX_FOLDERS, MAX_IGNORED, Credential, CredentialUnavailable
@@ -1159,10 +1158,10 @@ async def test_every_address_hangs(named: Naming, free_port: int, fill_backlog: 
 async def test_no_more_files(named: Naming, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where this host has no descriptor left, no address is to blame."""
 
-    async def connect(address: str, port: int) -> None:
+    async def fail(_connection: Connection, _address: str, _port: int) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(probe_module, "connect", connect)
+    monkeypatch.setattr(Connection, "open", fail)
     outcome = await named("two.example", 9, IpFamily.IPV4)
     assert outcome.phase is Phase.CONNECT
     assert outcome.observed.dead_addresses == ()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from exporter.model.evidence import TcpEvidence, TcpFinding
 from exporter.model.login import Denial, LoginStatus
 from exporter.model.outcome import Certificate, Check, Folder, Line, Observed, Outcome, Phase, Quota, TlsFacts
 from exporter.model.reason import Blame, Reason, Retry
@@ -33,6 +34,8 @@ OBSERVED = Observed(
     addresses=3,
     addresses_up=2,
     tcp_rtt=0.012,
+    tcp=TcpEvidence(TcpFinding.SILENT, 0, 2, 40, 12),
+    retransmits=2,
     tls=TlsFacts(
         "TLSv1.3",
         "TLS_AES_128_GCM_SHA256",
@@ -166,6 +169,7 @@ def test_documentation() -> None:
     properties = SCHEMA["properties"]
     tables = [
         properties,
+        properties["tcp"]["properties"],
         properties["tls"]["properties"],
         properties["tls"]["properties"]["chain"]["items"]["properties"],
         properties["folders"]["items"]["properties"],
