@@ -206,6 +206,8 @@ TABLES = {
     "endpoints": schema.ENDPOINT,
     "modules": schema.MODULE,
     "probe": schema.PROBE,
+    "verdict": schema.VERDICT,
+    "controls": schema.CONTROL,
     "tls_server_config": schema.TLS_SERVER,
     "http_server_config": schema.HTTP_SERVER,
 }

@@ -12,7 +12,7 @@ from exporter.config.schema import CONFIGURATION
 from exporter.config.table import Kind, ListOf, Names, Table
 from exporter.model.mailbox import mailboxes
 from exporter.model.message import one_line
-from exporter.model.settings import Config
+from exporter.model.settings import Config, VerdictSettings
 
 _DUMPER = cast("type[yaml.SafeDumper]", getattr(yaml, "CSafeDumper", yaml.SafeDumper))
 
@@ -20,16 +20,19 @@ _DUMPER = cast("type[yaml.SafeDumper]", getattr(yaml, "CSafeDumper", yaml.SafeDu
 def dump(config: Config) -> str:
     """Return the effective configuration as YAML, which loads again to the same digest.
 
-    Comments before it say which accounts share a login budget.
+    Comments before it say which accounts share a login budget, and what is not in force.
     """
     plain = describe(config)
     text: str = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
-    return "".join(_shared_budgets(config)) + text
+    return "".join((*_shared_budgets(config), *_not_in_force(config))) + text
 
 
 def digest(config: Config) -> str:
     """Return the SHA-256 in hex of the effective configuration, whatever the order and the comments of the file."""
-    plain = json.dumps(describe(config), sort_keys=True, separators=(",", ":"))
+    described = describe(config)
+    if config.verdict == VerdictSettings():
+        del described["verdict"]  # older versions had no such section, and an update is no change of configuration
+    plain = json.dumps(described, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
@@ -52,6 +55,15 @@ def _shared_budgets(config: Config) -> Iterator[str]:
                 f"# {names}: one mailbox, {one_line(mailbox.username)}, and so one login budget, "
                 f"with at most {mailbox.max_logins_per_day} logins in 24 hours.\n"
             )
+
+
+def _not_in_force(config: Config) -> Iterator[str]:
+    """What is for Google's hosts alone, where no endpoint is one of them."""
+    idle = [f"verdict.controls.{name}" for name, one in config.verdict.controls.items() if one not in config.controls]
+    if config.verdict.status.provider is not config.status_provider:
+        idle.append("verdict.status")
+    if idle:
+        yield f"# Not in force, for no endpoint is at Google: {', '.join(idle)}.\n"
 
 
 def _plain(kind: Kind, value: Any) -> Any:

@@ -10,7 +10,7 @@ from exporter.config.duration import format_duration, parse_duration
 from exporter.config.mistake import AlreadyReported
 from exporter.config.nodes import ListNode, MappingNode, Node, ScalarNode, describe, is_null
 from exporter.config.table import Context, Value
-from exporter.model.address import HostPattern, check_client_name, check_host, parse_address
+from exporter.model.address import Address, HostPattern, check_client_name, check_host, is_ip_address, parse_address
 from exporter.model.message import Unacceptable, check_identity, check_text, invisible_in
 from exporter.model.settings import IpFamily, SecretRef
 
@@ -242,6 +242,13 @@ def _read_login_host(node: Node, context: Context) -> HostPattern:
     return pattern
 
 
+def _read_resolver(node: Node) -> Address:
+    address = parse_address(read_text(node))
+    if not is_ip_address(address.host):
+        raise Unacceptable("must be an IP address: a resolver cannot be asked for its own name")
+    return address
+
+
 TEXT = simple("text", read_text)
 CLIENT_NAME = simple("domain name or address literal", _read_client_name)
 IDENTITY = simple("text", lambda node: check_identity(read_text(node)))
@@ -251,9 +258,10 @@ HTTPS = simple("https address", _read_https)
 MIN_VERSION = simple('`"1.2"`, `"1.3"`, in quotes', _read_min_version)
 SECRET = Value("secret", _read_secret, _write_secret, is_secret=True)
 CA_FILE = Value("path", lambda node, context: context.files.authorities(read_text(node)))
+RESOLVER = simple("IP address", _read_resolver)
 PATTERN = simple("pattern", _read_pattern)
 LOGIN_HOST = Value("pattern", _read_login_host)
 ONE_FAMILY = choice(IpFamily, _refuse_both)
-SWITCH = simple("`true`, `false`", _read_switch)
+SWITCH = simple("`true`, `false`", _read_switch, bool)
 HTTP2 = simple("`false`", _read_http2)
 HASH = Value("bcrypt hash", _read_hash, is_secret=True)

@@ -14,7 +14,7 @@ from exporter.config.rules import check_configuration
 from exporter.config.schema import CONFIGURATION
 from exporter.config.section import Report, Section
 from exporter.config.source import ConfigFiles, decode
-from exporter.model.settings import Config, ProbeSettings
+from exporter.model.settings import Config, ProbeSettings, VerdictSettings
 
 if TYPE_CHECKING:
     from exporter.config.web import Reading
@@ -94,5 +94,15 @@ def _make(report: Report, root: Section | None) -> Config:
         endpoints=sessions("endpoints"),
         modules=sessions("modules"),
         probe=ProbeSettings() if probe is None else probe.make(),
+        verdict=_make_verdict(root.get("verdict")),
         source=report.file,
     )
+
+
+def _make_verdict(verdict: Section | None) -> VerdictSettings:
+    made = VerdictSettings() if verdict is None else verdict.make()
+    assert isinstance(made, VerdictSettings)  # noqa: S101 (its table says so)
+    if verdict is None or verdict.get("controls") is None:
+        return made
+    named: Mapping[str, Section] = verdict.get("controls")
+    return replace(made, controls=MappingProxyType({name: one.make(name=name) for name, one in named.items()}))

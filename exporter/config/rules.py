@@ -13,6 +13,8 @@ from exporter.config.nodes import MappingNode
 from exporter.config.schema import DEFAULTS
 from exporter.config.section import Section
 from exporter.config.server_tls import CIPHERS, ClientAuth, Version
+from exporter.model.address import is_ip_address
+from exporter.model.evidence import ControlKind
 from exporter.model.message import show
 from exporter.model.settings import PORTS, IpFamily, MechanismChoice, Protocol, Role, Security
 
@@ -37,6 +39,8 @@ def check_configuration(root: Section) -> None:
                 check(one, defaults, accounts)
         if named is not None and not named:
             root.wrong(section, f"must hold at least one {section.removesuffix('s')}", at_value=False)
+    if (verdict := root.get("verdict")) is not None:
+        check_verdict(verdict)
     if not (root.given_or_misspelt("endpoints") or root.given_or_misspelt("modules")):
         root.missing("endpoints", "is missing: at least one endpoint is needed")
 
@@ -98,6 +102,7 @@ def _check_session(session: Section, accounts: Accounts) -> None:
             )
         if session.given("tls"):
             session.wrong("tls", "has no meaning with security: none", at_value=False)
+    _check_tls(session.get("tls"))
     _check_mechanism(session, accounts)
     if session.items("folders"):
         if protocol is not None and protocol is not Protocol.IMAP:
@@ -106,6 +111,20 @@ def _check_session(session: Section, accounts: Accounts) -> None:
             session.wrong("folders", "needs an account to log in with: folders are seen after login", at_value=False)
         # In one order, so that another order in the file is no change.
         session.values["folders"] = tuple(role for role in Role if role in session.values["folders"])
+
+
+def _check_tls(tls: Section | None) -> None:
+    if tls is not None and tls.get("public_root") and tls.given("ca_file"):
+        text = "must not be said with ca_file, which says which authorities are meant"
+        tls.wrong("public_root", text, at_value=False)
+
+
+def check_verdict(verdict: Section) -> None:
+    """Check what is contacted for evidence: a neutral control is one that needs no name."""
+    for control in (verdict.get("controls") or {}).values():
+        host = control and control.get("host")
+        if host and control.get("kind") is ControlKind.NEUTRAL and not is_ip_address(host):
+            control.wrong("host", "must be an IP address with kind: neutral: it must answer while no name resolves")
 
 
 def _check_client_name(session: Section, defaults: Section) -> None:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from exporter.config import kinds, server_tls
 from exporter.config.table import REQUIRED, Key, ListOf, Names, Table, Value
 from exporter.model import settings
+from exporter.model.evidence import ControlKind
 
 DEFAULTS = Table(
     settings.Endpoint,
@@ -58,6 +59,9 @@ TLS = Table(
     Key("ca_file", kinds.CA_FILE, "the system's authorities", "certificates in PEM, at least one, to trust instead"),
     Key("server_name", kinds.HOST, "`host`", "the name that is asked for and that the certificate must have"),
     Key("min_version", kinds.MIN_VERSION, '`"1.2"`', "the oldest version of TLS accepted"),
+    Key("public_root", kinds.SWITCH, "`true` at Google's hosts, else `false`",
+        "the chain must end in a root that the public trusts, else it is "
+        "[intercepted](#who-answers-in-the-servers-place); not with `ca_file`"),
 )
 
 _PROTOCOL = Key("protocol", kinds.choice(settings.Protocol), REQUIRED, "the protocol of the server")
@@ -113,6 +117,39 @@ PROBE = Table(
     Key("max_concurrent", kinds.whole(1000), "", "probes under way at the same time; one more is answered with 503"),
 )
 
+CONTROL = Table(
+    settings.Control,
+    Key("kind", kinds.choice(ControlKind), REQUIRED, "what it is compared for: see below"),
+    Key("host", kinds.HOST, REQUIRED, "whom to contact; with `neutral` an IP address"),
+    Key("port", kinds.PORT, REQUIRED, "the port there"),
+)
+
+STATUS = Table(
+    settings.StatusSettings,
+    Key("provider", kinds.choice(settings.StatusProvider), "", "whose account of its own incidents is read"),
+    Key("interval", kinds.duration(60, 86400), "", "how often it is read while an endpoint fails; hourly otherwise",
+        in_effect=lambda status: status.provider is not settings.StatusProvider.NONE),
+)
+
+TRACE = Table(
+    settings.TraceSettings,
+    Key("on_failure", kinds.SWITCH, "`true`", "whether the path to a server is traced when it begins to fail"),
+    # A trace takes seconds; each sends some dozens of packets.
+    Key("max_per_hour", kinds.whole(60), "", "traces in any hour, over all servers"),
+    Key("max_hops", kinds.whole(64), "", "routers on the path, at most"),
+)
+
+VERDICT = Table(
+    settings.VerdictSettings,
+    Key("controls", Names("mapping of names", CONTROL, kinds.check_name), "`web`, see below; `{}` for none",
+        "what is contacted besides the endpoints, to compare with"),
+    Key("resolvers", ListOf("list of addresses", kinds.RESOLVER, '"192.0.2.53"', unique=True), "none",
+        "resolvers for a second opinion on a name that fails, by IP address; a port other than 53 stands behind a "
+        "colon"),
+    Key("status", STATUS, "", "the provider's own account of its incidents"),
+    Key("trace", TRACE, "", "the path to a server that fails"),
+)
+
 CONFIGURATION = Table(
     settings.Config,
     Key("defaults", DEFAULTS, "the built-in ones", "values for what an endpoint does not set itself"),
@@ -123,6 +160,7 @@ CONFIGURATION = Table(
         "how `/probe` probes a target that a scrape names"),
     Key("probe", PROBE, "", "which targets a scrape may name",
         in_effect=lambda config: config.modules or config.probe != settings.ProbeSettings()),
+    Key("verdict", VERDICT, "", "what evidence is gathered while an endpoint fails, and who is contacted for it"),
 )
 
 _REFUSED = "refused: no certificate or key is written into this file"

@@ -12,6 +12,8 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from exporter.model.address import Address, HostPattern
+from exporter.model.evidence import ControlKind
+from exporter.model.reason import GOOGLE, provider_of
 
 
 class Protocol(StrEnum):
@@ -117,6 +119,8 @@ class Tls:
     ca_file: Path | None = None
     server_name: str | None = None
     min_version: Literal["1.2", "1.3"] = "1.2"
+    public_root: bool = False
+    """Whether the chain must end in a root that the public trusts, as it must at Google's hosts in any case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +150,21 @@ class Endpoint(SessionSettings):
     labels: Mapping[str, str] = field(default_factory=_none, hash=False)
     interval: float = 30.0
     addresses: AddressChoice = AddressChoice.FIRST
+
+    @property
+    def is_google(self) -> bool:
+        """Whether its host is Google's."""
+        return provider_of(self.host) == GOOGLE
+
+    @property
+    def needs_public_root(self) -> bool:
+        """Whether a chain that ends in a root that is trusted only here is an interception.
+
+        A `ca_file` says which authorities are meant.
+        """
+        if self.security is Security.NONE or self.tls.ca_file is not None:
+            return False
+        return self.tls.public_root or self.is_google
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +209,61 @@ class ProbeSettings:
     max_concurrent: int = 50
 
 
+class StatusProvider(StrEnum):
+    """Whose own account of its incidents is read."""
+
+    GOOGLE = "google"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What is contacted besides the endpoints, to compare with."""
+
+    name: str
+    kind: ControlKind
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSettings:
+    """Whose incidents are read, and how often while something fails, in seconds."""
+
+    provider: StatusProvider = StatusProvider.GOOGLE
+    interval: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSettings:
+    """Whether the path is traced when an endpoint fails, and within which bounds."""
+
+    on_failure: bool = True
+    max_per_hour: int = 12
+    max_hops: int = 30
+
+
+def _default_controls() -> Mapping[str, Control]:
+    return MappingProxyType({"web": Control("web", ControlKind.PROVIDER_WEB, "www.google.com", 443)})
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictSettings:
+    """What evidence is gathered while an endpoint fails, and who is contacted for it.
+
+    Attributes:
+        controls: By name, in the order of the file.
+        resolvers: Resolvers for a second opinion, by address; the port is 53 where there is none.
+        status: The provider's own account of its incidents.
+        trace: The path to the server.
+    """
+
+    controls: Mapping[str, Control] = field(default_factory=_default_controls)
+    resolvers: tuple[Address, ...] = ()
+    status: StatusSettings = StatusSettings()
+    trace: TraceSettings = TraceSettings()
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """A whole configuration.
@@ -199,6 +273,7 @@ class Config:
         endpoints: By name, in the order of the file; empty only where there are modules.
         modules: By name, in the order of the file.
         probe: Which targets `/probe` accepts.
+        verdict: What evidence is gathered while an endpoint fails.
         source: The file it was read from, for people to read.
         digest: SHA-256 in hex of the effective configuration: the same for two files that mean the same.
     """
@@ -207,6 +282,7 @@ class Config:
     endpoints: Mapping[str, Endpoint] = field(default_factory=_none)
     modules: Mapping[str, Module] = field(default_factory=_none)
     probe: ProbeSettings = ProbeSettings()
+    verdict: VerdictSettings = field(default_factory=VerdictSettings)
     source: str = ""
     digest: str = ""
 
@@ -216,6 +292,25 @@ class Config:
         yield from (endpoint for endpoint in self.endpoints.values() if endpoint.account)
         for module in self.modules.values():
             yield from module.endpoints
+
+    @property
+    def watches_google(self) -> bool:
+        """Whether the host of an endpoint is Google's."""
+        return any(endpoint.is_google for endpoint in self.endpoints.values())
+
+    @property
+    def controls(self) -> tuple[Control, ...]:
+        """The controls that are in force: those of Google's web servers only where an endpoint is Google's."""
+        return tuple(
+            control
+            for control in self.verdict.controls.values()
+            if control.kind is not ControlKind.PROVIDER_WEB or self.watches_google
+        )
+
+    @property
+    def status_provider(self) -> StatusProvider:
+        """Whose incidents are read: Google's only where an endpoint is Google's."""
+        return self.verdict.status.provider if self.watches_google else StatusProvider.NONE
 
 
 PORTS: Mapping[tuple[Protocol, Security], int] = {

@@ -47,9 +47,9 @@ def context(tls: Tls) -> ssl.SSLContext:
     Raises:
         AuthoritiesUnreadable: its file was readable when the configuration was loaded, and is not now.
     """
-    if tls.server_name is not None:
-        # It is not a part of a context, and `hostname` of /probe may be anything: each would take 30 ms.
-        tls = replace(tls, server_name=None)
+    if tls.server_name is not None or tls.public_root:
+        # They are no part of a context, and `hostname` of /probe may be anything: each would take 30 ms.
+        tls = replace(tls, server_name=None, public_root=False)
     if tls.ca_file is None:
         return _build(tls, None)
     try:

@@ -10,8 +10,21 @@ from hypothesis import strategies as st
 
 from exporter.config.dump import digest, dump
 from exporter.config.load import load
+from exporter.model.address import Address
+from exporter.model.evidence import ControlKind
 from exporter.model.message import Unacceptable, check_identity, check_text
-from exporter.model.settings import Account, Config, Endpoint, Protocol, SecretRef
+from exporter.model.settings import (
+    Account,
+    Config,
+    Control,
+    Endpoint,
+    Protocol,
+    SecretRef,
+    StatusProvider,
+    StatusSettings,
+    TraceSettings,
+    VerdictSettings,
+)
 from tests.config.conftest import SENTINEL, Loader
 
 EXPECTED = """\
@@ -65,6 +78,19 @@ endpoints:
     timeout: 10s
     login_interval: 1d
     ip_family: both
+verdict:
+  controls:
+    web:
+      kind: provider_web
+      host: www.google.com
+      port: 443
+  status:
+    provider: google
+    interval: 5m
+  trace:
+    on_failure: true
+    max_per_hour: 12
+    max_hops: 30
 """
 
 WRITTEN = """
@@ -165,6 +191,55 @@ ENDPOINT = "endpoints: {a: {protocol: imap, host: h}}\n"
 def test_the_digest_of_a_configuration_never_changes(loaded: Loader, text: str, expected: str) -> None:
     """`gmail_exporter_config_hash` is made of it: an upgrade must not look like a change of configuration."""
     assert loaded(text).digest == expected
+
+
+VERDICT = """
+endpoints: {a: {protocol: imap, host: h, tls: {public_root: true}}}
+verdict:
+  controls:
+    neutral: {kind: neutral, host: "2001:db8::1", port: 443}
+    other: {kind: same_port, host: imap.example.com, port: 993}
+  resolvers: [192.0.2.53, "[2001:db8::53]:5353"]
+  status: {provider: google, interval: 1h}
+  trace: {on_failure: false, max_per_hour: 1, max_hops: 64}
+"""
+
+
+def test_a_verdict_loads_again(loaded: Loader) -> None:
+    """Each of its keys is printed, and one that is not the default changes the digest."""
+    config = loaded(VERDICT)
+    assert loaded(dump(config)).verdict == config.verdict != VerdictSettings()
+    assert config.verdict == VerdictSettings(
+        {
+            "neutral": Control("neutral", ControlKind.NEUTRAL, "2001:db8::1", 443),
+            "other": Control("other", ControlKind.SAME_PORT, "imap.example.com", 993),
+        },
+        (Address("192.0.2.53", None), Address("2001:db8::53", 5353)),
+        StatusSettings(StatusProvider.GOOGLE, 3600),
+        TraceSettings(on_failure=False, max_per_hour=1, max_hops=64),
+    )
+    changes = ("", "verdict: {controls: {}}", "verdict: {status: {interval: 6m}}", "verdict: {trace: {max_hops: 29}}")
+    assert len({loaded(ENDPOINT + change).digest for change in changes}) == len(changes)
+
+
+@pytest.mark.parametrize(
+    ("host", "verdict", "idle"),
+    [
+        ("imap.gmail.com", "", ""),
+        ("mail.example.com", "", "verdict.controls.web, verdict.status"),
+        ("mail.example.com", "verdict: {controls: {}, status: {provider: none}}", ""),
+        (
+            "mail.example.com",
+            "verdict: {controls: {near: {kind: neutral, host: 192.0.2.1, port: 1}}}",
+            "verdict.status",
+        ),
+    ],
+)
+def test_what_is_not_in_force_is_told(loaded: Loader, host: str, verdict: str, idle: str) -> None:
+    """What is for Google's hosts alone has no effect on others, and a comment says so."""
+    text = dump(loaded(f"endpoints: {{a: {{protocol: imap, host: {host}}}}}\n{verdict}"))
+    comment = f"# Not in force, for no endpoint is at Google: {idle}.\n" if idle else ""
+    assert text.partition("endpoints:")[0] == comment
 
 
 def test_loads_again(loaded: Loader) -> None:

@@ -284,7 +284,15 @@ OAUTH = {"client_id": "1", "client_secret": {"env": "A"}, "refresh_token": {"env
 @pytest.mark.parametrize(
     ("config", "beside"),
     [
-        ({}, set()),
+        ({}, {80, 443}),
+        ({"endpoints": {"g": {**ENDPOINT, "host": "IMAP.gmail.com."}}, "verdict": {"controls": {}}}, {443}),
+        ({"endpoints": {"g": {**ENDPOINT, "host": "google.com"}},
+          "verdict": {"status": {"provider": "none"}}}, {80, 443}),
+        ({"endpoints": {"g": {**ENDPOINT, "host": "pop.gmail.com"}},
+          "verdict": {"controls": {}, "status": {"provider": "none"}}}, set()),
+        ({"endpoints": {"a": {**ENDPOINT, "host": "notgmail.com"}},
+          "verdict": {"controls": {"web": {"kind": "provider_web", "host": "www.google.com", "port": 442},
+                                   "other": {"kind": "same_port", "host": "mail.example.org", "port": 994}}}}, {994}),
         ({"endpoints": {"a": {**ENDPOINT, "port": 1993}, "b": {**ENDPOINT, "port": 65535}}}, set()),
         ({"endpoints": {"mx": {"protocol": "smtp", "host": "a.org", "port": 25, "security": "starttls"}}}, set()),
         ({"endpoints": {"a": ENDPOINT}, "modules": {"m": {"protocol": "pop3"}}}, set()),
@@ -307,7 +315,7 @@ OAUTH = {"client_id": "1", "client_secret": {"env": "A"}, "refresh_token": {"env
 def test_the_network_policy_allows_what_the_configuration_names(
     tmp_path: Path, config: dict[str, Any], beside: set[int | str]
 ) -> None:
-    """Every port that the program itself finds in it, those of patterns and token servers, and no others."""
+    """Every port that the program itself finds in it, those of patterns, token servers and evidence, and no others."""
     path = tmp_path / "gmail.yml"
     path.write_text(yaml.safe_dump(config), "utf-8")
     loaded = load(path if config else None, {})
@@ -329,7 +337,7 @@ def test_ports_can_be_added_to_the_network_policy_and_left_out() -> None:
     assert allowed_ports(own) == ({"http"}, {4190, 993})
     file = {"extraArgs": ["--config.file=/run/secrets/gmail/gmail.yml"], "networkPolicy": {"egressPorts": [25]}}
     assert allowed_ports(file)[1] == {25}
-    assert allowed_ports({"networkPolicy": {"egressPorts": [25]}})[1] == {25, 465, 587, 993, 995}
+    assert allowed_ports({"networkPolicy": {"egressPorts": [25]}})[1] == {25, 80, 443, 465, 587, 993, 995}
     assert allowed_ports({"networkPolicy": {"egressFromConfig": False}})[1] == set()
     assert allowed_ports({"networkPolicy": {"egressFromConfig": False}, "existingConfigMap": "mine"})[1] == set()
     listening = ["--web.listen-address=:9994", "--web.listen-address=[::]:9995", "--log.level=debug"]

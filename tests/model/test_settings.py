@@ -1,12 +1,28 @@
 """The settings: immutable, comparable, hashable."""
 
 from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from exporter.model.settings import PORTS, Account, Endpoint, Protocol, SecretRef, Security, Tls, service_of
+from exporter.model.evidence import ControlKind
+from exporter.model.settings import (
+    PORTS,
+    Account,
+    Config,
+    Control,
+    Endpoint,
+    Protocol,
+    SecretRef,
+    Security,
+    StatusProvider,
+    StatusSettings,
+    Tls,
+    VerdictSettings,
+    service_of,
+)
 
 ENDPOINT = Endpoint(name="a", protocol=Protocol.IMAP, host="h", port=993)
 
@@ -68,3 +84,38 @@ def test_default_port(protocol: str, security: str, port: int) -> None:
 def test_service_of_a_port(port: int, service: tuple[str, str] | None) -> None:
     """A well-known port has a protocol and a security, but never `none`; another port has neither."""
     assert service_of(port) == service
+
+
+WEB = Control("web", ControlKind.PROVIDER_WEB, "www.google.com", 443)
+OTHER = Control("other", ControlKind.SAME_PORT, "imap.example.com", 993)
+
+
+def test_what_is_for_google_is_in_force_only_there() -> None:
+    """A file without a host of Google's contacts nobody of Google's; what it names itself is in force."""
+    own = Config(endpoints={"a": ENDPOINT}, verdict=VerdictSettings({"web": WEB, "other": OTHER}))
+    assert (own.controls, own.status_provider) == ((OTHER,), StatusProvider.NONE)
+    gmail = replace(own, endpoints={"a": ENDPOINT, "b": replace(ENDPOINT, host="IMAP.gmail.com.")})
+    assert (gmail.controls, gmail.status_provider) == ((WEB, OTHER), StatusProvider.GOOGLE)
+    quiet = replace(gmail, verdict=VerdictSettings({}, status=StatusSettings(StatusProvider.NONE)))
+    assert (quiet.controls, quiet.status_provider) == ((), StatusProvider.NONE)
+
+
+def test_without_a_file_nobody_but_google_is_contacted() -> None:
+    """The default has one control, and it is Google's."""
+    assert Config(endpoints={"a": replace(ENDPOINT, host="imap.gmail.com")}).controls == (WEB,)
+    assert Config(endpoints={"a": ENDPOINT}).controls == ()
+
+
+@pytest.mark.parametrize(
+    ("host", "tls", "security", "needed"),
+    [
+        ("imap.gmail.com", Tls(), Security.TLS, True),
+        ("mail.example.com", Tls(), Security.TLS, False),
+        ("mail.example.com", Tls(public_root=True), Security.STARTTLS, True),
+        ("imap.gmail.com", Tls(ca_file=Path("ca.pem")), Security.TLS, False),
+        ("imap.gmail.com", Tls(), Security.NONE, False),
+    ],
+)
+def test_who_must_have_a_public_root(host: str, tls: Tls, security: Security, needed: bool) -> None:
+    """Google's hosts, and those of which the file says so; not where it names the authorities itself."""
+    assert replace(ENDPOINT, host=host, tls=tls, security=security).needs_public_root is needed

@@ -21,7 +21,8 @@
   "pop3/tls" 995 "pop3/starttls" 110 "pop3/none" 110
   "smtp/tls" 465 "smtp/starttls" 587 "smtp/none" 25 -}}
 {{- $pattern := "^(?:\\[[^]]*\\]|[^]\\[:]*):([0-9]+|[*])$" -}}
-{{- if not (or .Values.config (include "gmail-exporter.unknownConfig" .)) }} 993 995 465 587 {{ end -}}
+{{- $google := not (or .Values.config (include "gmail-exporter.unknownConfig" .)) -}}
+{{- if $google }} 993 995 465 587 {{ end -}}
 {{- range $section := list "endpoints" "modules" -}}
 {{- range $name, $one := index $.Values.config $section -}}
 {{- $service := printf "%v/%v" $one.protocol (default "tls" $one.security) -}}
@@ -33,6 +34,15 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- range .Values.config.endpoints -}}
+{{- if regexMatch "(?i)(^|[.])(gmail|googlemail|google|googleapis)[.]com[.]?$" (toString .host) -}}
+{{- $google = true -}}
+{{- end -}}
+{{- end -}}
+{{- range dig "verdict" "controls" (dict "web" (dict "kind" "provider_web" "port" 443)) .Values.config -}}
+{{- if ne .kind "provider_web" }} {{ int .port }} {{ else if $google }} 80 {{ int .port }} {{ end -}}
+{{- end -}}
+{{- if and $google (ne "none" (dig "verdict" "status" "provider" "google" .Values.config)) }} 443 {{ end -}}
 {{- range dig "probe" "allow" list .Values.config -}}
 {{- if regexMatch $pattern . }} {{ regexReplaceAll $pattern . "${1}" }} {{ end -}}
 {{- end -}}
