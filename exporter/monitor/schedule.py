@@ -3,8 +3,8 @@
 Every target has its due times: its interval, and a fixed offset in it from a hash of its name, counted from the Unix
 epoch. So a thousand targets do not start together, and a restart does not change when they are due.
 
-APScheduler runs one job, whatever the number of targets: once in a `WINDOW` it arms timers of the event loop for what
-is due next. A job for each target would cost a third of what the probe itself does.
+Of all targets APScheduler runs one job: once in a `WINDOW` it arms timers of the event loop for what is due next. A job
+for each target would cost a third of what the probe itself does. What recurs in minutes is a job of its own (`recur`).
 
 The wall clock can be set, and it goes on while the host is suspended; timers go by the monotonic clock. Where the two
 move apart, all due times are computed again: no probe waits longer than it would have, and none is made up for.
@@ -104,16 +104,19 @@ class DueTimes:
         return (round(now * 1000) - self.offset) // self.interval
 
 
-class EachWindow(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
-    """A window after the time of the last run, whatever the clock said before.
+class Each(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
+    """So many seconds after the time of the last run, whatever the clock said before.
 
     APScheduler's own trigger gives every time at which a run was missed, each an object: millions where the clock is
     set from 1970, in which a device without a battery starts, to today.
     """
 
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
     def get_next_fire_time(self, _previous: datetime | None, now: datetime) -> datetime:
         """Return the next time, always after `now`."""
-        return now + timedelta(seconds=WINDOW)
+        return now + timedelta(seconds=self._seconds)
 
 
 @dataclass(slots=True)
@@ -164,9 +167,16 @@ class Schedule:
 
     def start(self) -> None:
         """Start probing, in the running event loop."""
-        self._scheduler.add_job(self._arm_timers, EachWindow(), id=_ARM, next_run_time=self._now())
+        self._scheduler.add_job(self._arm_timers, Each(WINDOW), id=_ARM, next_run_time=self._now())
         self._scheduler.start()
         self._ticker = asyncio.get_running_loop().call_later(TICK, self._tick)
+
+    def recur(self, name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+        """Run `work` when the schedule starts, and then each so many seconds; never twice at once.
+
+        Where the clock was set, or this host was suspended, it also runs then.
+        """
+        self._scheduler.add_job(self._run_job, Each(seconds), (name, work), id=name, next_run_time=self._now())
 
     def configure(self, targets: Iterable[Target]) -> None:
         """Probe exactly these targets. What did not change keeps its due time and its running probe."""
@@ -281,6 +291,12 @@ class Schedule:
             except Exception:  # the schedule goes on after any fault of a check
                 log.exception("fault in a check", endpoint=entry.target.endpoint.name)
 
+    async def _run_job(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await work()
+        except Exception:  # no fault in a job may end it for good
+            log.exception("fault in a job", job=name)
+
     def _tick(self) -> None:
         """Measure the event loop's lag, and compute the due times again when the wall clock was set."""
         self._ticker = asyncio.get_running_loop().call_later(TICK, self._tick)
@@ -322,7 +338,8 @@ class Schedule:
                 due = min(due, now + entry.times.fraction * SOON_AFTER_STEP)
             entry.due, entry.not_before = max(due, now), 0.0
             self._arm(entry)
-        self._scheduler.modify_job(_ARM, next_run_time=self._now())
+        for job in self._scheduler.get_jobs():
+            job.modify(next_run_time=self._now())
 
 
 def _disarm(entry: _Entry) -> None:

@@ -489,3 +489,59 @@ async def test_a_request_ends_with_the_schedule(start: Start) -> None:
     await schedule.stop()
     await asyncio.wait_for(asking, 5)
     assert recorder.cancelled == ["rare"]
+
+
+async def test_a_job_recurs(start: Start, loop: VirtualLoop) -> None:
+    """It runs at once, then each so many seconds, never twice at once; a fault does not end it."""
+    ran: list[float] = []
+
+    async def work() -> None:
+        ran.append(loop.time())
+        if len(ran) == 2:
+            raise ValueError("a bug")
+        await asyncio.sleep(90 if len(ran) == 3 else 1)
+
+    began = loop.time()
+    with capture_logs() as logs:
+        start(Recorder()).recur("controls", 60, work)
+        await asyncio.sleep(330)
+    assert [at - began for at in ran] == pytest.approx([0, 60, 120, 240, 300], abs=0.1)
+    assert [(entry["event"], entry["job"]) for entry in logs] == [("fault in a job", "controls")]
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+async def test_a_job_goes_on_when_the_clock_is_set(start: Start, loop: VirtualLoop, step: float) -> None:
+    """It runs soon, at most twice, and then as before."""
+    ran: list[float] = []
+
+    async def work() -> None:
+        ran.append(loop.time())
+
+    with capture_logs():
+        start(Recorder()).recur("controls", 60, work)
+        await asyncio.sleep(90)
+        loop.epoch += step
+        await asyncio.sleep(150)
+    times = [at - ran[0] for at in ran]
+    soon = [at for at in times if 89 < at < 92]
+    assert 1 <= len(soon) <= 2
+    assert [at for at in times if at not in soon] == pytest.approx([0, 60, 150.5, 210.5], abs=1.1)
+
+
+async def test_a_job_ends_with_the_schedule(start: Start, loop: VirtualLoop) -> None:
+    """One that is running is cancelled, and none begins."""
+    ended: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    schedule = start(Recorder())
+    schedule.recur("controls", 60, work)
+    await asyncio.sleep(1)
+    await schedule.stop()
+    await asyncio.sleep(120)
+    assert ended == ["cancelled"]
