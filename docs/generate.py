@@ -208,6 +208,7 @@ TABLES = {
     "probe": schema.PROBE,
     "verdict": schema.VERDICT,
     "controls": schema.CONTROL,
+    "deliveries": schema.DELIVERY,
     "tls_server_config": schema.TLS_SERVER,
     "http_server_config": schema.HTTP_SERVER,
 }

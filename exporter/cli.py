@@ -109,18 +109,17 @@ def _load(options: argparse.Namespace, environ: Environment) -> tuple[Config, Re
 
 def _other_shard(options: argparse.Namespace, whole: Config, config: Config) -> str | None:
     """Return the message for a name of another shard, whose process has the login budget; None where there is none."""
-    from exporter.model.mailbox import user_of  # noqa: PLC0415
-    from exporter.model.shard import shard_key, shard_number  # noqa: PLC0415
+    from exporter.model.shard import Keys, shard_number  # noqa: PLC0415
 
     def belongs(what: str, name: str, of: str) -> str:
         return f"the {what} {name} belongs to --shard={shard_number(of, options.shard.count)}/{options.shard.count}"
 
     for name in getattr(options, "endpoints", ()):
         if name in whole.endpoints and name not in config.endpoints:
-            return belongs("endpoint", name, shard_key(whole.endpoints[name]))
+            return belongs("endpoint", name, Keys(whole).of_endpoint(whole.endpoints[name]))
     account: str = getattr(options, "name", "")
     if account in whole.accounts and account not in config.accounts:
-        return belongs("account", account, user_of(whole.accounts[account]))
+        return belongs("account", account, Keys(whole).of_account(whole.accounts[account]))
     return None
 
 

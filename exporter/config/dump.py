@@ -40,8 +40,8 @@ def describe(settings: Any, table: Table = CONFIGURATION) -> dict[str, Any]:
     """Return settings in the shape of a configuration file, with every default that is not empty."""
     described = {}
     for key in table.keys.values():
-        value = getattr(settings, key.name, None)
-        is_empty = not value and value == table.defaults.get(key.name)
+        value = getattr(settings, key.attribute, None)
+        is_empty = not value and value == table.defaults.get(key.attribute)
         if not is_empty and key.in_effect(settings):
             described[key.name] = _plain(key.kind, value)
     return described

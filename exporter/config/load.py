@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from exporter.config.deliveries import make_delivery
 from exporter.config.dump import digest
 from exporter.config.environment import read_environment
 from exporter.config.mistake import ConfigError, Mistake
@@ -88,13 +89,18 @@ def _make(report: Report, root: Section | None) -> Config:
             {name: one.make(name=name, account=accounts.get(one.get("account"))) for name, one in named.items()}
         )
 
+    endpoints = sessions("endpoints")
     probe: Section | None = root.get("probe")
+    deliveries = {
+        name: make_delivery(name, one, endpoints, accounts) for name, one in (root.get("deliveries") or {}).items()
+    }
     return Config(
         accounts=MappingProxyType(accounts),
-        endpoints=sessions("endpoints"),
+        endpoints=endpoints,
         modules=sessions("modules"),
         probe=ProbeSettings() if probe is None else probe.make(),
         verdict=_make_verdict(root.get("verdict")),
+        deliveries=MappingProxyType(deliveries),
         source=report.file,
     )
 

@@ -79,6 +79,18 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
     return f"unknown key; did you mean {show(near)}?" if near else f"unknown key; known here: {', '.join(known)}"
 
 
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return the text of a mistake about the name of an account or endpoint that there is not."""
+    known = tuple(known)
+    if near := nearest(name, known):
+        hint = f"did you mean {show(near)}?"
+    elif len(known) > 5:  # a few can be listed, hundreds cannot
+        hint = f"none of the {len(known)} is like it"
+    else:
+        hint = f"known: {', '.join(map(show, known))}" if known else "there are none"
+    return f"there is no {kind} {show(name)}; {hint}"
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that is most like this one, None if no word is."""
     # Compared without case, and cut: the comparison is quadratic and the word may be as long as the file.

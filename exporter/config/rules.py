@@ -7,15 +7,15 @@ and adds the values of keys that are not given.
 from collections.abc import Mapping
 from typing import Any
 
+from exporter.config.deliveries import check_deliveries
 from exporter.config.duration import format_duration
-from exporter.config.mistake import NOWHERE, nearest
+from exporter.config.mistake import NOWHERE, unknown_name
 from exporter.config.nodes import MappingNode
 from exporter.config.schema import DEFAULTS
 from exporter.config.section import Section
 from exporter.config.server_tls import CIPHERS, ClientAuth, Version
 from exporter.model.address import is_ip_address
 from exporter.model.evidence import ControlKind
-from exporter.model.message import show
 from exporter.model.settings import PORTS, IpFamily, MechanismChoice, Protocol, Role, Security
 
 Accounts = Mapping[str, Section | None]
@@ -41,6 +41,7 @@ def check_configuration(root: Section) -> None:
             root.wrong(section, f"must hold at least one {section.removesuffix('s')}", at_value=False)
     if (verdict := root.get("verdict")) is not None:
         check_verdict(verdict)
+    check_deliveries(root.get("deliveries") or {}, root.get("endpoints") or {}, accounts)
     if not (root.given_or_misspelt("endpoints") or root.given_or_misspelt("modules")):
         root.missing("endpoints", "is missing: at least one endpoint is needed")
 
@@ -94,7 +95,7 @@ def _check_session(session: Section, accounts: Accounts) -> None:
     if protocol is not None and security is not None and not session.given("port"):
         session.values["port"] = PORTS[protocol, security]
     if (name := session.get("account")) is not None and name not in accounts:
-        session.wrong("account", f"there is no account {show(name)}; {_hint(name, accounts)}")
+        session.wrong("account", unknown_name("account", name, accounts))
     if security is Security.NONE:
         if session.given("account"):
             session.wrong(
@@ -133,15 +134,6 @@ def _check_client_name(session: Section, defaults: Section) -> None:
         _effective(session, defaults, "client_name")
     elif protocol is not None and session.given("client_name"):
         session.wrong("client_name", f"only smtp has EHLO, {protocol} has not")
-
-
-def _hint(name: str, accounts: Accounts) -> str:
-    near = nearest(name, accounts)
-    if near is not None:
-        return f"did you mean {show(near)}?"
-    if len(accounts) > 5:  # a few can be listed, hundreds cannot
-        return f"none of the {len(accounts)} is like it"
-    return f"known: {', '.join(map(show, accounts))}" if accounts else "there are none"
 
 
 def _check_mechanism(session: Section, accounts: Accounts) -> None:

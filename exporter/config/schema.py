@@ -52,6 +52,9 @@ ACCOUNT = Table(
         "the JSON key of a service account with domain-wide delegation; its subject is `username`"),
     # More than one in nine seconds is no protection.
     Key("max_logins_per_day", kinds.whole(10_000), "", "logins of the account in any 24 hours, over all its endpoints"),
+    # Google's own limits: 500 for a personal account, 2,000 for one of Workspace.
+    Key("max_sends_per_day", kinds.whole(2000), "", "test messages of the account in any 24 hours, over all deliveries",
+        in_effect=lambda account: account.max_sends_per_day != settings.MAX_SENDS),
 )
 
 TLS = Table(
@@ -64,12 +67,14 @@ TLS = Table(
         "[intercepted](#who-answers-in-the-servers-place); not with `ca_file`"),
 )
 
+_NAME_OF_ACCOUNT = Value("name of an account", kinds.TEXT.read, lambda account: account.name)
+
 _PROTOCOL = Key("protocol", kinds.choice(settings.Protocol), REQUIRED, "the protocol of the server")
 _PORT = Key("port", kinds.PORT, "see below", "the port of the server")
 _SESSION = (
     Key("security", kinds.choice(settings.Security), "",
         "TLS from the first byte, after STARTTLS (POP3: STLS), or not at all"),
-    Key("account", Value("name of an account", kinds.TEXT.read, lambda account: account.name), "no login",
+    Key("account", _NAME_OF_ACCOUNT, "no login",
         "who logs in; not with `security: none`"),
     Key("mechanism", kinds.choice(settings.MechanismChoice), "",
         "how to log in; `plain` and `login` need an account with `app_password`, the others one with `oauth2` or "
@@ -150,6 +155,28 @@ VERDICT = Table(
     Key("trace", TRACE, "", "the path to a server that fails"),
 )
 
+_NAME_OF_ENDPOINT = Value("name of an endpoint", kinds.TEXT.read, lambda endpoint: endpoint.name)
+
+DELIVERY = Table(
+    settings.Delivery,
+    Key("from", _NAME_OF_ACCOUNT, REQUIRED, "the account that sends; its `username` is the address", field="sender"),
+    Key("via", _NAME_OF_ENDPOINT, REQUIRED, "the endpoint of SMTP through which it sends, with that account"),
+    Key("to", _NAME_OF_ACCOUNT, REQUIRED, "the account that receives, another mailbox; its `username` is the address",
+        field="recipient"),
+    Key("read_at", ListOf("list of names", _NAME_OF_ENDPOINT, "imap, pop3", unique=True), REQUIRED,
+        "the endpoints, with the account `to`, at which the message must be found: one of IMAP, and one of POP3 if you "
+        "like"),
+    Key("interval", kinds.duration(900, 86400), "", "the time between two messages"),
+    Key("timeout", kinds.duration(1, 3600), "",
+        "how long after its acceptance the message may take to be visible; shorter than the interval"),
+    Key("expect", kinds.choice(settings.ExpectedFolder), "", "`inbox`: to be found in spam is a failure"),
+    Key("cleanup", kinds.choice(settings.Cleanup), "",
+        "whether the message that was found is moved to the recipient's trash"),
+    Key("sent_copy", kinds.choice(settings.Cleanup), "",
+        "whether the sender's copies are moved to its trash, once a day; that needs an endpoint of IMAP with the "
+        "account `from`"),
+)
+
 CONFIGURATION = Table(
     settings.Config,
     Key("defaults", DEFAULTS, "the built-in ones", "values for what an endpoint does not set itself"),
@@ -161,6 +188,8 @@ CONFIGURATION = Table(
     Key("probe", PROBE, "", "which targets a scrape may name",
         in_effect=lambda config: config.modules or config.probe != settings.ProbeSettings()),
     Key("verdict", VERDICT, "", "what evidence is gathered while an endpoint fails, and who is contacted for it"),
+    Key("deliveries", Names("mapping of names", DELIVERY, kinds.check_name), "none",
+        "which test messages are sent and looked for"),
 )
 
 _REFUSED = "refused: no certificate or key is written into this file"

@@ -89,7 +89,10 @@ class Section:
 
     def make(self, **more: Any) -> Any:
         """Return the settings object of a section without mistakes; `more` has the attributes that are no keys."""
-        made = {name: value.make() if isinstance(value, Section) else value for name, value in self.values.items()}
+        made = {
+            self.table.keys[name].attribute: value.make() if isinstance(value, Section) else value
+            for name, value in self.values.items()
+        }
         return self.table.model(**{**made, **more})
 
     def _read(self, kind: Kind, entry: Entry, path: KeyPath) -> Any:

@@ -89,6 +89,7 @@ class Key:
         doc: The meaning, for the documentation.
         refused: The mistake of a key that is known but not supported.
         in_effect: Whether the key has any effect, given a whole settings object; if not, it is not written.
+        field: The attribute of the table's model, where that has another name.
     """
 
     name: str
@@ -97,6 +98,12 @@ class Key:
     doc: str
     refused: str = ""
     in_effect: Callable[[Any], bool] = lambda _: True
+    field: str = ""
+
+    @property
+    def attribute(self) -> str:
+        """The attribute of the model that has its value."""
+        return self.field or self.name
 
 
 class Table:

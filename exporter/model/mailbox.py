@@ -78,7 +78,12 @@ def user_of(account: Account) -> str:
     Gmail ignores dots and what follows a plus sign, and has googlemail.com as a second name
     (https://support.google.com/mail/answer/7436150 and /answer/22370).
     """
-    name = account.username.strip().lower()
+    return user_named(account.username)
+
+
+def user_named(username: str) -> str:
+    """Return `user_of` for the user name of an account."""
+    name = username.strip().lower()
     local, _, domain = name.rpartition("@")
     if local and domain in _GMAIL:
         return f"{local.partition('+')[0].replace('.', '')}@{_GMAIL[0]}"

@@ -71,6 +71,24 @@ class Role(StrEnum):
     IMPORTANT = "important"
 
 
+class ExpectedFolder(StrEnum):
+    """Where the message of a delivery must be found: in the inbox, or anywhere."""
+
+    INBOX = "inbox"
+    ANY = "any"
+
+
+class Cleanup(StrEnum):
+    """What becomes of the messages of a delivery."""
+
+    TRASH = "trash"
+    KEEP = "keep"
+
+
+MAX_SENDS = 100
+"""Test messages of an account in 24 hours, where nothing else is said."""
+
+
 def _none() -> Mapping[str, Any]:
     return MappingProxyType({})
 
@@ -103,6 +121,7 @@ class Account:
     oauth2: OAuth2 | None = None
     service_account: SecretRef | None = None
     max_logins_per_day: int = 200
+    max_sends_per_day: int = MAX_SENDS
 
     @property
     def secrets(self) -> tuple[SecretRef, ...]:
@@ -195,6 +214,41 @@ class Module(SessionSettings):
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A test message that is sent as one account and found as another, both of this configuration.
+
+    Attributes:
+        sender: Who sends it, by logging in at `via`.
+        recipient: Who receives it: another mailbox than that of the sender.
+        read_at: Where the recipient must find it: one endpoint of IMAP, and perhaps one of POP3.
+        timeout: Seconds from the acceptance of the message until it must be visible.
+        sent_at: Where the copy in the sender's folder of sent messages is cleared away; None where it is kept.
+    """
+
+    name: str
+    sender: Account
+    via: Endpoint
+    recipient: Account
+    read_at: tuple[Endpoint, ...]
+    interval: float = 1800.0
+    timeout: float = 300.0
+    expect: ExpectedFolder = ExpectedFolder.INBOX
+    cleanup: Cleanup = Cleanup.TRASH
+    sent_copy: Cleanup = Cleanup.TRASH
+    sent_at: Endpoint | None = None
+
+    @property
+    def imap(self) -> Endpoint:
+        """The endpoint of IMAP at which the recipient reads."""
+        return next(endpoint for endpoint in self.read_at if endpoint.protocol is Protocol.IMAP)
+
+    @property
+    def pop3(self) -> Endpoint | None:
+        """The endpoint of POP3 at which the recipient reads; None where that is not asked for."""
+        return next((endpoint for endpoint in self.read_at if endpoint.protocol is Protocol.POP3), None)
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeSettings:
     """Which targets `/probe` accepts.
@@ -274,6 +328,7 @@ class Config:
         modules: By name, in the order of the file.
         probe: Which targets `/probe` accepts.
         verdict: What evidence is gathered while an endpoint fails.
+        deliveries: By name, in the order of the file.
         source: The file it was read from, for people to read.
         digest: SHA-256 in hex of the effective configuration: the same for two files that mean the same.
     """
@@ -283,6 +338,7 @@ class Config:
     modules: Mapping[str, Module] = field(default_factory=_none)
     probe: ProbeSettings = ProbeSettings()
     verdict: VerdictSettings = field(default_factory=VerdictSettings)
+    deliveries: Mapping[str, Delivery] = field(default_factory=_none)
     source: str = ""
     digest: str = ""
 

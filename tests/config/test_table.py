@@ -18,6 +18,13 @@ def test_defaults_are_of_the_model() -> None:
     assert Table(None).defaults == {}
 
 
+def test_attribute() -> None:
+    """A key has the name of its field, unless that cannot be a name in Python."""
+    value = Value("text", lambda _node, _context: "")
+    assert Key("to", value, "", "").attribute == "to"
+    assert Key("from", value, "", "", field="sender").attribute == "sender"
+
+
 def test_keys_keep_their_order() -> None:
     """The order of the declaration is that of the documentation and of a written file."""
     value = Value("text", lambda _node, _context: "")

@@ -7,7 +7,7 @@ import pytest
 
 from exporter.config.load import load
 from exporter.config.mistake import ConfigError
-from exporter.config.schema import ACCOUNT, CONFIGURATION, CONTROL, DEFAULTS, ENDPOINT, MODULE, PROBE, VERDICT
+from exporter.config.schema import ACCOUNT, CONFIGURATION, CONTROL, DEFAULTS, DELIVERY, ENDPOINT, MODULE, PROBE, VERDICT
 from exporter.config.table import Table
 
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -34,7 +34,9 @@ def test_samples(tmp_path: Path, text: str) -> None:
     assert config.endpoints or config.modules
 
 
-@pytest.mark.parametrize("table", [CONFIGURATION, DEFAULTS, ACCOUNT, ENDPOINT, MODULE, PROBE, VERDICT, CONTROL])
+@pytest.mark.parametrize(
+    "table", [CONFIGURATION, DEFAULTS, ACCOUNT, ENDPOINT, MODULE, PROBE, VERDICT, CONTROL, DELIVERY]
+)
 def test_every_key_is_there(table: Table) -> None:
     """No key is missing from the reference."""
     text = DOCS.read_text("utf-8")

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model.address import HostPattern
-from exporter.model.settings import Account, Config, Endpoint, Module, Protocol, SecretRef
-from exporter.model.shard import MAX_SHARDS, Shard, shard_key, shard_number
+from exporter.model.settings import Account, Config, Delivery, Endpoint, Module, Protocol, SecretRef
+from exporter.model.shard import MAX_SHARDS, Keys, Shard, shard_number
 
 NAMES = st.from_regex(r"[a-z0-9_][a-z0-9_.-]{0,20}", fullmatch=True)
 COUNTS = st.integers(1, 40)
@@ -99,11 +99,43 @@ OWNERS = [0, 3, 4, 4, 3, 3, 3, 3, 4, 0]
 def test_key() -> None:
     """The key of an endpoint is the user of its account, whatever the account is called, or else its own name."""
     values: dict[str, Any] = {"protocol": Protocol.IMAP, "host": "h", "port": 993}
-    assert shard_key(Endpoint(name="imap", **values)) == "imap"
-    assert shard_key(Endpoint(name="imap", account=account("ops"), **values)) == "ops@example.com"
+    keys = Keys(Config())
+    assert keys.of_endpoint(Endpoint(name="imap", **values)) == "imap"
+    assert keys.of_endpoint(Endpoint(name="imap", account=account("ops"), **values)) == "ops@example.com"
     for name, username in (("one", "pro.be@gmail.com"), ("other", "Probe+x@googlemail.com")):
         of = replace(account(name), username=username)
-        assert shard_key(Endpoint(name="imap", account=of, **values)) == "probe@gmail.com"
+        assert keys.of_endpoint(Endpoint(name="imap", account=of, **values)) == "probe@gmail.com"
+
+
+def test_deliveries_join() -> None:
+    """Mailboxes that exchange messages are on one shard, with their endpoints and the deliveries between them."""
+    values: dict[str, Any] = {"protocol": Protocol.IMAP, "host": "h", "port": 993}
+    accounts = {name: account(name) for name in "abcdefgh"}
+    endpoints = {name: Endpoint(name=name, account=of, **values) for name, of in accounts.items()}
+
+    def delivery(sender: str, recipient: str) -> Delivery:
+        return Delivery(
+            name=sender + recipient,
+            sender=accounts[sender],
+            via=endpoints[sender],
+            recipient=accounts[recipient],
+            read_at=(endpoints[recipient],),
+        )
+
+    deliveries = {one.name: one for one in (delivery("b", "a"), delivery("d", "e"), delivery("c", "b"))}
+    config = Config(accounts=accounts, endpoints=endpoints, deliveries=deliveries)
+    keys = Keys(config)
+    assert {name: keys.of_account(of)[0] for name, of in accounts.items()} == {
+        **dict.fromkeys("abc", "a"),
+        **dict.fromkeys("de", "d"),
+        **{name: name for name in "fgh"},
+    }
+    parts = [Shard(number, 5).take(config) for number in range(5)]
+    for part in parts:
+        for one in part.deliveries.values():
+            assert {one.sender.name, one.recipient.name} <= part.accounts.keys()
+            assert {one.via.name, one.imap.name} <= part.endpoints.keys()
+    assert sorted(name for part in parts for name in part.deliveries) == ["ba", "cb", "de"]
 
 
 @pytest.mark.parametrize(
