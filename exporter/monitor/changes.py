@@ -85,8 +85,8 @@ class Changes:
             _log_others(kind, burst)
         self._bursts.clear()
 
-    def failures(self, series: Series, outcome: Outcome, since: float | None) -> None:
-        """Log what fails now, or that nothing fails any more since a change that was at `since`; None: the first."""
+    def failures(self, series: Series, outcome: Outcome, after: float | None) -> None:
+        """Log what fails now, or that nothing fails any more after so many seconds of another condition; None: none."""
         failing = list(series.failing)
         for failed in failing:
             problem, facts = _Problem.of(failed), facts_of(failed)
@@ -95,10 +95,10 @@ class Changes:
             level, event = ("warning", "failing") if failed.up else ("error", "down")
             self._tell(_Kind(level, event, problem), failed.target, facts)
         self._learn(series.target.key, set(map(_Problem.of, failing)))
-        if not failing and since is None:
+        if not failing and after is None:
             self._tell(_Kind("info", "up"), outcome.target, facts_of(outcome))
-        elif not failing and since is not None:
-            facts = {**facts_of(outcome), "after_seconds": round(outcome.ended_at - since, 3)}
+        elif not failing and after is not None:
+            facts = {**facts_of(outcome), "after_seconds": round(after, 3)}
             self._tell(_Kind("info", "recovered"), outcome.target, facts)
 
     def suspension(self, target: Target, *, suspended: bool) -> None:

@@ -208,9 +208,9 @@ class Checker:
         if not self._store.holds(outcome.target):
             return  # a target of a request, or one that a reload removed or changed while it was being probed
         series = self._store[outcome.target.key]
-        was_suspended, since, before = series.suspended, series.since, series.last
+        was_suspended, after, before = series.suspended, series.lasted, series.last
         if series.add(outcome):
-            self._changes.failures(series, outcome, since)
+            self._changes.failures(series, outcome, after)
         self._changes.addresses(before, outcome)
         if series.suspended != was_suspended:
             self._changes.suspension(outcome.target, suspended=series.suspended)

@@ -56,6 +56,8 @@ class Series:
     """Logins that the budget did not allow."""
     since: float | None = None
     """When the present condition began, in Unix seconds; None before the first probe."""
+    _began: float = 0.0
+    """The same by `clock`."""
     successes: int = 0
     failures: Counter[tuple[Phase, Reason]] = field(default_factory=Counter)
     logins: Counter[bool] = field(default_factory=Counter)
@@ -95,7 +97,7 @@ class Series:
             self.failures[outcome.phase, outcome.reason] += 1
         self.history.append(outcome)
         if self.condition is not condition:
-            self.since = outcome.ended_at
+            self.since, self._began = outcome.ended_at, self.completed_at
             self._is_first = condition is None
             self._go_on()
         return condition is None or self._failures != before
@@ -111,7 +113,14 @@ class Series:
     def _go_on(self) -> None:
         """Where the first condition here is the last one of an earlier process, it began there."""
         if self._is_first and self.past and self.past.is_recent and self.past.condition is self.condition:
+            if self.since is not None:
+                self._began -= max(0.0, self.since - self.past.since)
             self.since = self.past.since
+
+    @property
+    def lasted(self) -> float | None:
+        """Seconds from the beginning of the present condition, however the host's clock was set; None before one."""
+        return None if self.since is None else self.clock() - self._began
 
     @property
     def condition(self) -> Condition | None:

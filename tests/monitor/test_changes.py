@@ -37,9 +37,9 @@ class Bench:
     def add(self, outcome: Outcome) -> None:
         """Add an Outcome as the checker does."""
         series = self.store[outcome.target.key]
-        since = series.since
+        after = series.lasted
         if series.add(outcome):
-            self.changes.failures(series, outcome, since)
+            self.changes.failures(series, outcome, after)
 
     def take(self) -> Logs:
         """The lines since the last time."""

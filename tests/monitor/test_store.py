@@ -153,6 +153,24 @@ def test_condition() -> None:
     assert series_of(budgeted(success(), Denial.HOLD)).condition is Condition.LOGIN
 
 
+def test_lasted() -> None:
+    """How long a condition has lasted goes by a clock that nobody sets: here the host's goes back an hour meanwhile."""
+    series = Series(target(), iter([0.0, 10.0, 25.0, 31.0, 33.0]).__next__)
+    lasted = [series.lasted]
+    for outcome in (replace(failure(), ended_at=7200.0), replace(success(), ended_at=3600.0)):
+        series.add(outcome)  # at 10, and at 31
+        lasted.append(series.lasted)
+    assert lasted == [None, 15.0, 2.0]
+
+
+def test_lasted_over_a_restart() -> None:
+    """A condition of an earlier process goes on."""
+    series = Series(target(), iter([0.0, 10.0, 12.0]).__next__)
+    series.add(replace(failure(), ended_at=101.0))
+    series.restore(past(Condition.DOWN))  # since 1
+    assert series.lasted == 102.0
+
+
 def past(condition: Condition, *, is_recent: bool = True) -> Past:
     """What an earlier process knew."""
     history = History()
