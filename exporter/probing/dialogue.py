@@ -1,7 +1,7 @@
 """The steps of a dialogue, and the errors that end one.
 
 A protocol is a sans-IO dialogue: a generator that yields steps and is sent their results. It knows no socket, no clock
-and no event loop. The driver in `probe.py` performs the steps, measures their time, enforces the limits and removes
+and no event loop. The driver in `driver.py` performs the steps, measures their time, enforces the limits and removes
 secrets from what is shown. The rules:
 
 - the greeting is read before anything is sent;

@@ -24,28 +24,9 @@ from exporter.probing.addresses import MAX_COUNTED, MAX_TRIED, Count, Known, dea
 from exporter.probing.classify import OUR_OWN, classify, describe
 from exporter.probing.clock import PhaseClock
 from exporter.probing.connection import Connection
-from exporter.probing.dialogue import (
-    MAX_REPLY,
-    MAX_SESSION,
-    Credential,
-    CredentialUnavailable,
-    Dialogue,
-    DialogueError,
-    Enter,
-    Note,
-    PassOver,
-    Plan,
-    ProtocolDialogue,
-    ReadBytes,
-    ReadLine,
-    ResponseTooLarge,
-    Send,
-    as_text,
-    excerpt,
-)
+from exporter.probing.dialogue import Credential, CredentialUnavailable, DialogueError, Plan, ProtocolDialogue
+from exporter.probing.driver import Driver
 from exporter.probing.evidence import tcp_evidence
-from exporter.probing.pace import Pace
-from exporter.probing.record import DialogueRecord, bounded
 from exporter.probing.redact import redactor_of, shortened
 from exporter.probing.resolve import OUT_OF_RESOURCES, FixedResolver, IpAddress, NameResolver, routed
 from exporter.probing.search import Secrets
@@ -94,11 +75,6 @@ async def probe(
         attempt.abort()
 
 
-def _check_limits(received: int, asked_at: int, most: int) -> None:
-    if received - asked_at > most or received > MAX_SESSION:
-        raise ResponseTooLarge(f"{received - asked_at} octets in answer to one command")
-
-
 class _Attempt:
     """One session and its connection. Without `verify` it ends when the server has presented its certificate."""
 
@@ -119,13 +95,13 @@ class _Attempt:
         self._login = login
         self._known = known
         self._deadline = math.inf
-        self._dialogue = DialogueRecord()
         self._verify = verify
         self._redactor = redactor_of(target.endpoint, login if isinstance(login, Credential) else None, secrets)
         self._started_at, self._began = time.time(), time.perf_counter()
         self._clock = PhaseClock()
         self._observed: dict[str, Any] = {}
         """Fields of `Observed`."""
+        self._driver = Driver(self._clock, self._redactor, self._observed, self._began)
         self._connection: Connection | None = None
         """The connection of the session, once it is connected."""
         self._opened: Connection | None = None
@@ -157,18 +133,19 @@ class _Attempt:
         await self.close()
         if self._count:
             self._dead += await self._count.dead(self._seconds_left())
-        return self._outcome(await self._redacted_dialogue())
+        return self._outcome(await self._driver.lines())
 
     async def run(self) -> bool:
         """Connect and run the dialogue, and record what ended it; return whether the server awaits a command."""
         try:
             connection = self._connection = await self._connect()
-            self._clock.leave(connection.connected_at)
-            self._observed["tcp_rtt"] = connection.rtt
+            self._clock.leave(connection.tcp.connected_at)
+            self._observed["tcp_rtt"] = connection.tcp.rtt
             if self._endpoint.security is Security.TLS:
                 await self._start_tls(connection)
             if self._verify or self._endpoint.security is Security.STARTTLS:
-                await self._drive(self._protocol.session(self._plan(connection)), connection)
+                session = self._protocol.session(self._plan(connection))
+                await self._driver.drive(session, connection, lambda: self._start_tls(connection))
         except Exception as error:  # noqa: BLE001 (classification is total)
             self._fail(error)
             # Not the error itself: from Python 3.13 on it keeps its caller's frame, which would keep it.
@@ -234,7 +211,8 @@ class _Attempt:
     def _seconds_left(self) -> float:
         return self._deadline - asyncio.get_running_loop().time()
 
-    async def _start_tls(self, connection: Connection) -> None:
+    async def _start_tls(self, connection: Connection) -> bool:
+        """Do the handshake, and return whether the session goes on: without verification nothing more is sent."""
         self._clock.enter(Phase.TLS)
         # To build a context takes time that is not the server's: the phase begins with the first octets that are sent.
         context = client_tls.context(self._endpoint.tls) if self._verify else client_tls.unverified_context()
@@ -244,69 +222,7 @@ class _Attempt:
         self._clock.leave(connection.secured_at)
         facts = client_tls.facts(secured)
         self._observed["tls"] = facts and self._redactor.certificates(facts)
-
-    async def _drive(self, dialogue: Dialogue[None], connection: Connection) -> None:
-        """Perform the steps of a dialogue; its errors and those of the connection are raised."""
-        answer: bytes | None = None
-        asked_at, most = connection.received, MAX_REPLY
-        pace = connection.pace
-        try:
-            while True:
-                step = dialogue.send(answer)
-                answer = None
-                if isinstance(step, ReadLine):
-                    answer = await connection.read_line()
-                    self._record("S", answer)
-                elif isinstance(step, Send):
-                    asked_at, most = connection.received, step.most
-                    connection.write(step.data)
-                    self._clock.ask(connection.sent_at)
-                    self._record("C", self._shown(step))
-                elif isinstance(step, ReadBytes):
-                    answer = await connection.read_bytes(step.count)
-                elif isinstance(step, Enter):
-                    self._clock.leave(connection.received_at)
-                    # The server sends its greeting without being asked, once the connection is made or secured.
-                    self._clock.enter(step.phase, connection.ready_at if step.phase is Phase.GREETING else 0.0)
-                elif isinstance(step, Note | PassOver):
-                    self._note(step)
-                else:
-                    self._clock.leave(connection.received_at)
-                    await self._start_tls(connection)
-                    if not self._verify:
-                        return
-                _check_limits(connection.received, asked_at, most)
-                if pace.is_over:
-                    await pace.rest()
-        except StopIteration:
-            self._clock.leave(connection.received_at)
-
-    def _note(self, step: Note | PassOver) -> None:
-        if isinstance(step, Note):
-            self._observed[step.field] = self._redacted(step.value)
-        else:
-            self._observed["ignored_lines"] = self._observed.get("ignored_lines", 0) + step.count
-
-    def _record(self, speaker: str, line: bytes) -> None:
-        self._dialogue.add(time.perf_counter() - self._began, speaker, line)
-
-    def _shown(self, step: Send) -> bytes:
-        shown = step.data if step.shown is None else step.shown
-        return self._redactor.text(as_text(shown.rstrip(b"\r\n"))).encode() if step.repeats else shown
-
-    def _redacted(self, value: Any) -> Any:
-        """Return capabilities without secrets, printable and bounded, for the server chooses their text."""
-        if not isinstance(value, tuple) or not all(isinstance(word, str) for word in value):
-            return value
-        return self._redactor.words(bounded(value))
-
-    async def _redacted_dialogue(self) -> tuple[Line, ...]:
-        lines, pace = [], Pace()
-        for line in self._redactor.lines(self._dialogue.lines()):
-            lines.append(line)
-            if pace.is_over:
-                await pace.rest()
-        return tuple(lines)
+        return self._verify
 
     async def _inspect_certificate(self) -> None:
         """Collect the facts of a certificate on a second, unverified connection, which never sends a credential."""
@@ -325,7 +241,7 @@ class _Attempt:
         assert self._connection is not None  # noqa: S101 (the dialogue ended on it)
         self._clock.enter(Phase.LOGOUT)
         try:
-            await self._drive(self._protocol.logout(), self._connection)
+            await self._driver.drive(self._protocol.logout(), self._connection)
         except Exception as error:  # noqa: BLE001 (classification is total)
             self._clock.leave()
             self._observed["logout"] = classify(error, Phase.LOGOUT, self._endpoint.protocol)
@@ -353,18 +269,12 @@ class _Attempt:
         text = describe(error) if isinstance(error, OUR_OWN) else self._redactor.text(describe(error))
         parts = [doubt if self._reason is Reason.AUTH_INVALID_CREDENTIALS else "", text, *self._passed_over]
         if not answered and phase not in (Phase.CONNECT, Phase.TLS):
-            parts.append(self._redactor.text(self._last_words()))
+            parts.append(self._driver.last_words(self._connection.unread() if self._connection else b""))
         self._detail = shortened("; ".join(filter(None, parts)))
-        self._observed["tcp"] = tcp_evidence(error, self._opened.kernel_info() if self._opened else None)
-
-    def _last_words(self) -> str:
-        """Return what the server said of the answer that did not come, a line without its end, too."""
-        lines = [*self._dialogue.unanswered(), self._connection.unread() if self._connection else b""]
-        words = ", ".join(excerpt(line) for line in lines if line)
-        return words and f"before that the server said {words}"
+        self._observed["tcp"] = tcp_evidence(error, self._opened.tcp.info() if self._opened else None)
 
     def _plan(self, connection: Connection) -> Plan:
-        address = connection.local_address().partition("%")[0]  # without the scope of a link-local address
+        address = connection.tcp.local_address().partition("%")[0]  # without the scope of a link-local address
         # RFC 5321 §4.1.3: an address literal is a valid name for a client, and needs no look-up.
         literal = f"[IPv6:{address}]" if ":" in address else f"[{address}]"
         return Plan(
@@ -393,7 +303,7 @@ class _Attempt:
 
     def _outcome(self, dialogue: tuple[Line, ...]) -> Outcome:
         self._observe_addresses()
-        if self._opened and (info := self._opened.kernel_info()):
+        if self._opened and (info := self._opened.tcp.info()):
             self._observed["retransmits"] = info.total_retrans
         return Outcome(
             target=self._target,

@@ -46,7 +46,7 @@ async def close_at_once(connection: Connection) -> None:
 
 def has_paused(connection: Connection) -> bool:
     """Whether the connection reads no more."""
-    return not connection._reading
+    return not connection.tcp._reading
 
 
 async def feed(connection: Connection, pieces: Sequence[bytes]) -> None:
@@ -251,7 +251,7 @@ async def test_no_tls(scripted: StartScripted, authority: Authority, first: str,
     server = await scripted(said if FIRST[first] else in_handshake(said), security="none" if FIRST[first] else "tls")
     connection = await connect("127.0.0.1", server.port)
     if FIRST[first]:
-        connection._resume()
+        connection.tcp.resume()
         await until(lambda: connection._buffer)
         if afterwards != "silence":
             await until(lambda: connection._end)
@@ -276,7 +276,7 @@ async def test_injected(scripted: StartScripted, authority: Authority, first: st
     connection = await connect("127.0.0.1", server.port)
     assert await connection.read_line() == b"220 go"
     if FIRST[first]:
-        connection._resume()
+        connection.tcp.resume()
         await until(lambda: connection._buffer)
     with pytest.raises(PlaintextInjected, match=r"^10 octets of plaintext .*: '250 evil'$"):
         await connection.start_tls(authority.client_context, "localhost")
@@ -305,7 +305,7 @@ async def test_alert_and_close(scripted: StartScripted, authority: Authority, fi
     if spoken:
         assert await connection.read_line() == b"220 go"
     if FIRST[first]:
-        connection._resume()
+        connection.tcp.resume()
         await until(lambda: connection._end)
     with pytest.raises(ssl.SSLError) as caught:
         await connection.start_tls(authority.client_context, "localhost")
@@ -320,7 +320,7 @@ async def test_cut_short(scripted: StartScripted, authority: Authority, first: s
     server = await scripted(said if FIRST[first] else in_handshake(said), security="none" if FIRST[first] else "tls")
     connection = await connect("127.0.0.1", server.port)
     if FIRST[first]:
-        connection._resume()
+        connection.tcp.resume()
         await until(lambda: connection._end)
     with pytest.raises(ConnectionClosed):
         await connection.start_tls(authority.client_context, "localhost")
@@ -428,7 +428,7 @@ async def test_abort(scripted: StartScripted, authority: Authority, security: Se
 async def test_never_connected() -> None:
     """Without a transport there is no round-trip time, a write does nothing, and a close returns."""
     connection = Connection()
-    assert connection.rtt is None
+    assert connection.tcp.rtt is None
     connection.write(b"nowhere")
     connection.abort()
     await connection.close(1)
@@ -439,8 +439,8 @@ async def test_connection_facts(scripted: StartScripted) -> None:
     server = await scripted(acts.silence, ipv6=True)
     for address in ["127.0.0.1", *(["::1"] if HAS_IPV6 else [])]:
         connection = await connect(address, server.port)
-        assert connection.local_address() == address
-        rtt = connection.rtt
+        assert connection.tcp.local_address() == address
+        rtt = connection.tcp.rtt
         assert rtt is not None
         assert 0 < rtt < 1
         connection.abort()
@@ -468,7 +468,7 @@ async def test_times_are_of_arrival() -> None:
         assert await connection.read_line() == b"hello"
         connection.abort()
         server.join()
-    assert asked <= connection.connected_at <= connected
+    assert asked <= connection.tcp.connected_at <= connected
     assert abs(connection.received_at - sent_at[0]) < 0.05
 
 

@@ -5,15 +5,23 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from exporter.model.evidence import TcpFinding
+from exporter.model.outcome import Phase
+from exporter.model.reason import Reason
 from exporter.probing.connection import connect
 from exporter.probing.kernel import ANCILLARY, ARRIVAL_CLOCK, ArrivalClock, tcp_info
+from tests.probing import without_inotify
+from tests.probing.test_evidence import probed
 from tests.servers import acts
+from tests.servers.dialogues import Imap
 
 if TYPE_CHECKING:
     from tests.conftest import StartScripted
@@ -139,27 +147,71 @@ OPTIONAL = {
 }
 
 
+class Poor(socket.socket):
+    """A socket of a kernel without one option."""
+
+    missing: tuple[int, int]
+
+    def setsockopt(self, *arguments: Any) -> None:
+        """Set any other option."""
+        if arguments[:2] == self.missing:
+            raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+        super().setsockopt(*arguments)
+
+    def getsockopt(self, *arguments: Any) -> Any:
+        """Return any other option."""
+        if arguments[:2] == self.missing:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        return super().getsockopt(*arguments)
+
+
+class Short(socket.socket):
+    """A socket of a kernel whose TCP_INFO ends early."""
+
+    def getsockopt(self, *arguments: Any) -> Any:
+        """Return the first 71 octets at most."""
+        found: object = super().getsockopt(*arguments)
+        return found[:71] if isinstance(found, bytes) else found
+
+
 @pytest.mark.parametrize("missing", OPTIONAL)
 async def test_connection_without(scripted: StartScripted, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     """A system call that only adds something fails: the connection works, and the round-trip time may be absent."""
-
-    class Poor(socket.socket):
-        def setsockopt(self, *arguments: Any) -> None:
-            if arguments[:2] == OPTIONAL[missing]:
-                raise OSError(errno.ENOPROTOOPT, "Protocol not available")
-            super().setsockopt(*arguments)
-
-        def getsockopt(self, *arguments: Any) -> Any:
-            if arguments[:2] == OPTIONAL[missing]:
-                raise OSError(errno.EOPNOTSUPP, "Operation not supported")
-            return super().getsockopt(*arguments)
-
-    monkeypatch.setattr("exporter.probing.connection.socket.socket", Poor)
+    monkeypatch.setattr(Poor, "missing", OPTIONAL[missing], raising=False)
+    monkeypatch.setattr("exporter.probing.tcp.socket.socket", Poor)
     server = await scripted(acts.in_order(acts.say(b"hello\r\n"), acts.silence))
     began = time.perf_counter()
     connection = await connect("127.0.0.1", server.port)
-    assert isinstance(connection._socket, Poor)
+    assert isinstance(connection.tcp._socket, Poor)
     assert await connection.read_line() == b"hello"
-    assert began < connection.connected_at < connection.received_at < time.perf_counter()
-    assert (connection.rtt is None) is (missing == "no TCP_INFO")
+    assert began < connection.tcp.connected_at < connection.received_at < time.perf_counter()
+    assert (connection.tcp.rtt is None) is (missing == "no TCP_INFO")
     connection.abort()
+
+
+@pytest.mark.parametrize("missing", [*OPTIONAL, "short TCP_INFO"])
+async def test_probe_without(scripted: StartScripted, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    """A probe succeeds, and one that fails has its reason, without what the kernel does not tell."""
+    monkeypatch.setattr(Poor, "missing", OPTIONAL.get(missing), raising=False)
+    monkeypatch.setattr("exporter.probing.tcp.socket.socket", Poor if missing in OPTIONAL else Short)
+    outcomes = [await probed((await scripted(act)).port) for act in (Imap(), acts.close)]
+    assert [(outcome.phase, outcome.reason) for outcome in outcomes] == [
+        (Phase.LOGOUT, Reason.OK),
+        (Phase.GREETING, Reason.CLOSED),
+    ]
+    assert all(0 <= seconds < 1 for outcome in outcomes for seconds in outcome.phases.values())
+    has_info = not missing.endswith("TCP_INFO")
+    for outcome in outcomes:
+        assert (outcome.observed.tcp_rtt is not None, outcome.observed.retransmits is not None) == (has_info, has_info)
+    evidence = outcomes[1].observed.tcp
+    assert evidence is not None
+    assert (evidence.finding, evidence.received is not None) == (TcpFinding.CLOSED, has_info)
+
+
+def test_without_inotify() -> None:
+    """Where no inotify instance can be had, names are looked up all the same, and nothing is said on standard error."""
+    limited = 'echo 0 > /proc/sys/user/max_inotify_instances && exec "$@"'
+    unshare = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", limited, "sh"]
+    command = [*unshare, sys.executable, "-m", without_inotify.__name__]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "EMFILE; ok in logout; ok in logout\n", "")

@@ -733,7 +733,7 @@ async def test_flood_within_deadline(
 ) -> None:
     """A flood of short lines does not extend the deadline."""
     for limit in ("MAX_REPLY", "MAX_SESSION"):
-        monkeypatch.setattr(f"exporter.probing.probe.{limit}", 1 << 40)  # not reached before the deadline
+        monkeypatch.setattr(f"exporter.probing.driver.{limit}", 1 << 40)  # not reached before the deadline
     opening = {"imap": b"* OK go\r\n", "pop3": b"+OK go\r\n", "smtp": b""}[protocol]
     act = acts.in_order(
         acts.say(opening), acts.endless({"imap": b"* 1\r\n", "pop3": b"A\r\n", "smtp": b"250-\r\n"}[protocol])
@@ -1212,6 +1212,27 @@ async def test_no_fallback_by_name(scripted: StartScripted, named: Naming) -> No
     expected = Reason.REFUSED if HAS_IPV6 else Reason.ADDRESS_FAMILY_UNAVAILABLE
     assert found(outcome) == (Phase.CONNECT, expected)
     assert server.connections == 0
+
+
+async def test_no_ipv6_in_the_kernel(scripted: StartScripted, named: Naming, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without IPv6 in the kernel `any` uses IPv4, which is no fallback; `ipv6` says so, and so does an IPv6 address."""
+
+    class Ipv4Socket(socket.socket):
+        def __init__(self, family: int = socket.AF_INET, *arguments: Any, **more: Any) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+            super().__init__(family, *arguments, **more)
+
+    server = await scripted(Imap(), security="tls")
+    monkeypatch.setattr("socket.socket", Ipv4Socket)
+    outcome = await named("both.example", server.port, IpFamily.ANY)
+    assert outcome.ok
+    assert (outcome.observed.address, outcome.observed.ip_fallback) == ("127.0.0.1", False)
+    outcome = await named("both.example", server.port, IpFamily.IPV6)
+    assert found(outcome) == (Phase.CONNECT, Reason.ADDRESS_FAMILY_UNAVAILABLE)
+    outcome = await named("::1", server.port, IpFamily.ANY)
+    assert found(outcome) == (Phase.CONNECT, Reason.UNREACHABLE)
+    assert outcome.detail == "Address family not supported by protocol"
 
 
 @pytest.mark.parametrize("server_name", [None, "localhost"])

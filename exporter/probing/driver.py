@@ -1,0 +1,145 @@
+"""Performs the steps of a dialogue over a connection: times its phases, enforces the limits, records what was said."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from exporter.model.outcome import Line, Phase
+from exporter.probing.clock import PhaseClock
+from exporter.probing.dialogue import (
+    MAX_REPLY,
+    MAX_SESSION,
+    Dialogue,
+    Enter,
+    Note,
+    PassOver,
+    ReadBytes,
+    ReadLine,
+    ResponseTooLarge,
+    Send,
+    as_text,
+    excerpt,
+)
+from exporter.probing.pace import Pace
+from exporter.probing.record import DialogueRecord, bounded
+from exporter.probing.redact import Redactor
+
+
+class Stream(Protocol):
+    """What the driver needs of a `Connection`."""
+
+    received: int
+    received_at: float
+    pace: Pace
+
+    @property
+    def sent_at(self) -> float:
+        """When the last octets were handed to the kernel."""
+
+    @property
+    def ready_at(self) -> float:
+        """From when on the server may send its greeting."""
+
+    async def read_line(self) -> bytes:
+        """Return the next line."""
+
+    async def read_bytes(self, count: int) -> bytes:
+        """Return exactly `count` octets."""
+
+    def write(self, data: bytes) -> None:
+        """Send `data`."""
+
+
+class Driver:
+    """Drives the dialogues of one session, one after the other, and keeps what they show.
+
+    `observed` has the fields of `Observed` that are noted; `began` is when the probe began, for the record.
+    """
+
+    def __init__(self, clock: PhaseClock, redactor: Redactor, observed: dict[str, Any], began: float) -> None:
+        self._clock = clock
+        self._redactor = redactor
+        self._observed = observed
+        self._began = began
+        self._record = DialogueRecord()
+
+    async def drive(
+        self, dialogue: Dialogue[None], stream: Stream, start_tls: Callable[[], Awaitable[bool]] | None = None
+    ) -> None:
+        """Perform the steps of a dialogue; its errors and those of the connection are raised.
+
+        `start_tls` secures the connection, and returns whether the dialogue goes on; a logout needs none.
+        """
+        clock, pace = self._clock, stream.pace
+        answer: bytes | None = None
+        asked_at, most = stream.received, MAX_REPLY
+        try:
+            while True:
+                step = dialogue.send(answer)
+                answer = None
+                if isinstance(step, ReadLine):
+                    answer = await stream.read_line()
+                    self._add("S", answer)
+                elif isinstance(step, Send):
+                    asked_at, most = stream.received, step.most
+                    stream.write(step.data)
+                    clock.ask(stream.sent_at)
+                    self._add("C", self._shown(step))
+                elif isinstance(step, ReadBytes):
+                    answer = await stream.read_bytes(step.count)
+                elif isinstance(step, Enter):
+                    clock.leave(stream.received_at)
+                    # The server sends its greeting without being asked, once the connection is made or secured.
+                    clock.enter(step.phase, stream.ready_at if step.phase is Phase.GREETING else 0.0)
+                elif isinstance(step, Note | PassOver):
+                    self._note(step)
+                else:
+                    clock.leave(stream.received_at)
+                    assert start_tls is not None  # noqa: S101 (only a session has this step)
+                    if not await start_tls():
+                        return
+                _check_limits(stream.received, asked_at, most)
+                if pace.is_over:
+                    await pace.rest()
+        except StopIteration:
+            clock.leave(stream.received_at)
+
+    async def lines(self) -> tuple[Line, ...]:
+        """Return what was said, without secrets."""
+        lines, pace = [], Pace()
+        for line in self._redactor.lines(self._record.lines()):
+            lines.append(line)
+            if pace.is_over:
+                await pace.rest()
+        return tuple(lines)
+
+    def last_words(self, unread: bytes) -> str:
+        """Return what the server said of the answer that did not come, and what has come of a line without its end."""
+        words = ", ".join(excerpt(line) for line in [*self._record.unanswered(), unread] if line)
+        return self._redactor.text(words and f"before that the server said {words}")
+
+    def _note(self, step: Note | PassOver) -> None:
+        if isinstance(step, Note):
+            self._observed[step.field] = self._redacted(step.value)
+        else:
+            self._observed["ignored_lines"] = self._observed.get("ignored_lines", 0) + step.count
+
+    def _add(self, speaker: str, line: bytes) -> None:
+        self._record.add(time.perf_counter() - self._began, speaker, line)
+
+    def _shown(self, step: Send) -> bytes:
+        shown = step.data if step.shown is None else step.shown
+        return self._redactor.text(as_text(shown.rstrip(b"\r\n"))).encode() if step.repeats else shown
+
+    def _redacted(self, value: Any) -> Any:
+        """Return capabilities without secrets, printable and bounded, for the server chooses their text."""
+        if not isinstance(value, tuple) or not all(isinstance(word, str) for word in value):
+            return value
+        return self._redactor.words(bounded(value))
+
+
+def _check_limits(received: int, asked_at: int, most: int) -> None:
+    if received - asked_at > most or received > MAX_SESSION:
+        raise ResponseTooLarge(f"{received - asked_at} octets in answer to one command")
