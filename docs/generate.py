@@ -26,19 +26,43 @@ DOCS = Path(__file__).parent
 
 NOTICE = "<!-- Written by `make docs` from the code: change it there. -->"
 
+_COMMAND, _ANSWER = "the first command is handed to the kernel", "the last octet of the last answer arrived"
+
 PHASES = {
-    Phase.RESOLVE: "The lookup of the host's name.",
-    Phase.CONNECT: "The TCP handshake with one address, as the kernel measured it where it did.",
-    Phase.TLS: "The TLS handshake, after connect or after STARTTLS: from the first octets handed to the kernel until "
-    "the server's last flight arrived. To verify the certificate is this program's time, and in no phase.",
-    Phase.GREETING: "Until the server's greeting arrived: from the connect or, after TLS, from when the client's last "
-    "flight was handed to the kernel.",
-    Phase.CAPABILITY: "CAPABILITY, CAPA or EHLO; with STARTTLS before it and after it, as one sum.",
-    Phase.STARTTLS: "The round trip of STARTTLS or STLS.",
-    Phase.LOGIN: "The login, where one is due.",
-    Phase.FOLDERS: "IMAP: LIST of the folders configured, by their special use where the server can select those, and "
-    "STATUS of each; POP3: STAT.",
-    Phase.LOGOUT: "LOGOUT or QUIT. A failure here is recorded, but does not fail the probe.",
+    Phase.RESOLVE: (
+        "The lookup of the host's name.",
+        "the call of the resolver",
+        "its answer is read; an address needs none",
+    ),
+    Phase.CONNECT: (
+        "The TCP handshake with one address: the kernel's own first round-trip sample, where nothing was sent again.",
+        "the connection request",
+        "the server's answer to it",
+    ),
+    Phase.TLS: (
+        "The TLS handshake, after connect or after STARTTLS. To verify the certificate is this program's time.",
+        "the first octets of the handshake are handed to the kernel",
+        "the server's last flight arrived",
+    ),
+    Phase.GREETING: (
+        "What the server says first.",
+        "the connect; after TLS, the client's last flight is handed to the kernel",
+        "the greeting's last octet arrived",
+    ),
+    Phase.CAPABILITY: (
+        "CAPABILITY, CAPA or EHLO; with STARTTLS before it and after it, as one sum.",
+        _COMMAND,
+        _ANSWER,
+    ),
+    Phase.STARTTLS: ("STARTTLS or STLS.", _COMMAND, _ANSWER),
+    Phase.LOGIN: ("The login, where one is due, with all its exchanges.", _COMMAND, _ANSWER),
+    Phase.FOLDERS: (
+        "IMAP: LIST of the folders configured, by their special use where the server can select those, and STATUS of "
+        "each; POP3: STAT.",
+        _COMMAND,
+        _ANSWER,
+    ),
+    Phase.LOGOUT: ("LOGOUT or QUIT. A failure here is recorded, but does not fail the probe.", _COMMAND, _ANSWER),
 }
 
 
@@ -82,7 +106,10 @@ Values of `phase`:
 
 {{phases}}
 
-A phase ends when its last octet arrives, not when this program reads it. Values of `reason` and `blame`:
+Every time of arrival on the connection is the kernel's, which stamps what arrives, so a phase is the server's time and
+the path's, however busy this program is. It is this program's, and may be later, where
+`gmail_exporter_kernel_timestamps` is 0 (macOS, gVisor, WSL 1) and for a reading in whose wait the wall clock was set. A
+phase that fails without an answer ends when that is noticed. Values of `reason` and `blame`:
 [reasons and remedies](reasons.md).
 
 ## Of an account with OAuth 2.0
@@ -151,7 +178,7 @@ def metrics() -> str:
         for of_one in (FAMILIES, ACCOUNT_FAMILIES)
     )
     phases = [
-        (f"`{phase}`", code([CHECK_OF_PHASE[phase]]) if phase in CHECK_OF_PHASE else "", PHASES[phase])
+        (f"`{phase}`", code([CHECK_OF_PHASE[phase]]) if phase in CHECK_OF_PHASE else "", *PHASES[phase])
         for phase in Phase
     ]
     own = [
@@ -163,7 +190,7 @@ def metrics() -> str:
         families=table(("metric", "type", "further labels", "meaning"), families),
         accounts=table(("metric", "type", "further labels", "meaning"), accounts),
         denials=table(("denial", "meaning"), ((f"`{denial}`", denial.meaning) for denial in Denial)),
-        phases=table(("phase", "check", "what is timed"), phases),
+        phases=table(("phase", "check", "what is timed", "from", "until"), phases),
         own=table(("metric", "type", "labels", "meaning"), sorted(own)),
     )
 

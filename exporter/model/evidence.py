@@ -49,6 +49,8 @@ class TcpEvidence:
     """Octets that the server's side has acknowledged."""
     received: int | None = None
     """Octets that came from it."""
+    state: str | None = None
+    """The state of the connection (RFC 9293 §3.3.2)."""
 
     def __str__(self) -> str:
         """The finding, with the numbers that it rests on, for people."""

@@ -9,8 +9,12 @@ from exporter.model.evidence import TcpEvidence, TcpFinding
 from exporter.probing.connection import ConnectionClosed
 from exporter.probing.kernel import TcpInfo
 
-# Linux's include/net/tcp_states.h
-_ESTABLISHED, _SYN_SENT, _CLOSE_WAIT = 1, 2, 8
+# Linux's include/net/tcp_states.h, in the words of RFC 9293 §3.3.2.
+_STATES = (
+    "", "ESTABLISHED", "SYN-SENT", "SYN-RECEIVED", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSED", "CLOSE-WAIT",
+    "LAST-ACK", "LISTEN", "CLOSING",
+)  # fmt: skip
+_ESTABLISHED, _SYN_SENT, _CLOSE_WAIT = map(_STATES.index, ("ESTABLISHED", "SYN-SENT", "CLOSE-WAIT"))
 
 _OF_ERROR: Mapping[int | None, TcpFinding] = {
     errno.ECONNREFUSED: TcpFinding.SYN_REJECTED,
@@ -35,7 +39,8 @@ def tcp_evidence(error: BaseException, info: TcpInfo | None) -> TcpEvidence | No
     received = info.bytes_received
     if received and finding is TcpFinding.CLOSED:
         received -= 1
-    return TcpEvidence(finding, info.unacked, info.total_retrans, acknowledged, received)
+    state = _STATES[info.state] if info.state in range(1, len(_STATES)) else None
+    return TcpEvidence(finding, info.unacked, info.total_retrans, acknowledged, received, state)
 
 
 def _finding(error: BaseException, info: TcpInfo | None) -> TcpFinding | None:

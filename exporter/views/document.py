@@ -142,6 +142,7 @@ def _tcp(evidence: TcpEvidence) -> dict[str, Any]:
     return {
         "finding": evidence.finding.value,
         "sentence": str(evidence),
+        "state": evidence.state,
         "segments_unacknowledged": evidence.unacknowledged,
         "bytes_acknowledged": evidence.acknowledged,
         "bytes_received": evidence.received,

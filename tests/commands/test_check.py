@@ -190,7 +190,7 @@ def test_failures_are_explained(site: Site, run: Run, authority: Authority) -> N
     assert rows["refused"].endswith("failed")
     assert rows["sibling"].endswith("held")
     assert rows["pop-off"].endswith("ok, folders failed")
-    explained = dict(re.findall(r"^[✘!] (\S+)  \S+\n  reason  (.+)$", ran.out, re.MULTILINE))
+    explained = dict(re.findall(r"^[✘!] (\S+)  \S+\n  reason +(.+)$", ran.out, re.MULTILINE))
     assert explained == {
         "expired": "certificate_expired in tls",
         "hanging": "timeout in greeting",
@@ -200,6 +200,8 @@ def test_failures_are_explained(site: Site, run: Run, authority: Authority) -> N
     }
     assert "  detail  NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)\n" in ran.out
     assert "  fault   account: the mailbox" in ran.out
+    seen = re.findall(r"^  evidence  (\S+ \S+ \S+ \S+) ", ran.out, re.MULTILINE)
+    assert sorted(seen) == ["All that was sent", "The connection request was"]
     assert "! account ops  logins are held back at refused, sibling\n" in ran.out
 
 

@@ -215,6 +215,7 @@ def test_sighup_reloads_all_or_nothing(site: Site) -> None:
     site.write()
     with site.exporter() as exporter:
         exporter.wait_for(lambda: exporter.values("gmail_probes_total", result="success").get("imap", 0) >= 2)
+        assert "\ngmail_exporter_kernel_timestamps 1.0\n" in exporter.get("/metrics").text
 
         site.config.write_text("endpoints:\n  imap: {port: abc}\n", "utf-8")
         exporter.send(signal.SIGHUP)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from exporter.model.evidence import TcpEvidence, TcpFinding
 from exporter.model.login import Denial
 from exporter.model.outcome import Outcome, Phase, Target
 from exporter.model.reason import Reason
@@ -94,6 +95,16 @@ async def test_few(bench: Bench) -> None:
     ]
     await minute()
     assert bench.take() == []
+
+
+async def test_evidence(bench: Bench) -> None:
+    """What TCP saw of a failure is a field of its line; it is empty where TCP shows nothing."""
+    first, second = many(2)
+    bench.configure([first, second])
+    failed = failure(first)
+    bench.add(replace(failed, observed=replace(failed.observed, tcp=TcpEvidence(TcpFinding.SYN_REJECTED))))
+    bench.add(failure(second))
+    assert [line["evidence"] for line in bench.take()] == [TcpFinding.SYN_REJECTED.sentence, ""]
 
 
 @pytest.mark.parametrize(("hosts", "fields"), [(1, {"host": "mail0.example.com"}), (1000, {"hosts": 1000 - SINGLE})])

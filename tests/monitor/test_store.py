@@ -8,7 +8,7 @@ from types import MappingProxyType
 import pytest
 
 from exporter.model.login import Denial
-from exporter.model.outcome import Outcome, Phase
+from exporter.model.outcome import Observed, Outcome, Phase
 from exporter.model.reason import Reason
 from exporter.monitor.history import HISTORY, History
 from exporter.monitor.kept import FAILURES
@@ -35,6 +35,16 @@ def test_totals() -> None:
     }
     assert series.logins == {True: 1, False: 1}
     assert series.version == 5
+
+
+def test_retransmits() -> None:
+    """Segments that were sent again are added up; where the kernel never told them, their number is not known."""
+    series = series_of()
+    totals = []
+    for retransmits in (None, 2, None, 3):
+        series.add(success(observed=Observed(retransmits=retransmits)))
+        totals.append(series.retransmits)
+    assert totals == [None, 2, 2, 5]
 
 
 def test_failure_after_the_login() -> None:

@@ -34,7 +34,7 @@ OBSERVED = Observed(
     addresses=3,
     addresses_up=2,
     tcp_rtt=0.012,
-    tcp=TcpEvidence(TcpFinding.SILENT, 0, 2, 40, 12),
+    tcp=TcpEvidence(TcpFinding.SILENT, 0, 2, 40, 12, "ESTABLISHED"),
     retransmits=2,
     tls=TlsFacts(
         "TLSv1.3",

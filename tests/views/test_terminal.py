@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
+from exporter.model.evidence import TcpEvidence, TcpFinding
 from exporter.model.login import Denial
 from exporter.model.outcome import Folder, Line, Observed, Outcome, Phase, Quota, Target, TlsFacts
 from exporter.model.reason import Reason
@@ -180,6 +181,17 @@ def test_explanations() -> None:
         "  fault   account: the mailbox, its owner, its quota or its administrator",
         "  detail  what the server said",
         *textwrap.wrap(failed.remedy, 80, initial_indent="  remedy  ", subsequent_indent=" " * 10),
+    ]
+
+
+def test_evidence() -> None:
+    """What TCP saw is a sentence of the explanation, with its numbers."""
+    failed = failure(phase=Phase.GREETING, reason=Reason.TIMEOUT)
+    seen = replace(failed, observed=replace(failed.observed, tcp=TcpEvidence(TcpFinding.SILENT, 0, 0, 1517, 4096)))
+    lines = shown(*terminal.explanations([series(seen)]), width=240)
+    assert [line for line in lines if "evidence" in line] == [
+        f"  evidence  {TcpFinding.SILENT.sentence} "
+        "(0 segments not acknowledged, 0 sent again, 1,517 octets acknowledged, 4,096 octets received)"
     ]
 
 

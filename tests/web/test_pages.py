@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from exporter.model.evidence import TcpEvidence, TcpFinding
 from exporter.model.outcome import Phase
 from exporter.model.reason import Reason, fill
 from exporter.web.pages import FULL_ROWS
@@ -186,6 +187,19 @@ async def test_row_of_a_failure(site: Site) -> None:
         assert text in page, text
     (anchor,) = set(re.findall(r'href="endpoints/imap-legacy#(failure-[^"]+)">Dialogue', page))
     assert f'id="{anchor}"' in (await site.request("/endpoints/imap-legacy")).text
+
+
+async def test_evidence(site: Site) -> None:
+    """What TCP saw of a failure is a sentence on the page of the endpoint."""
+    scene = Scene()
+    failed = failure(target(), Phase.GREETING, Reason.TIMEOUT)
+    seen = replace(failed, observed=replace(failed.observed, tcp=TcpEvidence(TcpFinding.SILENT, 0, 0, 1, 0)))
+    scene.configure(seen.target)
+    scene.add(seen)
+    site.show(scene.store)
+    page = (await site.request("/endpoints/imap")).text
+    assert "<dt>Evidence</dt><dd>All that was sent was acknowledged, and then nothing came" in page
+    assert "(0 segments not acknowledged, 0 sent again, 1 octets acknowledged, 0 octets received)" in page
 
 
 async def test_endpoint(site: Site) -> None:
