@@ -164,7 +164,9 @@ class _Session:
             raise Wrong(f"what is shown is not one line: {shown!r}")
         if not LINE.fullmatch(send.data):
             raise Wrong(f"what is sent is not one line: {send.data!r}")
-        self._check_text(shortened(as_text(shown.rstrip(b"\r\n"))), "what is sent and shown")
+        shown = shown.rstrip(b"\r\n")
+        text = self._redacted(shown) if send.repeats else shortened(as_text(shown))
+        self._check_text(text, "what is sent and shown")
         if self._credential and SENTINEL.encode() in send.data and not (self._secured and self._attempted):
             raise Wrong("a secret is sent before TLS, or without a note of the login")
 

@@ -65,6 +65,13 @@ def test_no_case(fuzzer: Dialogues, case: bytes) -> None:
     fuzzer.run(case)
 
 
+def test_name_of_a_folder(fuzzer: Dialogues) -> None:
+    """What a command repeats of the server is redacted, as in a probe."""
+    folder = '* LIST (\\Sent) "/" "c2VudGluZWxzZW50aW5lbA"'
+    lines = ("imap login folders=sent", "* OK", "* CAPABILITY IMAP4rev1", "a1 OK", "a2 OK", folder, "a3 OK", "")
+    fuzzer.run("\r\n".join(lines).encode())
+
+
 def test_unexpected_exception(fuzzer: Dialogues, speaking: Callable[[Session], None]) -> None:
     """Whatever is no error of a dialogue is a finding."""
 
