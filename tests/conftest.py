@@ -16,6 +16,7 @@ from exporter.probing import search
 from tests.servers import process
 from tests.servers.authority import Authority
 from tests.servers.dovecot import PASSWORDS, Dovecot
+from tests.servers.network import Network
 from tests.servers.postfix import Postfix
 from tests.servers.prometheus import Prometheus
 from tests.servers.scripted import Behaviour, ScriptedServer, Security
@@ -207,6 +208,13 @@ async def scripted(authority: Authority) -> AsyncIterator[StartScripted]:
             return await stack.enter_async_context(server)
 
         yield start
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    """A network of its own, which is made in a tenth of a second."""
+    with ExitStack() as stack:
+        yield _start(lambda: stack.enter_context(Network()))
 
 
 @pytest.fixture
