@@ -11,7 +11,7 @@ from typing import Any
 
 from exporter.exposition.cache import Exposition
 from exporter.exposition.text import Format
-from exporter.model.login import Denial, LoginStatus
+from exporter.model.login import Cause, Denial, LoginStatus
 from exporter.model.outcome import Certificate, Observed, Outcome, Phase, Target, TlsFacts
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, Endpoint, IpFamily, Protocol, SecretRef
@@ -111,10 +111,14 @@ class Clock:
 
 
 def budgeted(
-    outcome: Outcome, held_by: Denial | None = None, next_login_at: float = math.inf, denied: Denial | None = None
+    outcome: Outcome,
+    held_by: Denial | None = None,
+    next_login_at: float = math.inf,
+    denied: Denial | None = None,
+    cause: Cause | None = None,
 ) -> Outcome:
     """The Outcome with this login status."""
-    return replace(outcome, login=LoginStatus(held_by, next_login_at, denied=denied))
+    return replace(outcome, login=LoginStatus(held_by, next_login_at, denied=denied, cause=cause))
 
 
 def exposition_of(*all_series: Series) -> Exposition:

@@ -95,7 +95,8 @@ class Budget:
         denial = standing.denial(request, digest, now)
         held_by = denial if denial and denial.protects else None
         next_login_at = clock.unix(standing.next_login_at(request, digest, now))
-        return LoginStatus(held_by, next_login_at, logins, denied, request.most)
+        cause = standing.cause(request, digest, now) if held_by else None
+        return LoginStatus(held_by, next_login_at, logins, denied, request.most, cause)
 
     def _known_request(self, target: Target) -> Request:
         """What a target asks for, made once: each probe needs it."""
@@ -113,6 +114,7 @@ class Budget:
             interval=endpoint.login_interval,
             most=mailbox.max_logins_per_day,
             longest=endpoint.timeout + TOKEN_TIMEOUT,
+            endpoint=endpoint.name,
         )
 
     def _digest(self, target: Target) -> str | None:

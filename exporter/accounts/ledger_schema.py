@@ -42,16 +42,19 @@ CREATE TABLE login (
 CREATE INDEX login_of_mailbox ON login (mailbox);
 -- A login under way; `beat` is the last sign of life of the process that makes it.
 CREATE TABLE grant (
-    login TEXT PRIMARY KEY, mailbox INTEGER NOT NULL, longest REAL NOT NULL, interval REAL NOT NULL,
-    forgiven INTEGER NOT NULL, boot INTEGER NOT NULL, beat REAL NOT NULL
+    login TEXT PRIMARY KEY, mailbox INTEGER NOT NULL, endpoint TEXT NOT NULL, longest REAL NOT NULL,
+    interval REAL NOT NULL, forgiven INTEGER NOT NULL, boot INTEGER NOT NULL, beat REAL NOT NULL
 );
--- Secrets that were refused for good. A hold has no time.
+-- Secrets that were refused for good. A hold has no time. In both tables, `endpoint` and `reason` tell which login was
+-- refused, and why; they are empty where that is not known.
 CREATE TABLE refusal (
-    mailbox INTEGER NOT NULL, scope TEXT NOT NULL, secret TEXT NOT NULL, PRIMARY KEY (mailbox, scope, secret)
+    mailbox INTEGER NOT NULL, scope TEXT NOT NULL, secret TEXT NOT NULL, endpoint TEXT NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (mailbox, scope, secret)
 ) WITHOUT ROWID;
 CREATE TABLE wait (
     mailbox INTEGER NOT NULL, scope TEXT NOT NULL, denial TEXT NOT NULL, boot INTEGER NOT NULL, since REAL NOT NULL,
-    seconds REAL NOT NULL, refusals INTEGER NOT NULL, PRIMARY KEY (mailbox, scope)
+    seconds REAL NOT NULL, refusals INTEGER NOT NULL, endpoint TEXT NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (mailbox, scope)
 ) WITHOUT ROWID;
 """
 

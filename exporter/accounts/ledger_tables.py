@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from uuid import uuid4
 
 from exporter.accounts.ledger_schema import LedgerError, OldBudget, number
 from exporter.accounts.ledger_time import Boots
 from exporter.accounts.standing import DAY, WHOLE, Login, Request, Standing, Verdict, Wait, waiting_time
-from exporter.model.login import Denial
+from exporter.model.login import Cause, Denial
 from exporter.model.mailbox import Mailbox
-from exporter.model.reason import Retry
+from exporter.model.reason import Reason, Retry
 
 SILENCE = 30.0
 """Seconds without a sign of life, beyond the longest time of its login, after which a process counts as dead."""
@@ -67,7 +68,7 @@ class Tables:
         for at, name in old.logins:
             self._log_in(key, places.get(name, ""), "", now - self._boots.age(at))
         for scope, secret in old.refusals:
-            self.refuse(key, scope, secret)
+            self.refuse(key, scope, secret, None)
         for scope, denial, since, seconds, refusals in old.waits:
             self.wait(key, scope, Wait(denial, now - self._boots.age(since) + seconds, refusals))
 
@@ -79,15 +80,16 @@ class Tables:
         for at, place, secret in logins:
             if place:
                 last[place] = Login(at, secret)
-        refused: dict[str, set[str]] = {}
-        for scope, secret in self._execute("SELECT scope, secret FROM refusal WHERE mailbox = ?", (key,)):
-            refused.setdefault(scope, set()).add(secret)
+        refused: dict[str, dict[str, Cause | None]] = {}
+        rows = self._execute("SELECT scope, secret, endpoint, reason FROM refusal WHERE mailbox = ?", (key,))
+        for scope, secret, endpoint, reason in rows:
+            refused.setdefault(scope, {})[secret] = _cause(endpoint, reason)
         grants = self._execute("SELECT login FROM grant WHERE mailbox = ?", (key,)).fetchall()
         return Standing(
             tuple(at for at, _, _ in logins),
             last,
             self.waits(key),
-            {scope: frozenset(secrets) for scope, secrets in refused.items()},
+            refused,
             any(under_way is None or login in under_way for (login,) in grants),
         )
 
@@ -95,8 +97,8 @@ class Tables:
         """Store a login that is about to be made, and return its key."""
         login = self._log_in(key, request.place, secret, self._boots.now)
         self._execute(
-            "INSERT INTO grant VALUES (?, ?, ?, ?, 0, ?, ?)",
-            (login, key, request.longest, request.interval, self._boots.me, self._boots.now),
+            "INSERT INTO grant VALUES (?, ?, ?, ?, ?, 0, ?, ?)",
+            (login, key, request.endpoint, request.longest, request.interval, self._boots.me, self._boots.now),
         )
         return login
 
@@ -116,10 +118,11 @@ class Tables:
 
     def learn(self, key: int, request: Request, secret: str, verdict: Verdict) -> None:
         """Store what a login has shown."""
+        cause = Cause(request.endpoint, verdict.reason)
         if verdict.retry is Retry.HOLD:
-            self.refuse(key, verdict.scope, secret)
+            self.refuse(key, verdict.scope, secret, cause)
         elif verdict.retry is not Retry.SAFE:
-            self._refuse_for_now(key, verdict.scope, verdict.retry, request.interval, self._boots.now)
+            self._refuse_for_now(key, verdict.scope, verdict.retry, request.interval, self._boots.now, cause)
         if verdict.is_good:
             for scope in (WHOLE, request.protocol):
                 self._execute("DELETE FROM wait WHERE mailbox = ? AND scope = ?", (key, scope))
@@ -143,16 +146,16 @@ class Tables:
     def end_those_of_the_dead(self, key: int) -> None:
         """End the logins of processes that are dead: each counts as one that was answered with `backoff`."""
         rows = self._execute(
-            "SELECT g.login, g.longest, g.interval, g.forgiven, g.boot, g.beat, l.boot, l.at "
+            "SELECT g.login, g.endpoint, g.longest, g.interval, g.forgiven, g.boot, g.beat, l.boot, l.at "
             "FROM grant AS g JOIN login AS l ON l.id = g.login WHERE g.mailbox = ?",
             (key,),
         ).fetchall()
-        for login, longest, interval, forgiven, boot, beat, made_in, made in rows:
+        for login, endpoint, longest, interval, forgiven, boot, beat, made_in, made in rows:
             if self._boots.silence(boot, number(beat)) > number(longest) + SILENCE:
                 self.end(login)
                 if not forgiven:
                     since = self._boots.at(made_in, number(made))
-                    self._refuse_for_now(key, WHOLE, Retry.BACKOFF, number(interval), since)
+                    self._refuse_for_now(key, WHOLE, Retry.BACKOFF, number(interval), since, Cause(endpoint))
 
     def forget_old(self, key: int, standing: Standing) -> None:
         """Remove the logins of more than 24 hours ago, but for the last one at each place."""
@@ -165,12 +168,17 @@ class Tables:
     def waits(self, key: int | None) -> dict[str, Wait]:
         """Return the waits of a mailbox, by scope."""
         rows = self._execute(
-            "SELECT scope, denial, boot, since, seconds, refusals FROM wait WHERE mailbox = ?", (key,)
+            "SELECT scope, denial, boot, since, seconds, refusals, endpoint, reason FROM wait WHERE mailbox = ?", (key,)
         ).fetchall()
         try:
             return {
-                scope: Wait(Denial(why), self._boots.at(boot, number(since)) + number(seconds), int(number(refusals)))
-                for scope, why, boot, since, seconds, refusals in rows
+                scope: Wait(
+                    Denial(why),
+                    self._boots.at(boot, number(since)) + number(seconds),
+                    int(number(refusals)),
+                    _cause(endpoint, reason),
+                )
+                for scope, why, boot, since, seconds, refusals, endpoint, reason in rows
             }
         except ValueError:
             raise LedgerError("damaged: a wait has no known reason") from None
@@ -179,22 +187,23 @@ class Tables:
         """Store a wait, or keep one that is longer."""
         before = self.waits(key).get(scope)
         if before and before.until > wait.until:
-            wait = Wait(before.denial, before.until, max(before.refusals, wait.refusals))
+            wait = replace(before, refusals=max(before.refusals, wait.refusals))
         now = self._boots.now
         self._execute(
-            "INSERT OR REPLACE INTO wait VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (key, scope, wait.denial.value, self._boots.me, now, wait.until - now, wait.refusals),
+            "INSERT OR REPLACE INTO wait VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (key, scope, wait.denial.value, self._boots.me, now, wait.until - now, wait.refusals, *_texts(wait.cause)),
         )
 
-    def refuse(self, key: int, scope: str, secret: str) -> None:
-        """Store that a secret was refused for good."""
-        self._execute("INSERT OR IGNORE INTO refusal VALUES (?, ?, ?)", (key, scope, secret))
+    def refuse(self, key: int, scope: str, secret: str, cause: Cause | None) -> None:
+        """Store that a secret was refused for good, and where that was the last time."""
+        row = (key, scope, secret, *_texts(cause))
+        self._execute("INSERT OR REPLACE INTO refusal VALUES (?, ?, ?, ?, ?)", row)
 
-    def _refuse_for_now(self, key: int, scope: str, retry: Retry, interval: float, since: float) -> None:
+    def _refuse_for_now(self, key: int, scope: str, retry: Retry, interval: float, since: float, cause: Cause) -> None:
         before = self.waits(key).get(scope)
         refusals = 1 + (before.refusals if before else 0)
         denial = Denial.WAIT24 if retry is Retry.WAIT24 else Denial.BACKOFF
-        self.wait(key, scope, Wait(denial, since + waiting_time(retry, interval, refusals), refusals))
+        self.wait(key, scope, Wait(denial, since + waiting_time(retry, interval, refusals), refusals, cause))
 
     def _log_in(self, key: int, place: str, secret: str, at: float) -> str:
         login = str(uuid4())
@@ -209,3 +218,13 @@ class Tables:
     def _name(self, key: int, mailbox: Mailbox, providers: Collection[str]) -> None:
         rows = [(mailbox.username, name, key) for name in providers]
         self._database.executemany("INSERT INTO provider VALUES (?, ?, ?)", rows)
+
+
+def _cause(endpoint: str, reason: str) -> Cause | None:
+    """Return which login was refused, as it is stored; a reason of another version of this program is not known."""
+    return Cause(endpoint, next((known for known in Reason if known == reason), None)) if endpoint else None
+
+
+def _texts(cause: Cause | None) -> tuple[str, str]:
+    """Return what is stored of it."""
+    return (cause.endpoint, cause.reason.value if cause.reason else "") if cause else ("", "")

@@ -30,7 +30,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from exporter.model.login import Denial
+from exporter.model.login import Cause, Denial
 from exporter.model.outcome import Check, Outcome
 from exporter.model.reason import Blame, Reason, Retry
 
@@ -56,6 +56,8 @@ class Wait:
     until: float
     refusals: int
     """How many there were in a row."""
+    cause: Cause | None = None
+    """The last one; None where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ class Request:
     """Logins of the mailbox in 24 hours, at most."""
     longest: float = 60.0
     """Seconds after which the login is over, whatever the server does."""
+    endpoint: str = ""
+    """Who asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +95,8 @@ class Standing:
     """The last login at each place."""
     waits: Mapping[str, Wait] = field(default_factory=dict)
     """By scope."""
-    refused: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """The digests of the secrets that were refused for good, by scope."""
+    refused: Mapping[str, Mapping[str, Cause | None]] = field(default_factory=dict)
+    """The digests of the secrets that were refused for good, by scope, and which login was refused, if known."""
     is_busy: bool = False
     """Whether a login is under way."""
 
@@ -123,15 +127,27 @@ class Standing:
             due = max(due, self.recent[-request.most] + DAY)
         return due
 
+    def cause(self, request: Request, secret: str | None, now: float) -> Cause | None:
+        """Return the refusal for which this login may not be made; None where there is none, or it is not known."""
+        if refusals := self._refusals(request, secret):
+            return next(filter(None, refusals), None)
+        return next((wait.cause for wait in self._waits(request) if now < wait.until), None)
+
     def logins_of_day(self, now: float) -> int:
         """Return the number of logins in the last 24 hours."""
         return len(self.recent) - bisect_right(self.recent, now - DAY)
 
     def _is_held(self, request: Request, secret: str | None) -> bool:
-        if not self.refused:
-            return False
-        refused = [self.refused[scope] for scope in (WHOLE, request.protocol) if scope in self.refused]
-        return bool(refused) if secret is None else any(secret in digests for digests in refused)
+        return bool(self.refused and self._refusals(request, secret))
+
+    def _refusals(self, request: Request, secret: str | None) -> list[Cause | None]:
+        """Return the refusals for good of a secret; where that is not known, of every secret."""
+        return [
+            cause
+            for scope in (WHOLE, request.protocol)
+            for digest, cause in self.refused.get(scope, {}).items()
+            if secret in (None, digest)
+        ]
 
     def _waits(self, request: Request) -> list[Wait]:
         return [self.waits[scope] for scope in (WHOLE, request.protocol) if scope in self.waits] if self.waits else []
@@ -155,6 +171,8 @@ class Verdict:
     """Whether it succeeded: all waits of its scopes are over."""
     retry: Retry = Retry.SAFE
     scope: str = WHOLE
+    reason: Reason | None = None
+    """Why it failed; None where it did not, or where that is not known."""
 
 
 def judge(outcome: Outcome | None, refused: Reason | None = None, *, forgiven: bool = False) -> Verdict:
@@ -165,13 +183,14 @@ def judge(outcome: Outcome | None, refused: Reason | None = None, *, forgiven: b
     """
     is_made = outcome is None or outcome.observed.login_attempted
     if refused is not None:
-        return Verdict(is_made, retry=refused.retry)
+        return Verdict(is_made, retry=refused.retry, reason=refused)
     if outcome is None or not is_made or forgiven:
         return Verdict(is_made)
     if outcome.ok and outcome.observed.throttled:
         return Verdict(retry=Retry.BACKOFF)
     is_good = outcome.checks.get(Check.LOGIN, False) and outcome.reason.retry is Retry.SAFE
-    return Verdict(is_good=is_good, retry=outcome.reason.retry, scope=_scope(outcome))
+    reason = None if outcome.ok else outcome.reason
+    return Verdict(is_good=is_good, retry=outcome.reason.retry, scope=_scope(outcome), reason=reason)
 
 
 def waiting_time(retry: Retry, interval: float, refusals: int) -> float:

@@ -47,7 +47,8 @@ FAILURE_INFO = Family.of("gmail_failure_info", "gauge",
 LOGIN_SUSPENDED = Family.of("gmail_login_suspended", "gauge",
     "Whether logins are held back to protect the account.")
 LOGIN_HELD_INFO = Family.of("gmail_login_held_info", "gauge",
-    "1 while logins are held back to protect the account, and why.", "denial")
+    "1 while logins are held back to protect the account, and why; where it follows a refused login, the endpoint and "
+    "the reason of that one.", "denial", "cause_endpoint", "cause_reason")
 LOGIN_DENIALS = Family.of("gmail_login_denials", "counter",
     "Probes that did not log in because the account's budget did not allow it, by denial.", "denial")
 LOGIN_NEXT = Family.of("gmail_login_next_timestamp_seconds", "gauge",
@@ -146,8 +147,14 @@ def _budget(series: Series) -> Iterator[Sample]:
         yield Sample(LOGINS, "_total", {"result": result}, series.logins[succeeded])
     for denial in Denial:
         yield Sample(LOGIN_DENIALS, "_total", {"denial": denial.value}, series.denials[denial])
-    if series.last and series.last.held_by:
-        yield Sample(LOGIN_HELD_INFO, "", {"denial": series.last.held_by.value}, 1)
+    if series.last and series.last.login and series.last.held_by:
+        cause = series.last.login.cause
+        labels = {"denial": series.last.held_by.value}
+        if cause:
+            labels["cause_endpoint"] = cause.endpoint
+        if cause and cause.reason:
+            labels["cause_reason"] = cause.reason.value
+        yield Sample(LOGIN_HELD_INFO, "", labels, 1)
     if series.last and series.last.next_login_at is not None:
         yield Sample(LOGIN_NEXT, "", _NO_LABELS, series.last.next_login_at)
 

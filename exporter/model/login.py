@@ -1,10 +1,11 @@
-"""What the login budget of an account allows a target: LoginStatus, and Denial where a login is not allowed."""
+"""What the login budget of an account allows a target: LoginStatus; Denial and Cause where it allows no login."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from exporter.model.enumeration import TableEnum
+from exporter.model.reason import Reason
 
 
 class Denial(TableEnum):
@@ -27,6 +28,19 @@ class Denial(TableEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """The refused login for which others are held back."""
+
+    endpoint: str
+    """Where it was refused: the name in the configuration of the process that made it."""
+    reason: Reason | None = None
+    """None where it is not known: the process ended before the answer came."""
+
+    def __str__(self) -> str:
+        return f"{self.reason} at {self.endpoint}" if self.reason else f"at {self.endpoint}"
+
+
+@dataclass(frozen=True, slots=True)
 class LoginStatus:
     """What the login budget of a mailbox allows a target."""
 
@@ -40,3 +54,12 @@ class LoginStatus:
     """Why the budget allowed this probe no login; None where it allowed one."""
     ceiling: int = 0
     """The most logins of the mailbox in 24 hours."""
+    cause: Cause | None = None
+    """The refusal for which logins are held back; None where that is not why, or where it is not known."""
+
+    @property
+    def why(self) -> str:
+        """Why logins are held back, for people; empty where they are not."""
+        if self.held_by is None:
+            return ""
+        return f"{self.held_by.meaning}: {self.cause}" if self.cause else self.held_by.meaning

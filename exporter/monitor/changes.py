@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import structlog
 
+from exporter.model.login import LoginStatus
 from exporter.model.outcome import Outcome, Phase, Target, TargetKey
 from exporter.model.reason import Blame, Reason
 from exporter.monitor.store import Series, Store
@@ -101,11 +102,19 @@ class Changes:
             facts = {**facts_of(outcome), "after_seconds": round(after, 3)}
             self._tell(_Kind("info", "recovered"), outcome.target, facts)
 
-    def suspension(self, target: Target, *, suspended: bool) -> None:
-        """Log that logins are held back now, or no longer."""
+    def suspension(self, target: Target, login: LoginStatus | None) -> None:
+        """Log that logins are held back now, and why, or that they are no longer."""
         account = target.endpoint.account
-        kind = _Kind("warning", "logins suspended") if suspended else _Kind("info", "logins resumed")
-        self._tell(kind, target, {"endpoint": target.endpoint.name, "account": account.name if account else None})
+        facts = {"endpoint": target.endpoint.name, "account": account.name if account else None}
+        if login is None or login.held_by is None:
+            self._tell(_Kind("info", "logins resumed"), target, facts)
+            return
+        facts["held_by"] = login.held_by.value
+        if login.cause:
+            facts["cause_endpoint"] = login.cause.endpoint
+        if login.cause and login.cause.reason:
+            facts["cause_reason"] = login.cause.reason.value
+        self._tell(_Kind("warning", "logins suspended"), target, facts)
 
     def addresses(self, before: Outcome | None, outcome: Outcome) -> None:
         """Log which addresses do not connect while another one serves, where that has changed."""

@@ -213,7 +213,7 @@ class Checker:
             self._changes.failures(series, outcome, after)
         self._changes.addresses(before, outcome)
         if series.suspended != was_suspended:
-            self._changes.suspension(outcome.target, suspended=series.suspended)
+            self._changes.suspension(outcome.target, outcome.login)
 
 
 def _shortened(target: Target, seconds: float) -> Target:

@@ -161,6 +161,11 @@ class Series:
         return self.last is not None and self.last.held_by is not None
 
     @property
+    def held(self) -> str:
+        """Why logins are held back to protect the account, for people; empty where they are not."""
+        return self.last.login.why if self.last and self.last.login else ""
+
+    @property
     def failing(self) -> Iterator[Outcome]:
         """The last probe and the last login where they failed, each failure once."""
         if self.last and not self.last.ok:

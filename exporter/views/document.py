@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from exporter.model.evidence import TcpEvidence
+from exporter.model.login import LoginStatus
 from exporter.model.outcome import Certificate, Folder, Outcome, Target, TlsFacts
 from exporter.monitor.history import HistoryEntry
 from exporter.monitor.store import Series
@@ -50,6 +51,7 @@ def outcome_to_json(outcome: Outcome, *, dialogue: bool = False) -> dict[str, An
         "quota": {"used_bytes": observed.quota.used, "limit_bytes": observed.quota.limit} if observed.quota else None,
         "login_attempted": observed.login_attempted,
         "login_held_by": outcome.held_by.value if outcome.held_by else None,
+        "login_cause": _cause(outcome.login),
         "next_login_at": outcome.next_login_at,
         "throttled": observed.throttled,
         "ignored_lines": observed.ignored_lines,
@@ -119,10 +121,17 @@ def _login(series: Series) -> Mapping[str, Any]:
         "success": series.logins[True],
         "failure": series.logins[False],
         "held_by": last.held_by.value if last and last.held_by else None,
+        "cause": _cause(last.login if last else None),
         "next_at": last.next_login_at if last else None,
         "account_logins_of_day": last.login.logins_of_day if last and last.login else None,
         "account_max_logins_per_day": account.max_logins_per_day if account else None,
     }
+
+
+def _cause(login: LoginStatus | None) -> Mapping[str, Any] | None:
+    if login is None or login.cause is None:
+        return None
+    return {"endpoint": login.cause.endpoint, "reason": login.cause.reason.value if login.cause.reason else None}
 
 
 def _outcome(outcome: Outcome | None, *, whole: bool) -> Mapping[str, Any] | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 from urllib.parse import urlencode
 
-from exporter.model.login import Denial
+from exporter.model.login import Cause, Denial
 from exporter.model.outcome import Check, Detail, Outcome, Phase, Target, TlsFacts
 from exporter.model.reason import GOOGLE, Reason, fill
 from exporter.model.remedy import AT_GOOGLE, evidence_at
@@ -195,6 +195,8 @@ class Login(NamedTuple):
     """The result of the last login, also where the next one is held back."""
     can_release: bool
     """Whether an operator can end that."""
+    cause: Cause | None
+    """The refusal that it follows, where that is why, and known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,5 +333,6 @@ def login_of(series: Series) -> Login | None:
     result, held_by = text, last.held_by if last else None
     if held_by:
         text, state = ("Held" if held_by is Denial.HOLD else "Held back"), State.LOGIN
-    held, next_at = held_by.meaning if held_by else "", last.next_login_at if last else None
-    return Login(text, state, next_at, held, result, can_release=held_by is Denial.HOLD)
+    next_at = last.next_login_at if last else None
+    cause = last.login.cause if last and last.login else None
+    return Login(text, state, next_at, series.held, result, held_by is Denial.HOLD, cause)

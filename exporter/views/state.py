@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from exporter.model.enumeration import TableEnum
-from exporter.model.login import Denial
 from exporter.model.outcome import Outcome, Phase
 from exporter.model.reason import Blame, Reason
 from exporter.monitor.health import is_overdue
@@ -108,14 +107,14 @@ def overview(all_series: Iterable[Series]) -> Overview:
     """Count the targets by state, and the failures by phase, reason and blame; the most frequent problem first."""
     by_state: dict[State, list[str]] = {state: [] for state in State}
     problems: dict[_ProblemKey, Problem] = {}
-    held: dict[Denial, list[str]] = {}
+    held: dict[str, list[str]] = {}
     for series in all_series:
         state = state_of(series)
         by_state[state].append(series.target.name)
         for outcome in series.failing if state in (State.DOWN, State.LOGIN) else ():
             problems.setdefault(_problem_key(outcome), Problem()).outcomes.append(outcome)
-        if state is State.LOGIN and series.last and series.last.held_by and not any(series.failing):
-            held.setdefault(series.last.held_by, []).append(series.target.name)
+        if state is State.LOGIN and series.suspended and not any(series.failing):
+            held.setdefault(series.held, []).append(series.target.name)
     ordered = sorted(problems.values(), key=lambda problem: (problem.first.up, -len(problem.outcomes)))
     worst = next((state for state in State if by_state[state]), State.PENDING)
     counts = Counter({state: len(names) for state, names in by_state.items()})
@@ -123,7 +122,7 @@ def overview(all_series: Iterable[Series]) -> Overview:
 
 
 def _sentence(
-    by_state: Mapping[State, Sequence[str]], problems: Sequence[Problem], held: Mapping[Denial, Sequence[str]]
+    by_state: Mapping[State, Sequence[str]], problems: Sequence[Problem], held: Mapping[str, Sequence[str]]
 ) -> Sentence:
     names = [name for of_state in by_state.values() for name in of_state]
     down, total = len(by_state[State.DOWN]), len(names)
@@ -140,7 +139,7 @@ def _sentence(
     ]
     if (more := len(problems) - MAX_NAMES) > 0:
         causes.append(f"and {more} more {'problem' if more == 1 else 'problems'}")
-    held_back = [f"{_names(of_denial)}: {_held(denial)}" for denial, of_denial in held.items()]
+    held_back = [f"{_names(of_text)}: {_held(why)}" for why, of_text in held.items()]
     rest = "; ".join([*causes, *held_back, *_not_known(by_state, total)])
     return Sentence(_lead(by_state, total), "; " if rest else "", rest)
 
@@ -149,7 +148,7 @@ def _sentence_of_few(
     names: Sequence[str],
     by_state: Mapping[State, Sequence[str]],
     problems: Sequence[Problem],
-    held: Mapping[Denial, Sequence[str]],
+    held: Mapping[str, Sequence[str]],
 ) -> Sentence:
     """The sentence where there is one endpoint, or none."""
     if not names:
@@ -164,9 +163,9 @@ def _sentence_of_few(
     return Sentence(f"{names[0]} is up", ", but " if cause else "", cause)
 
 
-def _held(denial: Denial) -> str:
+def _held(why: str) -> str:
     """Why there are no logins, where none has failed."""
-    return f"logins are held back ({denial.meaning})"
+    return f"logins are held back ({why})"
 
 
 def _lead(by_state: Mapping[State, Sequence[str]], total: int) -> str:

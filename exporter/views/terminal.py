@@ -104,7 +104,7 @@ def _hold(account: str, series: Series, storage: Path | None) -> Table:
     last = series.last
     held_by = last.held_by if last else None
     due = _until(last.next_login_at) if last and last.next_login_at is not None else ""
-    why = held_by.meaning if held_by else ""
+    why = escape(series.held)
     can_release = storage is not None and held_by is Denial.HOLD
     remedy = "Fix what was refused: a new secret is tried at once."
     if due:

@@ -181,6 +181,7 @@ class Pages:
             charts=[chart.latency(each) for each in histories],
             now=now,
             soon=page.EXPIRY_WARNING,
+            known={series.target.endpoint.name for series in self.store},
             can_probe=self.probe is not None,
             early=early,
             between=BETWEEN_PROBES,

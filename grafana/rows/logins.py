@@ -107,7 +107,8 @@ def _logins() -> Builder:
             "Logins",
             "Which account can log in at which endpoint, and when is the next login?",
             "Logins held back are first. “Held back by” is why the login budget does not allow one; if it is empty, "
-            "the next login comes at its usual time. “OK” and “Failed” count the logins in this range.",
+            "the next login comes at its usual time. “Refused at” and “Refused for” are the refusal that it follows. "
+            "“OK” and “Failed” count the logins in this range.",
             "held until released: remove the cause, then run `gmail-exporter accounts release NAME`. Storage not "
             "usable: see the exporter's log for the file and what is wrong with it. The others end without you.",
         ),
@@ -131,6 +132,8 @@ def _logins() -> Builder:
             width=80,
         ),
         Column("Held back by", "denial", texts=style.text_mapping(_HELD), width=160),
+        Column("Refused at", "cause_endpoint", width=110),
+        Column("Refused for", "cause_reason", width=180),
         Column(
             "Next login in",
             expression=with_account(f"{selector('gmail_login_next_timestamp_seconds')} - time()"),

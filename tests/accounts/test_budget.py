@@ -18,7 +18,7 @@ from exporter.accounts.ledger_file import Grant, LedgerFile
 from exporter.accounts.ledger_schema import LedgerError
 from exporter.accounts.standing import DAY, MAX_BACKOFF, WAIT24_INTERVAL
 from exporter.accounts.storage import Storage
-from exporter.model.login import Denial, LoginStatus
+from exporter.model.login import Cause, Denial, LoginStatus
 from exporter.model.outcome import Observed, Phase, Target
 from exporter.model.reason import Reason
 from exporter.model.settings import MechanismChoice
@@ -368,7 +368,23 @@ async def test_status(budget: Budget, clock: Clock) -> None:
     clock.advance(WAIT24_INTERVAL)
     assert budget.status(IMAP).next_login_at == EPOCH + clock.now
     await log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
-    assert budget.status(POP3, Denial.HOLD) == LoginStatus(Denial.HOLD, math.inf, 3, Denial.HOLD, 200)
+    cause = Cause("imap", Reason.AUTH_INVALID_CREDENTIALS)
+    assert budget.status(POP3, Denial.HOLD) == LoginStatus(Denial.HOLD, math.inf, 3, Denial.HOLD, 200, cause)
+
+
+async def test_status_names_the_refusal(budget: Budget, ledger: Ledger, clock: Clock) -> None:
+    """At each endpoint that is held back, also in a process that has made no login: where, and why."""
+    await log_in(budget, IMAP, refused(IMAP, Reason.TOO_MANY_CONNECTIONS))
+    others = budget_in(ledger)
+    assert await others.ask(POP3, SECRET) is Denial.BACKOFF
+    assert others.status(POP3).cause == Cause("imap", Reason.TOO_MANY_CONNECTIONS)
+    clock.advance(2 * 900)
+    assert others.status(POP3).cause is None
+    await log_in(budget, POP3, refused(POP3, Reason.AUTH_WEB_LOGIN_REQUIRED))
+    restarted = budget_in(ledger)
+    assert await restarted.ask(IMAP, SECRET) is Denial.HOLD
+    assert restarted.status(IMAP).cause == Cause("pop3", Reason.AUTH_WEB_LOGIN_REQUIRED)
+    assert restarted.status(IMAP).why == f"{Denial.HOLD.meaning}: auth_web_login_required at pop3"
 
 
 async def test_force(budget: Budget) -> None:
@@ -449,7 +465,8 @@ async def test_refusal_of_the_token_endpoint(
     """It counts for the whole account, also where it is the provider's fault; no login was made."""
     unsent = replace(failure(IMAP, Phase.LOGIN, reason), observed=Observed())
     await budget.report(await granted(budget, IMAP), unsent, reason)
-    status = LoginStatus(denial, EPOCH + clock.now + seconds, 0, None, 200)
+    cause = Cause("imap", reason) if denial else None
+    status = LoginStatus(denial, EPOCH + clock.now + seconds, 0, None, 200, cause)
     assert (budget.status(POP3), budget.status(IMAP)) == (status, status)
 
 

@@ -88,6 +88,7 @@ def test_holds_and_the_last_day_are_kept(path: Path) -> None:
     assert file.grant(mailbox, IMAP, ("refused",))[0] is Denial.HOLD
     assert file.grant(mailbox, POP3, ("refused",))[0] is Denial.HOLD
     assert isinstance(file.grant(mailbox, IMAP, ("another",))[0], Grant)
+    assert list(found.refused[""].values()) == [None], "0.1 has not stored which login was refused"
 
 
 @pytest.mark.parametrize("order", [("ops", "again"), ("again", "ops")])
@@ -146,7 +147,7 @@ def test_what_is_configured_for_nobody_is_kept(path: Path) -> None:
     file.configure(config("ops", "own"))
     file.close()
     file = opened(path, later=30 * DAY)
-    assert standing(file, "gone").refused == {"": {file.digest(("gone",))}}
+    assert standing(file, "gone").refused == {"": {file.digest(("gone",)): None}}
 
 
 def test_it_is_converted_once(path: Path) -> None:

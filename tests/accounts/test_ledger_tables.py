@@ -9,11 +9,11 @@ import pytest
 from exporter.accounts.ledger_file import Grant, LedgerFile
 from exporter.accounts.ledger_schema import LedgerError
 from exporter.accounts.ledger_tables import SILENCE
-from exporter.accounts.standing import DAY, Verdict
+from exporter.accounts.standing import DAY, Verdict, Wait
 from exporter.accounts.storage import Storage
-from exporter.model.login import Denial
+from exporter.model.login import Cause, Denial
 from exporter.model.mailbox import Mailbox
-from exporter.model.reason import Retry
+from exporter.model.reason import Reason, Retry
 from tests.accounts.ledgers import steady
 from tests.accounts.test_standing import IMAP_REQUEST, POP3_REQUEST
 from tests.examples import ACCOUNT, Clock
@@ -22,7 +22,7 @@ A = Mailbox("probe@example.com", frozenset({"a.example"}), (ACCOUNT,))
 B = Mailbox("probe@example.com", frozenset({"b.example"}), (ACCOUNT,))
 BOTH = Mailbox("probe@example.com", frozenset({"a.example", "b.example"}), (ACCOUNT,))
 OTHER = Mailbox("other@example.com", frozenset({"a.example"}), (ACCOUNT,))
-REQUEST = replace(IMAP_REQUEST, most=200)
+REQUEST = replace(IMAP_REQUEST, most=200, endpoint="imap")
 
 
 @pytest.fixture
@@ -109,6 +109,21 @@ def test_one_that_is_refused_and_then_succeeds(file: LedgerFile, clock: Clock) -
     assert asked(file, A, "other") is Denial.HOLD
 
 
+def test_refusals_have_their_cause(file: LedgerFile) -> None:
+    """The last one of a secret; mailboxes that turn out to be one keep it; a reason of a later version is unknown."""
+    for endpoint, reason in (("imap", Reason.AUTH_INVALID_CREDENTIALS), ("pop3", Reason.ACCOUNT_DISABLED)):
+        granted, _ = file.grant(B, replace(REQUEST, endpoint=endpoint), ("one",), force=True)
+        assert isinstance(granted, Grant)
+        file.settle(granted, Verdict(retry=Retry.HOLD, reason=reason))
+    log_in(file, A, "x", Retry.BACKOFF)
+    file.configure([BOTH])
+    (standing,) = file.standings([BOTH], ())
+    assert list(standing.refused[""].values()) == [Cause("pop3", Reason.ACCOUNT_DISABLED)]
+    file._database.execute("UPDATE refusal SET reason = 'of_2030'")
+    (standing,) = file.standings([BOTH], ())
+    assert list(standing.refused[""].values()) == [Cause("pop3")]
+
+
 def test_a_shorter_wait_does_not_end_a_longer_one(file: LedgerFile, clock: Clock) -> None:
     """A forced login may be refused for another reason."""
     for _ in range(5):
@@ -143,7 +158,7 @@ def test_a_process_that_is_silent(file: LedgerFile, clock: Clock, silence: float
         assert standing.waits == {}
     else:
         assert answer is Denial.BACKOFF
-        assert (standing.waits[""].until, standing.waits[""].refusals) == (begun + 1800, 1)
+        assert standing.waits == {"": Wait(Denial.BACKOFF, begun + 1800, 1, Cause("imap"))}
         assert file.grant(A, POP3_REQUEST, ("new",), force=True)[0] is not Denial.BUSY
 
 

@@ -21,7 +21,7 @@ from exporter.accounts.standing import (
     judge,
     waiting_time,
 )
-from exporter.model.login import Denial
+from exporter.model.login import Cause, Denial
 from exporter.model.outcome import Observed, Outcome, Phase
 from exporter.model.reason import Reason, Retry
 from tests.accounts.ledgers import IMAP, POP3, refused
@@ -33,9 +33,9 @@ POP3_REQUEST = replace(IMAP_REQUEST, place="b", protocol="pop3")
 RECENT = (NOW - DAY - 5, NOW - DAY, NOW - 5000, NOW - 2000, NOW - 100)
 
 
-def wait(until: float = NOW + 60, denial: Denial = Denial.BACKOFF) -> Wait:
+def wait(until: float = NOW + 60, denial: Denial = Denial.BACKOFF, cause: Cause | None = None) -> Wait:
     """A wait that began at some time."""
-    return Wait(denial, until, 1)
+    return Wait(denial, until, 1, cause)
 
 
 @pytest.mark.parametrize(
@@ -55,23 +55,23 @@ def wait(until: float = NOW + 60, denial: Denial = Denial.BACKOFF) -> Wait:
         ),
         (Standing(waits={"pop3": wait(NOW + 9, Denial.WAIT24)}), (None, NOW), (Denial.WAIT24, NOW + 9)),
         (Standing(is_busy=True), (Denial.BUSY, NOW), (Denial.BUSY, NOW)),
-        (Standing(refused={WHOLE: frozenset({"s"})}), (Denial.HOLD, math.inf), (Denial.HOLD, math.inf)),
-        (Standing(refused={WHOLE: frozenset({"t"})}), (None, NOW), (None, NOW)),
-        (Standing(refused={"pop3": frozenset({"t", "s"})}), (None, NOW), (Denial.HOLD, math.inf)),
+        (Standing(refused={WHOLE: {"s": None}}), (Denial.HOLD, math.inf), (Denial.HOLD, math.inf)),
+        (Standing(refused={WHOLE: {"t": None}}), (None, NOW), (None, NOW)),
+        (Standing(refused={"pop3": {"t": None, "s": None}}), (None, NOW), (Denial.HOLD, math.inf)),
         # The secret of the last login was refused, and this one is another.
         (
-            Standing(last={"a": Login(NOW - 1, "t"), "b": Login(NOW - 1, "s")}, refused={WHOLE: frozenset({"t"})}),
+            Standing(last={"a": Login(NOW - 1, "t"), "b": Login(NOW - 1, "s")}, refused={WHOLE: {"t": None}}),
             (None, NOW),
             (Denial.INTERVAL, NOW - 1 + 891),
         ),
         (
-            Standing(last={"a": Login(NOW - 1, "t"), "b": Login(NOW - 1, "t")}, refused={"pop3": frozenset({"t"})}),
+            Standing(last={"a": Login(NOW - 1, "t"), "b": Login(NOW - 1, "t")}, refused={"pop3": {"t": None}}),
             (Denial.INTERVAL, NOW - 1 + 891),
             (None, NOW),
         ),
         # All at once: the strictest is told.
         (
-            Standing(RECENT, {"a": Login(NOW, "s")}, {WHOLE: wait()}, {WHOLE: frozenset({"s"})}, is_busy=True),
+            Standing(RECENT, {"a": Login(NOW, "s")}, {WHOLE: wait()}, {WHOLE: {"s": None}}, is_busy=True),
             (Denial.HOLD, math.inf),
             (Denial.HOLD, math.inf),
         ),
@@ -91,11 +91,34 @@ def test_denial(standing: Standing, imap: tuple[Denial, float], pop3: tuple[Deni
 
 @pytest.mark.parametrize(
     ("refused", "denial"),
-    [({}, None), ({"pop3": frozenset({"s"})}, None), ({WHOLE: frozenset({"s"})}, Denial.HOLD)],
+    [({}, None), ({"pop3": {"s": None}}, None), ({WHOLE: {"s": None}}, Denial.HOLD)],
 )
-def test_secret_that_is_not_known_yet(refused: Mapping[str, frozenset[str]], denial: Denial | None) -> None:
+def test_secret_that_is_not_known_yet(refused: Mapping[str, Mapping[str, None]], denial: Denial | None) -> None:
     """It counts as refused where any was."""
     assert Standing(refused=refused).denial(IMAP_REQUEST, None, NOW) is denial
+
+
+AT_POP3 = Cause("pop3", Reason.AUTH_INVALID_CREDENTIALS)
+AT_IMAP = Cause("imap", Reason.SERVER_BUSY)
+
+
+@pytest.mark.parametrize(
+    ("standing", "secret", "imap", "pop3"),
+    [
+        (Standing(), "s", None, None),
+        (Standing(RECENT), "s", None, None),
+        (Standing(refused={WHOLE: {"t": AT_IMAP, "s": AT_POP3}}), "s", AT_POP3, AT_POP3),
+        (Standing(refused={WHOLE: {"t": AT_IMAP}}), "s", None, None),
+        (Standing(refused={"pop3": {"t": None, "s": AT_POP3}}), None, None, AT_POP3),
+        (Standing(refused={WHOLE: {"s": None}}, waits={WHOLE: wait(cause=AT_IMAP)}), "s", None, None),
+        (Standing(waits={"imap": wait(cause=AT_IMAP)}), "s", AT_IMAP, None),
+        (Standing(waits={"imap": wait(NOW, cause=AT_IMAP)}), "s", None, None),
+    ],
+)
+def test_cause(standing: Standing, secret: str | None, imap: Cause | None, pop3: Cause | None) -> None:
+    """The refusal that the denial follows; none where the ceiling denies it, or where the refusal is not known."""
+    assert standing.cause(IMAP_REQUEST, secret, NOW) == imap
+    assert standing.cause(POP3_REQUEST, secret, NOW) == pop3
 
 
 def test_logins_of_a_day() -> None:
@@ -116,12 +139,21 @@ UNSENT = replace(refused(IMAP, Reason.OAUTH_GRANT_REVOKED), observed=Observed())
         (success(IMAP), Verdict(is_made=False)),
         (failure(IMAP, Phase.CONNECT), Verdict(is_made=False)),
         (failure(IMAP, Phase.LOGIN, Reason.CREDENTIAL_UNAVAILABLE), Verdict(is_made=False)),
-        (refused(IMAP, Reason.TIMEOUT), Verdict(scope="imap")),
-        (failure(IMAP, Phase.FOLDERS, Reason.FOLDER_HIDDEN), Verdict(is_good=True)),
-        (refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS), Verdict(retry=Retry.HOLD)),
-        (failure(POP3, Phase.FOLDERS, Reason.DISABLED_FOR_ACCOUNT), Verdict(retry=Retry.HOLD, scope="pop3")),
-        (refused(POP3, Reason.TEMPORARY_SYSTEM_ERROR), Verdict(retry=Retry.BACKOFF, scope="pop3")),
-        (refused(IMAP, Reason.BANDWIDTH_EXCEEDED), Verdict(retry=Retry.WAIT24)),
+        (refused(IMAP, Reason.TIMEOUT), Verdict(scope="imap", reason=Reason.TIMEOUT)),
+        (failure(IMAP, Phase.FOLDERS, Reason.FOLDER_HIDDEN), Verdict(is_good=True, reason=Reason.FOLDER_HIDDEN)),
+        (
+            refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS),
+            Verdict(retry=Retry.HOLD, reason=Reason.AUTH_INVALID_CREDENTIALS),
+        ),
+        (
+            failure(POP3, Phase.FOLDERS, Reason.DISABLED_FOR_ACCOUNT),
+            Verdict(retry=Retry.HOLD, scope="pop3", reason=Reason.DISABLED_FOR_ACCOUNT),
+        ),
+        (
+            refused(POP3, Reason.TEMPORARY_SYSTEM_ERROR),
+            Verdict(retry=Retry.BACKOFF, scope="pop3", reason=Reason.TEMPORARY_SYSTEM_ERROR),
+        ),
+        (refused(IMAP, Reason.BANDWIDTH_EXCEEDED), Verdict(retry=Retry.WAIT24, reason=Reason.BANDWIDTH_EXCEEDED)),
         (THROTTLED, Verdict(retry=Retry.BACKOFF)),
     ],
 )
@@ -132,8 +164,12 @@ def test_judge(outcome: Outcome | None, verdict: Verdict) -> None:
 
 def test_judge_a_token_endpoint() -> None:
     """Its refusal is for the whole mailbox; one of the server is forgiven where the token is replaced."""
-    assert judge(UNSENT, Reason.OAUTH_GRANT_REVOKED) == Verdict(is_made=False, retry=Retry.HOLD)
-    assert judge(UNSENT, Reason.OAUTH_ENDPOINT_ERROR) == Verdict(is_made=False, retry=Retry.BACKOFF)
+    assert judge(UNSENT, Reason.OAUTH_GRANT_REVOKED) == Verdict(
+        is_made=False, retry=Retry.HOLD, reason=Reason.OAUTH_GRANT_REVOKED
+    )
+    assert judge(UNSENT, Reason.OAUTH_ENDPOINT_ERROR) == Verdict(
+        is_made=False, retry=Retry.BACKOFF, reason=Reason.OAUTH_ENDPOINT_ERROR
+    )
     assert judge(refused(IMAP, Reason.OAUTH_TOKEN_REJECTED), forgiven=True) == Verdict()
 
 

@@ -67,7 +67,7 @@ class Site:
         self.secret.write_text(OPS_PASSWORD, "utf-8")
         common = {"host": "localhost", "tls": {"ca_file": str(authority.ca_file)}, "ip_family": "ipv4"}
         imap = {"protocol": "imap", "port": dovecot.imaps_port, "account": "ops", "labels": LABELS, **common}
-        pop3 = {"protocol": "pop3", "port": dovecot.pop3s_port, **common}
+        pop3 = {"protocol": "pop3", "port": dovecot.pop3s_port, "account": "ops", **common}
         # The port for other servers: it does not use Dovecot.
         mx = {"protocol": "smtp", "port": postfix.smtp_port, "security": "starttls", **common}
         config = directory / "gmail.yml"
@@ -112,7 +112,7 @@ class Site:
 
     def wait_until_all_is_well(self) -> None:
         """Wait until Prometheus has every endpoint up and the login accepted, and no alert pending or firing."""
-        self.prometheus.wait_for("sum(gmail_up) == 3 and sum(gmail_check_success{check='login'}) == 1", timeout=30)
+        self.prometheus.wait_for("sum(gmail_up) == 3 and sum(gmail_check_success{check='login'}) == 2", timeout=30)
         self.prometheus.wait_for("sum(ALERTS) or vector(0)", lambda found: found[0].value == 0, timeout=60)
 
     def notification(self, name: str, status: str = "firing") -> Notification:
@@ -154,17 +154,29 @@ def test_only_durations_are_divided() -> None:
 
 
 def test_a_wrong_password_is_no_outage(site: Site) -> None:
-    """The receiver for accounts is notified with the reason; there is no page, for everything answers."""
+    """The receiver for accounts is notified with the reason, once; there is no page, for everything answers.
+
+    The account's other endpoint is held back, and has no alert of its own.
+    """
     site.secret.write_text("wrong", "utf-8")
     notification = site.notification("GmailLoginFailing")
     assert notification.path == "/accounts"
     [alert] = notification.alerts
-    assert alert["labels"].items() >= {"endpoint": "imap", "severity": "warning", "blame": "account", **LABELS}.items()
+    refused = alert["labels"]["endpoint"]
+    own = LABELS if refused == "imap" else {}
+    assert alert["labels"].items() >= {"severity": "warning", "blame": "account", **own}.items()
+    site.prometheus.wait_for(f"count(gmail_login_held_info{{cause_endpoint='{refused}'}}) == 2")
+    suspended = "ALERTS{alertname='GmailLoginSuspended',alertstate='firing'}"
+    site.prometheus.wait_for(f"{suspended[:-1]},endpoint='{refused}'}}", timeout=30)
+    time.sleep(4)  # the next time at which Alertmanager could send another one
+    assert [found.labels["endpoint"] for found in site.prometheus.query(suspended)] == [refused]
+    assert site.webhook.notifications == [notification]
     assert alert["labels"]["reason"] == "auth_invalid_credentials"
     assert "with the account ops. Reason: auth_invalid_credentials" in alert["annotations"]["description"]
     site.secret.write_text(OPS_PASSWORD, "utf-8")
     assert site.notification("GmailLoginFailing", "resolved").path == "/accounts"
-    assert {name for each in site.webhook.notifications for name in each.names} == {"GmailLoginFailing"}
+    told = {name for each in site.webhook.notifications if each.status == "firing" for name in each.names}
+    assert told == {"GmailLoginFailing"}
     assert not site.prometheus.query("count_over_time(ALERTS{alertname='GmailEndpointDown'}[1h])")
 
 

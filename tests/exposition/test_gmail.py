@@ -13,7 +13,7 @@ from exporter.accounts.tokens import AccessToken
 from exporter.exposition.cache import Exposition
 from exporter.exposition.gmail import BASE_LABELS, base_labels, samples
 from exporter.exposition.text import Format
-from exporter.model.login import Denial
+from exporter.model.login import Cause, Denial
 from exporter.model.outcome import Folder, Observed, Outcome, Phase
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, IpFamily, OAuth2, Role, SecretRef
@@ -179,6 +179,12 @@ def test_login_budget() -> None:
     assert values["gmail_login_denials", "ceiling"] == 0
     assert values["gmail_login_held_info", "hold"] == 1
     assert ("gmail_login_next_timestamp_seconds",) not in values
+    series.add(budgeted(success(imap), Denial.HOLD, cause=Cause("pop3", Reason.ACCOUNT_DISABLED)))
+    values = {(s.family.metric.name, *s.labels.values()): s.value for s in samples(series)}
+    assert values["gmail_login_held_info", "hold", "pop3", "account_disabled"] == 1
+    series.add(budgeted(success(imap), Denial.BACKOFF, cause=Cause("pop3")))
+    values = {(s.family.metric.name, *s.labels.values()): s.value for s in samples(series)}
+    assert values["gmail_login_held_info", "backoff", "pop3"] == 1
     series.add(budgeted(success(imap), None, 1_700_000_900.0, Denial.BUSY))
     values = {(s.family.metric.name, *s.labels.values()): s.value for s in samples(series)}
     assert values["gmail_login_next_timestamp_seconds",] == 1_700_000_900

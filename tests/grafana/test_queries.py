@@ -37,6 +37,7 @@ EMPTY: dict[str, str] = {}
 EMPTY_RULES: dict[str, str] = {
     "GmailEndpointSlow": "compares with a week, or needs a median above 5 s",
     "GmailShardMissing": "neither exporter of that life is a shard",
+    "target:gmail_login_held:elsewhere": "no endpoint is held for a refusal at another one",
     "target:gmail_probe_duration_seconds:p50_1w": "needs at least a day of history",
 }
 """Rules that rightly return nothing, by the name of the record or the alert, and why."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from exporter.model.login import Denial, LoginStatus
+from exporter.model.login import Cause, Denial, LoginStatus
+from exporter.model.reason import Reason
 from tests.examples import budgeted, success
 
 
@@ -26,3 +27,13 @@ def test_an_outcome_shows_its_login_status() -> None:
     waiting = budgeted(success(), None, 1.7e9, Denial.INTERVAL)
     assert (waiting.held_by, waiting.next_login_at) == (None, 1.7e9)
     assert waiting.login == LoginStatus(None, 1.7e9, denied=Denial.INTERVAL)
+
+
+def test_why_logins_are_held_back() -> None:
+    """The meaning of the denial, and the refusal that it follows, as far as that is known."""
+    meaning = Denial.HOLD.meaning
+    assert LoginStatus(None, 1.7e9).why == ""
+    assert LoginStatus(Denial.HOLD, math.inf).why == meaning
+    assert LoginStatus(Denial.HOLD, math.inf, cause=Cause("imap")).why == f"{meaning}: at imap"
+    refused = Cause("imap", Reason.ACCOUNT_DISABLED)
+    assert LoginStatus(Denial.HOLD, math.inf, cause=refused).why == f"{meaning}: account_disabled at imap"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, MutableMapping
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.model.evidence import TcpEvidence, TcpFinding
-from exporter.model.login import Denial
+from exporter.model.login import Cause, Denial, LoginStatus
 from exporter.model.outcome import Outcome, Phase, Target
 from exporter.model.reason import Reason
 from exporter.monitor.changes import MINUTE, NAMES, SINGLE, Changes
@@ -195,10 +196,14 @@ async def test_suspensions(bench: Bench) -> None:
     """A thousand endpoints whose logins are held back are not a thousand lines, either."""
     targets = [target(f"e{number}", account=ACCOUNT) for number in range(1000)]
     bench.configure(targets)
-    for suspended in (True, False):
+    cause = Cause("e0", Reason.AUTH_INVALID_CREDENTIALS)
+    for login in (LoginStatus(Denial.HOLD, math.inf, cause=cause), LoginStatus(None, 0.0)):
         for each in targets:
-            bench.changes.suspension(each, suspended=suspended)
-        assert len(bench.take()) == SINGLE
+            bench.changes.suspension(each, login)
+        lines = bench.take()
+        assert len(lines) == SINGLE
+        told = [lines[-1].get(key) for key in ("held_by", "cause_endpoint", "cause_reason")]
+        assert told == (["hold", "e0", "auth_invalid_credentials"] if login.held_by else [None] * 3)
     await minute()
     assert [(line["event"], line["endpoints"]) for line in bench.take()] == [
         ("logins suspended", 1000 - SINGLE),

@@ -213,7 +213,7 @@ async def test_missing_secret(bench: Bench) -> None:
 
 
 async def test_hold_at_another_endpoint(bench: Bench) -> None:
-    """The failure is logged for the endpoint that refused; for the others, only that logins are suspended."""
+    """The failure is logged for the endpoint that refused; for the others, that logins are suspended for it."""
     first, second = bench.target(name="first"), bench.target(name="second")
     bench.configure(first, second)
     await bench.check(first)
@@ -227,6 +227,7 @@ async def test_hold_at_another_endpoint(bench: Bench) -> None:
         ("logins suspended", "first"),
         ("logins suspended", "second"),
     ]
+    assert (logs[2]["cause_endpoint"], logs[2]["cause_reason"]) == ("first", "auth_invalid_credentials")
 
 
 async def test_secret_missing_between_logins(bench: Bench) -> None:

@@ -23,7 +23,7 @@ from exporter.accounts.access import Access
 from exporter.accounts.tokens import AccessToken
 from exporter.exposition.cache import Exposition
 from exporter.exposition.text import Format
-from exporter.model.login import Denial, LoginStatus
+from exporter.model.login import Cause, Denial, LoginStatus
 from exporter.model.outcome import Folder, Observed, Outcome, Phase, Quota, Target, TlsFacts
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, Config, IpFamily, OAuth2, Protocol, Role, SecretRef, Security
@@ -182,7 +182,9 @@ class Instance:
         if of.endpoint.account:
             blocked = Denial.HOLD if held else None
             next_login = math.inf if held else START + (minute // LOGIN_EVERY + 1) * LOGIN_EVERY * 60
-            status = LoginStatus(blocked, next_login, denied=None if login else blocked or Denial.INTERVAL)
+            denied = None if login else blocked or Denial.INTERVAL
+            cause = Cause(of.endpoint.name, act.reason) if act and held else None
+            status = LoginStatus(blocked, next_login, denied=denied, cause=cause)
         if act is not None and act.phase in _LOGIN_PHASES and not login:
             act = None
         self.store[of.key].add(replace(self._outcome(of, minute, act, login=login), login=status))

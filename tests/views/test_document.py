@@ -14,7 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from exporter.model.evidence import TcpEvidence, TcpFinding
-from exporter.model.login import Denial, LoginStatus
+from exporter.model.login import Cause, Denial, LoginStatus
 from exporter.model.outcome import Certificate, Check, Folder, Line, Observed, Outcome, Phase, Quota, TlsFacts
 from exporter.model.reason import Blame, Reason, Retry
 from exporter.model.settings import IpFamily, Protocol, Role
@@ -54,7 +54,13 @@ OBSERVED = Observed(
     ignored_lines=2,
     logout=Reason.TIMEOUT,
 )
-LOGINS = [None, LoginStatus(None, 1.7e9), *(LoginStatus(denial, math.inf) for denial in Denial if denial.protects)]
+LOGINS = [
+    None,
+    LoginStatus(None, 1.7e9),
+    LoginStatus(Denial.HOLD, math.inf, cause=Cause("pop3")),
+    LoginStatus(Denial.HOLD, math.inf, cause=Cause("pop3", Reason.ACCOUNT_DISABLED)),
+    *(LoginStatus(denial, math.inf) for denial in Denial if denial.protects),
+]
 FAILURES = [failure(phase=phase, reason=reason) for phase in Phase for reason in Reason if reason is not Reason.OK]
 
 
@@ -121,7 +127,9 @@ def test_values() -> None:
 def test_held_login() -> None:
     """The time of the next login is null while logins are held, for JSON has no infinity."""
     document = outcome_to_json(budgeted(success(target(account=ACCOUNT)), Denial.HOLD))
-    assert (document["login_held_by"], document["next_login_at"]) == ("hold", None)
+    assert (document["login_held_by"], document["next_login_at"], document["login_cause"]) == ("hold", None, None)
+    held = budgeted(success(target(account=ACCOUNT)), Denial.HOLD, cause=Cause("pop3", Reason.ACCOUNT_DELETED))
+    assert outcome_to_json(held)["login_cause"] == {"endpoint": "pop3", "reason": "account_deleted"}
 
 
 def test_failure() -> None:
@@ -174,6 +182,7 @@ def test_documentation() -> None:
         properties["tls"]["properties"]["chain"]["items"]["properties"],
         properties["folders"]["items"]["properties"],
         properties["quota"]["properties"],
+        properties["login_cause"]["properties"],
     ]
     rows = re.findall(r"^\| `(\w+)` \| .+ \| (.+) \|$", DOCUMENTATION, re.MULTILINE)
     expected = [(key, value["description"]) for table in tables for key, value in table.items()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.model.login import Denial
+from exporter.model.login import Cause, Denial
 from exporter.model.outcome import Outcome, Phase, Target
 from exporter.model.reason import Reason
 from exporter.monitor.store import Store
@@ -131,6 +131,15 @@ def test_sentence_of_logins_held_back(count: int) -> None:
     assert overview(store).worst is State.LOGIN
     lead = "a is up, but " if count == 1 else "All 2 endpoints are up; a and b: "
     assert str(overview(store).sentence) == f"{lead}logins are held back ({Denial.CEILING.meaning})."
+
+
+def test_sentence_names_the_refusal() -> None:
+    """Endpoints that are held back for a refusal at another one are named together, with where and why."""
+    store = store_of(("a", UP), ("b", UP), ("c", UP))
+    for series in list(store)[1:]:
+        series.add(budgeted(success(series.target), Denial.HOLD, cause=Cause("a", Reason.ACCOUNT_DISABLED)))
+    rest = f"b and c: logins are held back ({Denial.HOLD.meaning}: account_disabled at a)"
+    assert str(overview(store).sentence) == f"All 3 endpoints are up; {rest}."
 
 
 def test_shared_problem() -> None:

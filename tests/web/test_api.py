@@ -120,6 +120,7 @@ async def test_documentation(site: Site) -> None:
         ITEM["failing"]["items"]["properties"],
         ITEM["probes"]["properties"],
         ITEM["login"]["properties"],
+        ITEM["login"]["properties"]["cause"]["properties"],
         ITEM["history"]["items"]["properties"],
     ]
     rows = re.findall(r"^\| `(\w+)` \| .+ \| (.+) \|$", documentation, re.MULTILINE)
