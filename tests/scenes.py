@@ -82,6 +82,7 @@ def certificates(
         now + min(days, 900.0) * day,
         chain=chain,
         verified_not_after=now + min(days, 900.0) * day if trusted else None,
+        public_root=True,
     )
 
 

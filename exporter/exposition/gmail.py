@@ -60,6 +60,9 @@ CHAIN_EXPIRY = Family.of("gmail_tls_chain_expiry_timestamp_seconds", "gauge",
 TLS_INFO = Family.of("gmail_tls_info", "gauge",
     "Always 1: the TLS version and cipher agreed on, and the server's certificate.",
     "version", "cipher", "issuer", "fingerprint_sha256")
+PUBLIC_ROOT = Family.of("gmail_tls_public_root", "gauge",
+    "Whether the server's chain leads to a root that the public trusts, not only this host; 0: a device in between "
+    "intercepts TLS. Only of Google's hosts and of endpoints with `tls.public_root`, and not with `tls.ca_file`.")
 IP_PROTOCOL = Family.of("gmail_probe_ip_protocol", "gauge",
     "IP version that the last probe used: 4 or 6.")
 IP_FALLBACK = Family.of("gmail_probe_ip_fallback", "gauge",
@@ -106,7 +109,8 @@ ACCOUNT_FAMILIES = (OAUTH_EXPIRY, OAUTH_REFRESH_DURATION, OAUTH_REFRESHES, OAUTH
 FAMILIES = (
     UP, CHECK_SUCCESS, PROBE_DURATION, PHASE_DURATION, TCP_RTT, TCP_RETRANSMITS, PROBES, PROBE_FAILURES, LOGINS,
     FAILURE_INFO, LOGIN_SUSPENDED, LOGIN_HELD_INFO, LOGIN_DENIALS, LOGIN_NEXT,
-    CERTIFICATE_EXPIRY, CHAIN_EXPIRY, TLS_INFO, IP_PROTOCOL, IP_FALLBACK, CONNECT_LOST, ADDRESSES, ADDRESSES_UP,
+    CERTIFICATE_EXPIRY, CHAIN_EXPIRY, TLS_INFO, PUBLIC_ROOT,
+    IP_PROTOCOL, IP_FALLBACK, CONNECT_LOST, ADDRESSES, ADDRESSES_UP,
     FOLDER_VISIBLE, FOLDER_MESSAGES, FOLDER_UNSEEN, FOLDER_BYTES, MAILBOX_QUOTA, MAILBOX_USED,
     LAST_RUN, LAST_SUCCESS, INTERVAL, ENDPOINT_INFO,
 )  # fmt: skip
@@ -198,6 +202,8 @@ def _last_probe(series: Series, last: Outcome) -> Iterator[Sample]:
             yield Sample(family, "", _NO_LABELS, value)
     if observed.tls:
         yield from _tls(observed.tls)
+        if last.target.endpoint.needs_public_root and observed.tls.public_root is not None:
+            yield Sample(PUBLIC_ROOT, "", _NO_LABELS, observed.tls.public_root)
 
 
 def _tls(facts: TlsFacts) -> Iterator[Sample]:

@@ -168,6 +168,8 @@ class TlsFacts:
     """As sent, the server's own first; at most 10."""
     verified_not_after: float | None = None
     """Earliest notAfter in the chain that was verified, up to the root; None where none was."""
+    public_root: bool | None = None
+    """Whether the chain leads to a root that the public trusts; None where nothing is said of it."""
 
     @property
     def expires_at(self) -> float | None:
@@ -301,6 +303,17 @@ class Outcome:
     def passed_over(self) -> tuple[str, ...]:
         """The addresses of the name that do not connect while another one serves: a warning, no outage."""
         return self.observed.dead_addresses if self.observed.connect_lost is not None else ()
+
+    @property
+    def intercepted_by(self) -> str | None:
+        """Who issued the certificate where its root must be public and is not: a device in between answers.
+
+        None where none does.
+        """
+        tls = self.observed.tls
+        if tls is None or tls.public_root is not False or not self.target.endpoint.needs_public_root:
+            return None
+        return tls.issuer or "an issuer that cannot be read"
 
     @property
     def held_by(self) -> Denial | None:

@@ -124,6 +124,14 @@ class Changes:
                 _Kind("warning", "addresses passed over"), outcome.target, {**facts_of(outcome), "addresses": new}
             )
 
+    def interception(self, before: Outcome | None, outcome: Outcome) -> None:
+        """Log that another than the server answers, or no longer, where that has changed."""
+        was, now = before.intercepted_by if before else None, outcome.intercepted_by
+        if now and now != was:
+            self._tell(_Kind("warning", "TLS is intercepted"), outcome.target, {**facts_of(outcome), "issuer": now})
+        elif was and not now and outcome.observed.tls:
+            self._tell(_Kind("info", "TLS is intercepted no longer"), outcome.target, facts_of(outcome))
+
     def _learn(self, key: TargetKey, problems: set[_Problem]) -> None:
         before = self._problems.pop(key, set())
         if problems:

@@ -212,6 +212,7 @@ class Checker:
         if series.add(outcome):
             self._changes.failures(series, outcome, after)
         self._changes.addresses(before, outcome)
+        self._changes.interception(before, outcome)
         if series.suspended != was_suspended:
             self._changes.suspension(outcome.target, outcome.login)
 

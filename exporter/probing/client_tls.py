@@ -6,7 +6,7 @@ import hashlib
 import os
 import ssl
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
@@ -18,6 +18,7 @@ from exporter.model.address import canonical
 from exporter.model.outcome import Certificate, TlsFacts
 from exporter.model.settings import Tls
 from exporter.model.trust import CIPHERS, VERIFY_FLAGS
+from exporter.probing import roots
 from exporter.probing.redact import redact
 
 NO_SNI_UNIT = "No SNI provided; please fix your client."
@@ -105,9 +106,13 @@ def facts(connection: ssl.SSLObject) -> TlsFacts | None:
 
     The handshake is OpenSSL's: what only OpenSSL can read in a certificate is absent here, and fails nothing.
     """
-    presented = _certificates(_chain_of(connection, "get_unverified_chain"))
+    sent = _chain_of(connection, "get_unverified_chain")
+    presented = _certificates(sent)
     if not presented:
         return None
+    is_verified = connection.context.verify_mode is ssl.CERT_REQUIRED
+    trusted = _chain_of(connection, "get_verified_chain") if is_verified else []
+    verified = _certificates(trusted)
     chain = _known.chain(tuple(known.certificate for known in presented))
     leaf, cipher = chain[0], connection.cipher()
     return TlsFacts(
@@ -119,15 +124,9 @@ def facts(connection: ssl.SSLObject) -> TlsFacts | None:
         chain_not_after=_earliest(chain),
         no_sni=presented[0].no_sni,
         chain=chain,
-        verified_not_after=_verified_not_after(connection),
+        verified_not_after=_earliest(known.certificate for known in verified),
+        public_root=_known.root(verified + presented, [*trusted, *sent]),
     )
-
-
-def _verified_not_after(connection: ssl.SSLObject) -> float | None:
-    if connection.context.verify_mode is not ssl.CERT_REQUIRED:
-        return None
-    verified = _certificates(_chain_of(connection, "get_verified_chain"))
-    return _earliest(known.certificate for known in verified)
 
 
 def _earliest(certificates: Iterable[Certificate]) -> float | None:
@@ -158,6 +157,7 @@ class _KnownCertificates:
     def __init__(self) -> None:
         self._facts: dict[str, _Known] = {}
         self._chains: dict[tuple[Certificate, ...], tuple[Certificate, ...]] = {}
+        self._roots: dict[tuple[str, ...], bool | None] = {}
         self._octets = 0
 
     def __call__(self, encoded: bytes) -> _Known:
@@ -181,6 +181,15 @@ class _KnownCertificates:
         if len(self._chains) >= _MAX_CHAINS:
             self._chains.clear()
         return self._chains.setdefault(certificates, certificates)
+
+    def root(self, chain: Sequence[_Known], encoded: Sequence[bytes]) -> bool | None:
+        """Return whether a chain leads to a root that the public trusts; signatures are verified once for each."""
+        key = tuple(known.certificate.fingerprint_sha256 for known in chain)
+        if key not in self._roots:
+            if len(self._roots) >= _MAX_CHAINS:
+                self._roots.clear()
+            self._roots[key] = roots.is_public(encoded) if sum(map(len, encoded)) <= 2 * _MAX_PARSED else None
+        return self._roots[key]
 
 
 _known = _KnownCertificates()

@@ -11,6 +11,7 @@ import math
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -221,6 +222,8 @@ class _Attempt:
         secured = await connection.start_tls(context, name, self._clock.ask)
         self._clock.leave(connection.secured_at)
         facts = client_tls.facts(secured)
+        if facts and self._endpoint.tls.ca_file is not None:
+            facts = replace(facts, public_root=None)  # other roots than the public's are what the file is for
         self._observed["tls"] = facts and self._redactor.certificates(facts)
         return self._verify
 

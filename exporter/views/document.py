@@ -166,6 +166,7 @@ def _tls(facts: TlsFacts) -> dict[str, Any]:
         "fingerprint_sha256": facts.fingerprint_sha256,
         "certificate_expires_at": facts.not_after,
         "chain_expires_at": facts.chain_not_after,
+        "public_root": facts.public_root,
         "chain": [_certificate(certificate) for certificate in facts.chain],
     }
 

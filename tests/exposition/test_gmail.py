@@ -51,6 +51,21 @@ def test_unread_certificate() -> None:
     assert not [name for name in values if "expiry" in name]
 
 
+@pytest.mark.parametrize(
+    ("host", "public_root", "value"),
+    [
+        ("imap.gmail.com", True, {"": 1}),
+        ("imap.gmail.com", False, {"": 0}),
+        ("imap.gmail.com", None, None),
+        ("mail.example.com", False, None),
+    ],
+)
+def test_public_root(host: str, public_root: bool | None, value: dict[str, float] | None) -> None:
+    """Only where it must be public, and where it is known."""
+    observed = Observed(tls=replace(FACTS, public_root=public_root))
+    assert exposed(success(target(host=host), observed=observed)).get("gmail_tls_public_root") == value
+
+
 def test_success() -> None:
     """Every observation of a successful probe is exposed."""
     observed = Observed(

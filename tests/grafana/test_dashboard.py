@@ -35,6 +35,7 @@ RETIRED = {"graph", "singlestat", "table-old", "grafana-worldmap-panel", "grafan
 BY_NAME = re.compile(r"\b(?:gmail|process|scrape|up)(?:_\w+)?\b(?=[{\[])")
 
 NOT_SHOWN = {
+    "gmail_tls_public_root": "0 raises an alert, and the table of certificates shows the issuer",
     "gmail_exporter_shard_info": "an alert reports a missing shard; each running shard is an instance",
     "gmail_exporter_web_info": "links of alerts lead there; the panels link to each instance",
     "gmail_exporter_shards": "as gmail_exporter_shard_info",

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, MutableMapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from structlog.testing import capture_logs
 
 from exporter.model.evidence import TcpEvidence, TcpFinding
 from exporter.model.login import Cause, Denial, LoginStatus
-from exporter.model.outcome import Outcome, Phase, Target
+from exporter.model.outcome import Outcome, Phase, Target, TlsFacts
 from exporter.model.reason import Reason
 from exporter.monitor.changes import MINUTE, NAMES, SINGLE, Changes
 from exporter.monitor.store import Store
@@ -219,6 +220,25 @@ async def test_addresses(bench: Bench) -> None:
     bench.changes.addresses(before, dead)
     bench.changes.addresses(dead, dead)
     assert [(line["event"], line["addresses"]) for line in bench.take()] == [("addresses passed over", ["192.0.2.1"])]
+
+
+async def test_interception(bench: Bench) -> None:
+    """Once when it begins, with the issuer, and once when it ends; not where a probe has seen no certificate."""
+    before = success(target(host="imap.gmail.com"))
+    public = TlsFacts("TLSv1.3", "X", "CN=WR2", "00", None, None, public_root=True)
+    good = replace(before, observed=replace(before.observed, tls=public))
+    facts = replace(public, issuer="CN=Office Proxy", public_root=False)
+    read_along = replace(good, observed=replace(good.observed, tls=facts))
+    blind = replace(good, observed=replace(good.observed, tls=None))
+    outcomes = [good, read_along, read_along, blind, read_along, good, good]
+    for was, now in pairwise([None, *outcomes]):
+        assert now is not None
+        bench.changes.interception(was, now)
+    assert [(line["event"], line.get("issuer")) for line in bench.take()] == [
+        ("TLS is intercepted", "CN=Office Proxy"),
+        ("TLS is intercepted", "CN=Office Proxy"),
+        ("TLS is intercepted no longer", None),
+    ]
 
 
 async def test_the_end(bench: Bench) -> None:

@@ -76,6 +76,7 @@ async def test_facts(scripted: StartScripted, authority: Authority, kind: str) -
         chain_not_after=min(each.not_valid_after_utc.timestamp() for each in certificate.chain),
         no_sni=kind == "no_sni",
         chain=tuple(map(facts_of, certificate.chain)),
+        public_root=False,
     )
     again = await handshake_facts(scripted, certificate.context, client_tls.unverified_context())
     assert again is not None

@@ -12,10 +12,11 @@ import ssl
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import certifi
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from structlog.testing import capture_logs
@@ -28,6 +29,7 @@ from exporter.monitor.checker import Checker
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.schedule import DueTimes, Schedule
 from exporter.monitor.store import Store
+from exporter.probing import client_tls, roots
 from exporter.probing.addresses import Known
 from exporter.probing.connection import Connection
 from exporter.probing.dialogue import MAX_FOLDERS, MAX_IGNORED, Credential, CredentialUnavailable
@@ -410,6 +412,60 @@ async def test_odd_certificate(scripted: StartScripted, prober: Prober, tmp_path
     assert found(outcome) == expected
     assert outcome.observed.tls is not None
     assert outcome.observed.tls.version == "TLSv1.3"
+
+
+@pytest.fixture
+def trusted_here(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This host trusts the tests' authority, as where an antivirus program or a proxy has installed its own."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca_file))
+    client_tls._build.cache_clear()
+    yield
+    client_tls._build.cache_clear()
+
+
+@pytest.mark.usefixtures("trusted_here")
+@pytest.mark.parametrize("security", SECURED)
+async def test_intercepted(scripted: StartScripted, prober: Prober, authority: Authority, security: Any) -> None:
+    """A root that only this host trusts is no failure; it is told where the root must be public, and only there."""
+    server = await scripted(Imap(), security=security, context=authority.issue("imap.gmail.com").context)
+    target = prober.target(server.port, "imap", security, tls=Tls(server_name="imap.gmail.com"))
+    unnamed = await prober(target)
+    assert unnamed.ok
+    assert unnamed.observed.tls is not None
+    assert (unnamed.observed.tls.public_root, unnamed.intercepted_by) == (False, None)
+    marked = replace(target.endpoint, tls=Tls(server_name="imap.gmail.com", public_root=True))
+    outcome = await prober(replace(target, endpoint=marked))
+    assert outcome.ok
+    assert outcome.intercepted_by == authority.issue().leaf.issuer.rfc4514_string()
+    meant = replace(target.endpoint, tls=Tls(ca_file=authority.ca_file, server_name="imap.gmail.com"))
+    outcome = await prober(replace(target, endpoint=meant))
+    assert outcome.ok
+    assert outcome.observed.tls is not None
+    assert outcome.observed.tls.public_root is None
+
+
+@pytest.mark.usefixtures("trusted_here")
+async def test_public(
+    scripted: StartScripted, prober: Prober, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A root of certifi's is public, also where the certificate has expired, and its signatures are verified once."""
+    monkeypatch.setattr(certifi, "contents", authority.ca_file.read_text)
+    monkeypatch.setattr(client_tls, "_known", client_tls._KnownCertificates())
+    roots.public_roots.cache_clear()
+    good = await scripted(Imap(), security="tls", context=authority.issue().context)
+    expired = await scripted(Imap(), security="tls", context=authority.expired.context)
+    tls = Tls(server_name="localhost", public_root=True)
+    try:
+        outcome = await prober(prober.target(good.port, "imap", tls=tls))
+        assert outcome.observed.tls is not None
+        assert (outcome.ok, outcome.observed.tls.public_root, outcome.intercepted_by) == (True, True, None)
+        outcome = await prober(prober.target(expired.port, "imap", tls=tls))
+        assert outcome.observed.tls is not None
+        assert (outcome.reason, outcome.observed.tls.public_root) == (Reason.CERTIFICATE_EXPIRED, True)
+        monkeypatch.setattr(roots, "is_public", lambda _chain: pytest.fail("again"))
+        assert (await prober(prober.target(good.port, "imap", tls=tls))).ok
+    finally:
+        roots.public_roots.cache_clear()
 
 
 async def test_name_is_sent(scripted: StartScripted, prober: Prober, authority: Authority) -> None:

@@ -223,6 +223,38 @@ async def test_endpoint(site: Site) -> None:
     assert "No line was exchanged" in page
 
 
+async def test_interception(site: Site) -> None:
+    """Even while everything is up, the row names the issuer, escaped; a root that need not be public is only a fact."""
+    scene = Scene()
+    targets = target("a", host="imap.gmail.com"), target("b", host="mail.example.com")
+    scene.configure(*targets)
+    facts = replace(certificates(scene.now), issuer="CN=Office <Proxy>", public_root=False)
+    for each in targets:
+        scene.add(scene.outcome(each, scene.now, tls=facts))
+    site.show(scene.store)
+    page = (await site.request("/")).text
+    assert page.count("TLS is intercepted") == 1
+    assert "the certificate is from CN=Office &lt;Proxy&gt;, whose root only this host trusts" in page
+    assert "not one that the public trusts" in (await site.request("/endpoints/b")).text
+    facts = replace(facts, public_root=True)
+    scene.add(scene.outcome(targets[0], scene.now + 30, tls=facts))
+    site.pages._bodies.forget()
+    assert "TLS is intercepted" not in (await site.request("/")).text
+    assert "Its root is one that the public trusts." in (await site.request("/endpoints/a")).text
+
+
+async def test_interception_among_many(site: Site) -> None:
+    """A line has it, too, without the issuer."""
+    scene = many(FULL_ROWS + 1)
+    probed = next(iter(scene.store)).target
+    gmail = target("gmail", host="imap.gmail.com")
+    scene.configure(*(series.target for series in list(scene.store)), gmail)
+    for each in (probed, gmail):
+        scene.add(scene.outcome(each, scene.now, tls=replace(certificates(scene.now), public_root=False)))
+    site.show(scene.store)
+    assert (await site.request("/")).text.count("TLS is intercepted") == 1
+
+
 async def test_unread_certificate(site: Site) -> None:
     """A certificate that only OpenSSL can read is shown with what is known of it."""
     scene = Scene()
