@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,14 +15,28 @@ import pytest
 import uvloop
 
 from exporter.probing.kernel import ARRIVAL_CLOCK
+from exporter.probing.resolve import Resolver
+from tests.probing.prober import Prober
 from tests.servers.process import loopback_addresses
 
 if TYPE_CHECKING:
     from tests.conftest import StartScripted
+    from tests.servers.authority import Authority
     from tests.servers.scripted import Behaviour, ScriptedServer, Session
 
-HAS_IPV6 = "::1" in loopback_addresses()
+ADDRESSES = loopback_addresses()
+
+HAS_IPV6 = "::1" in ADDRESSES
 """Without it this host has no route to `::1`, and the tests expect that."""
+
+
+@pytest.fixture
+async def prober(authority: Authority) -> AsyncIterator[Prober]:
+    """Call it with a target to probe that."""
+    resolver = Resolver()
+    yield Prober(authority, resolver)
+    await resolver.close()
+
 
 LoopFactory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
 

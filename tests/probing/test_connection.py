@@ -425,6 +425,47 @@ async def test_abort(scripted: StartScripted, authority: Authority, security: Se
     await before.assert_nothing_left()
 
 
+MUCH = b"x" * (8 << 20)
+"""More than both sides' buffers of loopback hold."""
+
+
+@pytest.mark.parametrize("security", ["none", "tls"])
+async def test_write_blocks(scripted: StartScripted, authority: Authority, security: Security) -> None:
+    """A server that reads nothing: a deadline ends the wait for its answer; to close waits no longer than it may."""
+    ended = asyncio.Event()
+
+    async def read_nothing(session: Session) -> None:
+        session._writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await ended.wait()
+        session.abort()
+
+    server = await scripted(read_nothing, security=security)
+    before = Belongings()
+    connection = await open_to(server, authority)
+    connection.write(MUCH)
+    assert connection.tcp._unsent
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await connection.read_line()
+    async with asyncio.timeout(5):
+        await connection.close(0.1)
+    ended.set()
+    await before.assert_nothing_left()
+
+
+@pytest.mark.parametrize("security", ["none", "tls"])
+async def test_reset_while_a_write_blocks(scripted: StartScripted, authority: Authority, security: Security) -> None:
+    """A server that reads nothing, and then resets: that is what the next read raises."""
+    server = await scripted(acts.reset, security=security)
+    before = Belongings()
+    connection = await open_to(server, authority)
+    connection.write(MUCH)
+    with pytest.raises(ConnectionResetError):
+        await connection.read_line()
+    await close_at_once(connection)
+    await before.assert_nothing_left()
+
+
 async def test_never_connected() -> None:
     """Without a transport there is no round-trip time, a write does nothing, and a close returns."""
     connection = Connection()
