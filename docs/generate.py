@@ -17,8 +17,12 @@ from exporter.exposition import blackbox
 from exporter.exposition.gmail import ACCOUNT_FAMILIES, BASE_LABELS, FAMILIES
 from exporter.model.login import Denial
 from exporter.model.outcome import CHECK_OF_PHASE, Phase
-from exporter.model.reason import Blame, Reason, Retry
+from exporter.model.reason import Blame, Reason, Retry, fill
+from exporter.model.verdict import Verdict
 from exporter.monitor.instruments import ExporterMetrics
+from exporter.verdict.facts import Fact
+from exporter.verdict.judge import CONTRADICTIONS, TABLE
+from exporter.verdict.symptom import Symptom, symptom_of_pair
 from exporter.views.page import remedies
 from grafana.guide import guide
 
@@ -110,7 +114,7 @@ Every time of arrival on the connection is the kernel's, which stamps what arriv
 the path's, however busy this program is. It is this program's, and may be later, where
 `gmail_exporter_kernel_timestamps` is 0 (macOS, gVisor, WSL 1) and for a reading in whose wait the wall clock was set. A
 phase that fails without an answer ends when that is noticed. Values of `reason` and `blame`:
-[reasons and remedies](reasons.md).
+[reasons and remedies](reasons.md); of `verdict`: [verdicts](verdicts.md).
 
 ## Of an account with OAuth 2.0
 
@@ -143,8 +147,8 @@ remedies are true of any server; what is to be done at Google is said where the 
 
 {{blames}}
 
-`timeout`, `reset` and `closed` are the network's fault up to and including the TLS handshake, and the provider's after
-it, because the server had accepted the connection.
+Where a reason does not say whose fault it is, its blame is `unknown` here: the [verdict](verdicts.md) on the evidence
+decides in each outage.
 
 ## When the next login is made
 
@@ -158,6 +162,47 @@ is held; with `--storage.none`, a restart does, too.
 ## The reasons
 
 {{reasons}}
+"""
+
+VERDICTS = f"""# Verdicts
+
+{NOTICE}
+
+A reason says what a probe saw; a verdict says whose fault that is. It is what the evidence shows, gathered in the
+failing second, and `unknown` where the evidence shows nothing or contradicts itself: never a guess. The table below is
+the whole judge (`exporter/verdict/judge.py`), row by row; the first row that holds decides.
+
+A verdict is told once two probes in a row agree, so that it does not flicker; what the server or the reason itself says
+is told at once. It is the label `verdict` of `gmail_verdict_info`, in the JSON, in the log line and on the pages, with
+the facts that it rests on.
+
+## The verdicts
+
+{{verdicts}}
+
+`account`, `token` and `exporter` are what the reason itself says; then its own blame counts.
+
+## What a probe shows by itself
+
+Every pair of phase and reason is one of these:
+
+{{symptoms}}
+
+## What the evidence can say
+
+{{facts}}
+
+## The table
+
+Where a probe shows one of the first, and all of the second hold, the third is the verdict.
+
+{{table}}
+
+## Contradictions
+
+Where both facts of a pair hold, one of them is not what it seems, and the verdict is `unknown`:
+
+{{contradictions}}
 """
 
 DASHBOARD = f"""# The dashboard
@@ -214,6 +259,36 @@ def reasons() -> str:
         blames=table(("blame", "who"), ((f"`{blame}`", blame.party) for blame in Blame)),
         retries=table(("retry", "what happens"), ((f"`{retry}`", retry.meaning) for retry in Retry)),
         reasons="\n\n".join(sections),
+    )
+
+
+def verdicts() -> str:
+    """Return the text of docs/verdicts.md."""
+    pairs: dict[Symptom, list[str]] = {symptom: [] for symptom in Symptom}
+    for reason in Reason:
+        phases: dict[Symptom, list[str]] = {}
+        for phase in Phase if reason is not Reason.OK else ():
+            phases.setdefault(symptom_of_pair(phase, reason), []).append(phase)
+        for symptom, found in phases.items():
+            pairs[symptom].append(f"`{reason}`" if len(found) == len(Phase) else f"`{reason}` in {code(found)}")
+    return VERDICTS.format(
+        verdicts=table(
+            ("verdict", "blame", "meaning", "what to do"),
+            ((f"`{each}`", f"`{each.blame}`", fill(each.label), fill(each.remedy)) for each in Verdict),
+        ),
+        symptoms=table(
+            ("symptom", "the server …", "of the reasons"),
+            ((f"`{each}`", each.words.removesuffix(": {summary}"), ", ".join(pairs[each])) for each in Symptom),
+        ),
+        facts=table(("fact", "meaning"), ((f"`{fact}`", fact.clause) for fact in Fact)),
+        table=table(
+            ("symptom", "facts", "verdict"),
+            (
+                (code(each for each in Symptom if each in row.symptoms), code(row.facts), f"`{row.verdict}`")
+                for row in TABLE
+            ),
+        ),
+        contradictions=table(("fact", "and"), ((f"`{one}`", f"`{other}`") for one, other in CONTRADICTIONS)),
     )
 
 
@@ -304,6 +379,7 @@ def main() -> int:
         "performance.md": performance(),
         "reasons.md": reasons(),
         "reliability.md": reliability(),
+        "verdicts.md": verdicts(),
         "web.md": keys("web.md"),
     }
     for name, text in files.items():

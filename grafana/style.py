@@ -12,6 +12,7 @@ from grafana_foundation_sdk.models import dashboard as model
 
 from exporter.model.outcome import Phase
 from exporter.model.reason import Blame, fill
+from exporter.model.verdict import Verdict
 
 GOOD, DOUBTFUL, BAD, UNKNOWN = "green", "orange", "red", "#808080"
 
@@ -21,6 +22,7 @@ _BLAME_COLOURS: Mapping[Blame, str] = {
     Blame.ACCOUNT: "#E69F00",
     Blame.TOKEN: "#F0E442",
     Blame.CLIENT: "#56B4E9",
+    Blame.UNKNOWN: UNKNOWN,
 }
 BLAMES: Mapping[str, tuple[str, str]] = {
     blame: (fill(blame.label)[:1].upper() + fill(blame.label)[1:], colour) for blame, colour in _BLAME_COLOURS.items()
@@ -74,6 +76,11 @@ STATE: Words = {
     2: ("Up", GOOD),
     3: ("Not probed yet", UNKNOWN),
 }
+VERDICTS: Mapping[str, tuple[str, str]] = {
+    verdict: (fill(verdict.label)[:1].upper() + fill(verdict.label)[1:], _BLAME_COLOURS[verdict.blame])
+    for verdict in Verdict
+}
+"""The label of each verdict, in the colour of the party at fault."""
 SUCCESS: Words = {0: ("Fails", BAD), 1: ("OK", GOOD)}
 ANSWERS: Words = {0: ("Does not answer", BAD), 1: ("Answers", GOOD)}
 RELOAD: Words = {0: ("Refused: the old one runs", BAD), 1: ("OK", GOOD)}

@@ -17,6 +17,7 @@ from exporter.model.reason import Reason
 from exporter.model.settings import Account, Endpoint, IpFamily, Protocol, SecretRef
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.store import Series, Store
+from exporter.verdict.judge import judged
 
 SENTINEL = "s3ntinel-hunter2"
 """A secret that must appear nowhere."""
@@ -79,12 +80,12 @@ def success(probed: Target | None = None, *, login: bool = False, **changes: Any
 
 
 def failure(probed: Target | None = None, phase: Phase = Phase.CONNECT, reason: Reason = Reason.REFUSED) -> Outcome:
-    """A probe that failed in `phase`."""
+    """A probe that failed in `phase`, judged without evidence."""
     order = list(Phase)
     reached = order[: order.index(phase) + 1]
     phases = {p: 0.01 for p in reached if p is not Phase.STARTTLS or phase is Phase.STARTTLS}
     attempted = phase in (Phase.LOGIN, Phase.FOLDERS) and reason is not Reason.CREDENTIAL_UNAVAILABLE
-    return Outcome(
+    outcome = Outcome(
         target=probed or target(),
         started_at=1_700_000_000.0,
         ended_at=1_700_000_000.1,
@@ -94,6 +95,7 @@ def failure(probed: Target | None = None, phase: Phase = Phase.CONNECT, reason: 
         detail="what the server said",
         observed=Observed(login_attempted=attempted),
     )
+    return judged(outcome)
 
 
 class Clock:

@@ -105,7 +105,7 @@ async def check_all(config: Config, targets: Sequence[Target], options: CommandO
         sys.stderr.write(f"warning: --force logs in whatever the login budget says; {who} may lock the account\n")
     store, resolver = Store(), Resolver()
     store.configure(targets)
-    checker = Checker(store, resolver, options.ledger, options.environ)
+    checker = Checker(store, resolver, options.ledger, options.environ, at_once=True)
     checker.configure(config)
     outcomes: dict[Target, Outcome] = {}
     queues: dict[object, list[Target]] = defaultdict(list)

@@ -44,6 +44,9 @@ LOGINS = Family.of("gmail_logins", "counter",
 FAILURE_INFO = Family.of("gmail_failure_info", "gauge",
     "1 while the last probe, or the last login, failed: where, why, and the party at fault.",
     "phase", "reason", "blame")
+VERDICT_INFO = Family.of("gmail_verdict_info", "gauge",
+    "1 while the last probe, or the last login, failed: what the evidence shows, and the party at fault.",
+    "verdict", "blame")
 LOGIN_SUSPENDED = Family.of("gmail_login_suspended", "gauge",
     "Whether logins are held back to protect the account.")
 LOGIN_HELD_INFO = Family.of("gmail_login_held_info", "gauge",
@@ -108,7 +111,7 @@ ACCOUNT_FAMILIES = (OAUTH_EXPIRY, OAUTH_REFRESH_DURATION, OAUTH_REFRESHES, OAUTH
 
 FAMILIES = (
     UP, CHECK_SUCCESS, PROBE_DURATION, PHASE_DURATION, TCP_RTT, TCP_RETRANSMITS, PROBES, PROBE_FAILURES, LOGINS,
-    FAILURE_INFO, LOGIN_SUSPENDED, LOGIN_HELD_INFO, LOGIN_DENIALS, LOGIN_NEXT,
+    FAILURE_INFO, VERDICT_INFO, LOGIN_SUSPENDED, LOGIN_HELD_INFO, LOGIN_DENIALS, LOGIN_NEXT,
     CERTIFICATE_EXPIRY, CHAIN_EXPIRY, TLS_INFO, PUBLIC_ROOT,
     IP_PROTOCOL, IP_FALLBACK, CONNECT_LOST, ADDRESSES, ADDRESSES_UP,
     FOLDER_VISIBLE, FOLDER_MESSAGES, FOLDER_UNSEEN, FOLDER_BYTES, MAILBOX_QUOTA, MAILBOX_USED,
@@ -186,9 +189,7 @@ def _last_probe(series: Series, last: Outcome) -> Iterator[Sample]:
             yield Sample(CHECK_SUCCESS, "", {"check": check.value}, last.checks[check])
     for phase, seconds in last.phases.items():
         yield Sample(PHASE_DURATION, "", {"phase": phase.value}, seconds)
-    for failed in series.failing:
-        labels = {"phase": failed.phase.value, "reason": failed.reason.value, "blame": failed.blame.value}
-        yield Sample(FAILURE_INFO, "", labels, 1)
+    yield from _failures(series)
     observed = last.observed
     for family, value in (
         (TCP_RTT, observed.tcp_rtt),
@@ -204,6 +205,15 @@ def _last_probe(series: Series, last: Outcome) -> Iterator[Sample]:
         yield from _tls(observed.tls)
         if last.target.endpoint.needs_public_root and observed.tls.public_root is not None:
             yield Sample(PUBLIC_ROOT, "", _NO_LABELS, observed.tls.public_root)
+
+
+def _failures(series: Series) -> Iterator[Sample]:
+    for failed in series.failing:
+        labels = {"phase": failed.phase.value, "reason": failed.reason.value, "blame": failed.blame.value}
+        yield Sample(FAILURE_INFO, "", labels, 1)
+    for verdict, blame in dict.fromkeys((failed.verdict, failed.blame) for failed in series.failing):
+        if verdict is not None:
+            yield Sample(VERDICT_INFO, "", {"verdict": verdict.value, "blame": blame.value}, 1)
 
 
 def _tls(facts: TlsFacts) -> Iterator[Sample]:

@@ -16,11 +16,12 @@ from typing import NamedTuple
 
 from exporter.model.address import Address
 from exporter.model.enumeration import TableEnum
-from exporter.model.evidence import TcpEvidence
+from exporter.model.evidence import Evidence, TcpEvidence
 from exporter.model.login import Denial, LoginStatus
 from exporter.model.reason import Blame, Reason, fill
 from exporter.model.remedy import evidence_at, party_of, remedy_of
 from exporter.model.settings import PORTS, Endpoint, IpFamily, Role, Security
+from exporter.model.verdict import Judgement, Verdict
 
 MAX_DETAIL = 512
 """Characters of `Outcome.detail`, and of a line of `Outcome.dialogue`, at most."""
@@ -95,9 +96,6 @@ LOGIN_PHASES = frozenset({Phase.LOGIN, Phase.FOLDERS})
 _OCTETS_OF_LINE = 128  # of memory, besides the text: a tuple of three, a number, and what the allocators round up
 
 _PORT_OF_EXCHANGES = 25
-
-_WITHOUT_ANSWER = frozenset({Reason.TIMEOUT, Reason.RESET, Reason.CLOSED})
-_AFTER_CONNECTION = frozenset(Phase) - {Phase.RESOLVE, Phase.CONNECT, Phase.TLS}
 
 
 TargetKey = tuple[str, IpFamily]
@@ -262,7 +260,7 @@ class Outcome:
 
     `started_at` and `ended_at` are Unix seconds; `phases` holds the seconds that each phase took, in order. `phase` is
     the last phase entered on success, and the one that failed otherwise. `dialogue` is without secrets. `login` is None
-    where the endpoint has no account.
+    where the endpoint has no account. `evidence` and `judgement` are there where it failed: whose fault that is.
     """
 
     target: Target
@@ -275,6 +273,8 @@ class Outcome:
     observed: Observed = field(default_factory=Observed)
     dialogue: tuple[Line, ...] = ()
     login: LoginStatus | None = None
+    evidence: Evidence | None = None
+    judgement: Judgement | None = None
     not_kept: tuple[Detail, ...] = ()
     """What the store has dropped of it, to stay within its memory."""
 
@@ -290,14 +290,13 @@ class Outcome:
 
     @property
     def blame(self) -> Blame:
-        """The party at fault; without meaning on success.
+        """The party at fault, as it was judged; without meaning on success."""
+        return self.judgement.blame if self.judgement else self.reason.blame
 
-        A server that accepted the connection and then stays silent or closes it is at fault itself; the same before
-        that point is the network's fault.
-        """
-        if self.reason in _WITHOUT_ANSWER and self.phase in _AFTER_CONNECTION:
-            return Blame.PROVIDER
-        return self.reason.blame
+    @property
+    def verdict(self) -> Verdict | None:
+        """What the evidence shows; None on success, and where nobody has judged."""
+        return self.judgement.verdict if self.judgement else None
 
     @property
     def passed_over(self) -> tuple[str, ...]:

@@ -45,6 +45,7 @@ class Blame(TableEnum):
     ACCOUNT = "account", "account", "the mailbox, its owner, its quota or its administrator"
     TOKEN = "token", "OAuth grant", "the OAuth client or its grant"
     CLIENT = "client", "this exporter", "the exporter's configuration or host, or a fault of its own"
+    UNKNOWN = "unknown", "not known", "nobody: the evidence shows nothing, or contradicts itself"
     # fmt: on
 
 
@@ -62,10 +63,10 @@ class Retry(TableEnum):
 class Reason(TableEnum):
     """Why a probe ended: one closed enumeration.
 
-    `summary` says what is wrong, so that it can follow "imap: "; `remedy` says what to do about it. Both are templates
-    for `fill`: `{protocol}` is the protocol's name, `{during}` the phase in words; `{silence}` and `{ending}` say what
-    to look at where the server falls silent or ends the connection then, `{odd}` where it says what is not of the
-    protocol; `{token_host}` is that of access tokens.
+    `blame` is `unknown` where only evidence can tell. `summary` says what is wrong, so that it can follow "imap: ";
+    `remedy` says what to do about it. Both are templates for `fill`: `{protocol}` is the protocol's name, `{during}`
+    the phase in words; `{silence}` and `{ending}` say what to look at where the server falls silent or ends the
+    connection then, `{odd}` where it says what is not of the protocol; `{token_host}` is that of access tokens.
     """
 
     blame: Blame
@@ -79,30 +80,30 @@ class Reason(TableEnum):
         "Nothing to do."
 
     # DNS
-    DNS_NOT_FOUND = "dns_not_found", Blame.NETWORK, Retry.SAFE, \
+    DNS_NOT_FOUND = "dns_not_found", Blame.UNKNOWN, Retry.SAFE, \
         "its name is not in the DNS", \
         "This host's resolver does not know the name: check the spelling, /etc/resolv.conf and the resolver itself."
-    DNS_NO_ADDRESS = "dns_no_address", Blame.NETWORK, Retry.SAFE, \
+    DNS_NO_ADDRESS = "dns_no_address", Blame.UNKNOWN, Retry.SAFE, \
         "its name has no address of the wanted family", \
         "The name exists but has no address of the wanted family: set ip_family to one that it has."
-    DNS_ERROR = "dns_error", Blame.NETWORK, Retry.SAFE, \
+    DNS_ERROR = "dns_error", Blame.UNKNOWN, Retry.SAFE, \
         "the resolver fails", \
         "The resolver failed or refused: check the name servers in /etc/resolv.conf."
 
     # Transport
-    TIMEOUT = "timeout", Blame.NETWORK, Retry.SAFE, \
+    TIMEOUT = "timeout", Blame.UNKNOWN, Retry.SAFE, \
         "no answer {during}", \
         "No answer before the deadline: {silence}."
-    REFUSED = "refused", Blame.NETWORK, Retry.SAFE, \
+    REFUSED = "refused", Blame.UNKNOWN, Retry.SAFE, \
         "the connection was refused", \
         "The connection was refused: check host and port, and firewalls that answer in the server's place."
-    UNREACHABLE = "unreachable", Blame.NETWORK, Retry.SAFE, \
+    UNREACHABLE = "unreachable", Blame.UNKNOWN, Retry.SAFE, \
         "there is no route to it", \
         "No route to the server: check this host's network, its default route and firewalls."
-    RESET = "reset", Blame.NETWORK, Retry.SAFE, \
+    RESET = "reset", Blame.UNKNOWN, Retry.SAFE, \
         "the connection was reset {during}", \
         "The connection was reset: {ending}."
-    CLOSED = "closed", Blame.NETWORK, Retry.BACKOFF, \
+    CLOSED = "closed", Blame.UNKNOWN, Retry.BACKOFF, \
         "the connection was closed {during}", \
         "The connection was closed without an answer: {ending}."
     ADDRESS_FAMILY_UNAVAILABLE = "address_family_unavailable", Blame.CLIENT, Retry.SAFE, \
@@ -113,46 +114,46 @@ class Reason(TableEnum):
         "Without probe.allow, /probe connects to public addresses only: name the host there, if it may be probed."
 
     # TLS
-    CERTIFICATE_EXPIRED = "certificate_expired", Blame.NETWORK, Retry.HOLD, \
+    CERTIFICATE_EXPIRED = "certificate_expired", Blame.UNKNOWN, Retry.HOLD, \
         "its certificate has expired", \
         ("A certificate of the chain has expired: check this host's clock; renew the certificate if the server is "
          "yours, else find out what really answers at that address.")
-    CERTIFICATE_NOT_YET_VALID = "certificate_not_yet_valid", Blame.NETWORK, Retry.HOLD, \
+    CERTIFICATE_NOT_YET_VALID = "certificate_not_yet_valid", Blame.UNKNOWN, Retry.HOLD, \
         "its certificate is not valid yet", \
         "A certificate of the chain is not valid yet: check this host's clock first, then the certificate."
-    CERTIFICATE_HOSTNAME_MISMATCH = "certificate_hostname_mismatch", Blame.NETWORK, Retry.HOLD, \
+    CERTIFICATE_HOSTNAME_MISMATCH = "certificate_hostname_mismatch", Blame.UNKNOWN, Retry.HOLD, \
         "its certificate is for another name", \
         ("No subject alternative name of the certificate is the name that is asked for: check host and "
          "tls.server_name, then what really answers at that address.")
-    CERTIFICATE_UNTRUSTED = "certificate_untrusted", Blame.NETWORK, Retry.HOLD, \
+    CERTIFICATE_UNTRUSTED = "certificate_untrusted", Blame.UNKNOWN, Retry.HOLD, \
         "its certificate is not trusted here", \
         ("The certificate's issuer is not trusted here: if it is a private authority, set tls.ca_file to its "
          "certificate; else check for a proxy that intercepts TLS.")
     TLS_NO_SNI = "tls_no_sni", Blame.CLIENT, Retry.SAFE, \
         "the handshake named no server", \
         "The handshake named no server (SNI): set host to a DNS name, or set tls.server_name."
-    TLS_FAILED = "tls_failed", Blame.NETWORK, Retry.SAFE, \
+    TLS_FAILED = "tls_failed", Blame.UNKNOWN, Retry.SAFE, \
         "the TLS handshake failed", \
         ("The TLS handshake failed, for the reason in detail: check port and security (tls or starttls), "
          "tls.min_version, and proxies in between.")
-    STARTTLS_UNAVAILABLE = "starttls_unavailable", Blame.NETWORK, Retry.HOLD, \
+    STARTTLS_UNAVAILABLE = "starttls_unavailable", Blame.UNKNOWN, Retry.HOLD, \
         "it does not offer STARTTLS, or refuses it", \
         ("The server does not offer STARTTLS, or refuses it: check port and security; if the server offers it "
          "elsewhere, something in between takes it away.")
-    STARTTLS_INJECTION = "starttls_injection", Blame.NETWORK, Retry.HOLD, \
+    STARTTLS_INJECTION = "starttls_injection", Blame.UNKNOWN, Retry.HOLD, \
         "it goes on in the clear after STARTTLS", \
         ("Plaintext came where TLS should begin: something in between injects it, or the server's TLS is broken. Do "
          "not trust this network until you know which.")
-    STARTTLS_PREAUTH = "starttls_preauth", Blame.NETWORK, Retry.HOLD, \
+    STARTTLS_PREAUTH = "starttls_preauth", Blame.UNKNOWN, Retry.HOLD, \
         "it claims a login before TLS", \
         ("The server greets as if somebody were logged in (PREAUTH), after which TLS cannot begin: so an attacker in "
          "between keeps a session in the clear. Do not trust this network; otherwise use security: tls.")
 
     # Protocol
-    PROTOCOL_VIOLATION = "protocol_violation", Blame.NETWORK, Retry.SAFE, \
+    PROTOCOL_VIOLATION = "protocol_violation", Blame.UNKNOWN, Retry.SAFE, \
         "the answer is not {protocol}", \
         "The answer is not of this protocol: {odd}."
-    RESPONSE_TOO_LARGE = "response_too_large", Blame.NETWORK, Retry.SAFE, \
+    RESPONSE_TOO_LARGE = "response_too_large", Blame.UNKNOWN, Retry.SAFE, \
         "its answer is too large", \
         "The answer passed a size limit: check the port; the server or something in between may be flooding."
     SERVER_BUSY = "server_busy", Blame.PROVIDER, Retry.BACKOFF, \

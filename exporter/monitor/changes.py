@@ -132,6 +132,11 @@ class Changes:
         elif was and not now and outcome.observed.tls:
             self._tell(_Kind("info", "TLS is intercepted no longer"), outcome.target, facts_of(outcome))
 
+    def verdict(self, before: Outcome | None, outcome: Outcome) -> None:
+        """Log what the evidence shows of an outage, where that is something else than what was told before."""
+        if before and not before.up and not outcome.up and before.verdict is not outcome.verdict:
+            self._tell(_Kind("warning", "verdict"), outcome.target, facts_of(outcome))
+
     def _learn(self, key: TargetKey, problems: set[_Problem]) -> None:
         before = self._problems.pop(key, set())
         if problems:
@@ -179,6 +184,8 @@ def facts_of(outcome: Outcome) -> dict[str, object]:
             "phase": outcome.phase.value,
             "reason": outcome.reason.value,
             "blame": outcome.blame.value,
+            "verdict": outcome.verdict.value if outcome.verdict else "",
+            "because": str(outcome.judgement or ""),
             "detail": outcome.detail,
             "evidence": str(outcome.observed.tcp or ""),
         }

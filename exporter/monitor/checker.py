@@ -30,6 +30,7 @@ from exporter.probing.dialogue import CredentialUnavailable
 from exporter.probing.probe import Login, probe
 from exporter.probing.public import PublicResolver
 from exporter.probing.resolve import Resolver
+from exporter.verdict.judge import judge, judged, told
 
 log = structlog.get_logger("check")
 
@@ -38,12 +39,20 @@ class Checker:
     """Checks targets, and keeps the login budget of every mailbox and the access of every account."""
 
     def __init__(
-        self, store: Store, resolver: Resolver, ledger: Ledger, environ: Mapping[str, str] = os.environ
+        self,
+        store: Store,
+        resolver: Resolver,
+        ledger: Ledger,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        at_once: bool = False,
     ) -> None:
+        """With `at_once` a verdict is told after one probe, for there is no second one."""
         self._store = store
         self._resolver = resolver
         self._ledger = ledger
         self._environ = environ
+        self._at_once = at_once
         self._changes = Changes(store)
         self._accounts: dict[str, tuple[Budget, Access]] = {}
         self._budgets: dict[str, list[Budget]] = defaultdict(list)
@@ -88,8 +97,7 @@ class Checker:
         """
         account = self._account_of(target)
         if account is None:
-            outcome = await probe(target, self._resolver, known=self._known(target))
-            self._add(outcome)
+            outcome = self._add(await probe(target, self._resolver, known=self._known(target)))
         else:
             outcome = await self._check_account(target, *account, force=force)
         _debug(outcome)
@@ -106,7 +114,7 @@ class Checker:
         """
         account = self._account_of(target)
         if account is None:
-            outcome = await probe(target, PublicResolver(self._resolver) if public_only else self._resolver)
+            outcome = judged(await probe(target, PublicResolver(self._resolver) if public_only else self._resolver))
         else:
             outcome = await self._check_account(target, *account, in_time=True)
         _debug(outcome)
@@ -151,9 +159,7 @@ class Checker:
             elif in_time:
                 target = _shortened(target, time.monotonic() - began)
         outcome = await self._probe(target, access, login)
-        outcome = replace(outcome, login=budget.status(target, denied))
-        self._add(outcome)
-        return outcome
+        return self._add(replace(outcome, login=budget.status(target, denied)))
 
     async def _probe(self, target: Target, access: Access, login: Login) -> Outcome:
         secrets = await access.known_within(target.endpoint.timeout / 4)
@@ -199,22 +205,25 @@ class Checker:
         finally:
             refused = login.reason if isinstance(login, CredentialUnavailable) else None
             await budget.report(grant, outcome, refused, forgiven=outcome is not None and access.learn(outcome))
-        outcome = replace(outcome, login=budget.status(target))
-        self._add(outcome)
-        return outcome
+        return self._add(replace(outcome, login=budget.status(target)))
 
-    def _add(self, outcome: Outcome) -> None:
-        """Store the Outcome where its target is configured, and log what changed."""
+    def _add(self, outcome: Outcome) -> Outcome:
+        """Judge the Outcome, store it where its target is configured, log what changed, and return it."""
         if not self._store.holds(outcome.target):
-            return  # a target of a request, or one that a reload removed or changed while it was being probed
+            return judged(outcome)  # a target of a request, or one that a reload removed or changed in the meantime
         series = self._store[outcome.target.key]
+        if not outcome.ok:
+            judgement = judge(outcome) if self._at_once else told(series.last, outcome)
+            outcome = replace(outcome, judgement=judgement)
         was_suspended, after, before = series.suspended, series.lasted, series.last
         if series.add(outcome):
             self._changes.failures(series, outcome, after)
         self._changes.addresses(before, outcome)
         self._changes.interception(before, outcome)
+        self._changes.verdict(before, outcome)
         if series.suspended != was_suspended:
             self._changes.suspension(outcome.target, outcome.login)
+        return outcome
 
 
 def _shortened(target: Target, seconds: float) -> Target:

@@ -11,11 +11,13 @@ import math
 import struct
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
 from exporter.model.outcome import MAX_DETAIL, Detail, Line, Observed, Outcome, Phase, Target
-from exporter.model.reason import Reason
+from exporter.model.reason import Blame, Reason
+from exporter.model.verdict import Judgement, Verdict
 from exporter.monitor.history import HISTORY, LAYOUT, RECORD_OCTETS, Layout, converted
 from exporter.monitor.kept import FAILURES
 from exporter.monitor.store import Condition, Past, Series
@@ -25,6 +27,9 @@ MAX_FAILURE = 8 * 1024
 
 MAX_LINES = 100
 """Lines of a stored dialogue."""
+
+MAX_FACTS = 20
+"""Facts of a stored judgement."""
 
 GAP = 3600.0
 """Seconds without a probe, or three intervals, after which a condition may have changed and changed back."""
@@ -131,6 +136,8 @@ def _failure(outcome: Outcome, limit: int) -> str:
         "detail": outcome.detail,
         "address": outcome.observed.address,
     }
+    if outcome.judgement:
+        fields["judgement"] = asdict(outcome.judgement)
     if len(outcome.dialogue) <= MAX_LINES and sum(len(line.text) for line in outcome.dialogue) <= limit:
         whole = json.dumps({**fields, "dialogue": outcome.dialogue})
         if len(whole) <= limit:
@@ -164,8 +171,21 @@ def _outcome(fields: Fields, target: Target, until: float) -> Outcome | None:
             for at, speaker, text in fields["dialogue"][:MAX_LINES]
             if _is_duration(float(at))
         ),
+        judgement=_judgement(fields.get("judgement")),
         not_kept=(*missing, Detail.CAPABILITIES, Detail.CERTIFICATES),
     )
+
+
+def _judgement(fields: Fields | None) -> Judgement | None:
+    """Return a judgement; None where there is none, or one that this version does not know."""
+    if fields is None:
+        return None
+    try:
+        verdict, blame = Verdict(fields["verdict"]), Blame(fields["blame"])
+    except ValueError:
+        return None
+    sentence, also = _text(fields["sentence"]), _text(fields["also"])
+    return Judgement(verdict, blame, sentence, tuple(map(_text, fields["facts"][:MAX_FACTS])), also)
 
 
 def _time(value: object, until: float) -> float | None:

@@ -11,6 +11,7 @@ from typing import Any
 from exporter.model.evidence import TcpEvidence
 from exporter.model.login import LoginStatus
 from exporter.model.outcome import Certificate, Folder, Outcome, Target, TlsFacts
+from exporter.model.verdict import Judgement
 from exporter.monitor.history import HistoryEntry
 from exporter.monitor.store import Series
 from exporter.views.state import overview, state_of
@@ -29,6 +30,7 @@ def outcome_to_json(outcome: Outcome, *, dialogue: bool = False) -> dict[str, An
         "phase": outcome.phase.value,
         "reason": outcome.reason.value,
         "blame": None if outcome.ok else outcome.blame.value,
+        "verdict": _verdict(outcome.judgement) if outcome.judgement else None,
         "retry": outcome.reason.retry.value,
         "remedy": None if outcome.ok else outcome.remedy,
         "detail": outcome.detail,
@@ -110,9 +112,14 @@ def _failure(outcome: Outcome) -> Mapping[str, Any]:
         "phase": outcome.phase.value,
         "reason": outcome.reason.value,
         "blame": outcome.blame.value,
+        "verdict": _verdict(outcome.judgement) if outcome.judgement else None,
         "detail": outcome.detail,
         "remedy": outcome.remedy,
     }
+
+
+def _verdict(judgement: Judgement) -> Mapping[str, Any]:
+    return {"name": judgement.verdict.value, "sentence": str(judgement), "facts": list(judgement.facts)}
 
 
 def _login(series: Series) -> Mapping[str, Any]:

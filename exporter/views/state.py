@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,9 +10,11 @@ from typing import NamedTuple
 
 from exporter.model.enumeration import TableEnum
 from exporter.model.outcome import Outcome, Phase
-from exporter.model.reason import Blame, Reason
+from exporter.model.reason import Blame, Reason, provider_of
+from exporter.model.verdict import Verdict, server_of
 from exporter.monitor.health import is_overdue
 from exporter.monitor.store import Series
+from exporter.views.times import clock
 
 
 class State(TableEnum):
@@ -45,18 +48,20 @@ def account_problem(series: Series) -> str:
     return "folders failing" if phases == {Phase.FOLDERS} else "login failing"
 
 
-_ProblemKey = tuple[Phase, Reason, Blame, str, str]
+_ProblemKey = tuple[Phase, Reason, Verdict | None, Blame, str, str]
 
 
 def _problem_key(failure: Outcome) -> _ProblemKey:
-    return failure.phase, failure.reason, failure.blame, failure.summary, failure.blame_label
+    return failure.phase, failure.reason, failure.verdict, failure.blame, failure.summary, failure.blame_label
 
 
 @dataclass(slots=True)
 class Problem:
-    """The failures of one or more targets that have phase, reason, blame and summary in common."""
+    """The failures of one or more targets that have phase, reason, verdict, blame and summary in common."""
 
     outcomes: list[Outcome] = field(default_factory=list)
+    since: float = math.inf
+    """When the first of these targets went down or began to fail, in Unix seconds."""
 
     @property
     def first(self) -> Outcome:
@@ -104,28 +109,39 @@ class Overview:
 
 
 def overview(all_series: Iterable[Series]) -> Overview:
-    """Count the targets by state, and the failures by phase, reason and blame; the most frequent problem first."""
+    """Count the targets by state, and the failures by what they have in common; the most frequent problem first."""
     by_state: dict[State, list[str]] = {state: [] for state in State}
+    is_google = True
     problems: dict[_ProblemKey, Problem] = {}
     held: dict[str, list[str]] = {}
     for series in all_series:
         state = state_of(series)
         by_state[state].append(series.target.name)
+        is_google = is_google and series.target.endpoint.is_google
         for outcome in series.failing if state in (State.DOWN, State.LOGIN) else ():
-            problems.setdefault(_problem_key(outcome), Problem()).outcomes.append(outcome)
+            problem = problems.setdefault(_problem_key(outcome), Problem())
+            problem.outcomes.append(outcome)
+            problem.since = min(problem.since, outcome.ended_at if series.since is None else series.since)
         if state is State.LOGIN and series.suspended and not any(series.failing):
             held.setdefault(series.held, []).append(series.target.name)
     ordered = sorted(problems.values(), key=lambda problem: (problem.first.up, -len(problem.outcomes)))
     worst = next((state for state in State if by_state[state]), State.PENDING)
     counts = Counter({state: len(names) for state, names in by_state.items()})
-    return Overview(counts, ordered, _sentence(by_state, ordered, held), worst, problems)
+    sentence = _sentence(by_state, ordered, held, is_google=is_google)
+    return Overview(counts, ordered, sentence, worst, problems)
 
 
 def _sentence(
-    by_state: Mapping[State, Sequence[str]], problems: Sequence[Problem], held: Mapping[str, Sequence[str]]
+    by_state: Mapping[State, Sequence[str]],
+    problems: Sequence[Problem],
+    held: Mapping[str, Sequence[str]],
+    *,
+    is_google: bool,
 ) -> Sentence:
     names = [name for of_state in by_state.values() for name in of_state]
     down, total = len(by_state[State.DOWN]), len(names)
+    if 0 < down == total and len(problems) == 1 and is_google:
+        return Sentence("Gmail does not answer", ": ", _cause(problems[0]))
     if total < 2:
         return _sentence_of_few(names, by_state, problems, held)
     if down == total and len(problems) == 1:
@@ -197,6 +213,17 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _cause(problem: Problem) -> str:
-    """The summary, with the party at fault unless it is named there already."""
-    summary, party = problem.first.summary, problem.first.blame_label
-    return summary if party in summary else f"{summary} ({party})"
+    """Why they fail: the verdict on an outage, since when; else the summary, with the party unless it is named there.
+
+    Where different servers have one verdict, the provider stands for them.
+    """
+    first, judgement = problem.first, problem.first.judgement
+    if first.up or judgement is None:
+        summary, party = first.summary, first.blame_label
+        return summary if party in summary else f"{summary} ({party})"
+    servers = {server_of(outcome.target.endpoint) for outcome in problem.outcomes}
+    sentence = judgement.sentence
+    if len(servers) > 1:
+        sentence = sentence.replace(server_of(first.target.endpoint), provider_of(first.target.endpoint.host))
+    also = f"; {judgement.also}" if judgement.also else ""
+    return f"{sentence} since {clock(problem.since)} UTC{also}"

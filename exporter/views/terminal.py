@@ -61,13 +61,15 @@ def explanations(all_series: Iterable[Series]) -> Iterable[RenderableType]:
 
 
 def explain(outcome: Outcome) -> Table:
-    """The reason of a failure, the party at fault, the text of the server, and what to do."""
+    """The reason of a failure, whose fault it is and from which evidence, the text of the server, and what to do."""
     reason = f"[bold]{outcome.reason}[/] in {outcome.phase}"
+    judgement = None if outcome.up else outcome.judgement
+    facts = [escape(fact) for fact in judgement.facts] if judgement else []
     return _facts(
         ("reason", reason),
-        ("fault", f"{outcome.blame_label}: {outcome.blame.party}"),
+        ("fault", f"{outcome.blame_label}: {escape(str(judgement or outcome.blame.party))}"),
         ("detail", escape(outcome.detail)),
-        ("evidence", str(outcome.observed.tcp or "")),
+        *zip(("evidence", *[""] * len(facts)), facts, strict=False),
         ("remedy", escape(outcome.remedy)),
     )
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import partial
 
 from grafana import links, style
-from grafana.panels import About, Builder, Column, Graph, Query, Size, graph, rows
-from grafana.queries import FAILURES, chosen, endpoint, one_provider, over, selector
+from grafana.panels import About, Builder, Column, Graph, Query, Size, graph, rows, timeline
+from grafana.queries import FAILURES, IDENTITY, chosen, endpoint, one_provider, over, selector
 
 TITLE = "Failures: which, and whose fault?"
 
 STEP = "30s"
+SHOWN = 20
+"""Endpoints on the timeline of verdicts."""
 BARS = "5m"
 """Each bar counts its own step, which must hold several scrapes."""
 
@@ -20,7 +22,7 @@ _PHASES = {phase: (phase, colour) for phase, colour in style.PHASES.items()}
 
 def panels() -> list[Builder]:
     """From left to right, from top to bottom."""
-    return [_by_blame(), _by_reason(), _by_phase(), _ratio(), _table()]
+    return [_by_blame(), _by_reason(), _verdicts(), _by_phase(), _ratio(), _table()]
 
 
 def _by_blame() -> Builder:
@@ -53,6 +55,32 @@ def _by_reason() -> Builder:
         Query(f"count by (reason) ({endpoint('gmail_failure_info')}) and on (reason) {longest}", "{{reason}}", STEP),
         unit="none",
         drawn=Graph(stacked=True),
+    )
+
+
+def _verdicts() -> Builder:
+    down = f"1 - avg_over_time({selector('gmail_up')}[$__range] @ end())"
+    longest = f"topk({SHOWN}, {chosen(down, ' @ end()')})"
+    numbered = " or ".join(
+        f"{number} * max by ({IDENTITY}) ({selector('gmail_verdict_info', matcher)})"
+        for number, matcher in enumerate(f'verdict="{verdict}"' for verdict in style.VERDICTS)
+    )
+    return timeline(
+        About(
+            "Verdicts",
+            "What did the evidence show at each time?",
+            f"The {SHOWN} endpoints that were down longest in this range, and the verdict while they failed, in the "
+            "colour of the party at fault. A verdict is told after two probes that agree; until then, and where the "
+            "evidence shows nothing or contradicts itself, it is not known.",
+            "the page of the endpoint has the evidence: what the probe saw, the controls, the path.",
+        ),
+        Size(24, 10),
+        Query(f"({numbered}) and on ({IDENTITY}) {longest}", "{{endpoint}} {{ip_family}}, by {{instance}}", STEP),
+        {float(number): words for number, words in enumerate(style.VERDICTS.values())},
+        tuple(
+            (float(number) if number else None, colour) for number, (_, colour) in enumerate(style.VERDICTS.values())
+        ),
+        links.of_series(),
     )
 
 

@@ -59,9 +59,9 @@ def _numbers() -> list[Builder]:
             About(
                 "Whose fault",
                 "Whose fault are the failures of this moment?",
-                "Present failures by the party at fault, failing logins included. The mail provider: its server "
-                "answered, and badly. The network: the server was not reached, which may be your own network. The "
-                "account, the OAuth grant, this exporter: the mail server works.",
+                "Present failures by the party at fault, failing logins included, as the evidence shows it. The mail "
+                "provider: our packets reach its server. The network: what is between, your own included. The account, "
+                "the OAuth grant, this exporter: the mail server works. Not known: the evidence shows nothing yet.",
                 "the mail provider: see its status page, tell users, wait. The network: compare instances in the table "
                 "below; if one alone fails, it is that site's. Others: follow the remedy of the reason.",
             ),

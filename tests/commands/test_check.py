@@ -190,7 +190,7 @@ def test_failures_are_explained(site: Site, run: Run, authority: Authority) -> N
     assert rows["refused"].endswith("failed")
     assert rows["sibling"].endswith("held")
     assert rows["pop-off"].endswith("ok, folders failed")
-    explained = dict(re.findall(r"^[✘!] (\S+)  \S+\n  reason +(.+)$", ran.out, re.MULTILINE))
+    explained = dict(re.findall(r"^[✘!] (\S+)  \S+\n  reason +(\S.+)$", ran.out, re.MULTILINE))
     assert explained == {
         "expired": "certificate_expired in tls",
         "hanging": "timeout in greeting",
@@ -201,7 +201,7 @@ def test_failures_are_explained(site: Site, run: Run, authority: Authority) -> N
     assert "  detail  NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)\n" in ran.out
     assert "  fault   account: the mailbox" in ran.out
     seen = re.findall(r"^  evidence  (\S+ \S+ \S+ \S+) ", ran.out, re.MULTILINE)
-    assert sorted(seen) == ["All that was sent", "The connection request was"]
+    assert {"All that was sent", "The connection request was"} < set(seen)
     assert "! account ops  logins are held back at refused, sibling\n" in ran.out
 
 
@@ -213,7 +213,7 @@ def test_without_a_network_every_endpoint_is_down(run: Run, site: Site) -> None:
     ran = run("check")
     assert ran.code == 1
     assert len(re.findall(r"✘ down", ran.out)) == 3
-    assert len(lines_with("  reason  dns_", ran.out)) == 1
+    assert len(lines_with("  reason    dns_", ran.out)) == 1
     assert "✘ imap, pop3, smtps  nowhere.invalid:1\n" in ran.out
 
 

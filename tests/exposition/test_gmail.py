@@ -111,7 +111,8 @@ def test_down() -> None:
     values = exposed(success(), failure())
     assert values["gmail_up"] == {"": 0}
     assert values["gmail_check_success"] == {"check=reachability": 0}
-    assert values["gmail_failure_info"] == {"phase=connect,reason=refused,blame=network": 1}
+    assert values["gmail_failure_info"] == {"phase=connect,reason=refused,blame=unknown": 1}
+    assert values["gmail_verdict_info"] == {"verdict=unknown,blame=unknown": 1}
     assert values["gmail_probe_failures_total"] == {"phase=connect,reason=refused": 1}
     assert values["gmail_probe_last_success_timestamp_seconds"] == {"": 1_700_000_000.25}
     assert "gmail_tcp_rtt_seconds" not in values
@@ -128,6 +129,7 @@ def test_refused_login() -> None:
     assert values["gmail_check_success"]["check=login"] == 0
     assert "check=folders" not in values["gmail_check_success"]
     assert values["gmail_failure_info"] == {"phase=login,reason=auth_invalid_credentials,blame=account": 1}
+    assert values["gmail_verdict_info"] == {"verdict=account,blame=account": 1}
     assert values["gmail_logins_total"] == {"result=success": 0, "result=failure": 1}
     assert values["gmail_login_suspended"] == {"": 1}
 

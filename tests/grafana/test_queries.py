@@ -200,7 +200,7 @@ def test_what_is_down(past: Past) -> None:
     """At the end: submission from both, POP3 from London, and one address family to the MX from each."""
     assert answer(past, query_of("Down")) == [{"value": 5}]
     blames = {series["blame"]: series["value"] for series in answer(past, query_of("Whose fault"))}
-    assert blames == {"provider": 2, "account": 4, "token": 2, "client": 1, "network": 2}
+    assert blames == {"provider": 2, "account": 4, "token": 2, "client": 1, "unknown": 2}
     assert answer(past, query_of("Up")) == [{"value": 11}]
     states = values(past, "Every endpoint")
     assert states["submission any london:9993"] == 0
@@ -310,7 +310,7 @@ def test_what_failed(past: Past) -> None:
         (series["phase"], series["reason"], series["blame"]): series["value"]
         for series in answer(past, query_of("What failed in this range"))
     }
-    assert rows["connect", "refused", "network"] == pytest.approx(240, abs=31)
+    assert rows["connect", "refused", "unknown"] == pytest.approx(240, abs=31)
     assert rows["capability", "timeout", "provider"] == pytest.approx(240, abs=31)
 
 

@@ -9,29 +9,19 @@ import pytest
 from exporter.model.outcome import Check, Outcome, Phase, Target, TlsFacts
 from exporter.model.reason import Blame, Reason
 from exporter.model.settings import IpFamily
+from exporter.model.verdict import Judgement, Verdict
 from tests.examples import ACCOUNT, failure, success, target
 
 
-@pytest.mark.parametrize("reason", [Reason.TIMEOUT, Reason.RESET, Reason.CLOSED])
-@pytest.mark.parametrize(
-    ("phase", "blame"),
-    [
-        (Phase.RESOLVE, Blame.NETWORK),
-        (Phase.CONNECT, Blame.NETWORK),
-        (Phase.TLS, Blame.NETWORK),
-        (Phase.GREETING, Blame.PROVIDER),
-        (Phase.LOGIN, Blame.PROVIDER),
-    ],
-)
-def test_blame_depends_on_the_phase(reason: Reason, phase: Phase, blame: Blame) -> None:
-    """A timeout, reset or close is the network's fault up to the TLS handshake, and the provider's after it."""
-    assert failure(phase=phase, reason=reason).blame is blame
-
-
-def test_blame_of_other_reasons() -> None:
-    """The blame of any other reason does not depend on the phase."""
-    assert failure(phase=Phase.LOGIN, reason=Reason.AUTH_INVALID_CREDENTIALS).blame is Blame.ACCOUNT
-    assert failure(phase=Phase.GREETING, reason=Reason.PROTOCOL_VIOLATION).blame is Blame.NETWORK
+def test_blame() -> None:
+    """It is that of the judgement; before there is one, that of the reason, which is not known for what is judged."""
+    refused = failure(phase=Phase.CONNECT, reason=Reason.REFUSED)
+    judged = dataclasses.replace(refused, judgement=Judgement(Verdict.PORT_BLOCKED, Blame.NETWORK, "it is blocked"))
+    assert (judged.blame, judged.verdict) == (Blame.NETWORK, Verdict.PORT_BLOCKED)
+    bare = dataclasses.replace(refused, judgement=None)
+    assert (bare.blame, bare.verdict) == (Blame.UNKNOWN, None)
+    denied = failure(phase=Phase.LOGIN, reason=Reason.AUTH_INVALID_CREDENTIALS)
+    assert dataclasses.replace(denied, judgement=None).blame is Blame.ACCOUNT
 
 
 @pytest.mark.parametrize(

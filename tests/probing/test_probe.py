@@ -494,7 +494,7 @@ async def test_plain_behind_tls(scripted: StartScripted, prober: Prober, protoco
     assert outcome.detail == (
         f"wrong version number: the server speaks in the clear on this port: '{SERVERS[protocol]().greeting.decode()}'"
     )
-    assert outcome.blame is Blame.NETWORK
+    assert outcome.blame is Blame.UNKNOWN
     assert outcome.observed.tls is None
     assert_secret_kept(server)
 
@@ -531,7 +531,7 @@ async def test_starttls_preauth(scripted: StartScripted, prober: Prober, login: 
     server = await scripted(Imap(greeting=greeting), security="starttls")
     outcome = await prober(prober.target(server.port, "imap", "starttls"), login)
     assert found(outcome) == (Phase.GREETING, Reason.STARTTLS_PREAUTH)
-    assert outcome.blame is Blame.NETWORK
+    assert outcome.blame is Blame.UNKNOWN
     assert not outcome.observed.login_attempted
     await server.wait_idle()
     assert server.received == [b""]

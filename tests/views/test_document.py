@@ -177,6 +177,7 @@ def test_documentation() -> None:
     properties = SCHEMA["properties"]
     tables = [
         properties,
+        properties["verdict"]["properties"],
         properties["tcp"]["properties"],
         properties["tls"]["properties"],
         properties["tls"]["properties"]["chain"]["items"]["properties"],

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from exporter.model.login import Cause, Denial
 from exporter.model.outcome import Outcome, Phase, Target
-from exporter.model.reason import Reason
+from exporter.model.reason import Blame, Reason
+from exporter.model.settings import Protocol
+from exporter.model.verdict import Judgement, Verdict
 from exporter.monitor.store import Store
 from exporter.views.state import State, account_problem, overview, state_of
 from tests.examples import ACCOUNT, Clock, budgeted, failure, success, target
@@ -16,6 +20,9 @@ WRONG_PASSWORD = (Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS)
 REFUSED = (Phase.CONNECT, Reason.REFUSED)
 SILENT = (Phase.GREETING, Reason.TIMEOUT)
 UP, PENDING, OVERDUE = "up", "pending", "overdue"
+
+REFUSED_SINCE = "whose fault it is is not known: Google's IMAP refuses connections since 22:13 UTC"
+SILENT_SINCE = "our network is fine, Google's IMAP accepts connections and then says nothing since 22:13 UTC"
 
 Result = tuple[Phase, Reason] | str
 
@@ -49,7 +56,7 @@ def outcome_of(probed: Target, result: Result) -> Outcome | None:
         ([PENDING], "a has not been probed yet."),
         ([UP], "a is up."),
         ([OVERDUE], "a was not probed in time."),
-        ([REFUSED], "a is down: the connection was refused (network)."),
+        ([REFUSED], f"Gmail does not answer: {REFUSED_SINCE}."),
         ([IMAP_OFF], "a is up, but the account has IMAP switched off."),
         ([UP, UP], "All 2 endpoints are up."),
         ([PENDING, PENDING], "None of the 2 endpoints has been probed yet."),
@@ -57,23 +64,21 @@ def outcome_of(probed: Target, result: Result) -> Outcome | None:
         ([UP, OVERDUE, OVERDUE], "1 of 3 endpoints is up; b and c were not probed in time."),
         ([UP, IMAP_OFF], "All 2 endpoints are up; b: the account has IMAP switched off."),
         ([UP, WRONG_PASSWORD], "All 2 endpoints are up; b: user name or password is refused (account)."),
-        ([UP, UP, SILENT], "2 of 3 endpoints are up; c: no answer while waiting for its greeting (Google)."),
-        ([REFUSED] * 2, "All 2 endpoints are down: the connection was refused (network)."),
+        ([UP, UP, SILENT], f"2 of 3 endpoints are up; c: {SILENT_SINCE}."),
+        ([REFUSED] * 2, f"Gmail does not answer: {REFUSED_SINCE}."),
         (
             [REFUSED, SILENT],
-            "None of the 2 endpoints is up; a: the connection was refused (network); "
-            "b: no answer while waiting for its greeting (Google).",
+            f"None of the 2 endpoints is up; a: {REFUSED_SINCE}; b: {SILENT_SINCE}.",
         ),
-        ([UP, *[REFUSED] * 3], "1 of 4 endpoints is up; b, c and d: the connection was refused (network)."),
-        ([UP, *[REFUSED] * 4], "4 of 5 endpoints are down: the connection was refused (network)."),
+        ([UP, *[REFUSED] * 3], f"1 of 4 endpoints is up; b, c and d: {REFUSED_SINCE}."),
+        ([UP, *[REFUSED] * 4], f"4 of 5 endpoints are down: {REFUSED_SINCE}."),
         (
             [PENDING, *[REFUSED] * 4],
-            "4 of 5 endpoints are down: the connection was refused (network); a has not been probed yet.",
+            f"4 of 5 endpoints are down: {REFUSED_SINCE}; a has not been probed yet.",
         ),
         (
             [UP, IMAP_OFF, *[REFUSED] * 4],
-            "2 of 6 endpoints are up; 4 endpoints: the connection was refused (network); "
-            "b: the account has IMAP switched off.",
+            f"2 of 6 endpoints are up; 4 endpoints: {REFUSED_SINCE}; b: the account has IMAP switched off.",
         ),
     ],
 )
@@ -81,6 +86,33 @@ def test_sentence(results: list[Result], sentence: str) -> None:
     """The sentence has the outage before the failing login, and each problem once."""
     store = store_of(*zip("abcdef", results, strict=False))
     assert str(overview(store).sentence) == sentence
+
+
+def test_sentence_of_several_servers() -> None:
+    """Where they have one verdict, their provider stands for them; where they are not Google's, they are counted."""
+    for host, server, lead in (
+        ("mail.gmail.com", "Google", "Gmail does not answer"),
+        ("mail.example.com", "the mail provider", "All 2 endpoints are down"),
+    ):
+        store = Store()
+        targets = [target("a", host=host), target("b", host=host, protocol=Protocol.POP3, port=995)]
+        store.configure(targets)
+        for each in targets:
+            store[each.key].add(failure(each, *REFUSED))
+        cause = f"whose fault it is is not known: {server} refuses connections since 22:13 UTC"
+        assert str(overview(store).sentence) == f"{lead}: {cause}."
+
+
+def test_sentence_with_an_incident() -> None:
+    """What the provider says of itself comes last."""
+    store = store_of(("a", UP))
+    (series,) = store
+    judgement = Judgement(
+        Verdict.PROVIDER_DOWN, Blame.PROVIDER, "our network is fine", (), "Google has an open incident"
+    )
+    series.add(replace(failure(series.target), judgement=judgement))
+    expected = "Gmail does not answer: our network is fine since 22:13 UTC; Google has an open incident."
+    assert str(overview(store).sentence) == expected
 
 
 def test_long_sentence() -> None:

@@ -15,9 +15,11 @@ from rich.console import Console, RenderableType
 from exporter.model.evidence import TcpEvidence, TcpFinding
 from exporter.model.login import Denial
 from exporter.model.outcome import Folder, Line, Observed, Outcome, Phase, Quota, Target, TlsFacts
-from exporter.model.reason import Reason
+from exporter.model.reason import Blame, Reason
 from exporter.model.settings import Account, IpFamily, OAuth2, Role, SecretRef, Security
+from exporter.model.verdict import Judgement, Verdict
 from exporter.monitor.store import Series
+from exporter.verdict.judge import judged
 from exporter.views import terminal
 from tests.examples import ACCOUNT, UNREAD, budgeted, failure, success, target
 
@@ -188,7 +190,7 @@ def test_evidence() -> None:
     """What TCP saw is a sentence of the explanation, with its numbers."""
     failed = failure(phase=Phase.GREETING, reason=Reason.TIMEOUT)
     seen = replace(failed, observed=replace(failed.observed, tcp=TcpEvidence(TcpFinding.SILENT, 0, 0, 1517, 4096)))
-    lines = shown(*terminal.explanations([series(seen)]), width=240)
+    lines = shown(*terminal.explanations([series(judged(seen))]), width=240)
     assert [line for line in lines if "evidence" in line] == [
         f"  evidence  {TcpFinding.SILENT.sentence} "
         "(0 segments not acknowledged, 0 sent again, 1,517 octets acknowledged, 4,096 octets received)"
@@ -206,14 +208,29 @@ def test_same_failure() -> None:
 def test_markup_in_a_detail() -> None:
     """Markup and emoji codes in the text of a server are shown as they are."""
     text = "NO [ALERT] [bold]:warning: [/nothing] [link=https://example.com]"
-    assert f"  detail  {text}" in shown(*terminal.explanations([series(replace(failure(), detail=text))]))
+    assert f"  detail    {text}" in shown(*terminal.explanations([series(replace(failure(), detail=text))]))
 
 
 @pytest.mark.parametrize(("host", "party"), [("imap.gmail.com", "Google"), ("mail.example.com", "the mail provider")])
 def test_fault(host: str, party: str) -> None:
     """The provider is Google where the host is Google's."""
-    down = failure(target(host=host), Phase.GREETING, Reason.TIMEOUT)
-    assert shown(terminal.explain(down))[1] == f"  fault   {party}: the operator of the mail server"
+    busy = failure(target(host=host), Phase.LOGIN, Reason.AUTH_TEMPORARY)
+    assert shown(terminal.explain(busy))[1] == f"  fault   {party}: the operator of the mail server"
+
+
+def test_verdict() -> None:
+    """Of an outage, with the facts that it rests on, one a line."""
+    down = failure(phase=Phase.GREETING, reason=Reason.TIMEOUT)
+    judgement = Judgement(
+        Verdict.PROVIDER_DOWN, Blame.PROVIDER, "Google is silent", ("It said nothing.", "[It] was asked.")
+    )
+    lines = shown(terminal.explain(replace(down, judgement=judgement)))
+    assert lines[1:5] == [
+        "  fault     Google: Google is silent",
+        "  detail    what the server said",
+        "  evidence  It said nothing.",
+        "            [It] was asked.",
+    ]
 
 
 def test_explain_credential() -> None:

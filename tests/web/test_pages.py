@@ -134,8 +134,8 @@ async def test_shared_problem(site: Site) -> None:
     scene.add(scene.outcome(smtps, scene.now, failed=(Phase.CONNECT, Reason.REFUSED)))
     page = (await site.request("/")).text
     assert "What fails at several endpoints" in page
-    assert page.count('href="#problem-connect-refused-network"') == 2
-    assert page.count('id="problem-connect-refused-network"') == 1
+    assert page.count('href="#problem-connect-refused-unknown"') == 2
+    assert page.count('id="problem-connect-refused-unknown"') == 1
     assert page.count("About refused") == 1
 
 

@@ -361,7 +361,7 @@ async def test_hostname(service: Service, scripted: StartScripted, authority: Au
         probe: {{allow: [localhost]}}
         """
     )
-    mismatch = 'probe_failure_info{phase="tls",reason="certificate_hostname_mismatch",blame="network"}'
+    mismatch = 'probe_failure_info{phase="tls",reason="certificate_hostname_mismatch",blame="unknown"}'
     assert mismatch in await service.samples(module="imaps", target="localhost")
     assert (await service.samples(module="imaps", target="localhost", hostname="mail.example"))["probe_success"] == 1
     assert mismatch in await service.samples(module="named", target="localhost", hostname="mail.example")
