@@ -1,4 +1,7 @@
-"""A small name server on loopback whose every answer a test decides: as much of RFC 1035 as a resolver asks for."""
+"""A small name server whose every answer a test decides: as much of RFC 1035 as a resolver asks for.
+
+It is on loopback, or on a socket of the test.
+"""
 
 from __future__ import annotations
 
@@ -37,20 +40,23 @@ class NameServer(asyncio.DatagramProtocol):
     exist. `names` may change at any time.
     """
 
-    def __init__(self, names: Mapping[str, Sequence[str] | Failure]) -> None:
+    def __init__(self, names: Mapping[str, Sequence[str] | Failure], handle: socket.socket | None = None) -> None:
         self.names = dict(names)
         self.questions: list[Question] = []
         self.address = ""
+        self._handle = handle
         self._transport: asyncio.DatagramTransport | None = None
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        handle = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        handle = self._handle
+        if handle is None:
+            handle = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            handle.bind(("127.0.0.1", 0))
         # Hundreds may ask at once; what does not fit is lost, and asked again two seconds later.
         handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        handle.bind(("127.0.0.1", 0))
         handle.setblocking(False)
-        self.address = f"127.0.0.1:{handle.getsockname()[1]}"
+        self.address = "{}:{}".format(*handle.getsockname())
         await loop.create_datagram_endpoint(lambda: self, sock=handle)
         return self
 

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.accounts.ledger import Ledger
 from exporter.config.load import load
 from exporter.daemon.composition import Daemon, DaemonOptions
-from exporter.web.server.listening import listen
+from exporter.web.server.listening import FIRST_PASSED, listen
 from tests.servers.process import send_signal
 from tests.waiting import until
 
@@ -32,10 +33,18 @@ MAIN = "import sys; from exporter.cli import main; raise SystemExit(main(sys.arg
 """The program, for a process in which something is prepared before it."""
 
 
+PASS_ON = f"""
+import os
+os.dup2({{}}, {FIRST_PASSED})
+os.environ |= {{{{"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}}}}
+"""
+"""What systemd does with a listening socket (sd_listen_fds(3))."""
+
+
 class Exporter:
     """One daemon on an ephemeral port; in its process, the Python code `before` runs first.
 
-    `under` is the program that starts it, where there is one.
+    `under` is the program that starts it, where there is one; `passed` a listening socket, in place of an address.
     """
 
     def __init__(
@@ -46,8 +55,12 @@ class Exporter:
         environ: Mapping[str, str] | None = None,
         before: str = "",
         under: Sequence[str] = (),
+        passed: socket.socket | None = None,
     ) -> None:
         self.log = log
+        self._passed = passed
+        if passed:
+            before = f"{PASS_ON.format(passed.fileno())}\n{before}"
         program = ["-c", f"{before}\n{MAIN}"] if before else ["-m", "exporter"]
         self._arguments = [*under, sys.executable, *program, *flags]
         self.listen_address = "127.0.0.1:0"
@@ -74,9 +87,15 @@ class Exporter:
         with self.log.open("wb") as sink:
             allowed = self.open_files_allowed
             limited = ["sh", "-c", f'ulimit -n {allowed}; exec "$@"', "sh"] if allowed else []
-            command = [*limited, *self._arguments, f"--web.listen-address={self.listen_address}"]
+            listening = "--web.systemd-socket" if self._passed else f"--web.listen-address={self.listen_address}"
+            command = [*limited, *self._arguments, listening]
             self._popen = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=self._environ
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                env=self._environ,
+                pass_fds=[self._passed.fileno()] if self._passed else [],
             )
 
     def wait_for_start(self) -> None:

@@ -35,7 +35,19 @@ HOPS = {4: ("10.0.1.2", "10.0.2.2", "10.0.3.2"), 6: ("fd00:1::2", "fd00:2::2", "
 """The routers, as they answer the client, by the version of IP."""
 
 SERVER = {4: "10.9.0.1", 6: "fd09::1"}
-"""The first address of the server, which has all of 10.9.0.0/24 and fd09::/64."""
+"""The first address of the server."""
+
+SERVED = (
+    "10.9.0.0/24",
+    "fd09::/64",
+    # As if the internet were there: what a resolver gives of private addresses looks like a lie.
+    "142.250.27.0/24",
+    "2a00:1450:4025::/64",
+    "87.248.103.0/24",
+    "8.8.8.8/32",
+    "9.9.9.9/32",
+)
+"""All of its addresses."""
 
 RESOLVER = "10.9.0.53"
 """The one of the client: a name server that a test starts there."""
@@ -130,8 +142,8 @@ class Network:
     # What goes wrong in it
 
     def filter(self, node: Node, *rules: str) -> None:
-        """Add rules of nftables for what a node forwards."""
-        self._nft(node, "forward", "filter", 0, rules)
+        """Add rules of nftables for what a router forwards, or what the server takes in."""
+        self._nft(node, "input" if node == "server" else "forward", "filter", 0, rules)
 
     def redirect(self, node: Node, *rules: str) -> None:
         """Add rules of nftables that change where what comes to a node goes to."""
@@ -188,7 +200,7 @@ def _commands(number: int) -> list[str]:
         commands += _side("far", number + 1, 1)
         routes += [f"default via 10.0.{number + 1}.2", f"default via fd00:{number + 1}::2"]
     else:
-        routes += ["local 10.9.0.0/24 dev lo", "local fd09::/64 dev lo"]
+        routes += [f"local {net} dev lo" for net in SERVED]
     return commands + [f"route replace {route}" for route in routes]
 
 

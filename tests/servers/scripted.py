@@ -10,7 +10,7 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Literal
 
@@ -212,7 +212,7 @@ Behaviour = Callable[[Session], Awaitable[None]]
 
 
 class ScriptedServer:
-    """Listens on loopback, and lets `behave` do what it likes with every connection.
+    """Listens on loopback, or on `sockets`, and lets `behave` do what it likes with every connection.
 
     With security `tls` the handshake comes first, unless `behave` has an attribute `does_handshake` that is true:
     it then calls `Session.start_tls` itself, or never. When `behave` returns, the connection is closed properly. An
@@ -228,6 +228,7 @@ class ScriptedServer:
         context: ssl.SSLContext | None = None,
         security: Security = "none",
         ipv6: bool = False,
+        sockets: Sequence[socket.socket] = (),
     ) -> None:
         self.behave = behave
         self.context = context
@@ -239,6 +240,7 @@ class ScriptedServer:
         self.sessions: list[Session] = []
         self._handshake = security == "tls" and not getattr(behave, "does_handshake", False)
         self._addresses = loopback_addresses() if ipv6 else ["127.0.0.1"]
+        self._sockets = sockets
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._errors: list[Exception] = []
@@ -271,7 +273,7 @@ class ScriptedServer:
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        for handle in _listen(self._addresses):
+        for handle in self._sockets or _listen(self._addresses):
             self._servers.append(await loop.create_server(self._protocol, sock=handle, backlog=1024))
             self.port = handle.getsockname()[1]
         return self
