@@ -14,7 +14,7 @@ from bench.result import Figure
 from exporter.config import schema
 from exporter.config.table import Key, Table, Value
 from exporter.exposition import blackbox
-from exporter.exposition.gmail import ACCOUNT_FAMILIES, BASE_LABELS, FAMILIES
+from exporter.exposition.gmail import ACCOUNT_FAMILIES, BASE_LABELS, EVIDENCE_FAMILIES, FAMILIES
 from exporter.model.login import Denial
 from exporter.model.outcome import CHECK_OF_PHASE, Phase
 from exporter.model.reason import Blame, Reason, Retry, fill
@@ -122,6 +122,12 @@ Every sample has the label `account`.
 
 {{accounts}}
 
+## Of controls and the provider's status
+
+What is contacted besides the endpoints is in [the configuration](configuration.md#verdict).
+
+{{evidence}}
+
 ## Of a target of /probe
 
 Only in the answer to a scrape of [/probe](migrating-from-blackbox.md). Names and meanings are those of
@@ -218,9 +224,9 @@ how to read the answer, and what to do.
 
 def metrics() -> str:
     """Return the text of docs/metrics.md."""
-    families, accounts = (
+    families, accounts, evidence = (
         [(f"`{_exposed(f.metric)}`", f.metric.type, code(f.labels), f.metric.documentation) for f in of_one]
-        for of_one in (FAMILIES, ACCOUNT_FAMILIES)
+        for of_one in (FAMILIES, ACCOUNT_FAMILIES, EVIDENCE_FAMILIES)
     )
     phases = [
         (f"`{phase}`", code([CHECK_OF_PHASE[phase]]) if phase in CHECK_OF_PHASE else "", *PHASES[phase])
@@ -233,6 +239,7 @@ def metrics() -> str:
     return METRICS.format(
         probe=table(("metric", "type", "labels", "meaning"), probe),
         families=table(("metric", "type", "further labels", "meaning"), families),
+        evidence=table(("metric", "type", "labels", "meaning"), evidence),
         accounts=table(("metric", "type", "further labels", "meaning"), accounts),
         denials=table(("denial", "meaning"), ((f"`{denial}`", denial.meaning) for denial in Denial)),
         phases=table(("phase", "check", "what is timed", "from", "until"), phases),

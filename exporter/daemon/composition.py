@@ -23,6 +23,8 @@ from exporter.daemon import garbage, logs
 from exporter.daemon.notify import Notifier
 from exporter.daemon.reload import Reloader, Sources
 from exporter.exposition.cache import Exposition
+from exporter.exposition.gmail import evidence_samples
+from exporter.exposition.text import Sample
 from exporter.host import allocator
 from exporter.host.environment import Environment
 from exporter.host.process import attempt, open_files, raise_open_files
@@ -40,6 +42,7 @@ from exporter.monitor.schedule import Schedule
 from exporter.monitor.store import Store
 from exporter.probing.kernel import ARRIVAL_CLOCK
 from exporter.probing.resolve import Resolver
+from exporter.verdict.sources import TICK, EvidenceSources
 from exporter.web.api import Api, Scrape
 from exporter.web.lifecycle import Effective, Lifecycle
 from exporter.web.pages import Pages
@@ -106,7 +109,8 @@ class Daemon:
         self._resolver = Resolver()
         self._checker = Checker(self._store, self._resolver, options.ledger, self._environ)
         self._schedule = Schedule(self._check, self._metrics)
-        self._exposition = Exposition(self._store, self._metrics, lambda: self._checker.accesses)
+        self._evidence = EvidenceSources(self._resolver)
+        self._exposition = Exposition(self._store, self._metrics, lambda: self._checker.accesses, self._samples)
         self._health = Health(self._store, self._schedule.seconds_since_tick)
         self._metrics.kernel_timestamps.set_function(lambda: ARRIVAL_CLOCK.in_use)
         self._metrics.probes_overdue.set_function(lambda: len(self._health.overdue()))
@@ -142,6 +146,7 @@ class Daemon:
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload.begin)
         self._schedule.start()
+        self._schedule.recur("evidence", TICK, self._evidence.look)
         serving = asyncio.create_task(self._server.serve(list(self._options.sockets)), name="http")
         addresses = [_shown(listening) for listening in self._options.sockets]
         storage = str(self._options.ledger.path or "none")
@@ -164,6 +169,7 @@ class Daemon:
         await serving
         self._web.close()
         await self._checker.close()
+        await self._evidence.close()
         await self._resolver.close()
         log.info("stopped")
 
@@ -196,6 +202,7 @@ class Daemon:
         targets = [target for endpoint in config.endpoints.values() for target in Target.of(endpoint)]
         self._store.configure(targets)
         self._checker.configure(config)
+        self._evidence.configure(config)
         self._probe.configure(config, self._options.shard.modules_elsewhere(whole))
         self._schedule.configure(targets)
         self._limit_connections(len(targets) + (config.probe.max_concurrent if config.modules else 0))
@@ -216,6 +223,9 @@ class Daemon:
         if self._archive.path is not None:
             yield partial(self._archive.keep, self._store)
         yield from self._reload.watches(self._options.auto_reload_interval)
+
+    def _samples(self) -> Iterator[Sample]:
+        return evidence_samples(self._evidence.controls.states, self._evidence.feed.status)
 
     async def _check(self, target: Target) -> None:
         await self._checker.check(target)

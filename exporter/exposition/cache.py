@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from exporter.accounts.access import Access
-from exporter.exposition.gmail import ACCOUNT_FAMILIES, FAMILIES, account_samples, base_labels, samples
-from exporter.exposition.text import Format, render
+from exporter.exposition.gmail import ALL_FAMILIES, account_samples, base_labels, samples
+from exporter.exposition.text import Format, Sample, render
 from exporter.model.outcome import TargetKey
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.store import Series, Store
@@ -25,8 +25,10 @@ class Exposition:
     store: Store
     exporter: ExporterMetrics
     accesses: Callable[[], Iterable[Access]] = tuple
+    evidence: Callable[[], Iterable[Sample]] = tuple
+    """Returns the samples of what is looked at besides the endpoints."""
     _lines: dict[str, dict[TargetKey, bytes]] = field(
-        default_factory=lambda: {family.metric.name: {} for family in (*FAMILIES, *ACCOUNT_FAMILIES)}
+        default_factory=lambda: {family.metric.name: {} for family in ALL_FAMILIES}
     )
     """By family, then by target."""
     _rendered: dict[TargetKey, tuple[Series, int]] = field(default_factory=dict)
@@ -37,9 +39,11 @@ class Exposition:
         self._catch_up()
         accounts = [render({"account": access.account.name}, account_samples(access)) for access in self.accesses()]
         pieces: list[bytes] = []
-        for family in (*FAMILIES, *ACCOUNT_FAMILIES):
+        evidence = list(self.evidence())
+        others = [*accounts, render({}, evidence)] if evidence else accounts
+        for family in ALL_FAMILIES:
             name = family.metric.name
-            lines = [*self._lines[name].values(), *(account[name] for account in accounts if name in account)]
+            lines = [*self._lines[name].values(), *(other[name] for other in others if name in other)]
             if lines:
                 pieces += [family.head(fmt), *lines]
         # At the end, for in OpenMetrics it has the EOF mark.

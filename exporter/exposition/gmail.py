@@ -6,13 +6,14 @@ The samples of a target are a pure function of its `Series`. monitor/instruments
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 
 from prometheus_client.utils import floatToGoString
 
 from exporter.accounts.access import Access
 from exporter.exposition.text import Family, Sample
+from exporter.model.evidence import ControlState, ProviderStatus
 from exporter.model.login import Denial
 from exporter.model.outcome import Check, Outcome, TlsFacts
 from exporter.model.reason import Reason
@@ -104,7 +105,18 @@ OAUTH_REFRESHES = Family.of("gmail_oauth_token_refreshes", "counter",
     "Access tokens asked for, by result.", "result")
 OAUTH_REFRESH_FAILURES = Family.of("gmail_oauth_token_refresh_failures", "counter",
     "Access tokens that were not given, and why.", "reason")
+CONTROL_UP = Family.of("gmail_control_up", "gauge",
+    "Whether the control answered when it was last looked at; absent before that.", "control", "kind")
+INCIDENT_INFO = Family.of("gmail_provider_incident_info", "gauge",
+    "1 while the provider itself has an open incident of mail, and its status can be read; a notice is no incident. "
+    "`severity` is low, medium or high, `impact` is disruption or outage.",
+    "provider", "severity", "impact")
+STATUS_LAST_SUCCESS = Family.of("gmail_provider_status_last_success_timestamp_seconds", "gauge",
+    "When the provider's own account of its incidents was last read.", "provider")
 # fmt: on
+
+EVIDENCE_FAMILIES = (CONTROL_UP, INCIDENT_INFO, STATUS_LAST_SUCCESS)
+"""Families of what is looked at besides the endpoints. They have no base labels."""
 
 ACCOUNT_FAMILIES = (OAUTH_EXPIRY, OAUTH_REFRESH_DURATION, OAUTH_REFRESHES, OAUTH_REFRESH_FAILURES)
 """Families of an account with OAuth 2.0. Their one base label is `account`."""
@@ -118,6 +130,8 @@ FAMILIES = (
     LAST_RUN, LAST_SUCCESS, INTERVAL, ENDPOINT_INFO,
 )  # fmt: skip
 
+
+ALL_FAMILIES = (*FAMILIES, *ACCOUNT_FAMILIES, *EVIDENCE_FAMILIES)
 
 _NO_LABELS: Mapping[str, str] = {}
 
@@ -254,3 +268,21 @@ def account_samples(access: Access) -> Iterator[Sample]:
     yield Sample(OAUTH_REFRESHES, "_total", {"result": "failure"}, sum(failures.values()))
     for reason, count in failures.items():
         yield Sample(OAUTH_REFRESH_FAILURES, "_total", {"reason": reason.value}, count)
+
+
+def evidence_samples(controls: Iterable[ControlState], status: ProviderStatus | None) -> Iterator[Sample]:
+    """Yield the samples of what is looked at besides the endpoints."""
+    up: dict[tuple[str, str], bool] = {}
+    for control in controls:
+        if control.up is not None:  # over any version of IP
+            labels = control.name, control.kind.value
+            up[labels] = control.up or up.get(labels, False)
+    for (name, kind), value in up.items():
+        yield Sample(CONTROL_UP, "", {"control": name, "kind": kind}, value)
+    if status is None or status.read_at is None:
+        return
+    yield Sample(STATUS_LAST_SUCCESS, "", {"provider": status.provider}, status.read_at)
+    if status.is_known:
+        for severity, impact in dict.fromkeys((incident.severity, incident.status) for incident in status.incidents):
+            labels_of = {"provider": status.provider, "severity": severity, "impact": impact}
+            yield Sample(INCIDENT_INFO, "", labels_of, 1)

@@ -141,6 +141,8 @@ class ControlState:
     """Whether its chain ends in a root that the public trusts; None where no TLS was spoken."""
     date_skew: float | None = None
     """Seconds by which this host's clock is ahead of its Date header (RFC 9110 §6.6.1)."""
+    portal: bool | None = None
+    """Whether a captive portal answered a plain request in its place; None where that cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +179,11 @@ class Incident:
 
     id: str
     severity: str
+    """`low`, `medium` or `high`."""
     impact: str
+    """At its worst: `information`, `disruption` or `outage`."""
     status: str
+    """Now: the same, or `available`, which is recovered."""
     begin: float
     """In Unix seconds."""
     text: str
@@ -195,6 +200,8 @@ class ProviderStatus:
     read_at: float | None = None
     """When it was last read, in Unix seconds; None if never."""
     fault: str = ""
+    notices: tuple[Incident, ...] = ()
+    """What is open and no outage: notices, such as one of an app on a telephone, and incidents that have recovered."""
 
     @property
     def is_known(self) -> bool:

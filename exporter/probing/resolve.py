@@ -56,10 +56,16 @@ class NameResolver(typing.Protocol):
 
 
 class Resolver:
-    """Resolves names for all probes; `close` it at the end."""
+    """Resolves names for all probes; `close` it at the end.
 
-    def __init__(self, nameservers: Sequence[str] | None = None) -> None:
+    Args:
+        nameservers: Those to ask, in place of this host's.
+        uses_hosts: Whether /etc/hosts is asked first.
+    """
+
+    def __init__(self, nameservers: Sequence[str] | None = None, *, uses_hosts: bool = True) -> None:
         self._nameservers = nameservers
+        self._sources = {} if uses_hosts else {"lookups": "b"}
         self._current: aiodns.DNSResolver | None = None
         self._born = 0.0
         self._lookups: dict[aiodns.DNSResolver, int] = {}
@@ -116,13 +122,16 @@ class Resolver:
     async def _fresh(self) -> aiodns.DNSResolver:
         now = time.monotonic()
         if self._current is None or now - self._born > MAX_AGE:
-            old, self._current = self._current, aiodns.DNSResolver(self._nameservers, asyncio.get_running_loop())
+            old, self._current = self._current, self._channel()
             self._born = now
             self._answers.clear()
             self._lookups[self._current] = 0
             if old:
                 await self._close_if_done(old)
         return self._current
+
+    def _channel(self) -> aiodns.DNSResolver:
+        return aiodns.DNSResolver(self._nameservers, asyncio.get_running_loop(), **self._sources)
 
     async def _close_if_done(self, channel: aiodns.DNSResolver) -> None:
         if channel is not self._current and self._lookups.get(channel) == 0:
@@ -160,15 +169,19 @@ def routed(addresses: Sequence[IpAddress], family: IpFamily) -> list[IpAddress]:
         AddressFamilyUnavailable: there is none, and the family is not `any`.
     """
     first = dict(reversed(addresses))
-    has_route = {kind: _has_route(kind, address) for kind, address in first.items()}
-    kept = [(kind, address) for kind, address in addresses if has_route[kind]]
+    routes = {kind: has_route(kind, address) for kind, address in first.items()}
+    kept = [(kind, address) for kind, address in addresses if routes[kind]]
     if not kept and family is not IpFamily.ANY:
         raise AddressFamilyUnavailable(f"this host has no {_NAMES[family]} route to {addresses[-1][1]}")
     return kept or [addresses[-1]]
 
 
-def _has_route(kind: socket.AddressFamily, address: str) -> bool:
-    """Whether this host has a route. Nothing is sent: to connect a UDP socket is local."""
+def has_route(kind: socket.AddressFamily, address: str) -> bool:
+    """Whether this host has a route. Nothing is sent: to connect a UDP socket is local.
+
+    Raises:
+        OSError: no more files can be opened, so it is not known.
+    """
     try:
         with socket.socket(kind, socket.SOCK_DGRAM) as unsent:
             unsent.connect((address, 9))

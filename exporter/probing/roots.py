@@ -6,13 +6,16 @@ by its certificate: the same root exists with several (cross-signed, renewed).
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 
 import certifi
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 _MAX_CERTIFICATES = 10
 """Certificates of a chain that are looked at, which bounds the signatures that are verified."""
@@ -27,8 +30,11 @@ def public_roots() -> Mapping[Name, Sequence[x509.Certificate]]:
     found: dict[Name, list[x509.Certificate]] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd serial numbers, on standard error
-        for root in x509.load_pem_x509_certificates(certifi.contents().encode("ascii")):
-            found.setdefault(root.subject.public_bytes(), []).append(root)
+        for pem in _PEM.findall(certifi.contents().encode("ascii")):
+            # One by one: cryptography will not read those odd ones for ever.
+            with suppress(ValueError):
+                root = x509.load_pem_x509_certificate(pem)
+                found.setdefault(root.subject.public_bytes(), []).append(root)
     return found
 
 
@@ -58,7 +64,7 @@ def _leads_to_root(leaf: x509.Certificate, others: Sequence[x509.Certificate]) -
     while reached:
         one = reached.pop()
         same_subject = roots.get(one.subject.public_bytes(), ())
-        if any(_key(root) == _key(one) for root in same_subject):
+        if any(root.public_key() == one.public_key() for root in same_subject):
             return True
         if any(_signed(one, root) for root in roots.get(one.issuer.public_bytes(), ())):
             return True
@@ -66,10 +72,6 @@ def _leads_to_root(leaf: x509.Certificate, others: Sequence[x509.Certificate]) -
         left = [other for other in left if other not in above]
         reached += above
     return False
-
-
-def _key(certificate: x509.Certificate) -> bytes:
-    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _signed(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.exposition.gmail import ACCOUNT_FAMILIES, FAMILIES
+from exporter.exposition.gmail import ALL_FAMILIES
 from exporter.monitor.instruments import ExporterMetrics
 from tests.servers.process import find_program
 
@@ -315,7 +315,7 @@ def test_each_alert_is_complete(rule: dict[str, dict[str, str]]) -> None:
 
 def test_every_metric_in_a_query_exists() -> None:
     """In expressions and in annotations; recorded series, too."""
-    known = {family.metric.name for family in (*FAMILIES, *ACCOUNT_FAMILIES)}
+    known = {family.metric.name for family in ALL_FAMILIES}
     known |= {metric.name for metric in ExporterMetrics().registry.collect()}
     known |= {"gmail_exporter_web_info"}  # with --web.external-url alone
     for path in PROMETHEUS.glob("gmail-*.yml"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.exposition.gmail import ACCOUNT_FAMILIES, FAMILIES
+from exporter.exposition.gmail import ALL_FAMILIES
 from exporter.model.reason import Reason
 from exporter.monitor.instruments import ExporterMetrics
 from tests.deploy.test_rules import ALERTS, NAMES, RECORDED
@@ -51,7 +51,7 @@ def test_the_table_agrees_with_the_rules() -> None:
 def test_every_metric_and_reason_exists(path: Path) -> None:
     """Reasons are in the first columns of tables and in the text; a metric's name may be incomplete in a grep."""
     text = path.read_text("utf-8")
-    metrics = {family.metric.name for family in (*FAMILIES, *ACCOUNT_FAMILIES)}
+    metrics = {family.metric.name for family in ALL_FAMILIES}
     metrics |= {metric.name for metric in ExporterMetrics().registry.collect()}
     for name in re.findall(r"`(gmail_\w+)`", text):
         assert name.removesuffix("_total") in metrics, name

@@ -11,8 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from exporter.accounts.access import Access
 from exporter.accounts.tokens import AccessToken
 from exporter.exposition.cache import Exposition
-from exporter.exposition.gmail import BASE_LABELS, base_labels, samples
+from exporter.exposition.gmail import BASE_LABELS, base_labels, evidence_samples, samples
 from exporter.exposition.text import Format
+from exporter.model.evidence import ControlKind, ControlState, Incident, ProviderStatus
 from exporter.model.login import Cause, Denial
 from exporter.model.outcome import Folder, Observed, Outcome, Phase
 from exporter.model.reason import Reason
@@ -219,3 +220,46 @@ def test_base_labels() -> None:
         "port": "993",
         "ip_family": "ipv6",
     }
+
+
+CONTROL = ControlState("web", ControlKind.PROVIDER_WEB, "www.google.com", 443)
+NEAR = ControlState("near", ControlKind.NEUTRAL, "192.0.2.1", 443)
+INCIDENT = Incident("a", "high", "outage", "disruption", 1.0, "IMAP is slow", "https://status.example/")
+
+
+def seen(*controls: ControlState, status: ProviderStatus | None = None) -> dict[str, dict[str, float]]:
+    """The values of controls and of the provider's status, by name, then by labels."""
+    values: dict[str, dict[str, float]] = {}
+    for sample in evidence_samples(controls, status):
+        labels = ",".join(f"{name}={value}" for name, value in sample.labels.items())
+        values.setdefault(sample.family.metric.name, {})[labels] = float(sample.value)
+    return values
+
+
+def test_controls() -> None:
+    """None before the first look; one is up where it answers over any version of IP."""
+    assert seen(CONTROL, NEAR) == {}
+    six, four = replace(CONTROL, up=False, ip_version=6), replace(CONTROL, up=True, ip_version=4)
+    assert seen(six, four, replace(NEAR, up=False)) == {
+        "gmail_control_up": {"control=web,kind=provider_web": 1, "control=near,kind=neutral": 0}
+    }
+
+
+def test_the_providers_status() -> None:
+    """None before it was read; incidents only while it can be read, and never a notice."""
+    assert seen(status=ProviderStatus("google", fault="no answer")) == {}
+    known = ProviderStatus("google", (INCIDENT, replace(INCIDENT, id="b")), 5.0, notices=(INCIDENT,))
+    read = {"gmail_provider_status_last_success_timestamp_seconds": {"provider=google": 5}}
+    incident = {"gmail_provider_incident_info": {"provider=google,severity=high,impact=disruption": 1}}
+    assert seen(status=known) == {**read, **incident}
+    assert seen(status=replace(known, fault="no answer")) == read
+    assert seen(status=replace(known, incidents=())) == read
+
+
+def test_evidence_in_the_exposition() -> None:
+    """It stands beside the endpoints' own metrics, without their labels."""
+    samples = list(evidence_samples([replace(CONTROL, up=True)], ProviderStatus("google", (INCIDENT,), 5.0)))
+    pieces = Exposition(Store(), ExporterMetrics(), evidence=lambda: samples).pieces(Format.TEXT)
+    lines = b"".join(pieces).decode().splitlines()
+    assert 'gmail_control_up{control="web",kind="provider_web"} 1.0' in lines
+    assert 'gmail_provider_incident_info{provider="google",severity="high",impact="disruption"} 1.0' in lines

@@ -15,7 +15,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import units
 
-from exporter.exposition.gmail import ACCOUNT_FAMILIES, FAMILIES
+from exporter.exposition.gmail import ALL_FAMILIES
 from exporter.model.outcome import Phase
 from exporter.model.reason import Blame
 from exporter.monitor.instruments import ExporterMetrics
@@ -35,6 +35,9 @@ RETIRED = {"graph", "singlestat", "table-old", "grafana-worldmap-panel", "grafan
 BY_NAME = re.compile(r"\b(?:gmail|process|scrape|up)(?:_\w+)?\b(?=[{\[])")
 
 NOT_SHOWN = {
+    "gmail_control_up": "the verdict rests on it and names it; a control alone means nothing",
+    "gmail_provider_incident_info": "the alert has the provider's own words and a link",
+    "gmail_provider_status_last_success_timestamp_seconds": "an incident is not told while the status cannot be read",
     "gmail_tls_public_root": "0 raises an alert, and the table of certificates shows the issuer",
     "gmail_exporter_shard_info": "an alert reports a missing shard; each running shard is an instance",
     "gmail_exporter_web_info": "links of alerts lead there; the panels link to each instance",
@@ -51,7 +54,7 @@ def of(panel: dict[str, Any]) -> str:
 
 def exposed() -> set[str]:
     """Return every name that the exporter exposes, histograms by their base name."""
-    families = [family.metric for family in (*FAMILIES, *ACCOUNT_FAMILIES)]
+    families = [family.metric for family in ALL_FAMILIES]
     own = list(ExporterMetrics().registry.collect())
     return {f"{m.name}_total" if m.type == "counter" else m.name for m in (*families, *own)}
 

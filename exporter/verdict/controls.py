@@ -1,0 +1,183 @@
+"""Controls: what else is contacted, to compare a failing endpoint with.
+
+A look is a connection, closed at once; with the provider's web also a TLS handshake and, while an endpoint fails, a
+plain request, which shows a captive portal and another clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from exporter.model.evidence import ControlKind, ControlState
+from exporter.model.settings import Control, IpFamily, Tls
+from exporter.probing import client_tls
+from exporter.probing.classify import describe
+from exporter.probing.connection import Connection
+from exporter.probing.redact import redact
+from exporter.probing.resolve import IpAddress, NameResolver, routed
+from exporter.verdict.plain_request import HTTP, Plain, ask
+
+INTERVAL = 900.0
+"""Seconds between two looks while nothing fails."""
+
+FRESH = 10.0
+"""Seconds for which a look is good enough while something fails."""
+
+PATIENCE = 5.0
+"""Seconds that a look at one control takes at most."""
+
+AT_ONCE = 8
+"""Controls that are looked at at the same time."""
+
+_MAX_TRIED = 2
+"""Addresses of one version of IP that are tried."""
+
+
+class Controls:
+    """The controls in force, and the last look at each."""
+
+    def __init__(
+        self,
+        resolver: NameResolver,
+        *,
+        context: Callable[[], ssl.SSLContext] = lambda: client_tls.context(Tls()),
+        plain_port: int = HTTP,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._resolver = resolver
+        self._context = context
+        self._plain_port = plain_port
+        self._monotonic = monotonic
+        self._states: dict[Control, tuple[ControlState, ...]] = {}
+        self._ever_up: dict[Control, set[int]] = {}
+        """The versions of IP over which it was up since it was configured."""
+        self._looked_at = float("-inf")
+        self._was_plain = False
+        self._looking: asyncio.Task[None] | None = None
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    @property
+    def states(self) -> tuple[ControlState, ...]:
+        """The last look at each control, over each version of IP that it was looked at over."""
+        return tuple(state for states in self._states.values() for state in states)
+
+    def configure(self, controls: Sequence[Control]) -> None:
+        """Keep exactly these controls. One that did not change keeps what is known of it."""
+        if set(controls) - set(self._states):
+            self._looked_at = float("-inf")
+        self._states = {each: self._states.get(each, (_unknown(each),)) for each in controls}
+        self._ever_up = {each: self._ever_up.get(each, set()) for each in controls}
+
+    async def look(self, within: float = INTERVAL, *, plain: bool = False) -> None:
+        """Look at all controls, unless the last look began within so many seconds. There is one look at a time.
+
+        With `plain`, which is for when something fails, the look has the plain requests.
+        """
+        if self._looking is None:
+            if self._monotonic() - self._looked_at < within and (self._was_plain or not plain):
+                return
+            self._looked_at, self._was_plain = self._monotonic(), plain
+            self._looking = asyncio.create_task(self._look_at_all(plain=plain), name="look at controls")
+            self._looking.add_done_callback(self._done)
+        await asyncio.shield(self._looking)
+
+    def _done(self, _task: asyncio.Task[None]) -> None:
+        self._looking = None
+
+    async def close(self) -> None:
+        """Stop looking."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+
+    async def _look_at_all(self, *, plain: bool) -> None:
+        await asyncio.gather(*(self._look_at(control, plain=plain) for control in list(self._states)))
+
+    async def _look_at(self, control: Control, *, plain: bool) -> None:
+        async with self._slots:
+            states, said = await asyncio.gather(self._states_of(control), self._ask(control, plain=plain))
+        if control in self._states:  # no reload has removed it
+            self._states[control] = tuple(
+                replace(state, date_skew=said.date_skew, portal=said.portal) for state in states
+            )
+
+    async def _ask(self, control: Control, *, plain: bool) -> Plain:
+        if not plain or control.kind is not ControlKind.PROVIDER_WEB:
+            return Plain()
+        return await ask(control.host, self._resolver, port=self._plain_port, seconds=PATIENCE)
+
+    async def _states_of(self, control: Control) -> list[ControlState]:
+        """Return a state for each version of IP, or one without a version where the name has no address."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                addresses = await self._addresses(control)
+        except Exception as error:  # noqa: BLE001 (of c-ares, of the timeout, of this host's routes: the detail says which)
+            text = "no answer from the resolver" if isinstance(error, TimeoutError) else redact(describe(error))
+            return [self._state(control, None, f"its name cannot be looked up: {text}")]
+        by_version: dict[int, list[str]] = {}
+        for _, address in addresses:
+            by_version.setdefault(6 if ":" in address else 4, []).append(address)
+        return list(
+            await asyncio.gather(*(self._over(control, version, found) for version, found in by_version.items()))
+        )
+
+    async def _addresses(self, control: Control) -> Sequence[IpAddress]:
+        """Return its addresses: of the versions of IP that this host has a route for, or that have worked before."""
+        found = await self._resolver.resolve(control.host, IpFamily.ANY)
+        kept = routed(found, IpFamily.ANY)
+        worked = self._ever_up.get(control, set())
+        return [each for each in found if each in kept or (6 if ":" in each[1] else 4) in worked]
+
+    async def _over(self, control: Control, version: int, addresses: Sequence[str]) -> ControlState:
+        detail, facts = "", None
+        for address in addresses[:_MAX_TRIED]:
+            try:
+                async with asyncio.timeout(PATIENCE / _MAX_TRIED):
+                    facts = await self._connect(control, address)
+            except TimeoutError:
+                detail = "no answer in time"
+            except Exception as error:  # noqa: BLE001 (of the socket, of OpenSSL, of the peer: the detail says which)
+                detail = redact(describe(error))
+            else:
+                self._ever_up.setdefault(control, set()).add(version)
+                return self._state(control, version, None, facts)
+        return self._state(control, version, detail)
+
+    async def _connect(self, control: Control, address: str) -> bool | None:
+        """Connect, with the provider's web speak TLS, and close.
+
+        Returns:
+            Whether the root is public; None where no TLS was spoken.
+        """
+        connection = Connection()
+        try:
+            await connection.open(address, control.port)
+            if control.kind is not ControlKind.PROVIDER_WEB:
+                return None
+            secured = await connection.start_tls(self._context(), control.host.removesuffix("."))
+            facts = client_tls.facts(secured)
+            return facts.public_root if facts else None
+        finally:
+            await connection.close(0.0)
+
+    def _state(
+        self, control: Control, version: int | None, detail: str | None, public_root: bool | None = None
+    ) -> ControlState:
+        ever = self._ever_up.get(control, set())
+        return replace(
+            _unknown(control),
+            up=detail is None,
+            was_ever_up=bool(ever) if version is None else version in ever,
+            at=time.time(),
+            detail=detail or "",
+            ip_version=version,
+            public_root=public_root,
+        )
+
+
+def _unknown(control: Control) -> ControlState:
+    return ControlState(control.name, control.kind, control.host, control.port)
