@@ -150,11 +150,13 @@ class Scene:
             dialogue=dialogue if failed else (*dialogue, *_LOGOUT) if answered else (),
         )
 
-    def add(self, outcome: Outcome, held: Denial | None = None, next_login: float = 540.0) -> None:
-        """Add an Outcome as the last one."""
+    def add(
+        self, outcome: Outcome, held: Denial | None = None, next_login: float = 540.0, *, login_interval: float = 900.0
+    ) -> None:
+        """Add an Outcome as the last one; `login_interval` is that of the plan."""
         if outcome.target.endpoint.account:
             next_at = math.inf if held is Denial.HOLD else self.now + next_login
-            outcome = replace(outcome, login=LoginStatus(held, next_at, 34, ceiling=200))
+            outcome = replace(outcome, login=LoginStatus(held, next_at, 34, None, 200, None, login_interval))
         self._at = outcome.ended_at
         self.store[outcome.target.key].add(outcome)
         self._at = self.now

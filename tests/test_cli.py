@@ -280,7 +280,9 @@ def test_config_says_which_accounts_share_a_budget(tmp_path: Path, capsys: pytes
     assert main(["config", f"--config.file={path}"], {}) == 0
     printed = capsys.readouterr().out
     assert [line for line in printed.splitlines() if line.startswith("#")] == [
-        "# ops, again: one mailbox, probe@gmail.com, and so one login budget, with at most 50 logins in 24 hours."
+        "# ops, again: one mailbox, probe@gmail.com, and so one login budget, with at most 50 logins in 24 hours.",
+        "# ops, again: the endpoints ask for 192 logins a day, and 40 are planned, at most 80% of max_logins_per_day, "
+        "50. login_interval is stretched: 15m to 1h12m.",
     ]
     path.write_text(printed, "utf-8")
     assert main(["config", f"--config.file={path}"], {}) == 0

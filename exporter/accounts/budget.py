@@ -89,14 +89,14 @@ class Budget:
         """Return what the budget allows `target` now; `denied` is why the login of this probe was not allowed."""
         clock, standing = self._ledger.clock, self.entry.standing or Standing()
         now, request, digest = clock.now(), self._known_request(target), self._digest(target)
-        logins = standing.logins_of_day(now)
+        logins, interval = standing.logins_of_day(now), max(request.interval, request.planned)
         if self._ledger.fault or denied is Denial.STORAGE:
-            return LoginStatus(Denial.STORAGE, math.inf, logins, denied, request.most)
+            return LoginStatus(Denial.STORAGE, math.inf, logins, denied, request.most, None, interval)
         denial = standing.denial(request, digest, now)
         held_by = denial if denial and denial.protects else None
         next_login_at = clock.unix(standing.next_login_at(request, digest, now))
         cause = standing.cause(request, digest, now) if held_by else None
-        return LoginStatus(held_by, next_login_at, logins, denied, request.most, cause)
+        return LoginStatus(held_by, next_login_at, logins, denied, request.most, cause, interval)
 
     def _known_request(self, target: Target) -> Request:
         """What a target asks for, made once: each probe needs it."""
@@ -113,6 +113,7 @@ class Budget:
             protocol=endpoint.protocol.value,
             interval=endpoint.login_interval,
             most=mailbox.max_logins_per_day,
+            planned=mailbox.planned.get(target.key, 0.0),
             longest=endpoint.timeout + TOKEN_TIMEOUT,
             endpoint=endpoint.name,
         )

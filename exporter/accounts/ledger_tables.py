@@ -9,9 +9,10 @@ from uuid import uuid4
 
 from exporter.accounts.ledger_schema import LedgerError, OldBudget, number
 from exporter.accounts.ledger_time import Boots
-from exporter.accounts.standing import DAY, WHOLE, Login, Request, Standing, Verdict, Wait, waiting_time
+from exporter.accounts.standing import WHOLE, Login, Request, Standing, Verdict, Wait, waiting_time
 from exporter.model.login import Cause, Denial
 from exporter.model.mailbox import Mailbox
+from exporter.model.plan import DAY
 from exporter.model.reason import Reason, Retry
 
 SILENCE = 30.0

@@ -32,6 +32,7 @@ from dataclasses import dataclass, field
 
 from exporter.model.login import Cause, Denial
 from exporter.model.outcome import Check, Outcome
+from exporter.model.plan import DAY, EARLY
 from exporter.model.reason import Blame, Reason, Retry
 
 MAX_BACKOFF = 6 * 3600.0
@@ -39,8 +40,6 @@ MAX_BACKOFF = 6 * 3600.0
 
 WAIT24_INTERVAL = 3600.0
 """Seconds between two logins while the reason says to wait up to 24 hours."""
-
-DAY = 86400.0
 
 WHOLE = ""
 """The scope of what concerns the whole mailbox; any other scope is the name of a protocol."""
@@ -76,9 +75,11 @@ class Request:
     """What its interval counts by."""
     protocol: str
     interval: float
-    """Seconds from one login at that place to the next."""
+    """Seconds from one login at that place to the next that are asked for; a refusal doubles them."""
     most: int
     """Logins of the mailbox in 24 hours, at most."""
+    planned: float = 0.0
+    """Seconds from one login at that place to the next by the day's plan, where that is tight."""
     longest: float = 60.0
     """Seconds after which the login is over, whatever the server does."""
     endpoint: str = ""
@@ -112,19 +113,19 @@ class Standing:
                 return wait.denial
         if self.is_busy:
             return Denial.BUSY
-        if self.logins_of_day(now) >= request.most:
-            return Denial.CEILING
-        return Denial.INTERVAL if now < self._due(request) else None
+        due, allowed = self._due(request), self._below_ceiling(request, now)
+        if now < max(due, allowed):
+            # What ends last is told: where a day has as many endpoints as logins, the ceiling holds none of them back.
+            return Denial.CEILING if allowed > due else Denial.INTERVAL
+        return None
 
     def next_login_at(self, request: Request, secret: str | None, now: float) -> float:
         """Return when this login may be made at the earliest; infinity while its secret is held."""
         if self._is_held(request, secret):
             return math.inf
-        due = max(now, self._due(request))
+        due = max(now, self._due(request), self._below_ceiling(request, now))
         for wait in self._waits(request):
             due = max(due, wait.until)
-        if self.logins_of_day(now) >= request.most:
-            due = max(due, self.recent[-request.most] + DAY)
         return due
 
     def cause(self, request: Request, secret: str | None, now: float) -> Cause | None:
@@ -136,6 +137,10 @@ class Standing:
     def logins_of_day(self, now: float) -> int:
         """Return the number of logins in the last 24 hours."""
         return len(self.recent) - bisect_right(self.recent, now - DAY)
+
+    def _below_ceiling(self, request: Request, now: float) -> float:
+        """When the logins of 24 hours are fewer than the ceiling."""
+        return self.recent[-request.most] + DAY if self.logins_of_day(now) >= request.most else -math.inf
 
     def _is_held(self, request: Request, secret: str | None) -> bool:
         return bool(self.refused and self._refusals(request, secret))
@@ -153,12 +158,12 @@ class Standing:
         return [self.waits[scope] for scope in (WHOLE, request.protocol) if scope in self.waits] if self.waits else []
 
     def _due(self, request: Request) -> float:
-        """When the interval of a place ends, less 1 %: a probe that is due at its end may come a little early."""
+        """When the next login at a place is due."""
         last = self.last.get(request.place)
         if last is None or self._is_held(request, last.secret):
             # Where the last secret was refused and this is another one, the next probe shows whether it works.
             return -math.inf
-        return last.at + request.interval * 0.99
+        return last.at + max(request.planned, request.interval * (1 - EARLY))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,23 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from typing import Any, cast
 
 import yaml
 
+from exporter.config.duration import format_duration
 from exporter.config.scalar import read_plain
 from exporter.config.schema import CONFIGURATION
 from exporter.config.table import Kind, ListOf, Names, Table
 from exporter.model.mailbox import mailboxes
 from exporter.model.message import one_line
+from exporter.model.plan import PLANNED, REQUESTED, Plan
 from exporter.model.settings import Config, VerdictSettings
+
+_PAIRS = 5
+"""Stretched intervals of a mailbox that a line names."""
 
 _DUMPER = cast("type[yaml.SafeDumper]", getattr(yaml, "CSafeDumper", yaml.SafeDumper))
 
@@ -20,11 +26,12 @@ _DUMPER = cast("type[yaml.SafeDumper]", getattr(yaml, "CSafeDumper", yaml.SafeDu
 def dump(config: Config) -> str:
     """Return the effective configuration as YAML, which loads again to the same digest.
 
-    Comments before it say which accounts share a login budget, and what is not in force.
+    Comments before it say which accounts share a login budget, where logins are planned at longer intervals, and what
+    is not in force.
     """
     plain = describe(config)
     text: str = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
-    return "".join((*_shared_budgets(config), *_not_in_force(config))) + text
+    return "".join((*_shared_budgets(config), *_stretched_intervals(config), *_not_in_force(config))) + text
 
 
 def digest(config: Config) -> str:
@@ -55,6 +62,32 @@ def _shared_budgets(config: Config) -> Iterator[str]:
                 f"# {names}: one mailbox, {one_line(mailbox.username)}, and so one login budget, "
                 f"with at most {mailbox.max_logins_per_day} logins in 24 hours.\n"
             )
+
+
+def _stretched_intervals(config: Config) -> Iterator[str]:
+    for mailbox in mailboxes(config):
+        plan, requests = mailbox.plan, mailbox.requests
+        names = ", ".join(one_line(account.name) for account in mailbox.accounts)
+        most = f"of max_logins_per_day, {mailbox.max_logins_per_day}"
+        if plan.stretched:
+            why = f"at most {PLANNED:.0%} {most}" if len(plan.intervals) <= plan.most else "one at each"
+            yield (
+                f"# {names}: the endpoints ask for {plan.asked:,.0f} logins a day, and {plan.planned:,.0f} are "
+                f"planned, {why}. login_interval is stretched: {stretches(plan)}.\n"
+            )
+        if requests.stretched:
+            yield (
+                f"# {names}: the modules may ask for {requests.asked:,.0f} logins a day, and {requests.planned:,.0f} "
+                f"are allowed, with the endpoints at most {REQUESTED:.0%} {most}. Their login_interval is stretched: "
+                f"{stretches(requests)}.\n"
+            )
+
+
+def stretches(plan: Plan) -> str:
+    """Return the intervals that are longer by the plan, as `15m to 36m, 1h to 2h24m`; of many the shortest."""
+    pairs = plan.stretched
+    texts = [f"{format_duration(asked)} to {format_duration(math.ceil(planned))}" for asked, planned in pairs]
+    return ", ".join([*texts[:_PAIRS], *(["…"] if len(texts) > _PAIRS else [])])
 
 
 def _not_in_force(config: Config) -> Iterator[str]:

@@ -11,10 +11,11 @@ from exporter.config.deliveries import make_delivery
 from exporter.config.dump import digest
 from exporter.config.environment import read_environment
 from exporter.config.mistake import ConfigError, Mistake
-from exporter.config.rules import check_configuration
+from exporter.config.rules import check_configuration, check_plans
 from exporter.config.schema import CONFIGURATION
 from exporter.config.section import Report, Section
 from exporter.config.source import ConfigFiles, decode
+from exporter.model.mailbox import mailboxes
 from exporter.model.settings import Config, ProbeSettings, VerdictSettings
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _make(report: Report, root: Section | None) -> Config:
     deliveries = {
         name: make_delivery(name, one, endpoints, accounts) for name, one in (root.get("deliveries") or {}).items()
     }
-    return Config(
+    config = Config(
         accounts=MappingProxyType(accounts),
         endpoints=endpoints,
         modules=sessions("modules"),
@@ -103,6 +104,10 @@ def _make(report: Report, root: Section | None) -> Config:
         deliveries=MappingProxyType(deliveries),
         source=report.file,
     )
+    check_plans(root, mailboxes(config))
+    if report.mistakes:
+        raise ConfigError(report.mistakes)
+    return config
 
 
 def _make_verdict(verdict: Section | None) -> VerdictSettings:

@@ -4,7 +4,7 @@ Each function checks one section that was read. It reports what does not fit, at
 and adds the values of keys that are not given.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from exporter.config.deliveries import check_deliveries
@@ -16,6 +16,7 @@ from exporter.config.section import Section
 from exporter.config.server_tls import CIPHERS, ClientAuth, Version
 from exporter.model.address import is_ip_address
 from exporter.model.evidence import ControlKind
+from exporter.model.mailbox import Mailbox
 from exporter.model.settings import PORTS, IpFamily, MechanismChoice, Protocol, Role, Security
 
 Accounts = Mapping[str, Section | None]
@@ -44,6 +45,21 @@ def check_configuration(root: Section) -> None:
     check_deliveries(root.get("deliveries") or {}, root.get("endpoints") or {}, accounts)
     if not (root.given_or_misspelt("endpoints") or root.given_or_misspelt("modules")):
         root.missing("endpoints", "is missing: at least one endpoint is needed")
+
+
+def check_plans(root: Section, mailboxes: Iterable[Mailbox]) -> None:
+    """Check that a day's logins of each mailbox are enough for one at each of its endpoints."""
+    for mailbox in mailboxes:
+        needed, most = len(mailbox.plan.intervals), mailbox.max_logins_per_day
+        if needed > most:
+            lowest = min(mailbox.accounts, key=lambda account: account.max_logins_per_day)
+            account: Section = root.get("accounts")[lowest.name]
+            report = account.wrong if account.given("max_logins_per_day") else account.missing
+            report(
+                "max_logins_per_day",
+                f"must be at least {needed}, not {most}: one login a day at each endpoint of the mailbox, and for each "
+                "address family where ip_family is both",
+            )
 
 
 def check_account(account: Section) -> None:

@@ -21,8 +21,8 @@ DEFAULTS = Table(
     Key("interval", kinds.duration(1, 86400), "", "the time between two probes of an endpoint"),
     Key("timeout", kinds.duration(0.1), "", "deadline of a whole probe; shorter than the interval"),
     Key("login_interval", kinds.duration(1), "`15m`, or the interval where that is longer",
-        "the time between two logins of an endpoint; with an account, at least the interval. The probes between two "
-        "logins end before login"),
+        "the least time between two logins of an endpoint; with an account, at least the interval. Many endpoints of a "
+        "mailbox [log in less often](#the-login-budget). The probes between two logins end before login"),
     Key("ip_family", kinds.choice(settings.IpFamily), "",
         "`any` is IPv6 if this host has a route, and IPv4 if not or if the connect fails; `both` probes each family "
         "as a series of its own"),
@@ -51,7 +51,8 @@ ACCOUNT = Table(
     Key("service_account", kinds.SECRET, "",
         "the JSON key of a service account with domain-wide delegation; its subject is `username`"),
     # More than one in nine seconds is no protection.
-    Key("max_logins_per_day", kinds.whole(10_000), "", "logins of the account in any 24 hours, over all its endpoints"),
+    Key("max_logins_per_day", kinds.whole(10_000), "",
+        "logins of the account in any 24 hours, over all its endpoints; 80 % of them are [planned](#the-login-budget)"),
     # Google's own limits: 500 for a personal account, 2,000 for one of Workspace.
     Key("max_sends_per_day", kinds.whole(2000), "", "test messages of the account in any 24 hours, over all deliveries",
         in_effect=lambda account: account.max_sends_per_day != settings.MAX_SENDS),

@@ -56,6 +56,8 @@ class LoginStatus:
     """The most logins of the mailbox in 24 hours."""
     cause: Cause | None = None
     """The refusal for which logins are held back; None where that is not why, or where it is not known."""
+    interval: float = 0.0
+    """Seconds from one login of the target to the next: its `login_interval`, or more where the mailbox has many."""
 
     @property
     def why(self) -> str:

@@ -11,10 +11,12 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import chain
 
 from exporter.model.outcome import Target, TargetKey
+from exporter.model.plan import Plan, plans
 from exporter.model.reason import ANY_PROVIDER, provider_of
 from exporter.model.settings import Account, Config, Endpoint
 
@@ -34,6 +36,13 @@ class Mailbox:
     places: Mapping[TargetKey, str] = field(default_factory=dict, hash=False)
     """For each target, what its login interval counts by: its server, whatever the endpoint is called."""
 
+    plan: Plan = field(default=Plan(), hash=False)
+    """Of the logins of a day at its endpoints, each address family for itself."""
+    requests: Plan = field(default=Plan(), hash=False)
+    """Of those that scrapes of `/probe` may ask for, at the `allow_hosts` of its modules."""
+    planned: Mapping[TargetKey, float] = field(default_factory=dict, hash=False)
+    """For each target of a plan that is tight, the seconds from one login to the next."""
+
     @property
     def max_logins_per_day(self) -> int:
         """The lowest ceiling of its accounts."""
@@ -50,13 +59,11 @@ class Mailbox:
 
 def mailboxes(config: Config) -> tuple[Mailbox, ...]:
     """Return the mailboxes at which the accounts of a configuration log in; each account is of exactly one."""
-    endpoints: dict[str, list[Endpoint]] = {name: [] for name in config.accounts}
-    for endpoint in config.login_endpoints:
-        if endpoint.account:
-            endpoints[endpoint.account.name].append(endpoint)
+    scheduled = _targets(config, config.endpoints.values())
+    requested = _targets(config, chain.from_iterable(module.endpoints for module in config.modules.values()))
     of_user: dict[str, list[Mailbox]] = defaultdict(list)
     for name, account in config.accounts.items():
-        hosts = frozenset(provider_key(endpoint.host) for endpoint in endpoints[name])
+        hosts = frozenset(provider_key(of.endpoint.host) for of in chain(scheduled[name], requested[name]))
         joined = Mailbox(user_of(account), hosts, (account,))
         others = []
         for other in of_user[joined.username]:
@@ -65,11 +72,28 @@ def mailboxes(config: Config) -> tuple[Mailbox, ...]:
             else:
                 others.append(other)
         of_user[joined.username] = [*others, joined]
-    return tuple(
-        Mailbox(one.username, one.providers, one.accounts, _places(one.accounts, endpoints))
-        for found in of_user.values()
-        for one in found
-    )
+    return tuple(_planned(one, scheduled, requested) for found in of_user.values() for one in found)
+
+
+def _planned(
+    mailbox: Mailbox, scheduled: Mapping[str, Iterable[Target]], requested: Mapping[str, Iterable[Target]]
+) -> Mailbox:
+    """Return the mailbox with its places and its plans."""
+    at_endpoints = [target for account in mailbox.accounts for target in scheduled[account.name]]
+    at_requests = [target for account in mailbox.accounts for target in requested[account.name]]
+    plan, requests = plans(_intervals(at_endpoints), _intervals(at_requests), mailbox.max_logins_per_day)
+    planned = {
+        target.key: one.interval(target.endpoint.login_interval)
+        for one, targets in ((plan, at_endpoints), (requests, at_requests))
+        if one.is_tight
+        for target in targets
+    }
+    places = _places([*at_endpoints, *at_requests])
+    return replace(mailbox, places=places, plan=plan, requests=requests, planned=planned)
+
+
+def _intervals(targets: Iterable[Target]) -> Iterator[float]:
+    return (target.endpoint.login_interval for target in targets)
 
 
 def user_of(account: Account) -> str:
@@ -108,13 +132,13 @@ def _host(host: str) -> str:
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
-def _places(accounts: Iterable[Account], endpoints: Mapping[str, Iterable[Endpoint]]) -> dict[TargetKey, str]:
+def _places(targets: Iterable[Target]) -> dict[TargetKey, str]:
     """Number the targets of each server, so that two endpoints of one server have an interval each.
 
     Another name of an endpoint may exchange their numbers. It makes no new one.
     """
     servers: dict[str, list[Target]] = defaultdict(list)
-    for target in _targets(accounts, endpoints):
+    for target in targets:
         servers[_server(target)].append(target)
     return {
         target.key: server if number == 0 else f"{server}#{number + 1}"
@@ -123,10 +147,13 @@ def _places(accounts: Iterable[Account], endpoints: Mapping[str, Iterable[Endpoi
     }
 
 
-def _targets(accounts: Iterable[Account], endpoints: Mapping[str, Iterable[Endpoint]]) -> Iterator[Target]:
-    for account in accounts:
-        for endpoint in endpoints[account.name]:
-            yield from Target.of(endpoint)
+def _targets(config: Config, endpoints: Iterable[Endpoint]) -> dict[str, list[Target]]:
+    """Return the targets of these endpoints, by account."""
+    found: dict[str, list[Target]] = {name: [] for name in config.accounts}
+    for endpoint in endpoints:
+        if endpoint.account:
+            found[endpoint.account.name] += Target.of(endpoint)
+    return found
 
 
 def _server(target: Target) -> str:

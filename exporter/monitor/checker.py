@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from collections import defaultdict
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -19,11 +19,12 @@ from exporter.accounts.access import Access
 from exporter.accounts.budget import PATIENCE, Budget
 from exporter.accounts.ledger import Ledger
 from exporter.accounts.ledger_file import Grant
+from exporter.config.dump import stretches
 from exporter.model.login import Denial
-from exporter.model.mailbox import mailboxes
+from exporter.model.mailbox import Mailbox, mailboxes
 from exporter.model.outcome import Outcome, Target
 from exporter.model.settings import Config
-from exporter.monitor.changes import Changes, facts_of
+from exporter.monitor.changes import SINGLE, Changes, facts_of
 from exporter.monitor.store import Store
 from exporter.probing.addresses import RETRY_EVERY, Known
 from exporter.probing.dialogue import CredentialUnavailable
@@ -31,6 +32,9 @@ from exporter.probing.probe import Login, probe
 from exporter.probing.public import PublicResolver
 from exporter.probing.resolve import Resolver
 from exporter.verdict.judge import judge, judged, told
+
+STRETCHED = "logins are planned at longer intervals than login_interval"
+"""The log's line where a mailbox has too many endpoints for its `max_logins_per_day`."""
 
 log = structlog.get_logger("check")
 
@@ -70,12 +74,15 @@ class Checker:
         self._changes.configure()
         accounts, self._accounts = self._accounts, {}
         budgets, self._budgets = self._budgets, defaultdict(list)
+        changed = []
         for mailbox in mailboxes(config):
             of_user = budgets[mailbox.username]
             same = next((budget for budget in of_user if budget.entry.mailbox.overlaps(mailbox)), None)
             if same:
                 of_user.remove(same)
             budget = same or Budget(self._ledger, mailbox)
+            if any(_stretched(mailbox)) and not (same and _stretched(same.entry.mailbox) == _stretched(mailbox)):
+                changed.append(mailbox)
             budget.configure(mailbox)
             self._budgets[mailbox.username].append(budget)
             for account in mailbox.accounts:
@@ -83,6 +90,7 @@ class Checker:
                 if access is None or access.account != account:
                     access = Access(account, self._environ)
                 self._accounts[account.name] = budget, access
+        _log_stretched(changed)
         self._ledger.watch(budget.entry for of_user in self._budgets.values() for budget in of_user)
 
     def budget_of(self, target: Target) -> Budget | None:
@@ -224,6 +232,26 @@ class Checker:
         if series.suspended != was_suspended:
             self._changes.suspension(outcome.target, outcome.login)
         return outcome
+
+
+def _stretched(mailbox: Mailbox) -> tuple[Sequence[object], ...]:
+    return mailbox.plan.stretched, mailbox.requests.stretched
+
+
+def _log_stretched(stretched: Sequence[Mailbox]) -> None:
+    for mailbox in stretched[:SINGLE]:
+        for plan, event in ((mailbox.plan, STRETCHED), (mailbox.requests, f"{STRETCHED}, for modules")):
+            if plan.stretched:
+                log.info(
+                    event,
+                    accounts=[account.name for account in mailbox.accounts],
+                    login_interval=stretches(plan),
+                    asked=round(plan.asked),
+                    planned=round(plan.planned),
+                    max_logins_per_day=mailbox.max_logins_per_day,
+                )
+    if len(stretched) > SINGLE:
+        log.info(STRETCHED, further_mailboxes=len(stretched) - SINGLE)
 
 
 def _shortened(target: Target, seconds: float) -> Target:

@@ -12,7 +12,7 @@ from grafana.queries import IDENTITY, chosen, endpoint, of_account, over, select
 TITLE = "Accounts: do logins, folders and tokens work?"
 
 STEP = "5m"
-"""Logins are rare on purpose, every 15 minutes by default; each bar counts its own step."""
+"""Logins are rare on purpose, 15 minutes apart at least by default; each bar counts its own step."""
 
 _RESULTS = {"success": ("OK", style.NOBODY[1]), "failure": ("Failed", "#D55E00")}
 _HELD: Mapping[str, tuple[str, str]] = {
@@ -154,8 +154,8 @@ def _attempts() -> Builder:
         About(
             "Logins made",
             "How many logins succeed and fail?",
-            "Of all accounts chosen. There should be few: an endpoint logs in every 15 minutes by default, and no more "
-            "often after a failure.",
+            "Of all accounts chosen. There should be few: by default an endpoint logs in once in 15 minutes, or less "
+            "often where its account has several, and no more often after a failure.",
             "many failures at once: one account on many endpoints, or the provider's sign-in itself.",
         ),
         Size(8, 8),
@@ -176,8 +176,8 @@ def _denials() -> Builder:
             "Which limits hold logins back?",
             "Probes that stopped before the login because the account's budget did not allow one. The usual wait of "
             "`login_interval` is not shown.",
-            "daily ceiling: raise login_interval, or max_logins_per_day. Storage not usable: see the exporter's log. "
-            "The others follow a refusal.",
+            "daily ceiling: the plan keeps below it; find what else logs in. Storage not usable: see the exporter's "
+            "log. The others follow a refusal.",
         ),
         Size(8, 8),
         Query(

@@ -97,7 +97,7 @@ def _numbers() -> list[Builder]:
                 "Logins failing",
                 "How many endpoints refuse the login, or hide a folder?",
                 "Endpoints whose last login, or the check of the folders after it, failed. Logins are rare on purpose "
-                "(every 15 minutes by default): this is as old as the last login.",
+                "(15 minutes apart at least by default): this is as old as the last login.",
                 "see the row on accounts below. Users with the same setting have the same problem; the servers work.",
             ),
             Size(3, 4),

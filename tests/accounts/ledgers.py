@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from exporter.accounts.budget import Budget
 from exporter.accounts.clock import Clock as SteadyClock
 from exporter.accounts.ledger import Ledger
@@ -28,10 +30,10 @@ def steady(clock: Clock, boot: str = "boot") -> SteadyClock:
 
 
 def mailbox_of(*targets: Target) -> Mailbox:
-    """The mailbox of the account of these targets."""
+    """The mailbox of the account of these targets, with the login intervals that they have, however many they are."""
     accounts = {one.endpoint.account.name: one.endpoint.account for one in targets if one.endpoint.account}
     (mailbox,) = mailboxes(Config(accounts=accounts, endpoints={one.endpoint.name: one.endpoint for one in targets}))
-    return mailbox
+    return replace(mailbox, planned={})
 
 
 def budget_in(ledger: Ledger, *targets: Target) -> Budget:

@@ -16,10 +16,11 @@ from exporter.accounts.budget import Budget
 from exporter.accounts.ledger import Ledger
 from exporter.accounts.ledger_file import Grant, LedgerFile
 from exporter.accounts.ledger_schema import LedgerError
-from exporter.accounts.standing import DAY, MAX_BACKOFF, WAIT24_INTERVAL
+from exporter.accounts.standing import MAX_BACKOFF, WAIT24_INTERVAL
 from exporter.accounts.storage import Storage
 from exporter.model.login import Cause, Denial, LoginStatus
 from exporter.model.outcome import Observed, Phase, Target
+from exporter.model.plan import DAY
 from exporter.model.reason import Reason
 from exporter.model.settings import MechanismChoice
 from tests.accounts.ledgers import (
@@ -330,7 +331,7 @@ async def test_ceiling_is_a_suspension(ledger: Ledger, clock: Clock) -> None:
     clock.advance(1000)
     await log_in(budget, imap, success(imap, login=True))
     assert await budget.ask(pop3, SECRET) is Denial.CEILING
-    assert budget.status(pop3) == LoginStatus(Denial.CEILING, EPOCH + clock.now - 1000 + DAY, 2, None, 2)
+    assert budget.status(pop3) == LoginStatus(Denial.CEILING, EPOCH + clock.now - 1000 + DAY, 2, None, 2, None, 900.0)
     assert await budget.ask(pop3, ("rotated",)) is Denial.CEILING
 
 
@@ -359,7 +360,7 @@ async def test_release_of_a_mailbox_that_is_not_known(ledger: Ledger) -> None:
 async def test_status(budget: Budget, clock: Clock) -> None:
     """The next login is now, at the end of the interval, at the end of the wait, or never."""
     now = EPOCH + clock.now
-    assert budget.status(IMAP) == LoginStatus(None, now, 0, None, 200)
+    assert budget.status(IMAP) == LoginStatus(None, now, 0, None, 200, None, 900.0)
     await log_in(budget, IMAP, success(IMAP, login=True))
     assert budget.status(IMAP).next_login_at == pytest.approx(now + 900, abs=10)
     assert budget.status(POP3).next_login_at == now
@@ -369,7 +370,7 @@ async def test_status(budget: Budget, clock: Clock) -> None:
     assert budget.status(IMAP).next_login_at == EPOCH + clock.now
     await log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
     cause = Cause("imap", Reason.AUTH_INVALID_CREDENTIALS)
-    assert budget.status(POP3, Denial.HOLD) == LoginStatus(Denial.HOLD, math.inf, 3, Denial.HOLD, 200, cause)
+    assert budget.status(POP3, Denial.HOLD) == LoginStatus(Denial.HOLD, math.inf, 3, Denial.HOLD, 200, cause, 900.0)
 
 
 async def test_status_names_the_refusal(budget: Budget, ledger: Ledger, clock: Clock) -> None:
@@ -466,7 +467,7 @@ async def test_refusal_of_the_token_endpoint(
     unsent = replace(failure(IMAP, Phase.LOGIN, reason), observed=Observed())
     await budget.report(await granted(budget, IMAP), unsent, reason)
     cause = Cause("imap", reason) if denial else None
-    status = LoginStatus(denial, EPOCH + clock.now + seconds, 0, None, 200, cause)
+    status = LoginStatus(denial, EPOCH + clock.now + seconds, 0, None, 200, cause, 900.0)
     assert (budget.status(POP3), budget.status(IMAP)) == (status, status)
 
 
@@ -499,7 +500,9 @@ async def test_ledger_that_does_not_answer(ledger: Ledger, budget: Budget) -> No
     """The login is denied after a bounded wait, and is not made later either."""
     stuck = Stuck(ledger)
     assert await budget.ask(IMAP, SECRET, patience=0.05) is Denial.STORAGE
-    assert budget.status(IMAP, Denial.STORAGE) == LoginStatus(Denial.STORAGE, math.inf, 0, Denial.STORAGE, 200)
+    assert budget.status(IMAP, Denial.STORAGE) == LoginStatus(
+        Denial.STORAGE, math.inf, 0, Denial.STORAGE, 200, None, 900.0
+    )
     stuck.go.set()
     await granted(budget, POP3)
     assert budget.status(IMAP).logins_of_day == 1

@@ -20,7 +20,7 @@ from exporter.model.settings import Account
 from tests.commands.conftest import Site
 from tests.servers.authority import Authority
 from tests.servers.dialogues import Imap
-from tests.servers.exporter import Exporter
+from tests.servers.exporter import UNPLANNED, Exporter
 from tests.servers.scripted import Session
 
 USERS = ("probe@gmail.com", "Probe@GMAIL.com", "p.r.o.b.e@gmail.com", "probe+x@googlemail.com")
@@ -125,7 +125,7 @@ def test_four_daemons(site: Site) -> None:
 
     with ExitStack() as stack:
         daemons = [
-            Exporter(site.directory / f"{number}.log", config_of(site, number, server.port), storage)
+            Exporter(site.directory / f"{number}.log", config_of(site, number, server.port), storage, before=UNPLANNED)
             for number in range(len(USERS))
         ]
         for daemon in daemons:

@@ -21,10 +21,11 @@ import pytest
 from exporter.accounts.clock import Clock
 from exporter.accounts.ledger_file import Grant, LedgerFile
 from exporter.accounts.ledger_schema import VERSION, LedgerError, number
-from exporter.accounts.standing import DAY, Request, Standing
+from exporter.accounts.standing import Request, Standing
 from exporter.accounts.storage import Storage
 from exporter.model.login import Denial
 from exporter.model.mailbox import Mailbox, mailboxes
+from exporter.model.plan import DAY
 from exporter.model.settings import Account, Config, Endpoint, Protocol, SecretRef
 
 OLD = Path(__file__).with_name("ledger-0.1.db")

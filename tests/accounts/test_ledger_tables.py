@@ -9,10 +9,11 @@ import pytest
 from exporter.accounts.ledger_file import Grant, LedgerFile
 from exporter.accounts.ledger_schema import LedgerError
 from exporter.accounts.ledger_tables import SILENCE
-from exporter.accounts.standing import DAY, Verdict, Wait
+from exporter.accounts.standing import Verdict, Wait
 from exporter.accounts.storage import Storage
 from exporter.model.login import Cause, Denial
 from exporter.model.mailbox import Mailbox
+from exporter.model.plan import DAY
 from exporter.model.reason import Reason, Retry
 from tests.accounts.ledgers import steady
 from tests.accounts.test_standing import IMAP_REQUEST, POP3_REQUEST

@@ -14,8 +14,9 @@ from exporter.accounts.clock import Clock
 from exporter.accounts.ledger_file import Grant, LedgerFile
 from exporter.accounts.ledger_schema import LedgerError, prepare
 from exporter.accounts.ledger_time import Boots
-from exporter.accounts.standing import DAY, MAX_BACKOFF, WAIT24_INTERVAL, Verdict
+from exporter.accounts.standing import MAX_BACKOFF, WAIT24_INTERVAL, Verdict
 from exporter.model.login import Denial
+from exporter.model.plan import DAY
 from exporter.model.reason import Retry
 from tests.accounts.ledgers import EPOCH, IMAP, mailbox_of
 from tests.accounts.test_standing import IMAP_REQUEST

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -13,6 +14,7 @@ import yaml
 
 from exporter.accounts.ledger import Ledger
 from exporter.config.dump import dump
+from exporter.model import plan
 from exporter.model.outcome import Outcome, Phase, Target
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, Config, Endpoint, MechanismChoice, Protocol, Role, Security, Tls
@@ -74,8 +76,11 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(secrets: Secrets, authority: Authority, dovecot: Dovecot, postfix: Postfix) -> AsyncIterator[Bench]:
-    """The bench for one test."""
+async def bench(
+    secrets: Secrets, authority: Authority, dovecot: Dovecot, postfix: Postfix, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Bench]:
+    """The bench for one test, in which a day's logins are not planned."""
+    monkeypatch.setattr(plan, "PLANNED", math.inf)
     bench = Bench(secrets, authority, dovecot, postfix)
     yield bench
     await bench.resolver.close()

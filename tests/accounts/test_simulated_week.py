@@ -27,10 +27,11 @@ from exporter.accounts.budget import Budget
 from exporter.accounts.ledger import Ledger
 from exporter.accounts.ledger_file import Grant
 from exporter.accounts.ledger_tables import SILENCE
-from exporter.accounts.standing import DAY, MAX_BACKOFF, WAIT24_INTERVAL
+from exporter.accounts.standing import MAX_BACKOFF, WAIT24_INTERVAL
 from exporter.accounts.storage import Storage
 from exporter.model.login import Denial
 from exporter.model.outcome import Phase, Target
+from exporter.model.plan import DAY
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, Config, Protocol, SecretRef, Security
 from exporter.monitor.checker import Checker

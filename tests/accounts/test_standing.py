@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 
 from exporter.accounts.standing import (
-    DAY,
     MAX_BACKOFF,
     WAIT24_INTERVAL,
     WHOLE,
@@ -23,6 +22,7 @@ from exporter.accounts.standing import (
 )
 from exporter.model.login import Cause, Denial
 from exporter.model.outcome import Observed, Outcome, Phase
+from exporter.model.plan import DAY
 from exporter.model.reason import Reason, Retry
 from tests.accounts.ledgers import IMAP, POP3, refused
 from tests.examples import failure, success
@@ -87,6 +87,28 @@ def test_denial(standing: Standing, imap: tuple[Denial, float], pop3: tuple[Deni
     for request, expected in ((IMAP_REQUEST, imap), (POP3_REQUEST, pop3)):
         found = standing.denial(request, "s", NOW), standing.next_login_at(request, "s", NOW)
         assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("ago", "denied"),
+    [
+        (0.0, (Denial.INTERVAL, NOW + DAY)),
+        (5000.0, (Denial.INTERVAL, NOW - 5000 + DAY)),  # ends when the ceiling does
+        (5001.0, (Denial.CEILING, NOW - 5000 + DAY)),
+    ],
+)
+def test_interval_or_ceiling(ago: float, denied: tuple[Denial, float]) -> None:
+    """What ends last is told: a place that is not due yet is not held back by the ceiling."""
+    standing = Standing(RECENT, {"a": Login(NOW - ago, "s")})
+    request = replace(IMAP_REQUEST, planned=DAY)
+    assert (standing.denial(request, "s", NOW), standing.next_login_at(request, "s", NOW)) == denied
+
+
+def test_planned_login_is_not_early() -> None:
+    """Else a day would have more logins than are planned."""
+    request = replace(IMAP_REQUEST, planned=2160.0)
+    for ago, denial in ((2159.9, Denial.INTERVAL), (2160.0, None)):
+        assert Standing(last={"a": Login(NOW - ago, "s")}).denial(request, "s", NOW) is denial
 
 
 @pytest.mark.parametrize(

@@ -298,3 +298,29 @@ def test_any_text_loads_again(tmp_path_factory: pytest.TempPathFactory, labels: 
     file = tmp_path_factory.getbasetemp() / "again.yml"
     file.write_text(dump(config), encoding="utf-8")
     assert load(file, {}).digest == digest(config)
+
+
+def test_stretched_intervals(loaded: Loader) -> None:
+    """A comment says where more logins are asked for than are planned; the text loads again to the same digest."""
+    endpoints = "".join(
+        f"  e{number}: {{protocol: imap, host: h{number}.gmail.com, account: a}}\n" for number in range(7)
+    )
+    config = loaded(
+        f"accounts: {{a: {{username: a@gmail.com, app_password: {{file: x}}}}}}\nendpoints:\n{endpoints}"
+        "modules: {m: {protocol: pop3, account: a, login_interval: 1h, allow_hosts: [a.gmail.com, b.gmail.com]}}\n"
+    )
+    comments = "".join(f"{line}\n" for line in dump(config).splitlines() if line.startswith("#"))
+    assert comments == (
+        "# a: the endpoints ask for 672 logins a day, and 154 are planned, at most 80% of max_logins_per_day, 200. "
+        "login_interval is stretched: 15m to 1h5m28s.\n"
+        "# a: the modules may ask for 48 logins a day, and 26 are allowed, with the endpoints at most 90% of "
+        "max_logins_per_day, 200. Their login_interval is stretched: 1h to 1h50m47s.\n"
+    )
+    text = dump(config).removeprefix(comments)
+    few = dump(loaded(text.replace("200", "8"))).splitlines()
+    assert few[0] == (
+        "# a: the endpoints ask for 672 logins a day, and 7 are planned, one at each. "
+        "login_interval is stretched: 15m to 1d."
+    )
+    assert loaded(text).digest == config.digest
+    assert not dump(loaded(text.replace("200", "2000"))).startswith("#")

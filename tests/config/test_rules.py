@@ -1,5 +1,7 @@
 """Rules across keys: durations and names, with defaults; contradictions are in the bad files."""
 
+from collections.abc import Callable
+
 import pytest
 
 from exporter.config.dump import dump
@@ -60,3 +62,19 @@ def test_client_name(loaded: Loader) -> None:
     assert loaded(dump(config)).digest == config.digest
     assert "client_name: probe.example.com" in dump(config)
     assert loaded("endpoints: {smtp: {protocol: smtp, host: h}}").endpoints["smtp"].client_name is None
+
+
+@pytest.mark.parametrize(("count", "mistake"), [(100, False), (101, True)])
+def test_a_day_holds_one_login_per_endpoint(
+    loaded: Loader, reported: Callable[[str], str], count: int, *, mistake: bool
+) -> None:
+    """Each address family counts; without a ceiling in the file, the mistake is at the account."""
+    endpoints = "".join(f"  e{n}: {{protocol: imap, host: h{n}, account: a, ip_family: both}}\n" for n in range(count))
+    text = f"accounts:\n  a: {{username: a, app_password: {{file: x}}}}\nendpoints:\n{endpoints}"
+    if mistake:
+        assert reported(text) == (
+            "2:3: accounts.a.max_logins_per_day: must be at least 202, not 200: one login a day at each endpoint of "
+            "the mailbox, and for each address family where ip_family is both"
+        )
+    else:
+        loaded(text)

@@ -20,7 +20,7 @@ from tests.conftest import StartPrometheus
 from tests.examples import SENTINEL
 from tests.servers.authority import Authority
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
-from tests.servers.exporter import Exporter
+from tests.servers.exporter import UNPLANNED, Exporter
 from tests.servers.postfix import Postfix
 from tests.servers.process import find_program
 from tests.web.test_api import VALIDATOR
@@ -74,7 +74,7 @@ class Site:
 
     def exporter(self, *flags: str) -> Exporter:
         """A daemon with this configuration."""
-        return Exporter(self.log, self.config, *flags)
+        return Exporter(self.log, self.config, *flags, before=UNPLANNED)
 
 
 @pytest.fixture

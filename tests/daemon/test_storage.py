@@ -16,7 +16,7 @@ import pytest
 from tests.commands.conftest import Site
 from tests.servers.authority import Authority
 from tests.servers.dialogues import Imap
-from tests.servers.exporter import Exporter
+from tests.servers.exporter import UNPLANNED, Exporter
 from tests.servers.scripted import ScriptedServer
 
 COUNT = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM login').fetchone())"
@@ -76,7 +76,7 @@ def stays_without_logins(exporter: Exporter, server: ScriptedServer) -> None:
 def test_a_locked_ledger(site: Site, server: ScriptedServer) -> None:
     """The page, the API, the log and the metrics say it; nothing waits, and SIGTERM neither. Then logins go on."""
     path = site.directory / "ledger.db"
-    with Exporter(site.directory / "log", site.config, f"--storage.path={path}") as exporter:
+    with Exporter(site.directory / "log", site.config, f"--storage.path={path}", before=UNPLANNED) as exporter:
         exporter.wait_for(lambda: logins(server) >= 2)
         lock = sqlite3.connect(path, isolation_level=None)
         lock.execute("BEGIN EXCLUSIVE")
@@ -129,7 +129,7 @@ def test_a_storage_that_cannot_be_used_at_the_start(
     """The daemon starts, and logs in once it can be."""
     path = site.directory / where
     repair = prepare(path)
-    with Exporter(site.directory / "log", site.config, f"--storage.path={path}") as exporter:
+    with Exporter(site.directory / "log", site.config, f"--storage.path={path}", before=UNPLANNED) as exporter:
         stays_without_logins(exporter, server)
         assert error in exporter.log_text()
         repair()
@@ -159,7 +159,7 @@ def test_a_full_disk(site: Site, server: ScriptedServer) -> None:
     flags = (f"--storage.path={disk}/ledger.db",)
     with (
         mounted(f"mount -t tmpfs -o size=256k,mode=700 tmpfs {disk}") as there,
-        Exporter(site.directory / "log", site.config, *flags, under=there) as exporter,
+        Exporter(site.directory / "log", site.config, *flags, before=UNPLANNED, under=there) as exporter,
     ):
         exporter.wait_for(lambda: logins(server) >= 2)
         printed(*there, "sh", "-c", f"head -c 300k /dev/zero > {disk}/fill || true")
@@ -180,12 +180,12 @@ def test_a_disk_that_is_read_only(site: Site, server: ScriptedServer) -> None:
     disk.mkdir()
     flags = (f"--storage.path={disk}/ledger.db",)
     server.behave = Imap(refusal=b"NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)")
-    with Exporter(site.directory / "log", site.config, *flags) as exporter:
+    with Exporter(site.directory / "log", site.config, *flags, before=UNPLANNED) as exporter:
         exporter.wait_for(lambda: exporter.values("gmail_login_held_info", denial="hold") == {"with": 1.0})
     assert logins(server) == 1
     with (
         mounted(f"mount --bind {disk} {disk} && mount -o remount,bind,ro {disk}") as there,
-        Exporter(site.directory / "log", site.config, *flags, under=there) as exporter,
+        Exporter(site.directory / "log", site.config, *flags, before=UNPLANNED, under=there) as exporter,
     ):
         stays_without_logins(exporter, server)
         assert 'error="attempt to write a readonly database"' in exporter.log_text()

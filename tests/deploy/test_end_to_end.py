@@ -24,7 +24,7 @@ from tests.deploy.test_rules import PROMETHEUS
 from tests.servers.alertmanager import Alertmanager
 from tests.servers.authority import Authority
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
-from tests.servers.exporter import Exporter
+from tests.servers.exporter import UNPLANNED, Exporter
 from tests.servers.ntfy import Ntfy
 from tests.servers.postfix import Postfix
 from tests.servers.prometheus import Prometheus
@@ -77,7 +77,7 @@ class Site:
             "endpoints": {"imap": imap, "pop3": pop3, "mx": mx},
         }
         config.write_text(json.dumps(document), "utf-8")
-        self.exporter = Exporter(directory / "log", config)
+        self.exporter = Exporter(directory / "log", config, before=UNPLANNED)
         self.webhook = Webhook()
         self.ntfy = Ntfy()
         routed = with_short_waits(self.webhook.url, group_wait="5s", group_interval="3s")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from exporter.model.address import HostPattern
 from exporter.model.mailbox import Mailbox, mailboxes, provider_key, user_of
 from exporter.model.outcome import Target
+from exporter.model.plan import DAY, Plan
 from exporter.model.settings import Account, Config, Endpoint, IpFamily, Module, Protocol, Security
 from tests.examples import ACCOUNT
 
@@ -186,3 +187,41 @@ def test_the_place_of_a_target_that_is_not_configured() -> None:
     of = endpoint("imap", "mail.example", account("ops"))
     mailbox = Mailbox("probe@example.com", frozenset({"mail.example"}), (account("ops"),))
     assert mailbox.place(Target(of, IpFamily.ANY)) == "imap/mail.example/993/any"
+
+
+def test_plan_of_a_mailbox() -> None:
+    """Endpoints of all its accounts share the lowest ceiling; each address family logs in for itself."""
+    one = account("a", "probe@gmail.com", max_logins_per_day=1000)
+    other = account("b", "p.robe@gmail.com")
+    both = endpoint("both", "imap.gmail.com", one, ip_family=IpFamily.BOTH)
+    single = endpoint("single", "pop.gmail.com", other, login_interval=3600.0)
+    (mailbox,) = mailboxes(config(both, single))
+    assert mailbox.plan == Plan.of([900, 900, 3600], 160)
+    keys = [target.key for of in (both, single) for target in Target.of(of)]
+    assert mailbox.planned == dict(zip(keys, [DAY / 71, DAY / 71, DAY / 17], strict=True))
+    (mailbox,) = mailboxes(config(replace(both, ip_family=IpFamily.IPV6)))
+    assert mailbox.planned == {}
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "hosts", "planned"),
+    [
+        (0, 1, {}),
+        (0, 4, {"probe": DAY / 45}),  # 180 logins
+        (1, 1, {"probe": DAY / 84}),  # 180 less the 96 of the endpoint
+        (4, 1, {"e": DAY / 40, "probe": DAY / 20}),  # 180 less 160
+        (4, 4, {"e": DAY / 40, "probe": DAY / 5}),
+        (4, 30, {"e": DAY / 40, "probe": DAY}),  # one a day in any case
+    ],
+)
+def test_modules_have_what_the_endpoints_leave(endpoints: int, hosts: int, planned: dict[str, float]) -> None:
+    """What scrapes may ask for does not make an endpoint log in less often, and never brings it to the ceiling."""
+    of = account("ops", "probe@gmail.com")
+    allowed = tuple(HostPattern.parse(f"h{number}.gmail.com") for number in range(hosts))
+    module = Module(name="m", protocol=Protocol.IMAP, port=993, account=of, allow_hosts=allowed)
+    regular = [endpoint(f"e{number}", f"h{number}.gmail.com", of) for number in range(endpoints)]
+    (mailbox,) = mailboxes(config(*regular, accounts=(of,), modules={"m": module}))
+    assert len(mailbox.places) == endpoints + hosts
+    found = {name.split("/")[0].rstrip("0123456789"): seconds for (name, _), seconds in mailbox.planned.items()}
+    assert found == pytest.approx(planned)
+    assert len(mailbox.planned) == endpoints * ("e" in planned) + hosts * ("probe" in planned)

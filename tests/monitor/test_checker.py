@@ -20,8 +20,8 @@ from exporter.model.address import HostPattern
 from exporter.model.login import Denial
 from exporter.model.outcome import Check, Phase, Target
 from exporter.model.reason import Reason
-from exporter.model.settings import Account, Config, IpFamily, MechanismChoice, Module, SecretRef, Tls
-from exporter.monitor.checker import Checker
+from exporter.model.settings import Account, Config, IpFamily, MechanismChoice, Module, Protocol, SecretRef, Tls
+from exporter.monitor.checker import STRETCHED, Checker
 from exporter.monitor.store import Series, Store
 from exporter.probing.resolve import IpAddress, Resolver
 from tests.conftest import StartScripted
@@ -44,7 +44,9 @@ class Bench:
         self.resolver = Resolver()
         self.checker = Checker(self.store, self.resolver, Ledger(), {})
         self.tls = Tls(ca_file=authority.ca_file)
-        self.account = Account(name="ops", username="probe@gmail.com", app_password=SecretRef(file=secret))
+        self.account = Account(
+            name="ops", username="probe@gmail.com", app_password=SecretRef(file=secret), max_logins_per_day=10**12
+        )
 
     def target(self, **changes: Any) -> Target:
         """The server as a target that logs in at every probe."""
@@ -494,3 +496,40 @@ async def test_changed_mechanism_of_a_module(bench: Bench) -> None:
     for mechanism in (MechanismChoice.PLAIN, MechanismChoice.PLAIN, MechanismChoice.LOGIN):
         await bench.checker.check_requested(apply(mechanism))
         assert bench.logins() == 1
+
+
+def test_stretched_intervals_are_logged(bench: Bench) -> None:
+    """Once for a mailbox whose endpoints ask for more logins than are planned, and again where that changes."""
+    account = replace(bench.account, max_logins_per_day=200)
+    of = {"account": account, "login_interval": 900}
+    targets = [bench.target(name=f"e{number}", host=f"h{number}.gmail.com", **of) for number in range(8)]
+    with capture_logs() as logs:
+        for some in (targets[:1], targets[:4], targets[:4], targets, targets[:1], targets[:4]):
+            bench.configure(*some)
+    lines = [line for line in logs if line["event"] == STRETCHED]
+    assert [(line["asked"], line["planned"], line["login_interval"]) for line in lines] == [
+        (384, 160, "15m to 36m"), (768, 160, "15m to 1h12m"), (384, 160, "15m to 36m"),
+    ]  # fmt: skip
+    assert (lines[0]["accounts"], lines[0]["max_logins_per_day"]) == (["ops"], 200)
+
+
+def test_stretched_intervals_of_modules_are_logged(bench: Bench) -> None:
+    """They share what the endpoints leave."""
+    account = replace(bench.account, max_logins_per_day=200)
+    hosts = tuple(HostPattern(f"h{number}.gmail.com") for number in range(4))
+    module = Module(name="m", protocol=Protocol.IMAP, port=993, account=account, allow_hosts=hosts)
+    with capture_logs() as logs:
+        bench.checker.configure(Config(accounts={"ops": account}, modules={"m": module}))
+    (line,) = logs
+    assert (line["event"], line["planned"]) == (f"{STRETCHED}, for modules", 180)
+
+
+def test_stretched_intervals_of_many_mailboxes(bench: Bench) -> None:
+    """The first have a line each, and the others are counted: a thousand mailboxes do not fill the log."""
+    accounts = [replace(bench.account, name=f"a{n}", username=f"a{n}", max_logins_per_day=10) for n in range(30)]
+    endpoints = [bench.target(name=a.name, account=a, login_interval=900).endpoint for a in accounts]
+    with capture_logs() as logs:
+        bench.checker.configure(
+            Config(accounts={a.name: a for a in accounts}, endpoints={each.name: each for each in endpoints})
+        )
+    assert [line.get("further_mailboxes") for line in logs] == [*[None] * 10, 20]

@@ -32,6 +32,9 @@ Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 MAIN = "import sys; from exporter.cli import main; raise SystemExit(main(sys.argv[1:]))"
 """The program, for a process in which something is prepared before it."""
 
+UNPLANNED = "import math; from exporter.model import plan; plan.PLANNED = plan.REQUESTED = math.inf"
+"""Before it, where logins follow each other as fast as `login_interval` says: by the plan there are 160 a day."""
+
 
 PASS_ON = f"""
 import os

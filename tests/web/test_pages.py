@@ -456,3 +456,25 @@ async def test_search_of_reasons_finds_none(site: Site) -> None:
     page = (await site.request("/reasons?q=%22%3E%3Cscript%3E")).text
     assert "No reason has these words" in page
     assert "<script>" not in page.replace("<script src", "")
+
+
+@pytest.mark.parametrize(
+    ("interval", "told"),
+    [
+        (900.0, "at most one in 15m here"),
+        (
+            3927.3,
+            "at most one in 1h5m28s here, not in 15m: the endpoints of this mailbox ask for more than are planned in a "
+            "day",
+        ),
+    ],
+)
+async def test_login_interval(site: Site, interval: float, told: str) -> None:
+    """The page has the interval of the plan, and says why it is longer than the one configured."""
+    scene = Scene()
+    imap = target(account=ACCOUNT)
+    scene.configure(imap)
+    site.show(scene.store)
+    scene.add(scene.outcome(imap, scene.now), login_interval=interval)
+    page = (await site.request("/endpoints/imap")).text
+    assert f"34 of 200 logins of this mailbox in 24 hours; {told}</dd>" in page
