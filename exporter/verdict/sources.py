@@ -72,12 +72,26 @@ class EvidenceSources:
             opinions(self._settings.resolvers, endpoint.host, family),
             answers(self._resolver, names),
         )
+        return self._found(endpoint, address, other, resolver_answers=answering)
+
+    def known(self, endpoint: Endpoint, address: str | None) -> Found:
+        """Return what is known of an endpoint without asking anybody; the arguments are those of `gather`."""
+        return self._found(endpoint, address, (), resolver_answers=None)
+
+    def _found(
+        self,
+        endpoint: Endpoint,
+        address: str | None,
+        other: tuple[SecondOpinion, ...],
+        *,
+        resolver_answers: bool | None,
+    ) -> Found:
         controls = self._controls_for(endpoint)
         portals = [control.portal for control in controls if control.portal is not None]
         return Found(
             controls,
             other,
-            host_facts(address, controls, resolver_answers=answering),
+            host_facts(address, controls, resolver_answers=resolver_answers),
             self.feed.status if endpoint.is_google else None,
             any(portals) if portals else None,
         )

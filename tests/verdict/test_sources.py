@@ -127,6 +127,19 @@ async def test_while_all_is_well(bench: Bench) -> None:
     assert bench.contacts == (3, 0, 1)
 
 
+async def test_what_is_known(bench: Bench, names: NameServer) -> None:
+    """Without a look at anything: the last look of the daemon, and this host."""
+    bench.configure(GMAIL)
+    await bench.sources.look()
+    contacts, asked = bench.contacts, len(names.questions)
+    found = bench.sources.known(GMAIL, "127.0.0.1")
+    assert {control.name: control.up for control in found.controls} == {"web": True, "near": True, "other": True}
+    assert (found.opinions, found.host.resolver_answers, found.host.has_route_ipv4) == ((), None, True)
+    assert found.status is not None
+    assert found.status.is_known
+    assert (bench.contacts, len(names.questions)) == (contacts, asked)
+
+
 async def test_however_many_fail(bench: Bench) -> None:
     """A thousand endpoints that fail at once contact nobody more often than one."""
     bench.configure(GMAIL)
