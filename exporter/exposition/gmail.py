@@ -13,7 +13,7 @@ from prometheus_client.utils import floatToGoString
 
 from exporter.accounts.access import Access
 from exporter.exposition.text import Family, Sample
-from exporter.model.evidence import ControlState, ProviderStatus
+from exporter.model.evidence import ControlState, Evidence, PathEnd, ProviderStatus
 from exporter.model.login import Denial
 from exporter.model.outcome import Check, Outcome, TlsFacts
 from exporter.model.reason import Reason
@@ -48,6 +48,10 @@ FAILURE_INFO = Family.of("gmail_failure_info", "gauge",
 VERDICT_INFO = Family.of("gmail_verdict_info", "gauge",
     "1 while the last probe, or the last login, failed: what the evidence shows, and the party at fault.",
     "verdict", "blame")
+PATH_HOPS = Family.of("gmail_path_hops", "gauge",
+    "While it fails: the hop of the server in the last trace, by its port or by port 443 of the same address.")
+PATH_LAST_ANSWER = Family.of("gmail_path_last_answer_hop", "gauge",
+    "While it fails: the last hop that answered in the trace of the path to the port; 0 where none did.")
 LOGIN_SUSPENDED = Family.of("gmail_login_suspended", "gauge",
     "Whether logins are held back to protect the account.")
 LOGIN_HELD_INFO = Family.of("gmail_login_held_info", "gauge",
@@ -123,7 +127,8 @@ ACCOUNT_FAMILIES = (OAUTH_EXPIRY, OAUTH_REFRESH_DURATION, OAUTH_REFRESHES, OAUTH
 
 FAMILIES = (
     UP, CHECK_SUCCESS, PROBE_DURATION, PHASE_DURATION, TCP_RTT, TCP_RETRANSMITS, PROBES, PROBE_FAILURES, LOGINS,
-    FAILURE_INFO, VERDICT_INFO, LOGIN_SUSPENDED, LOGIN_HELD_INFO, LOGIN_DENIALS, LOGIN_NEXT,
+    FAILURE_INFO, VERDICT_INFO, PATH_HOPS, PATH_LAST_ANSWER,
+    LOGIN_SUSPENDED, LOGIN_HELD_INFO, LOGIN_DENIALS, LOGIN_NEXT,
     CERTIFICATE_EXPIRY, CHAIN_EXPIRY, TLS_INFO, PUBLIC_ROOT,
     IP_PROTOCOL, IP_FALLBACK, CONNECT_LOST, ADDRESSES, ADDRESSES_UP,
     FOLDER_VISIBLE, FOLDER_MESSAGES, FOLDER_UNSEEN, FOLDER_BYTES, MAILBOX_QUOTA, MAILBOX_USED,
@@ -204,6 +209,8 @@ def _last_probe(series: Series, last: Outcome) -> Iterator[Sample]:
     for phase, seconds in last.phases.items():
         yield Sample(PHASE_DURATION, "", {"phase": phase.value}, seconds)
     yield from _failures(series)
+    if last.evidence:
+        yield from _path(last.evidence)
     observed = last.observed
     for family, value in (
         (TCP_RTT, observed.tcp_rtt),
@@ -228,6 +235,15 @@ def _failures(series: Series) -> Iterator[Sample]:
     for verdict, blame in dict.fromkeys((failed.verdict, failed.blame) for failed in series.failing):
         if verdict is not None:
             yield Sample(VERDICT_INFO, "", {"verdict": verdict.value, "blame": blame.value}, 1)
+
+
+def _path(evidence: Evidence) -> Iterator[Sample]:
+    for trace in (evidence.trace, evidence.trace_web):
+        if trace is not None and trace.end is PathEnd.SYN_ACK and trace.end_hop is not None:
+            yield Sample(PATH_HOPS, "", _NO_LABELS, trace.end_hop)
+            break
+    if evidence.trace is not None:
+        yield Sample(PATH_LAST_ANSWER, "", _NO_LABELS, evidence.trace.last_answer or 0)
 
 
 def _tls(facts: TlsFacts) -> Iterator[Sample]:

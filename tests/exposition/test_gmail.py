@@ -13,7 +13,16 @@ from exporter.accounts.tokens import AccessToken
 from exporter.exposition.cache import Exposition
 from exporter.exposition.gmail import BASE_LABELS, base_labels, evidence_samples, samples
 from exporter.exposition.text import Format
-from exporter.model.evidence import ControlKind, ControlState, Incident, ProviderStatus
+from exporter.model.evidence import (
+    ControlKind,
+    ControlState,
+    Evidence,
+    Hop,
+    Incident,
+    PathEnd,
+    ProviderStatus,
+    Trace,
+)
 from exporter.model.login import Cause, Denial
 from exporter.model.outcome import Folder, Observed, Outcome, Phase
 from exporter.model.reason import Reason
@@ -35,6 +44,13 @@ def exposed(*outcomes: Outcome) -> dict[str, dict[str, float]]:
     return values
 
 
+def path_of(answers: int, end: PathEnd) -> Trace:
+    """A trace of which so many hops answered, and which ended so."""
+    silent = () if end is not PathEnd.NOTHING else (Hop(answers + 1, None, None),)
+    hops = (*(Hop(ttl, f"192.0.2.{ttl}", 0.01) for ttl in range(1, answers + 1)), *silent)
+    return Trace("192.0.2.9", 993, hops, end, None if silent else answers, 0.0)
+
+
 def test_before_the_first_probe() -> None:
     """Before the first probe counters are 0, and there is no metric of the state."""
     values = exposed()
@@ -43,6 +59,28 @@ def test_before_the_first_probe() -> None:
     assert values["gmail_endpoint_info"] == {"security=tls,account=": 1}
     for absent in ("gmail_up", "gmail_check_success", "gmail_failure_info", "gmail_logins_total"):
         assert absent not in values
+
+
+@pytest.mark.parametrize(
+    ("to_port", "to_web", "hops", "last_answer"),
+    [
+        (path_of(3, PathEnd.NOTHING), path_of(4, PathEnd.SYN_ACK), {"": 4}, {"": 3}),
+        (path_of(4, PathEnd.SYN_ACK), path_of(5, PathEnd.SYN_ACK), {"": 4}, {"": 4}),
+        (path_of(2, PathEnd.RST), path_of(3, PathEnd.NOTHING), None, {"": 2}),
+        (path_of(0, PathEnd.NOTHING), None, None, {"": 0}),
+        (None, path_of(4, PathEnd.SYN_ACK), {"": 4}, None),
+        (None, None, None, None),
+    ],
+)
+def test_path(
+    to_port: Trace | None, to_web: Trace | None, hops: dict[str, float] | None, last_answer: dict[str, float] | None
+) -> None:
+    """Of an endpoint that fails: the hops to its server by either port, and the last one that answered."""
+    failed = replace(failure(), evidence=Evidence(trace=to_port, trace_web=to_web))
+    values = exposed(success(), failed)
+    assert values.get("gmail_path_hops") == hops
+    assert values.get("gmail_path_last_answer_hop") == last_answer
+    assert not [name for name in exposed(failed, success()) if "path" in name]
 
 
 def test_unread_certificate() -> None:

@@ -39,6 +39,8 @@ NOT_SHOWN = {
     "gmail_provider_incident_info": "the alert has the provider's own words and a link",
     "gmail_provider_status_last_success_timestamp_seconds": "an incident is not told while the status cannot be read",
     "gmail_tls_public_root": "0 raises an alert, and the table of certificates shows the issuer",
+    "gmail_path_hops": "of a failing endpoint; its page shows the path itself, hop by hop",
+    "gmail_path_last_answer_hop": "as gmail_path_hops",
     "gmail_exporter_shard_info": "an alert reports a missing shard; each running shard is an instance",
     "gmail_exporter_web_info": "links of alerts lead there; the panels link to each instance",
     "gmail_exporter_shards": "as gmail_exporter_shard_info",
