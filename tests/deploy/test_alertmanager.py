@@ -52,6 +52,8 @@ def test_amtool_accepts_it() -> None:
         ("alertname=GmailTokenRefreshFailing severity=warning blame=provider", "tickets"),
         ("alertname=GmailTokenRefreshFailing severity=warning blame=google", "tickets"),
         ("alertname=GmailUnreachableFromOneSite severity=warning", "tickets"),
+        ("alertname=GmailNetworkDown severity=critical blame=network", "page"),
+        ("alertname=GmailProviderIncident severity=warning blame=provider", "tickets"),
     ],
 )
 def test_receiver(labels: str, receiver: str) -> None:
@@ -155,8 +157,41 @@ def test_an_outage_of_gmail_is_one_page(running: tuple[Alertmanager, Webhook]) -
             [alert("GmailEndpointDown", instance="b:9993")],
         ),
         (
+            without(alert("GmailNetworkDown", blame="network"), *ONE_ENDPOINT[2:], "host"),
+            [
+                *(alert(name, each) for name in ("GmailEndpointDown", "GmailPortBlocked") for each in ("imap", "pop3")),
+                alert("GmailResolverFailing"),
+                alert("GmailUnreachableFromOneSite"),
+                alert("GmailCertificateInvalid"),
+                alert("GmailLoginFailing", blame="account"),
+            ],
+            [
+                alert("GmailEndpointDown", instance="b:9993"),
+                without(alert("GmailHostDown", host="mail.example.com"), *ONE_ENDPOINT),
+                alert("GmailProbeStalled", blame="client"),
+            ],
+        ),
+        *(
+            (
+                alert(name, blame="network"),
+                [alert("GmailEndpointDown"), alert("GmailUnreachableFromOneSite"), alert("GmailEndpointSlow")],
+                [alert("GmailEndpointDown", "pop3"), alert("GmailEndpointDown", instance="b:9993")],
+            )
+            for name in ("GmailPortBlocked", "GmailResolverFailing")
+        ),
+        (
+            alert("GmailTLSIntercepted", blame="network"),
+            [],
+            [alert("GmailEndpointSlow"), alert("GmailLoginFailing", blame="account")],
+        ),
+        (
             alert("GmailCertificateInvalid"),
-            [alert("GmailEndpointDown"), alert("GmailLoginFailing"), alert("GmailCertificateExpiring")],
+            [
+                alert("GmailEndpointDown"),
+                alert("GmailLoginFailing"),
+                alert("GmailCertificateExpiring"),
+                alert("GmailTLSIntercepted"),
+            ],
             [
                 alert("GmailEndpointDown", "pop3"),
                 alert("GmailEndpointDown", host="other.example.com"),

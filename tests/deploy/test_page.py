@@ -12,6 +12,7 @@ import pytest
 
 from exporter.config.duration import parse_duration
 from exporter.model.reason import Blame, fill
+from exporter.model.verdict import Verdict
 from tests.deploy.test_alertmanager import PATH, SHIPPED, alert
 from tests.deploy.test_rules import ALERTS
 from tests.servers.alertmanager import Alertmanager
@@ -88,6 +89,18 @@ def test_one_alert(running: tuple[Alertmanager, Ntfy]) -> None:
     assert shown.topic == "gmail-exporter-example"
 
 
+def test_one_page_with_a_verdict(running: tuple[Alertmanager, Ntfy]) -> None:
+    """It begins with the verdict, which stands in place of the party at fault."""
+    alertmanager, ntfy = running
+    alertmanager.post([down("imap", verdict="provider_down", blame="provider")])
+    assert check(ntfy.wait_for(lambda each: each.priority == "urgent")).splitlines() == [
+        "The mail provider is at fault; our network is fine.",
+        "imap (imap.gmail.com:993) does not answer",
+        "Remedy: See the provider's status page, tell users, and wait. Nobody should change a password.",
+        f"{PAGE}imap",
+    ]
+
+
 @pytest.mark.parametrize("number", [2, 5, 13, 1000])
 def test_many_alerts_are_one_page(running: tuple[Alertmanager, Ntfy], number: int) -> None:
     """The text does not grow with them, and has one link."""
@@ -110,12 +123,16 @@ WIDE = "邮箱📮é" * 60
     ("annotations", "labels"),
     [
         ({"summary": LONG, "remedy": LONG, "status_url": PAGE + "x" * 140}, {"endpoint": "x" * 63}),
+        (
+            {"summary": LONG, "remedy": LONG, "status_url": PAGE + "x" * 140, "verdict": "provider_down"},
+            {"endpoint": "x" * 63, "alertname": "GmailUnreachableFromOneSite"},
+        ),
         ({"summary": WIDE, "remedy": WIDE, "status_url": PAGE + "%E9%82%AE" * 14}, {"endpoint": WIDE}),
         ({"summary": "a\nb\t c\u2028d  e", "remedy": "x\ny"}, {}),
         ({"summary": '"quoted" \\ {{ .Labels }} %7B <b>&amp;', "remedy": "\\n \\u00e9 %20"}, {"endpoint": "a&b<c>"}),
         ({"summary": "e\u0301" * 200}, {"instance": LONG}),
     ],
-    ids=["long", "wide", "lines", "escapes", "combining"],
+    ids=["long", "long with a verdict", "wide", "lines", "escapes", "combining"],
 )  # fmt: skip
 def test_no_name_makes_it_too_long(
     running: tuple[Alertmanager, Ntfy], annotations: dict[str, str], labels: dict[str, str]
@@ -128,7 +145,8 @@ def test_no_name_makes_it_too_long(
     lines = text.splitlines()
     assert len(lines) == 4
     summary = " ".join(annotations["summary"].replace("\u2028", " ").split())
-    assert lines[0].startswith(summary if len(summary) <= 130 else f"{summary[:129]}…, and 999 more: ")
+    line, longest = (lines[1], 105) if "verdict" in annotations else (lines[0], 130)
+    assert line.startswith(summary if len(summary) <= longest else f"{summary[: longest - 1]}…, and 999 more: ")
     assert lines[2].startswith("Remedy: ")
     if remedy := " ".join(annotations.get("remedy", "").split()):
         assert lines[2] == "Remedy: " + (remedy if len(remedy) <= 105 else f"{remedy[:104]}…")
@@ -208,6 +226,17 @@ def test_tickets_have_the_same_texts(running: tuple[Alertmanager, Ntfy]) -> None
         alertmanager.post([{**each, "annotations": texts}])
         shown = ntfy.wait_for(lambda one, tags=tags: one.priority == "default" and one.tags == tags)  # type: ignore[misc]
         assert "Remedy: Do this." in check(shown)
+
+
+@pytest.mark.parametrize("verdict", [*Verdict])
+def test_each_verdict_has_its_words(running: tuple[Alertmanager, Ntfy], verdict: Verdict) -> None:
+    """The page begins with them, each verdict with others, and has a remedy that is not cut."""
+    alertmanager, ntfy = running
+    alertmanager.post([down("imap", verdict=verdict.value)])
+    first, _, remedy, _ = check(ntfy.wait_for(lambda each: each.priority == "urgent")).splitlines()
+    assert re.fullmatch(r"[A-Z][\w; ]+[.]", first)
+    assert (first == "Whose fault it is is not known.") is (verdict is Verdict.UNKNOWN)
+    assert re.fullmatch(r"Remedy: .+[.]", remedy)
 
 
 @pytest.mark.parametrize("blame", [*Blame])

@@ -91,8 +91,8 @@ for name, all_labels in TARGETS.items():
 def scenarios(path: Path, values: dict[str, str] = PLACEHOLDERS) -> dict[str, Any]:
     """Return the scenarios of a file, with its placeholders filled in, and all of an alert's annotations.
 
-    Those for the telephone are not written out: the blame is that of the description, the remedy is the rule's own
-    text, and without gmail_exporter_web_info no exporter has a page. pages.yml is about the pages.
+    Those for the telephone are not written out: verdict and blame are those of the description, the remedy is the
+    rule's own text, and without gmail_exporter_web_info no exporter has a page. pages.yml is about the pages.
     """
     # All values as text: 0x40, forty zeros more, is a number in YAML.
     document: dict[str, Any] = yaml.load(Template(path.read_text("utf-8")).substitute(values), yaml.BaseLoader)
@@ -110,8 +110,10 @@ def completed(name: str, labels: dict[str, str], written_out: dict[str, str]) ->
     """Return the annotations of an alert, with the others of the rule that sets these labels."""
     rules = [rule for rule in RULES[name] if rule["labels"].items() <= labels.items()]
     annotations = max(rules, key=lambda rule: len(rule["labels"]))["annotations"]
+    verdicts = re.findall(r"Verdicts?: (\w+ ?\w*)", written_out["description"])
     blames = re.findall(r"[Bb]lame:? (\w+)(?=[.,])", written_out["description"])
     found = {"status_url": "", "remedy": annotations.get("remedy", ""), "blame": min(blames, default="")}
+    found["verdict"] = verdicts[0].replace(" ", "_") if verdicts else ""
     return {key: value for key, value in found.items() if key in annotations} | written_out
 
 
@@ -301,7 +303,7 @@ def test_each_alert_is_complete(rule: dict[str, dict[str, str]]) -> None:
     name = rule["alert"]
     assert rule["labels"]["severity"] in ("critical", "warning")
     annotations = rule["annotations"]
-    assert set(annotations) - {"blame", "remedy", "status_url"} == {
+    assert set(annotations) - {"verdict", "blame", "remedy", "status_url"} == {
         "summary",
         "description",
         "runbook_url",
