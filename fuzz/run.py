@@ -18,6 +18,7 @@ from pathlib import Path
 from fuzz.certificates import Certificates
 from fuzz.configuration import Configuration
 from fuzz.dialogues import Dialogues
+from fuzz.feeds import Feeds
 from fuzz.fuzzer import CHUNK, Finding, Fuzzer, chunk, failure, limit_process, run_chunk
 from fuzz.requests import Requests
 
@@ -29,6 +30,7 @@ FUZZERS: dict[str, Make] = {
     "requests": Requests,
     "configuration": Configuration,
     "certificates": Certificates,
+    "feeds": Feeds,
 }
 FINDINGS = Path(__file__).parent / "findings"
 # Each process is forked from one that has imported this module, and has run no case.

@@ -41,9 +41,14 @@ async def ask(host: str, resolver: NameResolver, *, port: int = HTTP, seconds: f
         answer = await get(url, resolver, Bounds(seconds, _OCTETS))
     except NoAnswer:
         return Plain()
+    return read_answer(host, answer, (began + time.time()) / 2)
+
+
+def read_answer(host: str, answer: Answer, now: float) -> Plain:
+    """Return what an answer shows that came at `now`, in Unix seconds."""
     portal = is_portal(host, answer)
     # Whose clock the Date of a portal is, nobody knows.
-    return Plain(portal, _skew(answer, (began + time.time()) / 2) if portal is False else None)
+    return Plain(portal, _skew(answer, now) if portal is False else None)
 
 
 def is_portal(host: str, answer: Answer) -> bool | None:
