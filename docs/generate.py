@@ -14,7 +14,7 @@ from bench.result import Figure
 from exporter.config import schema
 from exporter.config.table import Key, Table, Value
 from exporter.exposition import blackbox
-from exporter.exposition.gmail import ACCOUNT_FAMILIES, BASE_LABELS, EVIDENCE_FAMILIES, FAMILIES
+from exporter.exposition.gmail import ACCOUNT_FAMILIES, BASE_LABELS, DOMAIN_FAMILIES, EVIDENCE_FAMILIES, FAMILIES
 from exporter.model.login import Denial
 from exporter.model.outcome import CHECK_OF_PHASE, Phase
 from exporter.model.reason import Blame, Reason, Retry, fill
@@ -115,6 +115,13 @@ the path's, however busy this program is. It is this program's, and may be later
 `gmail_exporter_kernel_timestamps` is 0 (macOS, gVisor, WSL 1) and for a reading in whose wait the wall clock was set. A
 phase that fails without an answer ends when that is noticed. Values of `reason` and `blame`:
 [reasons and remedies](reasons.md); of `verdict`: [verdicts](verdicts.md).
+
+## Of a mail domain
+
+Of an endpoint with [`domain`](configuration.md#mail-exchanges). Every sample has the labels `endpoint` and `domain`.
+The exchanges have the metrics of an endpoint above, each with its own `host`.
+
+{{domains}}
 
 ## Of an account with OAuth 2.0
 
@@ -224,9 +231,9 @@ how to read the answer, and what to do.
 
 def metrics() -> str:
     """Return the text of docs/metrics.md."""
-    families, accounts, evidence = (
+    families, accounts, evidence, domains = (
         [(f"`{_exposed(f.metric)}`", f.metric.type, code(f.labels), f.metric.documentation) for f in of_one]
-        for of_one in (FAMILIES, ACCOUNT_FAMILIES, EVIDENCE_FAMILIES)
+        for of_one in (FAMILIES, ACCOUNT_FAMILIES, EVIDENCE_FAMILIES, DOMAIN_FAMILIES)
     )
     phases = [
         (f"`{phase}`", code([CHECK_OF_PHASE[phase]]) if phase in CHECK_OF_PHASE else "", *PHASES[phase])
@@ -241,6 +248,7 @@ def metrics() -> str:
         families=table(("metric", "type", "further labels", "meaning"), families),
         evidence=table(("metric", "type", "labels", "meaning"), evidence),
         accounts=table(("metric", "type", "further labels", "meaning"), accounts),
+        domains=table(("metric", "type", "further labels", "meaning"), domains),
         denials=table(("denial", "meaning"), ((f"`{denial}`", denial.meaning) for denial in Denial)),
         phases=table(("phase", "check", "what is timed", "from", "until"), phases),
         own=table(("metric", "type", "labels", "meaning"), sorted(own)),

@@ -162,7 +162,7 @@ def _run_once(config: Config, options: argparse.Namespace, ledger: Ledger, envir
         if options.command == "accounts":
             return accounts.try_out(config, options.name, check.CommandOptions(ledger, environ, force=options.force))
         what = check.CommandOptions(ledger, environ, options.output, verbose=options.verbose, force=options.force)
-        return check.run(config, options.endpoints, what)
+        return check.run(config, options.endpoints, what, options.domains)
     except targets.UsageError as error:
         return _fail(f"gmail-exporter: {error}")
 
@@ -215,6 +215,14 @@ def _add_check(commands: Commands) -> None:
         nargs="*",
         help="name of an endpoint, HOST:PORT, HOST alone (its usual ports are tried), or an address such as "
         "imaps://HOST:PORT (default: all that are configured)",
+    )
+    check.add_argument(
+        "--domain",
+        dest="domains",
+        metavar="DOMAIN",
+        action="append",
+        default=[],
+        help="check the mail exchanges and the policies of a domain, such as example.com; repeatable",
     )
     check.add_argument("--output", choices=("table", "json"), default="table", help="how to print (default: table)")
     check.add_argument("--verbose", action="store_true", help="print the dialogues too, secrets redacted")

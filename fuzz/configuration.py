@@ -93,7 +93,7 @@ class Configuration:
     def _check_usable(self, config: Config) -> None:
         """Check that no probe can fail for a name that was accepted."""
         for endpoint in config.endpoints.values():
-            name = endpoint.tls.server_name or endpoint.host.rstrip(".")
+            name = endpoint.tls.server_name or (endpoint.domain or endpoint.host).rstrip(".")
             self._context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)
 
     def _check_dump(self, config: Config, *, has_secret: bool) -> None:
@@ -123,6 +123,9 @@ def _table(random: Random, table: Table) -> dict[str, Any]:
             tree[name] = _of(random, key.kind, name)
         elif random.random() < 0.03:
             tree[random.choice((name[:-1], f"{name}x", name[1:]))] = random.choice(_SECRETS)
+    if "domain" in table.keys and random.random() < 0.9:  # what has a host has no domain, nor the other way round
+        for name in random.choice((("host",), _OF_DOMAIN, _OF_DOMAIN)):
+            tree.pop(name, None)
     return tree
 
 
@@ -139,11 +142,17 @@ def _of(random: Random, kind: Kind, name: str) -> Any:
     return _value(random, kind, name)
 
 
+_OF_DOMAIN = ("domain", "expect", "expect_mta_sts", "trusted_resolvers")
+
 _USUAL: Mapping[str, Any] = {
     "account": ("ops",),
     "ca_file": ("ca.pem",),
     "cert_file": ("cert.pem",),
     "client_ca_file": ("ca.pem",),
+    "domain": ("example.com",),
+    "expect": ("mx.example.com",),
+    "expect_mta_sts": (True, False),
+    "greeting_timeout": ("2s",),
     "host": ("a.example", "::1"),
     "interval": ("30s", "5m"),
     "key_file": ("key.pem",),
@@ -152,6 +161,7 @@ _USUAL: Mapping[str, Any] = {
     "protocol": ("imap", "pop3", "smtp"),
     "security": ("tls", "starttls"),
     "timeout": ("5s",),
+    "trusted_resolvers": ("192.0.2.53",),
     "username": ("a@example.com",),
 }
 """Values with which a whole configuration is right now and then."""

@@ -114,7 +114,7 @@ class Budget:
             interval=endpoint.login_interval,
             most=mailbox.max_logins_per_day,
             planned=mailbox.planned.get(target.key, 0.0),
-            longest=endpoint.timeout + TOKEN_TIMEOUT,
+            longest=endpoint.longest + TOKEN_TIMEOUT,
             endpoint=endpoint.name,
         )
 

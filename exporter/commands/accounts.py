@@ -19,7 +19,6 @@ from exporter.commands.check import CheckResult, CommandOptions, check_all, tell
 from exporter.commands.targets import UsageError, unknown
 from exporter.model.mailbox import mailboxes
 from exporter.model.message import show
-from exporter.model.outcome import Target
 from exporter.model.settings import Account, Config
 from exporter.probing.dialogue import CredentialUnavailable
 from exporter.views import terminal
@@ -71,8 +70,7 @@ def try_out(config: Config, name: str, options: CommandOptions) -> int:
     screen.show(f"[bold]account {escape(name)}[/]  {escape(account.username)}, {_kind(account)}", Text())
     if not asyncio.run(_try_credential(account, options, screen)):
         return 1
-    targets = [target for endpoint in endpoints for target in Target.of(endpoint)]
-    results = asyncio.run(check_all(config, targets, options))
+    results = asyncio.run(check_all(config, endpoints, options)).results
     screen.show(Text(), *_findings(results, options, screen.width))
     return 0 if all(result.is_well and result.outcome.login_reached for result in results) else 1
 

@@ -14,16 +14,18 @@ from aiodns.error import DNSError
 
 from exporter.accounts.ledger import Ledger
 from exporter.commands import console
-from exporter.commands.targets import answering, select
+from exporter.commands.targets import answering, of_domain, select
 from exporter.model.outcome import Outcome, Target
 from exporter.model.reason import provider_of
 from exporter.model.settings import Config, Endpoint, IpFamily, Security
 from exporter.monitor.checker import Checker
+from exporter.monitor.mail_domains import MailDomains
 from exporter.monitor.store import Series, Store
 from exporter.probing import client_tls
 from exporter.probing.resolve import Resolver
 from exporter.views import terminal
 from exporter.views.document import outcome_to_json
+from exporter.views.domain import DomainView, view_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +52,45 @@ class CheckResult:
         return self.outcome.ok and not self.series.suspended
 
 
-def run(config: Config, names: Sequence[str], options: CommandOptions) -> int:
-    """Check, print, and return the exit code.
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was checked: targets, and the mail domains that some of them are exchanges of."""
+
+    results: Sequence[CheckResult]
+    domains: Sequence[DomainView]
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing failed."""
+        return all(one.is_well for one in self.results) and not any(one.findings for one in self.domains)
+
+
+def run(config: Config, names: Sequence[str], options: CommandOptions, domains: Sequence[str] = ()) -> int:
+    """Check endpoints and mail domains, print, and return the exit code.
 
     Raises:
         UsageError: A name is unknown.
         CannotWrite: Standard output cannot be written.
     """
-    results = asyncio.run(_check(config, select(config, names), options))
+    groups = [*(select(config, names) if names or not domains else ()), *([of_domain(name)] for name in domains)]
+    checked = asyncio.run(_check(config, groups, options))
     if options.output == "json":
-        console.write(json.dumps([_json(result, options) for result in results], indent=2) + "\n")
+        console.write(json.dumps([_json(result, options) for result in checked.results], indent=2) + "\n")
+        for view in checked.domains:
+            for finding in view.findings:
+                sys.stderr.write(f"{view.domain.name}: {finding.reason}: {finding.detail}\n")
     else:
-        _show(results, options)
-    return 0 if all(result.is_well for result in results) else 1
+        _show(checked, options)
+    return 0 if checked.is_well else 1
 
 
-async def _check(config: Config, groups: Sequence[Sequence[Endpoint]], options: CommandOptions) -> list[CheckResult]:
+async def _check(config: Config, groups: Sequence[Sequence[Endpoint]], options: CommandOptions) -> Checked:
     answered = await asyncio.gather(*map(answering, groups))
     for group, found in zip(groups, answered, strict=True):
         if len(group) > 1:
             _tell_ports(group, found)
     endpoints = [endpoint for found in answered for endpoint in found]
-    targets = [target for endpoint in dict.fromkeys(endpoints) for target in Target.of(endpoint)]
-    return await check_all(config, targets, options)
+    return await check_all(config, list(dict.fromkeys(endpoints)), options)
 
 
 def _tell_ports(group: Sequence[Endpoint], found: Sequence[Endpoint]) -> None:
@@ -86,8 +104,8 @@ def _json(result: CheckResult, options: CommandOptions) -> dict[str, object]:
     return outcome_to_json(result.outcome, dialogue=options.verbose)
 
 
-def _show(results: Sequence[CheckResult], options: CommandOptions) -> None:
-    screen = console.Screen()
+def _show(checked: Checked, options: CommandOptions) -> None:
+    screen, results = console.Screen(), checked.results
     for result in results if options.verbose else ():
         screen.show(*terminal.dialogue(result.outcome))
     all_series = [result.series for result in results]
@@ -95,15 +113,29 @@ def _show(results: Sequence[CheckResult], options: CommandOptions) -> None:
         terminal.overview(all_series, screen.width),
         *terminal.explanations(all_series),
         *terminal.held_accounts(all_series, options.ledger.path),
+        *(line for view in checked.domains for line in terminal.domain(view)),
     )
 
 
-async def check_all(config: Config, targets: Sequence[Target], options: CommandOptions) -> list[CheckResult]:
-    """Check all targets at the same time, but those of one mailbox one after the other: each may log in."""
+async def check_all(config: Config, endpoints: Sequence[Endpoint], options: CommandOptions) -> Checked:
+    """Check all endpoints at the same time, but those of one mailbox one after the other: each may log in."""
+    store, resolver = Store(), Resolver()
+    domains = MailDomains(resolver, store, lambda: None)
+    domains.configure(endpoints)
+    try:
+        await asyncio.gather(*(domains.renew(domain) for domain in domains))
+        results = await _check_targets(config, domains.configure(endpoints), options, store, resolver)
+    finally:
+        await resolver.close()
+    return Checked(results, [view_of(domain, domains, store) for domain in domains])
+
+
+async def _check_targets(
+    config: Config, targets: Sequence[Target], options: CommandOptions, store: Store, resolver: Resolver
+) -> list[CheckResult]:
     if options.force and (hosts := [target.endpoint.host for target in targets if target.endpoint.account]):
         who = " or ".join(sorted(set(map(provider_of, hosts))))
         sys.stderr.write(f"warning: --force logs in whatever the login budget says; {who} may lock the account\n")
-    store, resolver = Store(), Resolver()
     store.configure(targets)
     checker = Checker(store, resolver, options.ledger, options.environ, at_once=True)
     checker.configure(config)
@@ -114,17 +146,14 @@ async def check_all(config: Config, targets: Sequence[Target], options: CommandO
 
     async def check_queue(queue: Sequence[Target], running: console.Running) -> None:
         for target in queue:
-            with running.step(target.endpoint.name):
+            with running.step(target.name):
                 outcomes[target] = await checker.check(target, force=options.force)
 
     if any(target.endpoint.account for target in targets):
         tell_storage(options.ledger)
-    try:
-        await _prepare(targets, resolver)
-        with console.progress(len(targets)) as running:
-            await asyncio.gather(*(check_queue(queue, running) for queue in queues.values()))
-    finally:
-        await resolver.close()
+    await _prepare(targets, resolver)
+    with console.progress(len(targets)) as running:
+        await asyncio.gather(*(check_queue(queue, running) for queue in queues.values()))
     if options.ledger.fault:
         sys.stderr.write(f"gmail-exporter: no login was made: {options.ledger.path}: {options.ledger.fault}\n")
     return [CheckResult(store[target.key], outcomes[target]) for target in targets]

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from exporter.config.mistake import nearest
 from exporter.model.address import Address, check_host, is_ip_address, split_address
 from exporter.model.message import Unacceptable, show
-from exporter.model.settings import PORTS, Config, Endpoint, Protocol, Security, service_of
+from exporter.model.settings import PORT_OF_EXCHANGES, PORTS, Config, Endpoint, Protocol, Security, service_of
 
 ANSWER_SECONDS = 3.0
 """Seconds in which a port of a host that is named alone must accept a connection."""
@@ -58,6 +58,20 @@ def select(config: Config, names: Sequence[str]) -> list[list[Endpoint]]:
     if not names:
         return [[endpoint] for endpoint in endpoints.values()]
     return [[endpoints[name]] if name in endpoints else _named(name, config) for name in dict.fromkeys(names)]
+
+
+def of_domain(name: str) -> Endpoint:
+    """Return the endpoint of a mail domain, whose exchanges are checked.
+
+    Raises:
+        UsageError: It is no name of a domain.
+    """
+    domain = _checked(name, name).lower().removesuffix(".")
+    if is_ip_address(domain):
+        raise UsageError(f"{show(name)}: must be a domain, such as example.com, not an IP address")
+    return Endpoint(
+        name=domain, protocol=Protocol.SMTP, domain=domain, port=PORT_OF_EXCHANGES, security=Security.STARTTLS
+    )
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

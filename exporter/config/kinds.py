@@ -10,7 +10,15 @@ from exporter.config.duration import format_duration, parse_duration
 from exporter.config.mistake import AlreadyReported
 from exporter.config.nodes import ListNode, MappingNode, Node, ScalarNode, describe, is_null
 from exporter.config.table import Context, Value
-from exporter.model.address import Address, HostPattern, check_client_name, check_host, is_ip_address, parse_address
+from exporter.model.address import (
+    Address,
+    HostPattern,
+    canonical,
+    check_client_name,
+    check_host,
+    is_ip_address,
+    parse_address,
+)
 from exporter.model.message import Unacceptable, check_identity, check_text, invisible_in
 from exporter.model.settings import IpFamily, SecretRef
 
@@ -163,6 +171,21 @@ def _read_host(node: Node) -> str:
     return check_host(read_text(node))
 
 
+def _read_domain(node: Node) -> str:
+    """Return a DNS name in its canonical form: names of the DNS are compared with it."""
+    name = _read_host(node)
+    if is_ip_address(name):
+        raise Unacceptable("must be a domain name, not an IP address")
+    return name.lower().removesuffix(".")
+
+
+def _read_name_server(node: Node) -> str:
+    address = read_text(node)
+    if not is_ip_address(address):
+        raise Unacceptable("must be the IP address of a name server, without a port")
+    return canonical(address)
+
+
 def _read_client_name(node: Node) -> str:
     if isinstance(node, ListNode):
         raise Unacceptable('must be text: put an address literal in quotes, as in "[192.0.2.1]"')
@@ -253,6 +276,9 @@ TEXT = simple("text", read_text)
 CLIENT_NAME = simple("domain name or address literal", _read_client_name)
 IDENTITY = simple("text", lambda node: check_identity(read_text(node)))
 HOST = simple("host name or IP address", _read_host)
+DOMAIN = simple("domain name", _read_domain)
+EXCHANGE = simple("host name", _read_domain)
+NAME_SERVER = simple("IP address", _read_name_server)
 PORT = whole(65535)
 HTTPS = simple("https address", _read_https)
 MIN_VERSION = simple('`"1.2"`, `"1.3"`, in quotes', _read_min_version)

@@ -17,12 +17,13 @@ from exporter.config.server_tls import CIPHERS, ClientAuth, Version
 from exporter.model.address import is_ip_address
 from exporter.model.evidence import ControlKind
 from exporter.model.mailbox import Mailbox
-from exporter.model.settings import PORTS, IpFamily, MechanismChoice, Protocol, Role, Security
+from exporter.model.settings import PORT_OF_EXCHANGES, PORTS, IpFamily, MechanismChoice, Protocol, Role, Security
 
 Accounts = Mapping[str, Section | None]
 """The accounts of a file by name, those with mistakes too: a reference to one of them is no mistake."""
 
 _CREDENTIALS = ("app_password", "oauth2", "service_account")
+_OF_DOMAINS = ("expect", "expect_mta_sts", "trusted_resolvers")
 _OAUTH = frozenset({MechanismChoice.XOAUTH2, MechanismChoice.OAUTHBEARER})
 
 
@@ -72,12 +73,15 @@ def check_account(account: Section) -> None:
 
 def check_endpoint(endpoint: Section, defaults: Section, accounts: Accounts) -> None:
     """Check an endpoint."""
+    _check_place(endpoint)
     _check_session(endpoint, accounts)
     interval, timeout = _effective(endpoint, defaults, "interval"), _effective(endpoint, defaults, "timeout")
     login_interval = _effective(endpoint, defaults, "login_interval")
     _effective(endpoint, defaults, "ip_family")
     _effective(endpoint, defaults, "addresses")
+    _effective(endpoint, defaults, "trusted_resolvers")
     _check_client_name(endpoint, defaults)
+    _check_greeting(endpoint, interval, timeout)
     if interval is not None and timeout is not None and timeout >= interval:
         _contradict(endpoint, defaults, ("timeout", "shorter than", timeout), ("interval", "longer than", interval))
     if interval is not None and login_interval is not None and login_interval < interval:
@@ -86,6 +90,50 @@ def check_endpoint(endpoint: Section, defaults: Section, accounts: Accounts) -> 
         elif endpoint.given("account"):
             its, other = ("login_interval", "at least", login_interval), ("interval", "at most", interval)
             _contradict(endpoint, defaults, its, other)
+
+
+def _check_place(endpoint: Section) -> None:
+    """Check that there is a host, or a domain with what mail exchanges have."""
+    if not endpoint.given("domain"):
+        if not endpoint.given_or_misspelt("host") and not endpoint.given_or_misspelt("domain"):
+            endpoint.missing("host")
+        for key in _OF_DOMAINS:
+            if endpoint.given(key):
+                endpoint.wrong(key, "has a meaning only with domain", at_value=False)
+        return
+    _check_domain(endpoint)
+    if not endpoint.given("port"):
+        endpoint.values["port"] = PORT_OF_EXCHANGES
+    # In one order, so that another order in the file is no change.
+    endpoint.values["expect"] = tuple(sorted(endpoint.get("expect") or ()))
+
+
+def _check_domain(endpoint: Section) -> None:
+    """Check that nothing is said of a domain that mail exchanges do not have."""
+    if endpoint.given("host"):
+        endpoint.wrong("host", "must not be said with domain, whose exchanges the DNS names", at_value=False)
+    if endpoint.get("protocol") not in {None, Protocol.SMTP}:
+        endpoint.wrong("protocol", "must be smtp with domain: mail exchanges speak no other")
+    if endpoint.given("account"):
+        endpoint.wrong("account", "must not be said with domain: nobody logs in to mail exchanges")
+    if endpoint.get("security") not in {None, Security.STARTTLS}:
+        endpoint.wrong("security", "must be starttls with domain, as servers speak it to mail exchanges")
+    elif not endpoint.given("security"):
+        endpoint.values["security"] = Security.STARTTLS
+    if (tls := endpoint.get("tls")) is not None and tls.given("server_name"):
+        tls.wrong("server_name", "has no meaning with domain: each exchange has a name of its own", at_value=False)
+
+
+def _check_greeting(endpoint: Section, interval: float | None, timeout: float | None) -> None:
+    """Check that a greeting's own deadline leaves the probe within its interval."""
+    greeting = endpoint.get("greeting_timeout")
+    if greeting is None:
+        return
+    if endpoint.get("protocol") not in {None, Protocol.SMTP}:
+        endpoint.wrong("greeting_timeout", "has a meaning only with protocol: smtp", at_value=False)
+    elif interval is not None and timeout is not None and timeout < interval <= timeout + greeting:
+        left = format_duration(interval - timeout)
+        endpoint.wrong("greeting_timeout", f"must be shorter than the interval without the timeout, {left}")
 
 
 def check_module(module: Section, defaults: Section, accounts: Accounts) -> None:
@@ -108,7 +156,7 @@ def _check_session(session: Section, accounts: Accounts) -> None:
     protocol, security = session.get("protocol"), session.get("security")
     if not session.given("security"):
         security = Security.TLS
-    if protocol is not None and security is not None and not session.given("port"):
+    if protocol is not None and security is not None and "port" not in session.values and not session.given("port"):
         session.values["port"] = PORTS[protocol, security]
     if (name := session.get("account")) is not None and name not in accounts:
         session.wrong("account", unknown_name("account", name, accounts))

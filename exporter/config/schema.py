@@ -33,6 +33,10 @@ DEFAULTS = Table(
         "`first` connects to one address of the name, and to the next one only where that does not connect, to four at "
         "most; `all` connects to each besides, up to 20, and counts them in `gmail_addresses_up`",
         in_effect=lambda endpoint: endpoint.addresses is not settings.AddressChoice.FIRST),
+    Key("trusted_resolvers", ListOf("list of IP addresses", kinds.NAME_SERVER, "192.0.2.53", unique=True), "none",
+        "name servers of /etc/resolv.conf, besides those on loopback, that are believed when they say that DNSSEC "
+        "has verified an answer: DANE of a `domain` rests on it",
+        in_effect=lambda endpoint: endpoint.domain is not None),
 )
 
 OAUTH2 = Table(
@@ -90,15 +94,27 @@ _SCHEDULE = tuple(
     replace(key, default="of `defaults`", doc="as in [`defaults`](#defaults)") for key in DEFAULTS.keys.values()
 )
 
+_OF_DOMAIN = "; only with `domain`"
+
 ENDPOINT = Table(
     settings.Endpoint,
     _PROTOCOL,
-    Key("host", kinds.HOST, REQUIRED,
-        "the server; an IPv6 address without brackets, an internationalized name in its `xn--` form"),
+    Key("host", kinds.HOST, "required without `domain`",
+        "the server; an IPv6 address without brackets, an internationalized name in its `xn--` form",
+        in_effect=lambda endpoint: endpoint.domain is None),
+    Key("domain", kinds.DOMAIN, "none",
+        "a mail domain in place of `host`: each of its [mail exchanges](#mail-exchanges) is probed"),
     _PORT,
     *_SESSION,
     Key("labels", Names("mapping of text", kinds.TEXT, kinds.check_label), "none",
         "extra labels, on `gmail_endpoint_info` and the [alerts](#customers)"),
+    Key("expect", ListOf("list of hosts", kinds.EXCHANGE, "mx1.example.com, mx2.example.com", unique=True), "any",
+        "the exchanges that the domain must have" + _OF_DOMAIN),
+    Key("expect_mta_sts", kinds.SWITCH, "`false`", "whether the domain must have an MTA-STS policy" + _OF_DOMAIN,
+        in_effect=lambda endpoint: endpoint.domain is not None),
+    Key("greeting_timeout", kinds.duration(0.1, 300), "a part of `timeout`",
+        "deadline of the greeting, which does not count in `timeout` then: RFC 5321 lets an exchange take 5 minutes; "
+        "only with `protocol: smtp`"),
     *_SCHEDULE,
 )
 

@@ -38,6 +38,7 @@ from exporter.monitor.archive import Archive
 from exporter.monitor.checker import Checker
 from exporter.monitor.health import Health
 from exporter.monitor.instruments import ExporterMetrics
+from exporter.monitor.mail_domains import MailDomains
 from exporter.monitor.schedule import Schedule
 from exporter.monitor.store import Store
 from exporter.probing.kernel import ARRIVAL_CLOCK
@@ -108,13 +109,17 @@ class Daemon:
         self._metrics = ExporterMetrics(options.shard, logs.dropped, options.site.external_url)
         self._resolver = Resolver()
         self._checker = Checker(self._store, self._resolver, options.ledger, self._environ)
+        self._domains = MailDomains(self._resolver, self._store, self._arrange)
         self._schedule = Schedule(self._check, self._metrics)
         self._evidence = EvidenceSources(self._resolver)
-        self._exposition = Exposition(self._store, self._metrics, lambda: self._checker.accesses, self._samples)
+        self._exposition = Exposition(
+            self._store, self._metrics, lambda: self._checker.accesses, self._samples, self._domains
+        )
         self._health = Health(self._store, self._schedule.seconds_since_tick)
         self._metrics.kernel_timestamps.set_function(lambda: ARRIVAL_CLOCK.in_use)
         self._metrics.probes_overdue.set_function(lambda: len(self._health.overdue()))
         self._probe = Probe(self._checker, self._metrics, options.timeout_offset)
+        self._config = config
         self._web = WebSettings(options.web.usable(), options.site)
         self._reload = Reloader(
             Sources(options.config_file, options.web_config_file, self._environ),
@@ -133,8 +138,8 @@ class Daemon:
             Scrape(self._exposition, self._options.site.telemetry_path),
             Lifecycle(self._store, self._health, self._reload if self._options.enable_lifecycle else None),
             Effective(lambda: self._options.shard.take(self._reload.running)),
-            Pages(self._store, probe, self._options.site.telemetry_path),
-            Api(self._store),
+            Pages(self._store, probe, self._options.site.telemetry_path, self._domains),
+            Api(self._store, self._domains),
             self._probe,
             settings=self._web,
         )
@@ -168,6 +173,7 @@ class Daemon:
         await self._server.stop()
         await serving
         self._web.close()
+        self._domains.close()
         await self._checker.close()
         await self._evidence.close()
         await self._resolver.close()
@@ -198,15 +204,21 @@ class Daemon:
     def _apply(self, whole: Config) -> None:
         """Put a configuration into force; targets that have not changed keep their state and their schedule."""
         self._environ.take(secret_variables(whole))
-        config = self._options.shard.take(whole)
-        targets = [target for endpoint in config.endpoints.values() for target in Target.of(endpoint)]
-        self._store.configure(targets)
+        self._config = config = self._options.shard.take(whole)
         self._checker.configure(config)
         self._evidence.configure(config)
         self._probe.configure(config, self._options.shard.modules_elsewhere(whole))
-        self._schedule.configure(targets)
-        self._limit_connections(len(targets) + (config.probe.max_concurrent if config.modules else 0))
+        self._arrange()
         self._metrics.loaded(config, time.time())
+
+    def _arrange(self) -> None:
+        """Probe exactly what the configuration names, and the exchanges that its domains have now."""
+        config = self._config
+        targets = self._domains.configure(config.endpoints.values())
+        self._store.configure(targets)
+        self._checker.forget()
+        self._schedule.configure([*targets, *(domain.look_up for domain in self._domains)])
+        self._limit_connections(len(targets) + (config.probe.max_concurrent if config.modules else 0))
 
     def _limit_connections(self, probes: int) -> None:
         """Leave enough file descriptors for so many probes: each has a socket."""
@@ -228,6 +240,9 @@ class Daemon:
         return evidence_samples(self._evidence.controls.states, self._evidence.feed.status)
 
     async def _check(self, target: Target) -> None:
+        if not target.endpoint.host:
+            await self._domains.look_up(target)
+            return
         await self._checker.check(target)
         if self._store.holds(target):
             self._exposition.refresh(self._store[target.key])

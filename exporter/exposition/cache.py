@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from exporter.accounts.access import Access
-from exporter.exposition.gmail import ALL_FAMILIES, account_samples, base_labels, samples
-from exporter.exposition.text import Format, Sample, render
+from exporter.exposition.gmail import ALL_FAMILIES, account_samples, base_labels, domain_samples, samples
+from exporter.exposition.text import Format, Lines, Sample, render
 from exporter.model.outcome import TargetKey
 from exporter.monitor.instruments import ExporterMetrics
+from exporter.monitor.mail_domains import MailDomain, MailDomains
 from exporter.monitor.store import Series, Store
 
 
@@ -27,20 +28,24 @@ class Exposition:
     accesses: Callable[[], Iterable[Access]] = tuple
     evidence: Callable[[], Iterable[Sample]] = tuple
     """Returns the samples of what is looked at besides the endpoints."""
+    domains: MailDomains | None = None
     _lines: dict[str, dict[TargetKey, bytes]] = field(
         default_factory=lambda: {family.metric.name: {} for family in ALL_FAMILIES}
     )
     """By family, then by target."""
     _rendered: dict[TargetKey, tuple[Series, int]] = field(default_factory=dict)
     """The series and its version from which the lines of a target were rendered."""
+    _of_domains: dict[str, tuple[MailDomain, tuple[object, ...], Lines]] = field(default_factory=dict)
+    """The lines of each domain, and what they were rendered from."""
 
     def pieces(self, fmt: Format) -> list[bytes]:
         """Return the body in pieces, as they are cached: with a thousand endpoints it has 5 MB."""
         self._catch_up()
         accounts = [render({"account": access.account.name}, account_samples(access)) for access in self.accesses()]
+        others = [*accounts, *self._domain_lines()]
         pieces: list[bytes] = []
         evidence = list(self.evidence())
-        others = [*accounts, render({}, evidence)] if evidence else accounts
+        others += [render({}, evidence)] if evidence else []
         for family in ALL_FAMILIES:
             name = family.metric.name
             lines = [*self._lines[name].values(), *(other[name] for other in others if name in other)]
@@ -60,6 +65,20 @@ class Exposition:
             else:
                 of_family.pop(key, None)
         self._rendered[key] = series, series.version
+
+    def _domain_lines(self) -> list[Lines]:
+        """Return the lines of every domain, rendered again where something has changed."""
+        before, self._of_domains = self._of_domains, {}
+        for domain in self.domains or ():
+            name = domain.endpoint.name
+            is_up = self.domains.is_up(domain) if self.domains else None
+            values = domain.version, is_up
+            known = before.get(name)
+            if known is None or known[0] is not domain or known[1] != values:
+                base = {"endpoint": name, "domain": domain.name}
+                known = domain, values, render(base, domain_samples(domain, is_up=is_up))
+            self._of_domains[name] = known
+        return [lines for _, _, lines in self._of_domains.values()]
 
     def _catch_up(self) -> None:
         """Render the targets that were probed since the last time, and drop those that are not configured any more."""

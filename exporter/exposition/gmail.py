@@ -17,6 +17,7 @@ from exporter.model.evidence import ControlState, Evidence, PathEnd, ProviderSta
 from exporter.model.login import Denial
 from exporter.model.outcome import Check, Outcome, TlsFacts
 from exporter.model.reason import Reason
+from exporter.monitor.mail_domains import MailDomain
 from exporter.monitor.store import DURATION_BUCKETS, Series
 
 BASE_LABELS = ("endpoint", "protocol", "host", "port", "ip_family")
@@ -117,6 +118,15 @@ INCIDENT_INFO = Family.of("gmail_provider_incident_info", "gauge",
     "provider", "severity", "impact")
 STATUS_LAST_SUCCESS = Family.of("gmail_provider_status_last_success_timestamp_seconds", "gauge",
     "When the provider's own account of its incidents was last read.", "provider")
+MX_UP = Family.of("gmail_mx_up", "gauge",
+    "Whether a mail exchange of the domain is up: mail for the domain can be delivered.")
+MX_PREFERENCE = Family.of("gmail_mx_preference", "gauge",
+    "Preference of each mail exchange of the domain; the lowest is tried first.", "host")
+MX_AS_EXPECTED = Family.of("gmail_mx_as_expected", "gauge",
+    "Whether the domain has exactly the exchanges of `expect`.")
+MX_FAILURE_INFO = Family.of("gmail_mx_failure_info", "gauge",
+    "1 while something is wrong with the domain itself: what, and the party at fault; with the exchange that it "
+    "concerns.", "reason", "blame", "host")
 # fmt: on
 
 EVIDENCE_FAMILIES = (CONTROL_UP, INCIDENT_INFO, STATUS_LAST_SUCCESS)
@@ -124,6 +134,9 @@ EVIDENCE_FAMILIES = (CONTROL_UP, INCIDENT_INFO, STATUS_LAST_SUCCESS)
 
 ACCOUNT_FAMILIES = (OAUTH_EXPIRY, OAUTH_REFRESH_DURATION, OAUTH_REFRESHES, OAUTH_REFRESH_FAILURES)
 """Families of an account with OAuth 2.0. Their one base label is `account`."""
+
+DOMAIN_FAMILIES = (MX_UP, MX_PREFERENCE, MX_AS_EXPECTED, MX_FAILURE_INFO)
+"""Families of a mail domain. Their base labels are `endpoint` and `domain`."""
 
 FAMILIES = (
     UP, CHECK_SUCCESS, PROBE_DURATION, PHASE_DURATION, TCP_RTT, TCP_RETRANSMITS, PROBES, PROBE_FAILURES, LOGINS,
@@ -136,7 +149,7 @@ FAMILIES = (
 )  # fmt: skip
 
 
-ALL_FAMILIES = (*FAMILIES, *ACCOUNT_FAMILIES, *EVIDENCE_FAMILIES)
+ALL_FAMILIES = (*FAMILIES, *ACCOUNT_FAMILIES, *DOMAIN_FAMILIES, *EVIDENCE_FAMILIES)
 
 _NO_LABELS: Mapping[str, str] = {}
 
@@ -269,6 +282,19 @@ def _last_login(last: Outcome) -> Iterator[Sample]:
     if last.observed.quota:
         yield Sample(MAILBOX_QUOTA, "", _NO_LABELS, last.observed.quota.limit)
         yield Sample(MAILBOX_USED, "", _NO_LABELS, last.observed.quota.used)
+
+
+def domain_samples(domain: MailDomain, *, is_up: bool | None) -> Iterator[Sample]:
+    """Every sample of a mail domain itself; those of its exchanges are as of any target."""
+    if is_up is not None:
+        yield Sample(MX_UP, "", _NO_LABELS, is_up)
+    for exchange in domain.exchanges:
+        yield Sample(MX_PREFERENCE, "", {"host": exchange.host}, exchange.preference)
+    if domain.endpoint.expect and domain.is_known:
+        yield Sample(MX_AS_EXPECTED, "", _NO_LABELS, domain.as_expected)
+    for finding in domain.findings:
+        labels = {"reason": finding.reason.value, "blame": finding.reason.blame.value}
+        yield Sample(MX_FAILURE_INFO, "", labels | ({"host": finding.host} if finding.host else {}), 1)
 
 
 def account_samples(access: Access) -> Iterator[Sample]:

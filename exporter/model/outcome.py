@@ -20,7 +20,7 @@ from exporter.model.evidence import Evidence, TcpEvidence
 from exporter.model.login import Denial, LoginStatus
 from exporter.model.reason import Blame, Reason, fill
 from exporter.model.remedy import evidence_at, party_of, remedy_of
-from exporter.model.settings import PORTS, Endpoint, IpFamily, Role, Security
+from exporter.model.settings import PORT_OF_EXCHANGES, PORTS, Endpoint, IpFamily, Role, Security
 from exporter.model.verdict import Judgement, Verdict
 
 MAX_DETAIL = 512
@@ -95,11 +95,9 @@ LOGIN_PHASES = frozenset({Phase.LOGIN, Phase.FOLDERS})
 
 _OCTETS_OF_LINE = 128  # of memory, besides the text: a tuple of three, a number, and what the allocators round up
 
-_PORT_OF_EXCHANGES = 25
 
-
-TargetKey = tuple[str, IpFamily]
-"""The name of an endpoint, and an address family."""
+TargetKey = tuple[str, ...]
+"""The name of an endpoint, an address family, and the exchange where the endpoint is a domain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +117,17 @@ class Target:
     @property
     def key(self) -> TargetKey:
         """What identifies the series across reloads."""
-        return self.endpoint.name, self.ip_family
+        identity = self.endpoint.name, self.ip_family
+        return (*identity, self.endpoint.host) if self.endpoint.domain else identity
 
     @property
     def name(self) -> str:
-        """The endpoint's name for people, with the address family where it has several."""
-        several = self.endpoint.ip_family is not self.ip_family
-        return f"{self.endpoint.name} ({self.ip_family})" if several else self.endpoint.name
+        """The endpoint's name for people, with the exchange of a domain, and with one of several address families."""
+        endpoint = self.endpoint
+        name = endpoint.name
+        if endpoint.domain and endpoint.host:
+            name = endpoint.host if name == endpoint.domain else f"{name} {endpoint.host}"
+        return f"{name} ({self.ip_family})" if endpoint.ip_family is not self.ip_family else name
 
     @property
     def address(self) -> str:
@@ -217,6 +219,9 @@ class Observed:
     retransmits: int | None = None
     """Segments that the kernel sent again; None where it does not tell."""
     tls: TlsFacts | None = None
+    tls_fault: Reason | None = None
+    """Why a sender that demands TLS refuses an exchange that is up all the same; None where none does."""
+    tls_fault_detail: str = ""
     capabilities: tuple[str, ...] = ()
     login_capabilities: tuple[str, ...] = ()
     """Capabilities after login, where the server sends them."""
@@ -315,6 +320,12 @@ class Outcome:
         return tls.issuer or "an issuer that cannot be read"
 
     @property
+    def warning(self) -> str:
+        """What senders that demand TLS object to at an exchange that is up all the same; empty where nothing is."""
+        fault = self.observed.tls_fault
+        return fill(fault.summary, self._provider, protocol="SMTP") if fault and self.up else ""
+
+    @property
     def held_by(self) -> Denial | None:
         """Why logins are held back to protect the account; None where they are not."""
         return self.login.held_by if self.login else None
@@ -345,7 +356,7 @@ class Outcome:
     def _hint(self) -> str:
         """What a setting of the endpoint makes likely where the server falls silent or ends the connection."""
         endpoint = self.target.endpoint
-        if self.phase is Phase.CONNECT and endpoint.port == _PORT_OF_EXCHANGES:
+        if self.phase is Phase.CONNECT and endpoint.port == PORT_OF_EXCHANGES:
             return "; many networks let nobody out to port 25"
         if endpoint.port == PORTS[endpoint.protocol, endpoint.security]:
             return ""
@@ -380,4 +391,6 @@ class Outcome:
         results = {CHECK_OF_PHASE[phase]: True for phase in self.phases if phase in CHECK_OF_PHASE}
         if not self.ok and self.phase in CHECK_OF_PHASE:
             results[CHECK_OF_PHASE[self.phase]] = False
+        if self.observed.tls_fault:
+            results[Check.TLS] = False
         return results

@@ -109,6 +109,16 @@ class Reason(TableEnum):
     ADDRESS_FAMILY_UNAVAILABLE = "address_family_unavailable", Blame.CLIENT, Retry.SAFE, \
         "this host has no route of that address family", \
         "This host has no route of that address family: give it one, or set ip_family to the other."
+    MX_ADDRESS_LITERAL = "mx_address_literal", Blame.ACCOUNT, Retry.SAFE, \
+        "the domain's MX record names an address in place of a host", \
+        "An MX record must name a host (RFC 5321 §5.1): give the server a name, and put that into the record."
+    MX_RECORDS_CHANGED = "mx_records_changed", Blame.ACCOUNT, Retry.SAFE, \
+        "the domain has other mail exchanges than expected", \
+        ("If you have changed the MX records, change expect; if not, somebody else has: mail for the domain goes there "
+         "now.")
+    MX_NULL = "mx_null", Blame.ACCOUNT, Retry.SAFE, \
+        "the domain says that it takes no mail", \
+        "The domain has a null MX record (RFC 7505): remove it, and add one for each server that takes its mail."
     ADDRESS_NOT_PUBLIC = "address_not_public", Blame.CLIENT, Retry.SAFE, \
         "its address is not public", \
         "Without probe.allow, /probe connects to public addresses only: name the host there, if it may be probed."

@@ -4,8 +4,10 @@ Nothing is checked here. A settings object is valid because `exporter.config` ma
 a mistake are still known.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -163,9 +165,22 @@ class SessionSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint(SessionSettings):
-    """One endpoint with every default resolved. Two are equal if all their settings are, the account's included."""
+    """One endpoint with every default resolved. Two are equal if all their settings are, the account's included.
 
-    host: str
+    An endpoint with a domain is probed at each of the domain's mail exchanges: `at` is the endpoint of one of them.
+    """
+
+    host: str = ""
+    """The server; empty for a domain as a whole."""
+    domain: str | None = None
+    expect: tuple[str, ...] = ()
+    """The exchanges that the domain must have; empty: any."""
+    expect_mta_sts: bool = False
+    """Whether the domain must have an MTA-STS policy."""
+    trusted_resolvers: tuple[str, ...] = ()
+    """Addresses of resolvers, besides those on loopback, whose word on DNSSEC is taken."""
+    greeting_timeout: float | None = None
+    """Seconds that the greeting may take, which then do not count in `timeout`; None: they count."""
     labels: Mapping[str, str] = field(default_factory=_none, hash=False)
     interval: float = 30.0
     addresses: AddressChoice = AddressChoice.FIRST
@@ -184,6 +199,15 @@ class Endpoint(SessionSettings):
         if self.security is Security.NONE or self.tls.ca_file is not None:
             return False
         return self.tls.public_root or self.is_google
+
+    def at(self, exchange: str) -> Endpoint:
+        """Return the endpoint of one exchange of the domain."""
+        return replace(self, host=exchange)
+
+    @property
+    def longest(self) -> float:
+        """Seconds after which a probe has ended."""
+        return self.timeout + (self.greeting_timeout or 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,6 +405,10 @@ PORTS: Mapping[tuple[Protocol, Security], int] = {
     (Protocol.SMTP, Security.NONE): 25,
 }
 """The port that IANA registered for each protocol, secured that way (RFC 8314 §7, RFC 6409 §3.1)."""
+
+
+PORT_OF_EXCHANGES = 25
+"""The port at which mail exchanges take mail of other servers (RFC 5321 §4.5.4.2)."""
 
 
 def service_of(port: int) -> tuple[Protocol, Security] | None:

@@ -71,7 +71,7 @@ class Checker:
 
     def configure(self, config: Config) -> None:
         """Keep exactly these accounts. A mailbox that is still there keeps its budget, and an account its token."""
-        self._changes.configure()
+        self.forget()
         accounts, self._accounts = self._accounts, {}
         budgets, self._budgets = self._budgets, defaultdict(list)
         changed = []
@@ -92,6 +92,10 @@ class Checker:
                 self._accounts[account.name] = budget, access
         _log_stretched(changed)
         self._ledger.watch(budget.entry for of_user in self._budgets.values() for budget in of_user)
+
+    def forget(self) -> None:
+        """Forget what was logged of targets that are no longer in the store."""
+        self._changes.configure()
 
     def budget_of(self, target: Target) -> Budget | None:
         """The login budget of a target, which all targets of its mailbox share; None where it has no account."""

@@ -20,7 +20,7 @@ MAX_NAMES = 10
 def is_overdue(series: Series) -> bool:
     """Whether the next probe of a target should have been completed by now."""
     endpoint = series.target.endpoint
-    return series.clock() - series.completed_at > endpoint.interval + endpoint.timeout + OVERDUE
+    return series.clock() - series.completed_at > endpoint.interval + endpoint.longest + OVERDUE
 
 
 @dataclass(frozen=True, slots=True)

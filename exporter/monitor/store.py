@@ -196,9 +196,13 @@ class Store:
     def __getitem__(self, key: TargetKey) -> Series:
         return self._series[key]
 
-    def of_endpoint(self, name: str) -> list[Series]:
-        """Return the series of an endpoint: one, or one for each address family; none where it is not configured."""
-        return [series for series in self if series.target.endpoint.name == name]
+    def of_endpoint(self, name: str, host: str = "") -> list[Series]:
+        """Return the series of an endpoint, or of one host of it; none where it is not configured.
+
+        It has one, or one for each address family; a domain has those of each of its exchanges.
+        """
+        found = [series for series in self if series.target.endpoint.name == name]
+        return [series for series in found if series.target.endpoint.host == host] if host else found
 
     def configure(self, targets: Iterable[Target]) -> None:
         """Keep exactly these targets. One that did not change keeps its series; one that changed gets a new series."""

@@ -83,9 +83,10 @@ def encode(series: Series, limit: int) -> str | None:
     return f'{json.dumps(fields)[:-1]}, "failures": [{", ".join(failures)}]}}'
 
 
-def key_of(fields: Fields) -> tuple[object, object]:
+def key_of(fields: Fields) -> tuple[object, ...]:
     """Return the key of the target that a line is about."""
-    return fields["endpoint"], fields["ip_family"]
+    identity = fields["endpoint"], fields["ip_family"]
+    return (*identity, fields["host"]) if fields.get("domain") else identity
 
 
 def decode(fields: Fields, layout: Layout, target: Target, now: float) -> Past | None:
@@ -122,6 +123,7 @@ def _identity(target: Target) -> dict[str, object]:
         "host": endpoint.host,
         "port": endpoint.port,
         "security": endpoint.security.value,
+        **({"domain": endpoint.domain} if endpoint.domain else {}),
     }
 
 

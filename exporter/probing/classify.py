@@ -27,7 +27,7 @@ from exporter.probing.dialogue import (
 )
 from exporter.probing.public import NotPublic
 from exporter.probing.refusals import reason_of_refusal
-from exporter.probing.resolve import OUT_OF_RESOURCES, AddressFamilyUnavailable, NoAddress
+from exporter.probing.resolve import OUT_OF_RESOURCES, AddressFamilyUnavailable, NoAddress, NotAName
 
 
 def classify(error: BaseException, phase: Phase, protocol: Protocol, *, with_token: bool = False) -> Reason:
@@ -54,6 +54,7 @@ def classify(error: BaseException, phase: Phase, protocol: Protocol, *, with_tok
 
 OUR_OWN = (
     NoAddress,
+    NotAName,
     NotPublic,
     AddressFamilyUnavailable,
     ConnectionClosed,
@@ -88,6 +89,7 @@ def describe(error: BaseException) -> str:
 
 _OF_EXCEPTION: tuple[tuple[type[BaseException], Reason], ...] = (
     (NoAddress, Reason.DNS_NO_ADDRESS),
+    (NotAName, Reason.MX_ADDRESS_LITERAL),
     (NotPublic, Reason.ADDRESS_NOT_PUBLIC),
     (AddressFamilyUnavailable, Reason.ADDRESS_FAMILY_UNAVAILABLE),
     (ConnectionClosed, Reason.CLOSED),

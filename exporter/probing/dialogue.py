@@ -146,6 +146,8 @@ class Plan:
     login: Credential | CredentialUnavailable | None = None
     mechanism: MechanismChoice = MechanismChoice.AUTO
     folders: tuple[Role, ...] = ()
+    opportunistic: bool = False
+    """Whether the session goes on in the clear where there is no STARTTLS, as between mail servers (RFC 7435)."""
 
 
 @dataclass(frozen=True, slots=True)

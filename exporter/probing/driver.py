@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from exporter.model.outcome import Line, Phase
+from exporter.model.reason import Reason
 from exporter.probing.clock import PhaseClock
 from exporter.probing.dialogue import (
     MAX_REPLY,
@@ -24,7 +25,7 @@ from exporter.probing.dialogue import (
 )
 from exporter.probing.pace import Pace
 from exporter.probing.record import DialogueRecord, bounded
-from exporter.probing.redact import Redactor
+from exporter.probing.redact import Redactor, shortened
 
 
 class Stream(Protocol):
@@ -55,14 +56,23 @@ class Stream(Protocol):
 class Driver:
     """Drives the dialogues of one session, one after the other, and keeps what they show.
 
-    `observed` has the fields of `Observed` that are noted; `began` is when the probe began, for the record.
+    `observed` has the fields of `Observed` that are noted; `began` is when the probe began, for the record. `entered`
+    is called with each phase of a dialogue as it begins.
     """
 
-    def __init__(self, clock: PhaseClock, redactor: Redactor, observed: dict[str, Any], began: float) -> None:
+    def __init__(
+        self,
+        clock: PhaseClock,
+        redactor: Redactor,
+        observed: dict[str, Any],
+        began: float,
+        entered: Callable[[Phase], None] = lambda _phase: None,
+    ) -> None:
         self._clock = clock
         self._redactor = redactor
         self._observed = observed
         self._began = began
+        self._entered = entered
         self._record = DialogueRecord()
 
     async def drive(
@@ -93,6 +103,7 @@ class Driver:
                     clock.leave(stream.received_at)
                     # The server sends its greeting without being asked, once the connection is made or secured.
                     clock.enter(step.phase, stream.ready_at if step.phase is Phase.GREETING else 0.0)
+                    self._entered(step.phase)
                 elif isinstance(step, Note | PassOver):
                     self._note(step)
                 else:
@@ -134,7 +145,9 @@ class Driver:
         return self._redactor.text(as_text(shown.rstrip(b"\r\n"))).encode() if step.repeats else shown
 
     def _redacted(self, value: Any) -> Any:
-        """Return capabilities without secrets, printable and bounded, for the server chooses their text."""
+        """Return capabilities and words without secrets, printable and bounded, for the server chooses their text."""
+        if isinstance(value, str) and not isinstance(value, Reason):
+            return shortened(self._redactor.text(value))
         if not isinstance(value, tuple) or not all(isinstance(word, str) for word in value):
             return value
         return self._redactor.words(bounded(value))

@@ -12,11 +12,13 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from enum import Enum, auto
 from types import MappingProxyType
 from typing import Any
 
 import structlog
 
+from exporter.model.address import is_ip_address
 from exporter.model.outcome import Line, Observed, Outcome, Phase, Target, TlsFacts
 from exporter.model.reason import CERTIFICATE_REASONS, Reason
 from exporter.model.settings import AddressChoice, IpFamily, Protocol, Security
@@ -29,7 +31,7 @@ from exporter.probing.dialogue import Credential, CredentialUnavailable, Dialogu
 from exporter.probing.driver import Driver
 from exporter.probing.evidence import tcp_evidence
 from exporter.probing.redact import redactor_of, shortened
-from exporter.probing.resolve import OUT_OF_RESOURCES, FixedResolver, IpAddress, NameResolver, routed
+from exporter.probing.resolve import OUT_OF_RESOURCES, FixedResolver, IpAddress, NameResolver, NotAName, routed
 from exporter.probing.search import Secrets
 
 PROTOCOLS: Mapping[Protocol, ProtocolDialogue] = {
@@ -71,13 +73,39 @@ async def probe(
     """
     attempt = _Attempt(target, resolver, login, known, secrets)
     try:
-        return await attempt.probe()
+        outcome = await attempt.probe()
     finally:
         attempt.abort()
+    if target.endpoint.domain and attempt.addressed and outcome.reason in _CERTIFICATE_TO_INSPECT:
+        return await _probe_without_verification(attempt, outcome)
+    return outcome
+
+
+async def _probe_without_verification(verified: _Attempt, failed: Outcome) -> Outcome:
+    """Probe an exchange once more, as a sender without a policy does: it takes any certificate (RFC 7435 §3).
+
+    What has failed in the session before is part of the Outcome.
+    """
+    assert verified.addressed is not None  # noqa: S101 (the handshake was with it)
+    attempt = _Attempt(failed.target, FixedResolver(verified.addressed), trust=_Trust.TAKE_ANY)
+    try:
+        outcome = await attempt.probe(verified.deadline)
+    finally:
+        attempt.abort()
+    observed = replace(outcome.observed, tls_fault=failed.reason, tls_fault_detail=failed.detail)
+    return replace(outcome, observed=observed)
+
+
+class _Trust(Enum):
+    """Whether a session verifies the certificate, takes any, or ends when the server has presented it."""
+
+    VERIFY = auto()
+    TAKE_ANY = auto()
+    INSPECT = auto()
 
 
 class _Attempt:
-    """One session and its connection. Without `verify` it ends when the server has presented its certificate."""
+    """One session and its connection."""
 
     def __init__(
         self,
@@ -87,7 +115,7 @@ class _Attempt:
         known: Known = _NOTHING,
         secrets: Secrets | None = None,
         *,
-        verify: bool = True,
+        trust: _Trust = _Trust.VERIFY,
     ) -> None:
         self._target = target
         self._endpoint = target.endpoint
@@ -95,14 +123,17 @@ class _Attempt:
         self._resolver = resolver
         self._login = login
         self._known = known
-        self._deadline = math.inf
-        self._verify = verify
+        self.deadline = math.inf
+        """When the session must have ended, in the event loop's time."""
+        self._timeout: asyncio.Timeout | None = None
+        self._seconds_after_greeting = 0.0
+        self._trust = trust
         self._redactor = redactor_of(target.endpoint, login if isinstance(login, Credential) else None, secrets)
         self._started_at, self._began = time.time(), time.perf_counter()
         self._clock = PhaseClock()
         self._observed: dict[str, Any] = {}
         """Fields of `Observed`."""
-        self._driver = Driver(self._clock, self._redactor, self._observed, self._began)
+        self._driver = Driver(self._clock, self._redactor, self._observed, self._began, self._entered)
         self._connection: Connection | None = None
         """The connection of the session, once it is connected."""
         self._opened: Connection | None = None
@@ -111,7 +142,7 @@ class _Attempt:
         self._reason = Reason.OK
         self._detail = ""
         self._addresses: Sequence[IpAddress] = ()
-        self._addressed: IpAddress | None = None
+        self.addressed: IpAddress | None = None
         """The address that was tried last."""
         self._dead: list[str] = []
         """The addresses that did not connect."""
@@ -119,14 +150,15 @@ class _Attempt:
         """Those of them after which another one was tried, with why; part of the detail if none connects."""
         self._count: Count | None = None
 
-    async def probe(self) -> Outcome:
+    async def probe(self, deadline: float | None = None) -> Outcome:
         """Run the session, then the logout or, after a failed handshake, the inspection, all in one deadline."""
-        self._deadline = asyncio.get_running_loop().time() + self._endpoint.timeout
+        self.deadline = deadline or asyncio.get_running_loop().time() + self._endpoint.timeout
         try:
-            async with asyncio.timeout_at(self._deadline):
+            async with asyncio.timeout_at(self.deadline) as self._timeout:
                 in_step = await self.run()
                 if self._reason in _CERTIFICATE_TO_INSPECT:
-                    await self._inspect_certificate()
+                    if not self._endpoint.domain:
+                        await self._inspect_certificate()
                 elif in_step:
                     await self._log_out()
         except TimeoutError:
@@ -144,7 +176,7 @@ class _Attempt:
             self._observed["tcp_rtt"] = connection.tcp.rtt
             if self._endpoint.security is Security.TLS:
                 await self._start_tls(connection)
-            if self._verify or self._endpoint.security is Security.STARTTLS:
+            if self._trust is not _Trust.INSPECT or self._endpoint.security is Security.STARTTLS:
                 session = self._protocol.session(self._plan(connection))
                 await self._driver.drive(session, connection, lambda: self._start_tls(connection))
         except Exception as error:  # noqa: BLE001 (classification is total)
@@ -181,16 +213,19 @@ class _Attempt:
         """
         endpoint, family = self._endpoint, self._target.ip_family
         self._clock.enter(Phase.RESOLVE)
+        if endpoint.domain and is_ip_address(endpoint.host):
+            # RFC 5321 §5.1: the data of an MX record is a domain name.
+            raise NotAName(f"the MX record of {endpoint.domain} names an address, {endpoint.host}")
         addresses = await self._resolver.resolve(endpoint.host, family)
         self._clock.leave()
         self._clock.enter(Phase.CONNECT)
         self._addresses = routed(addresses, family)[:MAX_COUNTED]
         tried = in_order(self._addresses, self._known)[:MAX_TRIED]
-        if endpoint.addresses is AddressChoice.ALL and self._verify:
+        if endpoint.addresses is AddressChoice.ALL and self._trust is not _Trust.INSPECT:
             others = [address for address in self._addresses if address != tried[0]]
             self._count = Count(others, endpoint.port, endpoint.timeout / 3)
         for number, (kind, address) in enumerate(tried):
-            self._addressed = kind, address
+            self.addressed = kind, address
             left = len(tried) - number
             began = time.perf_counter()
             try:
@@ -210,13 +245,14 @@ class _Attempt:
         raise AssertionError("a name has an address, or its look-up has failed")
 
     def _seconds_left(self) -> float:
-        return self._deadline - asyncio.get_running_loop().time()
+        return self.deadline - asyncio.get_running_loop().time()
 
     async def _start_tls(self, connection: Connection) -> bool:
-        """Do the handshake, and return whether the session goes on: without verification nothing more is sent."""
+        """Do the handshake, and return whether the session goes on: after an inspection nothing more is sent."""
         self._clock.enter(Phase.TLS)
         # To build a context takes time that is not the server's: the phase begins with the first octets that are sent.
-        context = client_tls.context(self._endpoint.tls) if self._verify else client_tls.unverified_context()
+        verifies = self._trust is _Trust.VERIFY
+        context = client_tls.context(self._endpoint.tls) if verifies else client_tls.unverified_context()
         # RFC 6066 §3: the name in SNI has no trailing dot, and neither has a name in a certificate.
         name = (self._endpoint.tls.server_name or self._endpoint.host).removesuffix(".")
         secured = await connection.start_tls(context, name, self._clock.ask)
@@ -225,12 +261,24 @@ class _Attempt:
         if facts and self._endpoint.tls.ca_file is not None:
             facts = replace(facts, public_root=None)  # other roots than the public's are what the file is for
         self._observed["tls"] = facts and self._redactor.certificates(facts)
-        return self._verify
+        return self._trust is not _Trust.INSPECT
+
+    def _entered(self, phase: Phase) -> None:
+        """Let the greeting have its own deadline, where it has one, and the rest of the session the seconds before."""
+        if self._timeout is None or self._endpoint.greeting_timeout is None:
+            return
+        now = asyncio.get_running_loop().time()
+        if phase is Phase.GREETING:
+            self._seconds_after_greeting = self.deadline - now
+            self.deadline = now + self._endpoint.greeting_timeout
+        elif self._seconds_after_greeting:
+            self.deadline, self._seconds_after_greeting = now + self._seconds_after_greeting, 0.0
+        self._timeout.reschedule(self.deadline)
 
     async def _inspect_certificate(self) -> None:
         """Collect the facts of a certificate on a second, unverified connection, which never sends a credential."""
-        assert self._addressed is not None  # noqa: S101 (the handshake was with it)
-        unverified = _Attempt(self._target, FixedResolver(self._addressed), verify=False)
+        assert self.addressed is not None  # noqa: S101 (the handshake was with it)
+        unverified = _Attempt(self._target, FixedResolver(self.addressed), trust=_Trust.INSPECT)
         try:
             await unverified.run()
         finally:
@@ -251,12 +299,13 @@ class _Attempt:
 
     def _end_by_deadline(self) -> None:
         self._clock.leave()
-        if self._clock.phase is Phase.CONNECT and self._addressed:
-            self._dead.append(self._addressed[1])
+        if self._clock.phase is Phase.CONNECT and self.addressed:
+            self._dead.append(self.addressed[1])
         if self._clock.phase is Phase.LOGOUT:
             self._observed["logout"] = Reason.TIMEOUT
         elif self._reason is Reason.OK:
-            self._fail(TimeoutError(f"no answer within {self._endpoint.timeout:g} s"))
+            own = self._endpoint.greeting_timeout if self._clock.phase is Phase.GREETING else None
+            self._fail(TimeoutError(f"no answer within {own or self._endpoint.timeout:g} s"))
 
     def _fail(self, error: Exception) -> None:
         """Record why the probe failed."""
@@ -286,13 +335,14 @@ class _Attempt:
             login=self._login,
             mechanism=self._endpoint.mechanism,
             folders=self._endpoint.folders,
+            opportunistic=self._endpoint.domain is not None,
         )
 
     def _observe_addresses(self) -> None:
         """Record which address was tried last, which are dead, and whether IPv4 served because IPv6 did not."""
-        if self._addressed is None:
+        if self.addressed is None:
             return
-        kind, address = self._addressed
+        kind, address = self.addressed
         self._observed |= {"address": address, "ip_version": 6 if kind == socket.AF_INET6 else 4}
         known = self._known if self._count is None else Known()  # what is counted is tried again by each probe
         dead = dead_after(self._addresses, known, self._dead, address if self._connection else None)

@@ -2,6 +2,7 @@
 
 aiodns.error.DNSError         from c-ares
 NoAddress                     the name has no address of the wanted family
+NotAName                      the MX record of a domain has an address in place of a name
 AddressFamilyUnavailable      this host has no route of that family
 """
 
@@ -18,6 +19,7 @@ from functools import lru_cache
 from itertools import zip_longest
 
 import aiodns
+import pycares
 
 from exporter.model.settings import IpFamily
 
@@ -42,6 +44,10 @@ IpAddress = tuple[socket.AddressFamily, str]
 
 class NoAddress(Exception):
     """The name has no address of the wanted family."""
+
+
+class NotAName(Exception):
+    """The MX record of a domain has an address in place of a name."""
 
 
 class AddressFamilyUnavailable(Exception):
@@ -110,6 +116,22 @@ class Resolver:
         if channel is self._current:
             self._answers[host, family] = addresses
         return addresses
+
+    async def records(self, name: str, kind: str) -> Sequence[pycares.DNSRecord]:
+        """Return the records of a name that are of one kind, such as "MX", those at the end of its aliases included.
+
+        Raises:
+            aiodns.error.DNSError: with the ARES_* code of c-ares: there are none, or the look-up fails.
+        """
+        channel = await self._fresh()
+        self._lookups[channel] += 1
+        try:
+            found = await channel.query_dns(name, kind)
+        finally:
+            self._lookups[channel] -= 1
+            await self._close_if_done(channel)
+        wanted = getattr(pycares, f"QUERY_TYPE_{kind}")
+        return [record for record in found.answer if record.type == wanted]
 
     async def close(self) -> None:
         """Close every channel; look-ups that are running fail."""

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from exporter.model.outcome import Phase
+from exporter.model.reason import Reason
 from exporter.model.settings import MechanismChoice
 from exporter.probing import sasl
 from exporter.probing.dialogue import (
@@ -61,14 +62,36 @@ def session(plan: Plan) -> Dialogue[None]:
     extensions = yield from _ehlo(plan.client_name)
     if plan.starttls:
         yield Enter(Phase.STARTTLS)
-        if "STARTTLS" not in extensions:
-            raise StartTLSUnavailable("the server does not offer STARTTLS")
-        yield from _command(b"STARTTLS", 220)
+        if not (yield from _starttls(extensions, opportunistic=plan.opportunistic)):
+            return
         yield StartTLS()
         yield Enter(Phase.CAPABILITY)
         extensions = yield from _ehlo(plan.client_name)  # RFC 3207 §4.2: what was received before TLS is discarded
     if credential := (yield from enter_login(plan)):
         yield from _log_in(extensions, plan.mechanism, credential)
+
+
+def _starttls(extensions: dict[str, list[str]], *, opportunistic: bool) -> Dialogue[bool]:
+    """Return whether the handshake comes next; not, where the session is `opportunistic` and there is no STARTTLS.
+
+    Raises:
+        StartTLSUnavailable, Refusal: it is not offered, or refused, and TLS is demanded.
+    """
+    words = "the server does not offer STARTTLS"
+    if "STARTTLS" in extensions:
+        try:
+            yield from _command(b"STARTTLS", 220)
+        except Refusal as refusal:
+            if not opportunistic or not refusal.in_step:
+                raise
+            words = str(refusal)
+        else:
+            return True
+    elif not opportunistic:
+        raise StartTLSUnavailable(words)
+    yield Note("tls_fault", Reason.STARTTLS_UNAVAILABLE)
+    yield Note("tls_fault_detail", words)
+    return False
 
 
 def logout() -> Dialogue[None]:

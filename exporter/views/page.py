@@ -122,6 +122,10 @@ def groups(shown: Iterable[tuple[Series, State]], by: str) -> list[Group]:
     found: dict[str, list[tuple[Series, State]]] = {}
     for series, state in listed:
         endpoint = series.target.endpoint
+        if endpoint.domain and by != "none":
+            # An exchange stands under its domain, however the others are grouped.
+            found.setdefault(f"{_DOMAIN}{endpoint.domain}", []).append((series, state))
+            continue
         if by == "account":
             key = endpoint.account.name if endpoint.account else ""
         else:
@@ -131,7 +135,8 @@ def groups(shown: Iterable[tuple[Series, State]], by: str) -> list[Group]:
     made = []
     for key, members in found.items():
         members.sort(key=lambda member: order[member[1]])
-        made.append(Group(f"{by}-{key}", _title(by, key, members[0][0]), members))
+        title = _title(by, key, members[0][0])
+        made.append(Group(key if key.startswith(_DOMAIN) else f"{by}-{key}", title, members))
     return sorted(made, key=lambda group: order[group.members[0][1]])
 
 
@@ -160,13 +165,21 @@ def paginate(grouped: Sequence[Group], number: int, size: int) -> tuple[list[Gro
 
 
 def _best_grouping(listed: Sequence[tuple[Series, State]]) -> str:
+    listed = [member for member in listed if not member[0].target.endpoint.domain]
     if any(series.target.endpoint.account for series, _ in listed):
         return "account"
     hosts = {series.target.endpoint.host for series, _ in listed}
+    if not listed:
+        return "host"
     return "host" if len(hosts) > 1 and 3 * len(hosts) <= len(listed) else "none"
 
 
+_DOMAIN = "domain-of-"
+
+
 def _title(by: str, key: str, first: Series) -> str:
+    if key.startswith(_DOMAIN):
+        return f"{first.target.endpoint.domain} · mail exchanges"
     if by == "none":
         return ""
     if by == "host":
@@ -255,7 +268,7 @@ def row(series: Series, now: float, state: State | None = None) -> StatusRow:
     return StatusRow(
         series=series,
         name=target.name,
-        href=target.endpoint.name,
+        href=href_of(target),
         anchor="-".join(target.key),
         address=target.address,
         connection=connection_of(target),
@@ -267,6 +280,12 @@ def row(series: Series, now: float, state: State | None = None) -> StatusRow:
         expiry=expiry_of(series, now),
         login=login_of(series),
     )
+
+
+def href_of(target: Target) -> str:
+    """Return the address of the page of a target, below that of all endpoints."""
+    name, host = target.endpoint.name, target.endpoint.host
+    return f"{name}?{urlencode({'host': host})}" if target.endpoint.domain else name
 
 
 def connection_of(target: Target) -> str:

@@ -19,6 +19,8 @@ from exporter.model.reason import Reason, fill
 from exporter.model.remedy import party_of, remedy_of
 from exporter.model.settings import Account
 from exporter.monitor.store import Series
+from exporter.views.domain import DomainView
+from exporter.views.state import State
 from exporter.views.times import span
 
 _SHORT: Mapping[Phase, str] = {Phase.GREETING: "greet", Phase.CAPABILITY: "capab"}
@@ -119,6 +121,28 @@ def _hold(account: str, series: Series, storage: Path | None) -> Table:
     if can_release:
         rows.append(("", f"[bold]gmail-exporter accounts release {escape(account)} --storage.path={storage}[/]"))
     return _facts(*rows)
+
+
+def domain(view: DomainView) -> Iterable[RenderableType]:
+    """A mail domain: its exchanges with what senders that demand TLS object to, and what is wrong with it."""
+    mark = {State.UP: "[green]✔[/]", State.DOWN: "[red]✘[/]"}.get(view.state, "[yellow]![/]")
+    yield Text()
+    yield f"{mark} [bold]{escape(view.domain.name)}[/]  {escape(view.sentence)}"
+    if view.exchanges:
+        table = _table(">preference", "exchange", "", "senders that demand TLS")
+        for row in view.exchanges:
+            said = escape(row.warning) or ("take it" if row.state is State.UP else "-")
+            table.add_row(str(row.preference), escape(row.host), row.state.label.lower(), said)
+        yield table
+    for finding in view.findings:
+        yield Text()
+        yield f"[yellow]![/] [bold]{escape(finding.host or view.domain.name)}[/]  {escape(finding.summary)}"
+        yield _facts(
+            ("reason", f"[bold]{finding.reason}[/]"),
+            ("fault", f"{fill(finding.reason.blame.label)}: {finding.reason.blame.party}"),
+            ("detail", escape(finding.detail)),
+            ("remedy", escape(finding.remedy)),
+        )
 
 
 def login(series: Series) -> str:

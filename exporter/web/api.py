@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,8 +16,10 @@ from starlette.routing import BaseRoute, Route
 from exporter.exposition.cache import Exposition
 from exporter.exposition.text import Format
 from exporter.model.site import TELEMETRY_PATH
+from exporter.monitor.mail_domains import MailDomains
 from exporter.monitor.store import Store
 from exporter.views.document import series_to_json, summary_to_json
+from exporter.views.domain import domain_to_json, view_of
 from exporter.views.page import Filter
 from exporter.views.state import state_of
 from exporter.web.server.bodies import Bodies
@@ -52,6 +56,7 @@ class Api:
     """The JSON API."""
 
     store: Store
+    domains: MailDomains | None = None
     _bodies: Bodies = field(default_factory=Bodies)
 
     def routes(self) -> list[BaseRoute]:
@@ -67,7 +72,7 @@ class Api:
     async def endpoint(self, request: Request) -> Response:
         """Answer with one endpoint, with its history and its dialogues."""
         name, gzip = request.path_params["name"], wants_gzip(request)
-        if not self.store.of_endpoint(name):
+        if not self.store.of_endpoint(name) and not self._of_domains(name):
             error = await make_document(_dump({"error": f"there is no endpoint {name!r}"}), _JSON, gzip=gzip)
             return error.answer(request, 404)
         body = await self._bodies.get((name, gzip), partial(self._one, name, gzip=gzip))
@@ -80,14 +85,24 @@ class Api:
             async for series in in_time_slices(list(self.store))
             if chosen.admits(series, state_of(series))
         ]
-        head = json.dumps(summary_to_json(self.store, now)).removesuffix("}")
+        summary = {**summary_to_json(self.store, now), "domains": self._of_domains()}
+        head = json.dumps(summary).removesuffix("}")
         return await make_document(f'{head}, "endpoints": [{", ".join(pieces)}]}}\n', _JSON, gzip=gzip)
 
     async def _one(self, name: str, *, gzip: bool) -> Body:
         found = self.store.of_endpoint(name)
         endpoints = [series_to_json(series, whole=True) for series in found]
-        whole = {**summary_to_json(found, time.time()), "endpoints": endpoints}
+        summary = {**summary_to_json(found, time.time()), "domains": self._of_domains(name)}
+        whole = {**summary, "endpoints": endpoints}
         return await make_document(_dump(whole), _JSON, gzip=gzip)
+
+    def _of_domains(self, name: str | None = None) -> list[Mapping[str, Any]]:
+        """Return the mail domains, or the one of an endpoint."""
+        domains = self.domains
+        if domains is None:
+            return []
+        chosen = [domain for domain in domains if name in (None, domain.endpoint.name)]
+        return [domain_to_json(view_of(domain, domains, self.store)) for domain in chosen]
 
 
 def _dump(value: object) -> str:

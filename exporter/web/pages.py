@@ -6,6 +6,7 @@ a page of a thousand endpoints does not delay the probes.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -24,8 +25,10 @@ from exporter.model.reason import Blame, Reason, Retry
 from exporter.model.settings import Protocol
 from exporter.model.site import TELEMETRY_PATH
 from exporter.monitor.kept import FAILURES
+from exporter.monitor.mail_domains import MailDomain, MailDomains
 from exporter.monitor.store import Series, Store
 from exporter.views import chart, page
+from exporter.views.domain import DomainView, view_of
 from exporter.views.page import Filter, anchor_of, groups, last_capabilities, last_tls, not_kept, paginate, row
 from exporter.views.state import Overview, State, overview, state_of
 from exporter.web.assets import Assets
@@ -65,6 +68,7 @@ class Pages:
     probe: ProbeNow | None = None
     metrics: str = TELEMETRY_PATH
     """Where the metrics are."""
+    domains: MailDomains | None = None
     _lines: dict[TargetKey, tuple[Series, tuple[object, ...], Markup]] = field(default_factory=dict)
     """The rendered line of each target, and the values that it was rendered from."""
     _bodies: Bodies = field(default_factory=Bodies)
@@ -115,7 +119,8 @@ class Pages:
         problems = [problem for problem in summary.problems if compact or len(problem.outcomes) > 1]
         return render(
             "index.html",
-            **self._frame("", "status", summary.worst),
+            **self._frame("", "status", self._worst(summary.worst)),
+            domains=[view for view in self._views() if view.findings or view.state is State.DOWN],
             every=REFRESH_LARGE if compact else REFRESH,
             chosen=chosen,
             overview=summary,
@@ -158,15 +163,49 @@ class Pages:
 
     async def endpoint(self, request: Request) -> Response:
         """Answer with all details of one endpoint."""
-        name = request.path_params["name"]
+        name, host = request.path_params["name"], request.query_params.get("host", "")
         await prepare()
-        if not self.store.of_endpoint(name):
+        if not self._has(name) or (host and not self.store.of_endpoint(name, host)):
             return self._unknown(request, "../")
         early = "early" in request.query_params
-        return await self._answer(request, ("endpoint", name, early), partial(self._endpoint, name, early=early))
+        key = "endpoint", name, host, early
+        if self._domain(name) and not host:
+            return await self._answer(request, key, partial(self._domain_page, name, early=early))
+        return await self._answer(request, key, partial(self._endpoint, name, host, early=early))
 
-    async def _endpoint(self, name: str, *, early: bool) -> str:
-        all_series, now = self.store.of_endpoint(name), time.time()
+    def _domain(self, name: str) -> MailDomain | None:
+        return self.domains.get(name) if self.domains else None
+
+    def _has(self, name: str) -> bool:
+        return bool(self.store.of_endpoint(name)) or self._domain(name) is not None
+
+    def _views(self) -> list[DomainView]:
+        return [view_of(domain, self.domains, self.store) for domain in self.domains] if self.domains else []
+
+    def _worst(self, worst: State) -> State:
+        states = [worst, *(view.state for view in self._views() if view.state is State.DOWN)]
+        return min(states, key=list(State).index)
+
+    async def _domain_page(self, name: str, *, early: bool) -> str:
+        domain, now = self._domain(name), time.time()
+        if domain is None or self.domains is None:
+            raise HTTPException(404)  # a reload has removed it meanwhile
+        view = view_of(domain, self.domains, self.store)
+        values = {"anchor_of": anchor_of, "shared_problem": lambda _failure: None, "pages": ""}
+        rows = [render("row.html", row=row(series, now), **values) for series in self.store.of_endpoint(name)]
+        return render(
+            "domain_page.html",
+            **self._frame("../", "endpoint", view.state),
+            every=REFRESH,
+            view=view,
+            fragments=[Markup(each) for each in rows],  # noqa: S704 (rendered)
+            can_probe=self.probe is not None,
+            early=early,
+            between=BETWEEN_PROBES,
+        )
+
+    async def _endpoint(self, name: str, host: str, *, early: bool) -> str:
+        all_series, now = self.store.of_endpoint(name, host), time.time()
         if not all_series:
             raise HTTPException(404)  # a reload has removed it meanwhile
         rows = [row(series, now) for series in all_series]
@@ -198,18 +237,23 @@ class Pages:
             return PlainTextResponse("Probing on request is switched off: start with --web.enable-lifecycle.\n", 403)
         await prepare()
         name, now = request.path_params["name"], time.monotonic()
-        all_series = self.store.of_endpoint(name)
-        if not all_series:
+        if not self._has(name):
             return self._unknown(request, "../../")
+        keys = [series.target.key for series in self.store.of_endpoint(name)]
+        if (domain := self._domain(name)) is not None:
+            keys.append(domain.look_up.key)
         self._requested = {requested: at for requested, at in self._requested.items() if now - at < BETWEEN_PROBES}
         if name in self._requested:
             return RedirectResponse(f"../{name}?early", 303)  # its page has the result of the probe before
         self._requested[name] = now  # before the probe: a second request must not start another one
-        for series in all_series:
-            with suppress(KeyError):  # a reload has removed it meanwhile
-                await self.probe(series.target.key)
+        await asyncio.gather(*map(self._probe, keys))
         self._bodies.forget()
         return RedirectResponse(f"../{name}", 303)
+
+    async def _probe(self, key: TargetKey) -> None:
+        if self.probe is not None:
+            with suppress(KeyError):  # a reload has removed it meanwhile
+                await self.probe(key)
 
     async def reasons(self, request: Request) -> Response:
         """Answer with the meaning of every reason, or of those that the query selects."""

@@ -117,6 +117,7 @@ async def test_documentation(site: Site) -> None:
     tables = [
         SCHEMA["properties"],
         ITEM,
+        SCHEMA["properties"]["domains"]["items"]["properties"],
         ITEM["failing"]["items"]["properties"],
         ITEM["probes"]["properties"],
         ITEM["login"]["properties"],

@@ -100,7 +100,7 @@ async def test_thousand_endpoints(site: Site) -> None:
             assert ("What fails" in page.text) is (down > 0)
             assert f"Page {number} of 10" in page.text
             assert ('rel="prev"' in page.text, 'rel="next"' in page.text) == (number > 1, number < 10)
-            names += re.findall(r"<th><a href=endpoints/([^>]+)>", page.text)
+            names += re.findall(r'<th><a href="endpoints/([^"]+)">', page.text)
         assert len(set(names)) == 1000
         site.pages._bodies.forget()
 

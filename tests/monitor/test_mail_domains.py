@@ -1,0 +1,163 @@
+"""The domains of a configuration: what look-ups find, what they keep, and what is told."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from structlog.testing import capture_logs
+
+from exporter.model.outcome import Observed, Outcome, Phase, Target
+from exporter.model.reason import Reason
+from exporter.model.settings import Endpoint, IpFamily, Protocol, Security
+from exporter.monitor.mail_domains import MailDomain, MailDomains
+from exporter.monitor.store import Store
+from exporter.probing.resolve import Resolver
+from tests.servers.bind import Bind
+from tests.waiting import until
+
+ZONE = "@ MX 10 mx1\n@ MX 20 mx2\nmx1 A 127.0.0.1\nmx2 A 127.0.0.2\nnull MX 0 ."
+
+
+@pytest.fixture(scope="module")
+def bind() -> Iterator[Bind]:
+    """One BIND for the tests of this file, each of which uses other names."""
+    with Bind({"example.com": ZONE}) as server:
+        yield server
+
+
+class Bench:
+    """The domains of some endpoints, and the store that they are arranged in."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self.store = Store()
+        self.endpoints: list[Endpoint] = []
+        self.arranged = 0
+        self.domains = MailDomains(resolver, self.store, self.arrange)
+
+    def arrange(self) -> None:
+        self.arranged += 1
+        self.store.configure(self.domains.configure(self.endpoints))
+
+    def add(self, name: str, domain: str | None, **changes: object) -> Endpoint:
+        values: dict[str, object] = {"port": 25, "security": Security.STARTTLS, **changes}
+        endpoint = Endpoint(name=name, protocol=Protocol.SMTP, domain=domain, **values)  # type: ignore[arg-type]
+        self.endpoints.append(endpoint)
+        self.arrange()
+        return endpoint
+
+    async def look_up(self, name: str) -> MailDomain:
+        domain = self.domains.get(name)
+        assert domain is not None
+        await self.domains.look_up(domain.look_up)
+        return domain
+
+    def probed(self, name: str, host: str, *, up: bool) -> None:
+        series = self.store.of_endpoint(name, host)[0]
+        reason = Reason.OK if up else Reason.TIMEOUT
+        series.add(Outcome(series.target, 1.0, 2.0, {Phase.CONNECT: 1.0}, Phase.CONNECT, reason, observed=Observed()))
+
+
+@pytest.fixture
+async def bench(bind: Bind) -> AsyncIterator[Bench]:
+    """Domains whose name server is BIND."""
+    resolver = Resolver([bind.address])
+    made = Bench(resolver)
+    yield made
+    made.domains.close()
+    await resolver.close()
+
+
+async def test_exchanges_become_targets(bench: Bench) -> None:
+    """Each exchange is a target for each address family, beside the endpoints that have a host."""
+    bench.add("mx", "example.com", ip_family=IpFamily.BOTH)
+    bench.add("submission", None, host="smtp.example.com")
+    assert [series.target.name for series in bench.store] == ["submission"]
+    domain = await bench.look_up("mx")
+    assert bench.domains.is_up(domain) is None
+    await until(lambda: len(bench.store) == 5)
+    assert [series.target.name for series in bench.store] == [
+        "mx mx1.example.com (ipv4)",
+        "mx mx1.example.com (ipv6)",
+        "mx mx2.example.com (ipv4)",
+        "mx mx2.example.com (ipv6)",
+        "submission",
+    ]
+    assert len({series.target.key for series in bench.store}) == 5
+    assert domain.look_up == Target(bench.endpoints[0], IpFamily.BOTH)
+
+
+async def test_the_domain_is_up_while_one_exchange_is(bench: Bench) -> None:
+    """It is down when none answers, and nothing is said before all that fail were probed."""
+    bench.add("mx", "example.com")
+    domain = await bench.look_up("mx")
+    await until(lambda: len(bench.store) == 2)
+    bench.probed("mx", "mx1.example.com", up=False)
+    assert bench.domains.is_up(domain) is None
+    bench.probed("mx", "mx2.example.com", up=False)
+    assert bench.domains.is_up(domain) is False
+    bench.probed("mx", "mx1.example.com", up=True)
+    assert bench.domains.is_up(domain) is True
+
+
+async def test_null_mx_and_no_such_domain(bench: Bench) -> None:
+    """Both are down: the first by its own word, the second because no mail can be sent to it."""
+    bench.add("null", "null.example.com")
+    bench.add("gone", "gone.example.com")
+    null, gone = await bench.look_up("null"), await bench.look_up("gone")
+    assert [(one.reason, one.detail) for one in null.findings] == [
+        (Reason.MX_NULL, "null.example.com has a null MX record")
+    ]
+    assert [one.reason for one in gone.findings] == [Reason.DNS_NOT_FOUND]
+    assert bench.domains.is_up(null) is False
+    assert bench.domains.is_up(gone) is False
+    assert len(bench.store) == 0
+
+
+async def test_change_and_failure(bench: Bench, bind: Bind) -> None:
+    """A series goes with its exchange; a look-up that fails keeps the last ones, and is told once."""
+    bind.put("moving.example.com", "MX", "10 mx1.example.com.", "20 mx2.example.com.")
+    bench.add("mx", "moving.example.com", expect=("mx1.example.com", "mx2.example.com"))
+    domain = await bench.look_up("mx")
+    await until(lambda: len(bench.store) == 2)
+    assert domain.as_expected
+    assert not domain.findings
+    kept = bench.store.of_endpoint("mx", "mx2.example.com")[0]
+    bind.put("moving.example.com", "MX", "10 mx2.example.com.", "20 mx3.example.com.")
+    bench.domains._resolver._born = -1e9  # as a second later: c-ares has a cache
+    with capture_logs() as logs:
+        await bench.look_up("mx")
+    await until(lambda: not bench.store.of_endpoint("mx", "mx1.example.com"))
+    assert bench.store.of_endpoint("mx", "mx2.example.com") == [kept]
+    assert [(one.reason, one.detail) for one in domain.findings] == [
+        (
+            Reason.MX_RECORDS_CHANGED,
+            "expected mx1.example.com, mx2.example.com; found mx2.example.com, mx3.example.com",
+        )
+    ]
+    assert [entry["event"] for entry in logs] == ["exchanges", "domain failing"]
+    bind.stop()
+    bench.domains._resolver._born = -1e9
+    with capture_logs() as logs:
+        await bench.look_up("mx")
+        await bench.look_up("mx")
+    bind.start()
+    assert [one.host for one in domain.exchanges] == ["mx2.example.com", "mx3.example.com"]
+    assert domain.failure is not None
+    assert domain.failure.reason in {Reason.DNS_ERROR, Reason.TIMEOUT}
+    assert [entry["event"] for entry in logs] == ["domain failing"]
+
+
+async def test_a_change_of_the_configuration(bench: Bench) -> None:
+    """Another interval keeps what is known of a domain; another domain begins anew."""
+    bench.add("mx", "example.com")
+    before = await bench.look_up("mx")
+    bench.endpoints.clear()
+    bench.add("mx", "example.com", interval=60.0)
+    after = bench.domains.get("mx")
+    assert after is before
+    assert {series.target.endpoint.interval for series in bench.store} == {60.0}
+    bench.endpoints.clear()
+    bench.add("mx", "null.example.com")
+    assert bench.domains.get("mx") is not before
+    assert len(bench.store) == 0
