@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from exporter.model.evidence import ControlKind, ControlState
 from exporter.model.settings import Control, IpFamily, Tls
@@ -20,6 +21,7 @@ from exporter.probing.connection import Connection
 from exporter.probing.redact import redact
 from exporter.probing.resolve import IpAddress, NameResolver, routed
 from exporter.verdict.plain_request import HTTP, Plain, ask
+from exporter.verdict.this_host import files_are_scarce
 
 INTERVAL = 900.0
 """Seconds between two looks while nothing fails."""
@@ -27,14 +29,32 @@ INTERVAL = 900.0
 FRESH = 10.0
 """Seconds for which a look is good enough while something fails."""
 
+LOOK_UP = 3.0
+"""Seconds in which the name of a control must be looked up."""
+
 PATIENCE = 5.0
-"""Seconds that a look at one control takes at most."""
+"""Seconds in which it must be connected to, over each version of IP."""
 
 AT_ONCE = 8
 """Controls that are looked at at the same time."""
 
 _MAX_TRIED = 2
 """Addresses of one version of IP that are tried."""
+
+
+_NO_CHECK_TIME = 0x200000
+"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which the ssl module has no name for."""
+
+
+@lru_cache(maxsize=1)
+def timeless_context() -> ssl.SSLContext:
+    """Return a client context that verifies as a probe's does, but for the time.
+
+    Where this host's clock is wrong, the provider's web answers all the same.
+    """
+    built = client_tls.build_context(Tls())
+    built.verify_flags |= _NO_CHECK_TIME
+    return built
 
 
 class Controls:
@@ -44,7 +64,7 @@ class Controls:
         self,
         resolver: NameResolver,
         *,
-        context: Callable[[], ssl.SSLContext] = lambda: client_tls.context(Tls()),
+        context: Callable[[], ssl.SSLContext] = timeless_context,
         plain_port: int = HTTP,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -75,9 +95,12 @@ class Controls:
     async def look(self, within: float = INTERVAL, *, plain: bool = False) -> None:
         """Look at all controls, unless the last look began within so many seconds. There is one look at a time.
 
-        With `plain`, which is for when something fails, the look has the plain requests.
+        With `plain`, which is for when something fails, the look has the plain requests. Where this process may open
+        no more files, nothing is looked at: it would be this process that fails.
         """
         if self._looking is None:
+            if files_are_scarce():
+                return
             if self._monotonic() - self._looked_at < within and (self._was_plain or not plain):
                 return
             self._looked_at, self._was_plain = self._monotonic(), plain
@@ -113,7 +136,7 @@ class Controls:
     async def _states_of(self, control: Control) -> list[ControlState]:
         """Return a state for each version of IP, or one without a version where the name has no address."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(LOOK_UP):
                 addresses = await self._addresses(control)
         except Exception as error:  # noqa: BLE001 (of c-ares, of the timeout, of this host's routes: the detail says which)
             text = "no answer from the resolver" if isinstance(error, TimeoutError) else redact(describe(error))

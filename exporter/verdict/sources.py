@@ -58,7 +58,7 @@ class EvidenceSources:
         await asyncio.gather(self.controls.look(), self.feed.read())
 
     async def gather(self, endpoint: Endpoint, family: IpFamily, address: str | None) -> Found:
-        """Look at everything that may show why an endpoint fails; it takes as long as the slowest, 5 seconds at most.
+        """Look at everything that may show why an endpoint fails; it takes some 8 seconds at most.
 
         Args:
             endpoint: The endpoint. What is for Google's hosts alone is left out for others.

@@ -21,6 +21,9 @@ from exporter.probing.resolve import NameResolver, NoAddress, Resolver, has_rout
 PATIENCE = 4.0
 """Seconds that a resolver gets."""
 
+FEW_FILES = 16
+"""Files that a look at controls and resolvers may need."""
+
 _SOMEWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}
 """Addresses that nobody has (RFC 5737, RFC 3849): a route to them is the default one. Nothing is sent there."""
 
@@ -56,6 +59,12 @@ def open_files_left() -> int | None:
         return 0  # not even the listing could be opened
 
 
+def files_are_scarce() -> bool:
+    """Return whether this process may open so few more files that what fails here may fail for that reason."""
+    left = open_files_left()
+    return left is not None and left < FEW_FILES
+
+
 def _routed(version: int, address: str | None) -> bool | None:
     kind = socket.AF_INET6 if version == 6 else socket.AF_INET
     to = address if address and (":" in address) is (version == 6) else _SOMEWHERE[version]
@@ -66,7 +75,12 @@ def _routed(version: int, address: str | None) -> bool | None:
 
 
 async def answers(resolver: NameResolver, names: Sequence[str]) -> bool | None:
-    """Return whether the resolver answers for any of the names, if only that there is none; None without a name."""
+    """Return whether the resolver answers for any of the names, if only that there is none.
+
+    None without a name, or where this process may open no more files.
+    """
+    if files_are_scarce():
+        return None
     asked = [name for name in dict.fromkeys(names) if not is_ip_address(name)]
     found = await asyncio.gather(*(_answers_for(resolver, name) for name in asked))
     return any(found) if found else None
@@ -85,7 +99,7 @@ async def _answers_for(resolver: NameResolver, name: str) -> bool:
 
 async def opinions(resolvers: Sequence[Address], name: str, family: IpFamily) -> tuple[SecondOpinion, ...]:
     """Return what other resolvers say of a name; nothing of an address."""
-    if is_ip_address(name):
+    if is_ip_address(name) or files_are_scarce():
         return ()
     return tuple(await asyncio.gather(*(_opinion(each, name, family) for each in resolvers)))
 

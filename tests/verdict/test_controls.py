@@ -14,7 +14,7 @@ import pytest
 from exporter.model.evidence import ControlKind, ControlState
 from exporter.model.settings import Control
 from exporter.probing.resolve import Resolver
-from exporter.verdict.controls import AT_ONCE, FRESH, INTERVAL, Controls
+from exporter.verdict.controls import AT_ONCE, FRESH, INTERVAL, Controls, timeless_context
 from tests.conftest import StartScripted
 from tests.probing.conftest import HAS_IPV6, Belongings, Fill
 from tests.servers import acts
@@ -131,6 +131,36 @@ async def test_no_tls(
     assert state.detail.startswith(detail)
 
 
+@pytest.mark.parametrize("kind", ["expired", "not_yet_valid"])
+async def test_a_clock_that_is_wrong(
+    scripted: StartScripted, resolver: Resolver, authority: Authority, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The provider's web is up whatever time it is here; its name and its issuer are verified all the same."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca_file))
+    timeless_context.cache_clear()
+    context = getattr(authority, kind).context
+    server = await scripted(acts.silence, security="tls", context=context)
+    controls = Controls(resolver)
+    controls.configure([replace(web(server.port), host="localhost"), replace(web(server.port), name="other")])
+    await controls.look()
+    by_name = {state.name: state for state in controls.states if state.ip_version == 4}
+    assert by_name["web"].up
+    assert not by_name["other"].up
+    assert by_name["other"].detail.startswith("Hostname mismatch")
+    timeless_context.cache_clear()
+
+
+async def test_no_more_files(make: Make, scripted: StartScripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where this process may open no more, the last look stays: it is not the control that fails."""
+    server = await scripted(acts.silence)
+    controls = make(neutral(server.port))
+    monkeypatch.setattr("exporter.verdict.controls.files_are_scarce", lambda: True)
+    assert (await the_state(controls)).up is None
+    assert server.connections == 0
+    monkeypatch.undo()
+    assert (await the_state(controls)).up
+
+
 async def test_down(make: Make, free_port: int) -> None:
     """A control that was never up says so: it proves nothing."""
     state = await the_state(make(neutral(free_port)))
@@ -180,7 +210,7 @@ async def test_no_name(
     detail: str,
 ) -> None:
     """A name that cannot be looked up is down over any version of IP; a neutral control has none."""
-    monkeypatch.setattr("exporter.verdict.controls.PATIENCE", 1.5)
+    monkeypatch.setattr("exporter.verdict.controls.LOOK_UP", 1.5)
     monkeypatch.setattr("exporter.probing.resolve.MAX_AGE", 0.0)
     server = await scripted(acts.silence)
     controls = make(same_port(server.port), neutral(server.port))

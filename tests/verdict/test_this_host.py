@@ -72,6 +72,16 @@ def test_files_that_are_left() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+async def test_what_is_not_asked_without_files(
+    resolver: Resolver, names: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look-up that fails for want of a file says nothing of a resolver."""
+    monkeypatch.setattr(this_host, "open_files_left", lambda: this_host.FEW_FILES - 1)
+    assert await answers(resolver, ["imap.gmail.com"]) is None
+    assert await opinions([address_of(names)], "imap.gmail.com", IpFamily.ANY) == ()
+    assert names.questions == []
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
