@@ -187,8 +187,8 @@ class Endpoint(SessionSettings):
 
     @property
     def is_google(self) -> bool:
-        """Whether its host is Google's."""
-        return provider_of(self.host) == GOOGLE
+        """Whether its host is Google's; of a domain as a whole, whether that is."""
+        return provider_of(self.host or self.domain or "") == GOOGLE
 
     @property
     def needs_public_root(self) -> bool:

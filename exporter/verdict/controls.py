@@ -13,13 +13,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
+from aiodns.error import DNSError
+
 from exporter.model.evidence import ControlKind, ControlState
 from exporter.model.settings import Control, IpFamily, Tls
 from exporter.probing import client_tls
 from exporter.probing.classify import describe
 from exporter.probing.connection import Connection
 from exporter.probing.redact import redact
-from exporter.probing.resolve import IpAddress, NameResolver, routed
+from exporter.probing.resolve import IpAddress, NameResolver, NoAddress, routed
 from exporter.verdict.plain_request import HTTP, Plain, ask
 from exporter.verdict.this_host import files_are_scarce
 
@@ -73,6 +75,8 @@ class Controls:
         self._plain_port = plain_port
         self._monotonic = monotonic
         self._states: dict[Control, tuple[ControlState, ...]] = {}
+        self._addresses: dict[Control, Sequence[IpAddress]] = {}
+        """As they were last looked up."""
         self._ever_up: dict[Control, set[int]] = {}
         """The versions of IP over which it was up since it was configured."""
         self._looked_at = float("-inf")
@@ -91,6 +95,7 @@ class Controls:
             self._looked_at = float("-inf")
         self._states = {each: self._states.get(each, (_unknown(each),)) for each in controls}
         self._ever_up = {each: self._ever_up.get(each, set()) for each in controls}
+        self._addresses = {each: found for each, found in self._addresses.items() if each in self._states}
 
     async def look(self, within: float = INTERVAL, *, plain: bool = False) -> None:
         """Look at all controls, unless the last look began within so many seconds. There is one look at a time.
@@ -134,26 +139,31 @@ class Controls:
         return await ask(control.host, self._resolver, port=self._plain_port, seconds=PATIENCE)
 
     async def _states_of(self, control: Control) -> list[ControlState]:
-        """Return a state for each version of IP, or one without a version where the name has no address."""
+        """Return a state for each version of IP, or one without a version where no address was ever known."""
         try:
             async with asyncio.timeout(LOOK_UP):
-                addresses = await self._addresses(control)
-        except Exception as error:  # noqa: BLE001 (of c-ares, of the timeout, of this host's routes: the detail says which)
-            text = "no answer from the resolver" if isinstance(error, TimeoutError) else redact(describe(error))
-            return [self._state(control, None, f"its name cannot be looked up: {text}")]
+                self._addresses[control] = await self._resolver.resolve(control.host, IpFamily.ANY)
+        except (DNSError, NoAddress, OSError) as error:
+            # A control shows whether the network works, not whether names do: it is looked at where it was before.
+            if control not in self._addresses:
+                text = "no answer from the resolver" if isinstance(error, TimeoutError) else redact(describe(error))
+                return [self._state(control, None, f"its name cannot be looked up: {text}")]
         by_version: dict[int, list[str]] = {}
-        for _, address in addresses:
-            by_version.setdefault(6 if ":" in address else 4, []).append(address)
+        for address in self._routed(control):
+            by_version.setdefault(_version_of(address), []).append(address)
         return list(
             await asyncio.gather(*(self._over(control, version, found) for version, found in by_version.items()))
         )
 
-    async def _addresses(self, control: Control) -> Sequence[IpAddress]:
+    def _routed(self, control: Control) -> Sequence[str]:
         """Return its addresses: of the versions of IP that this host has a route for, or that have worked before."""
-        found = await self._resolver.resolve(control.host, IpFamily.ANY)
-        kept = routed(found, IpFamily.ANY)
+        found = self._addresses[control]
+        try:
+            kept = routed(found, IpFamily.ANY)
+        except OSError:  # no more files: to connect says so
+            kept = list(found)
         worked = self._ever_up.get(control, set())
-        return [each for each in found if each in kept or (6 if ":" in each[1] else 4) in worked]
+        return [address for kind, address in found if (kind, address) in kept or _version_of(address) in worked]
 
     async def _over(self, control: Control, version: int, addresses: Sequence[str]) -> ControlState:
         detail, facts = "", None
@@ -204,3 +214,7 @@ class Controls:
 
 def _unknown(control: Control) -> ControlState:
     return ControlState(control.name, control.kind, control.host, control.port)
+
+
+def _version_of(address: str) -> int:
+    return 6 if ":" in address else 4

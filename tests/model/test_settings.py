@@ -94,6 +94,8 @@ def test_what_is_for_google_is_in_force_only_there() -> None:
     """A file without a host of Google's contacts nobody of Google's; what it names itself is in force."""
     own = Config(endpoints={"a": ENDPOINT}, verdict=VerdictSettings({"web": WEB, "other": OTHER}))
     assert (own.controls, own.status_provider) == ((OTHER,), StatusProvider.NONE)
+    exchanges = replace(own, endpoints={"a": replace(ENDPOINT, host="", domain="gmail.com")})
+    assert exchanges.watches_google
     gmail = replace(own, endpoints={"a": ENDPOINT, "b": replace(ENDPOINT, host="IMAP.gmail.com.")})
     assert (gmail.controls, gmail.status_provider) == ((WEB, OTHER), StatusProvider.GOOGLE)
     quiet = replace(gmail, verdict=VerdictSettings({}, status=StatusSettings(StatusProvider.NONE)))

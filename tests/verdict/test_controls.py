@@ -209,18 +209,21 @@ async def test_no_name(
     failure: Failure,
     detail: str,
 ) -> None:
-    """A name that cannot be looked up is down over any version of IP; a neutral control has none."""
-    monkeypatch.setattr("exporter.verdict.controls.LOOK_UP", 1.5)
+    """A control is looked at where it was before: that names fail is known of the resolver."""
+    monkeypatch.setattr("exporter.verdict.controls.LOOK_UP", 0.5)
     monkeypatch.setattr("exporter.probing.resolve.MAX_AGE", 0.0)
     server = await scripted(acts.silence)
+    names.names["mail.example.com"] = failure
     controls = make(same_port(server.port), neutral(server.port))
     await controls.look(0)
-    assert [state.up for state in controls.states] == [True, True]
+    other, near = controls.states
+    assert (other.up, other.was_ever_up, other.ip_version, other.detail) == (False, False, None, detail)
+    assert near.up
+    names.names["mail.example.com"] = ["127.0.0.1"]
+    await controls.look(0)
     names.names["mail.example.com"] = failure
     await controls.look(0)
-    other, near = controls.states
-    assert (other.up, other.was_ever_up, other.ip_version, other.detail) == (False, True, None, detail)
-    assert near.up
+    assert [(state.up, state.was_ever_up, state.ip_version) for state in controls.states] == [(True, True, 4)] * 2
 
 
 @pytest.mark.skipif(not HAS_IPV6, reason="this host has no IPv6 on loopback")
