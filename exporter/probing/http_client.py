@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import httpcore
 
+from exporter.host.threads import in_thread
 from exporter.model.settings import IpFamily, Tls
 from exporter.probing.addresses import MAX_TRIED, share
 from exporter.probing.classify import describe
@@ -71,6 +72,8 @@ async def get(
     host = (parts.hostname or "").removesuffix(".")
     try:
         async with asyncio.timeout(bounds.seconds):
+            if context is None and parts.scheme == "https":
+                context = await in_thread(web_context)  # the first time it takes 30 ms, which no probe should wait for
             addresses = routed(await resolver.resolve(host, IpFamily.ANY), IpFamily.ANY)
             target = httpcore.URL(
                 scheme=parts.scheme.encode(),
@@ -103,7 +106,7 @@ async def _first(
         left -= 1
         url = httpcore.URL(scheme=target.scheme, host=address.encode(), port=target.port, target=target.target)
         extensions = {"sni_hostname": host, "timeout": {"connect": connect}}
-        async with httpcore.AsyncConnectionPool(ssl_context=context or web_context()) as pool:
+        async with httpcore.AsyncConnectionPool(ssl_context=context) as pool:
             try:
                 async with pool.stream("GET", url, headers=list(headers.items()), extensions=extensions) as response:
                     return await _read(response, bounds.octets)

@@ -15,6 +15,7 @@ from functools import lru_cache
 
 from aiodns.error import DNSError
 
+from exporter.host.threads import in_thread
 from exporter.model.evidence import ControlKind, ControlState
 from exporter.model.settings import Control, IpFamily, Tls
 from exporter.probing import client_tls
@@ -191,7 +192,8 @@ class Controls:
             await connection.open(address, control.port)
             if control.kind is not ControlKind.PROVIDER_WEB:
                 return None
-            secured = await connection.start_tls(self._context(), control.host.removesuffix("."))
+            context = await in_thread(self._context)  # the first time it takes 30 ms, which no probe should wait for
+            secured = await connection.start_tls(context, control.host.removesuffix("."))
             facts = client_tls.facts(secured)
             return facts.public_root if facts else None
         finally:
