@@ -19,13 +19,18 @@ from exporter.model.outcome import Outcome, Target
 from exporter.model.reason import provider_of
 from exporter.model.settings import Config, Endpoint, IpFamily, Security
 from exporter.monitor.checker import Checker
+from exporter.monitor.gathering import Gathering
 from exporter.monitor.mail_domains import MailDomains
 from exporter.monitor.store import Series, Store
 from exporter.probing import client_tls
 from exporter.probing.resolve import Resolver
+from exporter.verdict.sources import EvidenceSources
 from exporter.views import terminal
 from exporter.views.document import outcome_to_json
 from exporter.views.domain import DomainView, view_of
+
+PATIENCE = 6.0
+"""Seconds that evidence may take once something has failed: there is no next probe for which it could count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +142,11 @@ async def _check_targets(
         who = " or ".join(sorted(set(map(provider_of, hosts))))
         sys.stderr.write(f"warning: --force logs in whatever the login budget says; {who} may lock the account\n")
     store.configure(targets)
-    checker = Checker(store, resolver, options.ledger, options.environ, at_once=True)
-    checker.configure(config)
+    sources = EvidenceSources(resolver)
+    gathering = Gathering(store, resolver, sources, patience=PATIENCE)
+    checker = Checker(store, resolver, options.ledger, options.environ, gathering=gathering, at_once=True)
+    for part in (sources, gathering, checker):
+        part.configure(config)
     outcomes: dict[Target, Outcome] = {}
     queues: dict[object, list[Target]] = defaultdict(list)
     for target in targets:
@@ -151,9 +159,16 @@ async def _check_targets(
 
     if any(target.endpoint.account for target in targets):
         tell_storage(options.ledger)
-    await _prepare(targets, resolver)
-    with console.progress(len(targets)) as running:
-        await asyncio.gather(*(check_queue(queue, running) for queue in queues.values()))
+    try:
+        await _prepare(targets, resolver)
+        # Before anything fails: a control that was never up proves nothing.
+        looking = asyncio.create_task(sources.controls.look(), name="controls")
+        with console.progress(len(targets)) as running:
+            await asyncio.gather(*(check_queue(queue, running) for queue in queues.values()))
+        looking.cancel()
+    finally:
+        await gathering.close()
+        await sources.close()
     if options.ledger.fault:
         sys.stderr.write(f"gmail-exporter: no login was made: {options.ledger.path}: {options.ledger.fault}\n")
     return [CheckResult(store[target.key], outcomes[target]) for target in targets]

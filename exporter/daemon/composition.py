@@ -36,6 +36,7 @@ from exporter.model.shard import Shard
 from exporter.model.site import Site
 from exporter.monitor.archive import Archive
 from exporter.monitor.checker import Checker
+from exporter.monitor.gathering import Gathering
 from exporter.monitor.health import Health
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.mail_domains import MailDomains
@@ -108,10 +109,11 @@ class Daemon:
         self._archive = Archive(options.ledger.path, makes_directory=options.ledger.store.makes_directory)
         self._metrics = ExporterMetrics(options.shard, logs.dropped, options.site.external_url)
         self._resolver = Resolver()
-        self._checker = Checker(self._store, self._resolver, options.ledger, self._environ)
+        self._evidence = EvidenceSources(self._resolver)
+        self._gathering = Gathering(self._store, self._resolver, self._evidence)
+        self._checker = Checker(self._store, self._resolver, options.ledger, self._environ, gathering=self._gathering)
         self._domains = MailDomains(self._resolver, self._store, self._arrange)
         self._schedule = Schedule(self._check, self._metrics)
-        self._evidence = EvidenceSources(self._resolver)
         self._exposition = Exposition(
             self._store, self._metrics, lambda: self._checker.accesses, self._samples, self._domains
         )
@@ -175,6 +177,7 @@ class Daemon:
         self._web.close()
         self._domains.close()
         await self._checker.close()
+        await self._gathering.close()
         await self._evidence.close()
         await self._resolver.close()
         log.info("stopped")
@@ -216,6 +219,7 @@ class Daemon:
         config = self._config
         targets = self._domains.configure(config.endpoints.values())
         self._store.configure(targets)
+        self._gathering.configure(config)
         self._checker.forget()
         self._schedule.configure([*targets, *(domain.look_up for domain in self._domains)])
         self._limit_connections(len(targets) + (config.probe.max_concurrent if config.modules else 0))

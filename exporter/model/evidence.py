@@ -219,6 +219,9 @@ class Tally:
     def __add__(self, other: Tally) -> Tally:
         return Tally(self.up + other.up, self.down + other.down)
 
+    def __sub__(self, other: Tally) -> Tally:
+        return Tally(self.up - other.up, self.down - other.down)
+
     @property
     def all_down(self) -> bool:
         """Whether there is at least one, and none is up."""
@@ -257,6 +260,8 @@ class Evidence:
     """The path to port 443 of the same address."""
     farthest_hop: int | None = None
     """The last hop that ever answered on the way to that address, in earlier traces."""
+    was_reached: bool | None = None
+    """Whether a probe of the endpoint ever succeeded: then the server itself was the last hop that answered."""
     controls: tuple[ControlState, ...] = ()
     """Those that are in force for the host, of all versions of IP."""
     opinions: tuple[SecondOpinion, ...] = ()
@@ -269,6 +274,8 @@ class Evidence:
     """Whether the chain ends in a root that the public trusts; None where nothing is said of it."""
     portal: bool | None = None
     """Whether a captive portal answers in place of a control."""
+    is_pending: bool = False
+    """Whether more is being gathered, which counts from the next Outcome."""
 
     def of_kind(self, kind: ControlKind, ip_version: int | None = None) -> Sequence[ControlState]:
         """Return the controls of a kind, looked at over that version of IP where one is given."""

@@ -25,6 +25,7 @@ from exporter.model.mailbox import Mailbox, mailboxes
 from exporter.model.outcome import Outcome, Target
 from exporter.model.settings import Config
 from exporter.monitor.changes import SINGLE, Changes, facts_of
+from exporter.monitor.gathering import Gathering
 from exporter.monitor.store import Store
 from exporter.probing.addresses import RETRY_EVERY, Known
 from exporter.probing.dialogue import CredentialUnavailable
@@ -49,13 +50,18 @@ class Checker:
         ledger: Ledger,
         environ: Mapping[str, str] = os.environ,
         *,
+        gathering: Gathering | None = None,
         at_once: bool = False,
     ) -> None:
-        """With `at_once` a verdict is told after one probe, for there is no second one."""
+        """Without `gathering`, verdicts rest on what the probe itself saw.
+
+        With `at_once` they are told after one probe, for there is no second one.
+        """
         self._store = store
         self._resolver = resolver
         self._ledger = ledger
         self._environ = environ
+        self._gathering = gathering
         self._at_once = at_once
         self._changes = Changes(store)
         self._accounts: dict[str, tuple[Budget, Access]] = {}
@@ -109,7 +115,7 @@ class Checker:
         """
         account = self._account_of(target)
         if account is None:
-            outcome = self._add(await probe(target, self._resolver, known=self._known(target)))
+            outcome = await self._add(await probe(target, self._resolver, known=self._known(target)))
         else:
             outcome = await self._check_account(target, *account, force=force)
         _debug(outcome)
@@ -126,7 +132,8 @@ class Checker:
         """
         account = self._account_of(target)
         if account is None:
-            outcome = judged(await probe(target, PublicResolver(self._resolver) if public_only else self._resolver))
+            resolver = PublicResolver(self._resolver) if public_only else self._resolver
+            outcome = self._judged(await probe(target, resolver))
         else:
             outcome = await self._check_account(target, *account, in_time=True)
         _debug(outcome)
@@ -138,6 +145,12 @@ class Checker:
         for login in self._logins:
             login.cancel()
         await asyncio.gather(*self._logins, return_exceptions=True)
+
+    def _judged(self, outcome: Outcome) -> Outcome:
+        """Judge the Outcome of a target that is not configured, by what is known without a look."""
+        if self._gathering and not outcome.up:
+            outcome = replace(outcome, evidence=self._gathering.known(outcome))
+        return judged(outcome)
 
     def _account_of(self, target: Target) -> tuple[Budget, Access] | None:
         """The budget and the access of the target's account, unless a reload has changed the account since."""
@@ -171,7 +184,7 @@ class Checker:
             elif in_time:
                 target = _shortened(target, time.monotonic() - began)
         outcome = await self._probe(target, access, login)
-        return self._add(replace(outcome, login=budget.status(target, denied)))
+        return await self._add(replace(outcome, login=budget.status(target, denied)))
 
     async def _probe(self, target: Target, access: Access, login: Login) -> Outcome:
         secrets = await access.known_within(target.endpoint.timeout / 4)
@@ -217,12 +230,18 @@ class Checker:
         finally:
             refused = login.reason if isinstance(login, CredentialUnavailable) else None
             await budget.report(grant, outcome, refused, forgiven=outcome is not None and access.learn(outcome))
-        return self._add(replace(outcome, login=budget.status(target)))
+        return await self._add(replace(outcome, login=budget.status(target)))
 
-    def _add(self, outcome: Outcome) -> Outcome:
+    async def _add(self, outcome: Outcome) -> Outcome:
         """Judge the Outcome, store it where its target is configured, log what changed, and return it."""
         if not self._store.holds(outcome.target):
-            return judged(outcome)  # a target of a request, or one that a reload removed or changed in the meantime
+            return self._judged(outcome)  # of a request, or of a target that a reload removed or changed meanwhile
+        if self._gathering and outcome.up:
+            self._gathering.recover(outcome.target)
+        elif self._gathering:
+            outcome = replace(outcome, evidence=await self._gathering.evidence(outcome))
+            if not self._store.holds(outcome.target):
+                return self._judged(outcome)
         series = self._store[outcome.target.key]
         if not outcome.ok:
             judgement = judge(outcome) if self._at_once else told(series.last, outcome)

@@ -294,6 +294,9 @@ class Schedule:
     async def _run_job(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
         try:
             await work()
+        except asyncio.CancelledError:
+            if not self._stopped:  # else that is its end, which APScheduler would log as a fault
+                raise
         except Exception:  # no fault in a job may end it for good
             log.exception("fault in a job", job=name)
 

@@ -115,8 +115,13 @@ def _of_path(_outcome: Outcome, evidence: Evidence) -> Iterator[tuple[Fact, str]
     last = path.last_answer or 0
     web_answers = web is not None and web.end is PathEnd.SYN_ACK
     ends_early = path.end in (PathEnd.NOTHING, PathEnd.ICMP_UNREACHABLE)
-    if ends_early and before is not None and last < before and not web_answers:
+    if ends_early and not web_answers and before is not None and last < before:
         yield Fact.PATH_SHORT, f"The path ends after hop {last}; it was seen as far as hop {before} before."
+    elif ends_early and not web_answers and evidence.was_reached:
+        yield (
+            Fact.PATH_SHORT,
+            f"The path ends after hop {last}, on every port that was tried; it led to the server before.",
+        )
     if web is None or not web_answers or web.end_hop is None:
         return
     behind = [hop for hop in web.hops if hop.address is not None and last < hop.ttl < web.end_hop]

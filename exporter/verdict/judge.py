@@ -14,15 +14,11 @@ from exporter.model.outcome import Outcome
 from exporter.model.verdict import Judgement, Verdict
 from exporter.verdict.facts import Fact, Facts, facts_of
 from exporter.verdict.sentences import also_of, observation_of, sentence_of
-from exporter.verdict.symptom import CONNECTED, TOLD, Symptom, symptom_of
+from exporter.verdict.symptom import AT_FAULT, CONNECTED, TOLD, UNREACHED, Symptom, symptom_of
 
 _ANY = frozenset(Symptom) - TOLD
-_UNREACHED = frozenset(
-    {Symptom.NAME, Symptom.NO_ROUTE, Symptom.UNREACHABLE, Symptom.UNANSWERED, Symptom.REFUSED, Symptom.LOST}
-)
 _DATES = frozenset({Symptom.EXPIRED, Symptom.NOT_YET_VALID})
 _REJECTED = frozenset({Symptom.REFUSED, Symptom.UNREACHABLE})
-_AT_FAULT = frozenset({Symptom.SILENT, Symptom.CLOSED, Symptom.FAULT})
 
 _LOCAL = (Fact.NO_ROUTE, Fact.NO_RESOLVER, Fact.PATH_SHORT, Fact.SEVERAL_DOWN)
 """Two of these show that the network is down, where no neutral control says anything."""
@@ -46,21 +42,21 @@ TABLE: tuple[Row, ...] = (
     Row(CONNECTED, (Fact.PRIVATE_ROOT,), Verdict.INTERCEPTED),
     Row(_is(Symptom.STRIPPED), (Fact.MUST_BE_PUBLIC,), Verdict.INTERCEPTED),
     # This host itself.
-    Row(_UNREACHED, (Fact.FILES_USED_UP,), Verdict.EXPORTER),
+    Row(UNREACHED, (Fact.FILES_USED_UP,), Verdict.EXPORTER),
     Row(_DATES, (Fact.CLOCK_WRONG,), Verdict.EXPORTER),
     Row(_is(Symptom.UNTRUSTED), (Fact.PUBLIC_ROOT,), Verdict.EXPORTER),
     # Nothing at all can be reached.
-    Row(_UNREACHED, (Fact.NEUTRAL_DOWN,), Verdict.NETWORK_DOWN),
-    Row(_UNREACHED, (Fact.NEUTRAL_NEVER, Fact.NO_ROUTE), Verdict.NETWORK_DOWN),
-    Row(_UNREACHED, (Fact.NEUTRAL_NEVER, Fact.NO_RESOLVER), Verdict.NETWORK_DOWN),
-    *(Row(_UNREACHED, (Fact.NO_NEUTRAL, *two), Verdict.NETWORK_DOWN) for two in combinations(_LOCAL, 2)),
+    Row(UNREACHED, (Fact.NEUTRAL_DOWN,), Verdict.NETWORK_DOWN),
+    Row(UNREACHED, (Fact.NEUTRAL_NEVER, Fact.NO_ROUTE), Verdict.NETWORK_DOWN),
+    Row(UNREACHED, (Fact.NEUTRAL_NEVER, Fact.NO_RESOLVER), Verdict.NETWORK_DOWN),
+    *(Row(UNREACHED, (Fact.NO_NEUTRAL, *two), Verdict.NETWORK_DOWN) for two in combinations(_LOCAL, 2)),
     # The name.
     Row(_is(Symptom.NAME), (Fact.RESOLVES_ELSEWHERE,), Verdict.RESOLVER_FAILING),
     Row(_is(Symptom.NAME), (Fact.NO_RESOLVER,), Verdict.RESOLVER_FAILING),
     Row(_ANY, (Fact.RESOLVER_LIES,), Verdict.RESOLVER_FAILING),
     # A connection was made, so our packets reach the server.
-    Row(_AT_FAULT, (Fact.OTHER_ADDRESSES,), Verdict.ADDRESS_DOWN),
-    Row(_AT_FAULT, (), Verdict.PROVIDER_DOWN),
+    Row(AT_FAULT, (Fact.OTHER_ADDRESSES,), Verdict.ADDRESS_DOWN),
+    Row(AT_FAULT, (), Verdict.PROVIDER_DOWN),
     Row(_is(Symptom.ODD, Symptom.EXPIRED, Symptom.MISNAMED), (Fact.PUBLIC_ROOT,), Verdict.PROVIDER_DOWN),
     Row(_is(Symptom.NOT_YET_VALID), (Fact.PUBLIC_ROOT, Fact.CLOCK_RIGHT), Verdict.PROVIDER_DOWN),
     # No connection was made: who refuses, and what becomes of other ports and providers?
@@ -128,14 +124,15 @@ def told(before: Outcome | None, outcome: Outcome) -> Judgement:
     """Return what is told of a failed probe that follows `before`: a verdict is told once two probes in a row agree.
 
     Until then the last one of this outage stands, and `unknown` at its beginning. What the server or the reason itself
-    says needs no second probe; the next one after a login makes none.
+    says needs no second probe; the next one after a login makes none. Evidence that is not complete confirms nothing.
     """
     now = judge(outcome)
     if outcome.up or symptom_of(outcome) in TOLD or symptom_of(outcome) is Symptom.FAULT:
         return now
     if before is None or before.up or before.judgement is None:
         return now if now.verdict is Verdict.UNKNOWN else _unconfirmed(now)
-    return now if judge(before).verdict is now.verdict else before.judgement
+    is_complete = all(each.evidence is None or not each.evidence.is_pending for each in (before, outcome))
+    return now if is_complete and judge(before).verdict is now.verdict else before.judgement
 
 
 def _unconfirmed(found: Judgement) -> Judgement:

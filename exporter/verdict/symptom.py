@@ -55,6 +55,14 @@ CONNECTED = frozenset(
 )
 """Symptoms of a connection that was made."""
 
+UNREACHED = frozenset(
+    {Symptom.NAME, Symptom.NO_ROUTE, Symptom.UNREACHABLE, Symptom.UNANSWERED, Symptom.REFUSED, Symptom.LOST}
+)
+"""Symptoms of packets that may not have reached the server."""
+
+AT_FAULT = frozenset({Symptom.SILENT, Symptom.CLOSED, Symptom.FAULT})
+"""Symptoms of a server that was reached, and does not serve."""
+
 TOLD = frozenset({Symptom.HELD_BACK, Symptom.ACCOUNT, Symptom.TOKEN, Symptom.EXPORTER})
 """Symptoms that need no evidence: the reason says so itself."""
 

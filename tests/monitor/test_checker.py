@@ -17,13 +17,27 @@ from structlog.testing import capture_logs
 from exporter.accounts.budget import Budget
 from exporter.accounts.ledger import Ledger
 from exporter.model.address import HostPattern
+from exporter.model.evidence import PathEnd
 from exporter.model.login import Denial
 from exporter.model.outcome import Check, Phase, Target
 from exporter.model.reason import Reason
-from exporter.model.settings import Account, Config, IpFamily, MechanismChoice, Module, Protocol, SecretRef, Tls
+from exporter.model.settings import (
+    Account,
+    Config,
+    IpFamily,
+    MechanismChoice,
+    Module,
+    Protocol,
+    SecretRef,
+    Security,
+    Tls,
+)
+from exporter.model.verdict import Verdict
 from exporter.monitor.checker import STRETCHED, Checker
+from exporter.monitor.gathering import Gathering
 from exporter.monitor.store import Series, Store
 from exporter.probing.resolve import IpAddress, Resolver
+from exporter.verdict.sources import EvidenceSources
 from tests.conftest import StartScripted
 from tests.examples import SENTINEL, target
 from tests.servers.authority import Authority
@@ -533,3 +547,51 @@ def test_stretched_intervals_of_many_mailboxes(bench: Bench) -> None:
             Config(accounts={a.name: a for a in accounts}, endpoints={each.name: each for each in endpoints})
         )
     assert [line.get("further_mailboxes") for line in logs] == [*[None] * 10, 20]
+
+
+class TestVerdict:
+    """An Outcome has its evidence and its verdict when it is stored."""
+
+    @pytest.fixture
+    def gathering(self, bench: Bench) -> Gathering:
+        """The checker gathers evidence, which contacts nobody here but the server: no endpoint is at Google."""
+        gathering = Gathering(bench.store, bench.resolver, EvidenceSources(bench.resolver))
+        bench.checker = Checker(bench.store, bench.resolver, Ledger(), {}, gathering=gathering)
+        return gathering
+
+    async def test_told_after_two(self, bench: Bench, gathering: Gathering, free_port: int) -> None:
+        """Refused at this host itself, where port 443 is refused, too: nobody knows by whom."""
+        nothing = bench.target(port=free_port, account=None, interval=20.0)
+        bench.configure(nothing)
+        with capture_logs() as logged:
+            first = (await bench.check(nothing)).last
+            second = (await bench.check(nothing)).last
+        for outcome in (first, second):
+            assert outcome is not None
+            assert outcome.verdict is Verdict.UNKNOWN
+            assert outcome.evidence is not None
+            assert outcome.evidence.trace is not None
+            assert (outcome.evidence.trace.end, outcome.evidence.trace.end_hop) == (PathEnd.RST, 1)
+        assert [line["verdict"] for line in logged if line["event"] == "down"] == ["unknown"]
+        await gathering.close()
+
+    async def test_a_server_at_fault(self, bench: Bench, gathering: Gathering) -> None:
+        """What changes is logged."""
+        silent = bench.target(account=None, timeout=0.3, security=Security.STARTTLS)  # the server waits for TLS
+        bench.configure(silent)
+        with capture_logs() as logged:
+            verdicts = [(await bench.check(silent)).last for _ in range(3)]
+        told = [outcome.verdict for outcome in verdicts if outcome]
+        assert (told[0], told[-1]) == (Verdict.UNKNOWN, Verdict.PROVIDER_DOWN)
+        (line,) = [line for line in logged if line["event"] == "verdict"]
+        assert (line["verdict"], line["blame"]) == ("provider_down", "provider")
+        assert "accepts connections and then says nothing" in line["because"]
+        await gathering.close()
+
+    async def test_a_request(self, bench: Bench, gathering: Gathering, free_port: int) -> None:
+        """It is judged by what is known, and traces nothing."""
+        outcome = await bench.checker.check_requested(bench.target(port=free_port, account=None))
+        assert outcome.evidence is not None
+        assert (outcome.evidence.trace, outcome.verdict) == (None, Verdict.UNKNOWN)
+        assert outcome.evidence.host is not None
+        await gathering.close()

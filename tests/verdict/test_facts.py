@@ -145,7 +145,9 @@ class TestPath:
         assert Fact.PATH_SHORT in found(Evidence(trace=path(PathEnd.ICMP_UNREACHABLE, 2, 1, 2), farthest_hop=4))
         assert Fact.PATH_SHORT not in found(Evidence(trace=short, farthest_hop=1))
         assert Fact.PATH_SHORT not in found(Evidence(trace=short))
-        assert Fact.PATH_SHORT not in found(Evidence(trace=short, trace_web=full, farthest_hop=4))
+        assert Fact.PATH_SHORT in found(Evidence(trace=short, was_reached=True))
+        assert Fact.PATH_SHORT not in found(Evidence(trace=full, was_reached=True))
+        assert Fact.PATH_SHORT not in found(Evidence(trace=short, trace_web=full, farthest_hop=4, was_reached=True))
 
 
 class TestThisHost:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.model.evidence import Evidence
 from exporter.model.outcome import Outcome, Phase
 from exporter.model.reason import Blame, Reason
 from exporter.model.verdict import Judgement, Verdict
@@ -175,6 +176,12 @@ class TestTold:
         """What the server or the reason itself says needs no second probe."""
         outcome = of_symptom(symptom)
         assert told(None, outcome) == judge(outcome)
+
+    def test_incomplete_evidence_confirms_nothing(self) -> None:
+        """It may be what is still gathered that shows the cause."""
+        pending = replace(self.SILENT, evidence=Evidence(is_pending=True))
+        verdicts = self.told(pending, pending, self.SILENT, self.SILENT)
+        assert verdicts == [*[Verdict.UNKNOWN] * 3, Verdict.PROVIDER_DOWN]
 
     def test_a_login(self) -> None:
         """The next probe makes none, so that there is nothing to wait for."""
