@@ -117,6 +117,7 @@ def _show(checked: Checked, options: CommandOptions) -> None:
     screen.show(
         terminal.overview(all_series, screen.width),
         *terminal.explanations(all_series),
+        *terminal.interceptions(all_series),
         *terminal.held_accounts(all_series, options.ledger.path),
         *(line for view in checked.domains for line in terminal.domain(view)),
     )

@@ -86,6 +86,22 @@ def explain_credential(reason: Reason, detail: str, account: Account) -> Table:
     )
 
 
+def interceptions(all_series: Iterable[Series]) -> Iterable[RenderableType]:
+    """For each issuer in whose name something answers in the server's place: where, and what to do."""
+    by_issuer: dict[str, list[str]] = {}
+    for series in all_series:
+        if series.last and (issuer := series.last.intercepted_by):
+            by_issuer.setdefault(issuer, []).append(series.target.name)
+    for issuer, names in by_issuer.items():
+        yield Text()
+        yield f"[yellow]![/] [bold]{escape(', '.join(names))}[/]  TLS is intercepted"
+        yield _facts(
+            ("issuer", escape(issuer)),
+            ("meaning", "Only this host trusts its root: a proxy or an antivirus program answers, and can read along."),
+            ("remedy", "Find what answers; if it is meant to, name its authority in tls.ca_file."),
+        )
+
+
 def held_accounts(all_series: Iterable[Series], storage: Path | None) -> Iterable[RenderableType]:
     """For each account that its budget holds back: why, until when, and how to release it.
 

@@ -233,6 +233,30 @@ def test_verdict() -> None:
     ]
 
 
+def test_interceptions() -> None:
+    """One explanation for all endpoints with the same issuer; none where the root is public, or need not be."""
+    facts = replace(tls(50), issuer="CN=Office [Proxy]", public_root=False)
+    observed = Observed(tls=facts)
+    lines = shown(
+        *terminal.interceptions(
+            [
+                series(success(target("imap"), observed=observed)),
+                series(success(target("pop3", host="pop.gmail.com"), observed=observed)),
+                series(success(target("own", host="mail.example.com"), observed=observed)),
+                series(success(target("public"), observed=Observed(tls=replace(facts, public_root=True)))),
+                series(failure()),
+            ]
+        )
+    )
+    assert lines == [
+        "",
+        "! imap, pop3  TLS is intercepted",
+        "  issuer   CN=Office [Proxy]",
+        "  meaning  Only this host trusts its root: a proxy or an antivirus program answers, and can read along.",
+        "  remedy   Find what answers; if it is meant to, name its authority in tls.ca_file.",
+    ]
+
+
 def test_explain_credential() -> None:
     """The command in the remedy has the name of the account."""
     lines = shown(terminal.explain_credential(Reason.DISABLED_FOR_ACCOUNT, "the text", ACCOUNT))
