@@ -14,6 +14,7 @@ from bench.result import Figure
 from exporter.config import schema
 from exporter.config.table import Key, Table, Value
 from exporter.exposition import blackbox
+from exporter.exposition.deliveries import DELIVERY_FAMILIES
 from exporter.exposition.gmail import ACCOUNT_FAMILIES, BASE_LABELS, DOMAIN_FAMILIES, EVIDENCE_FAMILIES, FAMILIES
 from exporter.model.login import Denial
 from exporter.model.outcome import CHECK_OF_PHASE, Phase
@@ -135,6 +136,13 @@ What is contacted besides the endpoints is in [the configuration](configuration.
 
 {{evidence}}
 
+## Of a delivery
+
+Every sample has the labels `delivery`, `from` and `to`: its name, and the names of both accounts. Values of `reason`
+and `blame`: [reasons and remedies](reasons.md).
+
+{{deliveries}}
+
 ## Of a target of /probe
 
 Only in the answer to a scrape of [/probe](migrating-from-blackbox.md). Names and meanings are those of
@@ -231,9 +239,9 @@ how to read the answer, and what to do.
 
 def metrics() -> str:
     """Return the text of docs/metrics.md."""
-    families, accounts, evidence, domains = (
+    families, accounts, deliveries, evidence, domains = (
         [(f"`{_exposed(f.metric)}`", f.metric.type, code(f.labels), f.metric.documentation) for f in of_one]
-        for of_one in (FAMILIES, ACCOUNT_FAMILIES, EVIDENCE_FAMILIES, DOMAIN_FAMILIES)
+        for of_one in (FAMILIES, ACCOUNT_FAMILIES, DELIVERY_FAMILIES, EVIDENCE_FAMILIES, DOMAIN_FAMILIES)
     )
     phases = [
         (f"`{phase}`", code([CHECK_OF_PHASE[phase]]) if phase in CHECK_OF_PHASE else "", *PHASES[phase])
@@ -249,6 +257,7 @@ def metrics() -> str:
         evidence=table(("metric", "type", "labels", "meaning"), evidence),
         accounts=table(("metric", "type", "further labels", "meaning"), accounts),
         domains=table(("metric", "type", "further labels", "meaning"), domains),
+        deliveries=table(("metric", "type", "further labels", "meaning"), deliveries),
         denials=table(("denial", "meaning"), ((f"`{denial}`", denial.meaning) for denial in Denial)),
         phases=table(("phase", "check", "what is timed", "from", "until"), phases),
         own=table(("metric", "type", "labels", "meaning"), sorted(own)),

@@ -162,6 +162,12 @@ def _run_once(config: Config, options: argparse.Namespace, ledger: Ledger, envir
         if options.command == "accounts":
             return accounts.try_out(config, options.name, check.CommandOptions(ledger, environ, force=options.force))
         what = check.CommandOptions(ledger, environ, options.output, verbose=options.verbose, force=options.force)
+        if options.deliveries:
+            from exporter.commands import deliver  # noqa: PLC0415
+
+            if options.endpoints or options.domains:
+                return _fail("gmail-exporter: --delivery excludes endpoints and --domain: check them one by one")
+            return deliver.run(config, options.deliveries, what)
         return check.run(config, options.endpoints, what, options.domains)
     except targets.UsageError as error:
         return _fail(f"gmail-exporter: {error}")
@@ -223,6 +229,13 @@ def _add_check(commands: Commands) -> None:
         action="append",
         default=[],
         help="check the mail exchanges and the policies of a domain, such as example.com; repeatable",
+    )
+    check.add_argument(
+        "--delivery",
+        metavar="NAME",
+        dest="deliveries",
+        action="append",
+        help="send the test message of this delivery and find it, instead of checking endpoints; repeatable",
     )
     check.add_argument("--output", choices=("table", "json"), default="table", help="how to print (default: table)")
     check.add_argument("--verbose", action="store_true", help="print the dialogues too, secrets redacted")

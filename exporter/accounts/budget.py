@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 
 from exporter.accounts.access import TOKEN_TIMEOUT
 from exporter.accounts.ledger import Entry, Granted, Ledger
@@ -35,35 +37,59 @@ class Budget:
         self._requests: dict[TargetKey, tuple[Endpoint, Request]] = {}
         self._digests: dict[str, tuple[tuple[str, ...], str]] = {}
         """By account: the secret that was last asked for, and its digest."""
+        self._sessions = 0
+        """Sessions of deliveries that are open."""
 
     def configure(self, mailbox: Mailbox) -> None:
         """Go on with the mailbox as it is configured now."""
         self.entry.mailbox = mailbox
         self._requests.clear()
 
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Let endpoints wait with their logins meanwhile: a session that is open satisfies them."""
+        self._sessions += 1
+        try:
+            yield
+        finally:
+            self._sessions -= 1
+
     def denial(self, target: Target) -> Denial | None:
         """Return why `target` may not log in now, if its secret has not changed; None also where only asking tells."""
         if self._ledger.fault:
             return Denial.STORAGE
+        if self._sessions:
+            return Denial.BUSY
         standing = self.entry.standing or Standing()
         return standing.denial(self._known_request(target), self._digest(target), self._ledger.clock.now())
 
     async def ask(
-        self, target: Target, secret: tuple[str, ...], *, force: bool = False, patience: float = PATIENCE
+        self,
+        target: Target,
+        secret: tuple[str, ...],
+        *,
+        force: bool = False,
+        patience: float = PATIENCE,
+        request: Request | None = None,
     ) -> Grant | Denial:
         """Grant `target` a login with `secret`, or return why it may not log in now.
 
+        A `request` in place of that of the endpoint is one of a delivery, which does not wait for sessions.
         No other login of the mailbox is granted until `report` is called. `force`, requested by an operator, ignores
         every reason but that another login is under way, and that the ledger cannot be used. It takes `patience`
         seconds at most.
         """
         account = _account(target)
         known = self._digests.get(account)
-        if not force and known and known[0] == secret and (denial := self.denial(target)):
+        if (
+            not (force or request)
+            and (denial := self.denial(target))
+            and (denial is Denial.BUSY or (known and known[0] == secret))
+        ):
             return denial
         if self._ledger.fault:
             return Denial.STORAGE
-        future = self._ledger.grant(self.entry, self._request(target), secret, force=force)
+        future = self._ledger.grant(self.entry, request or self.request(target), secret, force=force)
         try:
             async with asyncio.timeout(patience):
                 granted, digest = await asyncio.wrap_future(future)
@@ -102,11 +128,12 @@ class Budget:
         """What a target asks for, made once: each probe needs it."""
         endpoint, request = self._requests.get(target.key, (None, None))
         if request is None or endpoint is not target.endpoint:
-            request = self._request(target)
+            request = self.request(target)
             self._requests[target.key] = target.endpoint, request
         return request
 
-    def _request(self, target: Target) -> Request:
+    def request(self, target: Target) -> Request:
+        """Return what a target asks for."""
         endpoint, mailbox = target.endpoint, self.entry.mailbox
         return Request(
             place=mailbox.place(target),

@@ -110,6 +110,10 @@ class Ledger:
         """End a login that was granted. What cannot be written now is written before the next login is granted."""
         return self._submit(partial(self._settle, grant, verdict))
 
+    def token_key(self) -> Future[bytes]:
+        """Return the key of the tokens in test messages. The future may have a LedgerError."""
+        return self._submit(partial(self._use, lambda file: file.token_key))
+
     def release(self, mailbox: Mailbox) -> bool:
         """Let a mailbox log in again, in a daemon on this file, too; return whether anything is known of it here.
 

@@ -6,6 +6,7 @@ It is used in one thread. Whatever is wrong with the file is a `LedgerError`.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -52,6 +53,8 @@ class LedgerFile:
 
     digest: Callable[[tuple[str, ...]], str]
     """Tells the secrets of an account apart."""
+    token_key: bytes
+    """The key of the tokens in test messages: who does not have this file cannot make one."""
 
     def __init__(self, store: Storage, clock: Clock) -> None:
         self._path = store.path
@@ -160,6 +163,7 @@ class LedgerFile:
             self._boots.look()
             self._boots.write()  # shows that it can be written
         self.digest = lru_cache(1 << 12)(partial(_digest, salt))
+        self.token_key = hmac.digest(salt, b"tokens of test messages", "sha256")
         with _faults():
             if self._path:
                 storage.close_to_others(self._path)

@@ -80,6 +80,8 @@ class Request:
     """Logins of the mailbox in 24 hours, at most."""
     planned: float = 0.0
     """Seconds from one login at that place to the next by the day's plan, where that is tight."""
+    early: float = EARLY
+    """The part of the interval by which it may come early."""
     longest: float = 60.0
     """Seconds after which the login is over, whatever the server does."""
     endpoint: str = ""
@@ -163,7 +165,7 @@ class Standing:
         if last is None or self._is_held(request, last.secret):
             # Where the last secret was refused and this is another one, the next probe shows whether it works.
             return -math.inf
-        return last.at + max(request.planned, request.interval * (1 - EARLY))
+        return last.at + max(request.planned, request.interval * (1 - request.early))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from exporter.config.duration import format_duration
 from exporter.config.scalar import read_plain
 from exporter.config.schema import CONFIGURATION
 from exporter.config.table import Kind, ListOf, Names, Table
+from exporter.model.delivery_plan import intervals
 from exporter.model.mailbox import mailboxes
 from exporter.model.message import one_line
 from exporter.model.plan import PLANNED, REQUESTED, Plan
@@ -31,7 +32,17 @@ def dump(config: Config) -> str:
     """
     plain = describe(config)
     text: str = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
-    return "".join((*_shared_budgets(config), *_stretched_intervals(config), *_not_in_force(config))) + text
+    return (
+        "".join(
+            (
+                *_shared_budgets(config),
+                *_stretched_intervals(config),
+                *_stretched_deliveries(config),
+                *_not_in_force(config),
+            )
+        )
+        + text
+    )
 
 
 def digest(config: Config) -> str:
@@ -80,6 +91,17 @@ def _stretched_intervals(config: Config) -> Iterator[str]:
                 f"# {names}: the modules may ask for {requests.asked:,.0f} logins a day, and {requests.planned:,.0f} "
                 f"are allowed, with the endpoints at most {REQUESTED:.0%} {most}. Their login_interval is stretched: "
                 f"{stretches(requests)}.\n"
+            )
+
+
+def _stretched_deliveries(config: Config) -> Iterator[str]:
+    for name, planned in intervals(config).items():
+        asked = config.deliveries[name].interval
+        if planned > asked:
+            yield (
+                f"# {one_line(name)}: planned every {format_duration(math.ceil(planned))} in place of "
+                f"{format_duration(asked)}: at most {PLANNED:.0%} of max_sends_per_day and max_logins_per_day are "
+                "planned.\n"
             )
 
 

@@ -17,11 +17,14 @@ from starlette.types import ASGIApp
 
 from exporter import __version__
 from exporter.accounts.ledger import Ledger
+from exporter.accounts.sends import Sends
 from exporter.config.environment import secret_variables
 from exporter.config.web import Reading
 from exporter.daemon import garbage, logs
 from exporter.daemon.notify import Notifier
 from exporter.daemon.reload import Reloader, Sources
+from exporter.deliveries.logins import Logins
+from exporter.deliveries.run import Deliveries
 from exporter.exposition.cache import Exposition
 from exporter.exposition.gmail import evidence_samples
 from exporter.exposition.text import Sample
@@ -36,6 +39,7 @@ from exporter.model.shard import Shard
 from exporter.model.site import Site
 from exporter.monitor.archive import Archive
 from exporter.monitor.checker import Checker
+from exporter.monitor.delivery_schedule import EVERY, DeliverySchedule
 from exporter.monitor.gathering import Gathering
 from exporter.monitor.health import Health
 from exporter.monitor.instruments import ExporterMetrics
@@ -114,8 +118,17 @@ class Daemon:
         self._checker = Checker(self._store, self._resolver, options.ledger, self._environ, gathering=self._gathering)
         self._domains = MailDomains(self._resolver, self._store, self._arrange)
         self._schedule = Schedule(self._check, self._metrics)
+        logins = Logins(self._checker.account_of, self._resolver, self._checker.add)
+        self._mail = Deliveries(logins, Sends(options.ledger), options.ledger)
+        self._deliveries = DeliverySchedule(self._mail.run)
+        self._schedule.recur("deliveries", EVERY, self._deliveries.begin_what_is_due)
         self._exposition = Exposition(
-            self._store, self._metrics, lambda: self._checker.accesses, self._samples, self._domains
+            self._store,
+            self._metrics,
+            lambda: self._checker.accesses,
+            self._samples,
+            self._domains,
+            self._deliveries,
         )
         self._health = Health(self._store, self._schedule.seconds_since_tick)
         self._metrics.kernel_timestamps.set_function(lambda: ARRIVAL_CLOCK.in_use)
@@ -171,6 +184,7 @@ class Daemon:
         for task in (*watching, names):
             task.cancel()
         await self._schedule.stop()
+        await self._deliveries.close()
         await self._archive.close(self._store)
         await self._server.stop()
         await serving
@@ -210,6 +224,8 @@ class Daemon:
         self._config = config = self._options.shard.take(whole)
         self._checker.configure(config)
         self._evidence.configure(config)
+        self._mail.configure(config)
+        self._deliveries.configure(config)
         self._probe.configure(config, self._options.shard.modules_elsewhere(whole))
         self._arrange()
         self._metrics.loaded(config, time.time())

@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from exporter.accounts.access import Access
+from exporter.exposition.deliveries import delivery_labels, delivery_samples
 from exporter.exposition.gmail import ALL_FAMILIES, account_samples, base_labels, domain_samples, samples
 from exporter.exposition.text import Format, Lines, Sample, render
 from exporter.model.outcome import TargetKey
+from exporter.monitor.delivery_series import DeliverySeries
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.mail_domains import MailDomain, MailDomains
 from exporter.monitor.store import Series, Store
@@ -29,6 +31,7 @@ class Exposition:
     evidence: Callable[[], Iterable[Sample]] = tuple
     """Returns the samples of what is looked at besides the endpoints."""
     domains: MailDomains | None = None
+    deliveries: Iterable[DeliverySeries] = ()
     _lines: dict[str, dict[TargetKey, bytes]] = field(
         default_factory=lambda: {family.metric.name: {} for family in ALL_FAMILIES}
     )
@@ -41,11 +44,12 @@ class Exposition:
     def pieces(self, fmt: Format) -> list[bytes]:
         """Return the body in pieces, as they are cached: with a thousand endpoints it has 5 MB."""
         self._catch_up()
-        accounts = [render({"account": access.account.name}, account_samples(access)) for access in self.accesses()]
-        others = [*accounts, *self._domain_lines()]
+        others = [render({"account": access.account.name}, account_samples(access)) for access in self.accesses()]
+        others += self._domain_lines()
+        others += [render(delivery_labels(series), delivery_samples(series)) for series in self.deliveries]
         pieces: list[bytes] = []
-        evidence = list(self.evidence())
-        others += [render({}, evidence)] if evidence else []
+        if evidence := list(self.evidence()):
+            others.append(render({}, evidence))
         for family in ALL_FAMILIES:
             name = family.metric.name
             lines = [*self._lines[name].values(), *(other[name] for other in others if name in other)]

@@ -12,6 +12,7 @@ from itertools import accumulate
 from prometheus_client.utils import floatToGoString
 
 from exporter.accounts.access import Access
+from exporter.exposition.deliveries import DELIVERY_FAMILIES
 from exporter.exposition.text import Family, Sample
 from exporter.model.evidence import ControlState, Evidence, PathEnd, ProviderStatus
 from exporter.model.login import Denial
@@ -149,7 +150,7 @@ FAMILIES = (
 )  # fmt: skip
 
 
-ALL_FAMILIES = (*FAMILIES, *ACCOUNT_FAMILIES, *DOMAIN_FAMILIES, *EVIDENCE_FAMILIES)
+ALL_FAMILIES = (*FAMILIES, *ACCOUNT_FAMILIES, *DOMAIN_FAMILIES, *DELIVERY_FAMILIES, *EVIDENCE_FAMILIES)
 
 _NO_LABELS: Mapping[str, str] = {}
 

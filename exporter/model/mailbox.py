@@ -16,7 +16,7 @@ from functools import lru_cache
 from itertools import chain
 
 from exporter.model.outcome import Target, TargetKey
-from exporter.model.plan import Plan, plans
+from exporter.model.plan import DAY, PLANNED, Plan, plans
 from exporter.model.reason import ANY_PROVIDER, provider_of
 from exporter.model.settings import Account, Config, Endpoint
 
@@ -36,6 +36,8 @@ class Mailbox:
     places: Mapping[TargetKey, str] = field(default_factory=dict, hash=False)
     """For each target, what its login interval counts by: its server, whatever the endpoint is called."""
 
+    deliveries: Plan = field(default=Plan(), hash=False)
+    """Of the sessions of deliveries in a day."""
     plan: Plan = field(default=Plan(), hash=False)
     """Of the logins of a day at its endpoints, each address family for itself."""
     requests: Plan = field(default=Plan(), hash=False)
@@ -72,16 +74,28 @@ def mailboxes(config: Config) -> tuple[Mailbox, ...]:
             else:
                 others.append(other)
         of_user[joined.username] = [*others, joined]
-    return tuple(_planned(one, scheduled, requested) for found in of_user.values() for one in found)
+    sessions = _sessions(config)
+    return tuple(_planned(one, scheduled, requested, sessions) for found in of_user.values() for one in found)
 
 
 def _planned(
-    mailbox: Mailbox, scheduled: Mapping[str, Iterable[Target]], requested: Mapping[str, Iterable[Target]]
+    mailbox: Mailbox,
+    scheduled: Mapping[str, Iterable[Target]],
+    requested: Mapping[str, Iterable[Target]],
+    sessions: Iterable[tuple[Endpoint, float]],
 ) -> Mailbox:
-    """Return the mailbox with its places and its plans."""
+    """Return the mailbox with its places and its plans; `sessions` are those of deliveries, with their intervals.
+
+    Deliveries come first, and an endpoint still has one login a day.
+    """
+    ceiling = mailbox.max_logins_per_day
+    own = [(endpoint, seconds) for endpoint, seconds in sessions if endpoint.account in mailbox.accounts]
     at_endpoints = [target for account in mailbox.accounts for target in scheduled[account.name]]
     at_requests = [target for account in mailbox.accounts for target in requested[account.name]]
-    plan, requests = plans(_intervals(at_endpoints), _intervals(at_requests), mailbox.max_logins_per_day)
+    deliveries = Plan.of((seconds for _, seconds in own), PLANNED * ceiling - len(at_endpoints))
+    own = [(endpoint, deliveries.interval(seconds)) for endpoint, seconds in own]
+    left = [_left(target, own) for target in at_endpoints]
+    plan, requests = plans(left, _intervals(at_requests), ceiling, deliveries.planned)
     planned = {
         target.key: one.interval(target.endpoint.login_interval)
         for one, targets in ((plan, at_endpoints), (requests, at_requests))
@@ -89,7 +103,25 @@ def _planned(
         for target in targets
     }
     places = _places([*at_endpoints, *at_requests])
-    return replace(mailbox, places=places, plan=plan, requests=requests, planned=planned)
+    return replace(mailbox, places=places, deliveries=deliveries, plan=plan, requests=requests, planned=planned)
+
+
+def _sessions(config: Config) -> list[tuple[Endpoint, float]]:
+    """The sessions of all deliveries, each with the seconds from one to the next."""
+    found = []
+    for delivery in config.deliveries.values():
+        found += [(endpoint, delivery.interval) for endpoint in (delivery.via, *delivery.read_at)]
+        found += [(delivery.sent_at, DAY)] if delivery.sent_at else []
+    return found
+
+
+def _left(target: Target, sessions: Iterable[tuple[Endpoint, float]]) -> float:
+    """The interval of a target's logins that are left to it: the session of a delivery is one at the first target."""
+    endpoint = target.endpoint
+    if target != Target.of(endpoint)[0]:
+        return endpoint.login_interval
+    satisfied = sum(DAY / seconds for of, seconds in sessions if of == endpoint)
+    return DAY / max(1.0, DAY / endpoint.login_interval - satisfied) if satisfied else endpoint.login_interval
 
 
 def _intervals(targets: Iterable[Target]) -> Iterator[float]:

@@ -75,13 +75,15 @@ class Plan:
         return DAY / max(1, math.floor(DAY / (seconds * self.stretch) + 1e-9))
 
 
-def plans(scheduled: Iterable[float], requested: Iterable[float], ceiling: int) -> tuple[Plan, Plan]:
+def plans(
+    scheduled: Iterable[float], requested: Iterable[float], ceiling: int, taken: float = 0.0
+) -> tuple[Plan, Plan]:
     """Return the plan of what is due at these intervals, and that of what requests may ask for, which has what is left.
 
-    `ceiling` is the most in 24 hours.
+    `ceiling` is the most in 24 hours; so many are `taken` in any case.
     """
-    plan = Plan.of(scheduled, PLANNED * ceiling)
-    return plan, Plan.of(requested, REQUESTED * ceiling - plan.planned)
+    plan = Plan.of(scheduled, PLANNED * ceiling - taken)
+    return plan, Plan.of(requested, REQUESTED * ceiling - plan.planned - taken)
 
 
 def _stretch(rates: list[float], most: float) -> float:

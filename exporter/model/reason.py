@@ -200,6 +200,20 @@ class Reason(TableEnum):
         "a folder is hidden from mail clients", \
         "No folder is shown that is marked for this use (RFC 6154): let the server mark one, or remove it from folders."
 
+    # Deliveries
+    MESSAGE_MISSING = "message_missing", Blame.PROVIDER, Retry.SAFE, \
+        "the message did not arrive in time", \
+        ("The server that accepted the message has not delivered it: look in the sender's mailbox for a report, and at "
+         "the queue of the server if it is yours, or the status page of {provider}.")
+    MESSAGE_IN_SPAM = "message_in_spam", Blame.PROVIDER, Retry.SAFE, \
+        "the message is in spam", \
+        ("The message is taken for spam: check SPF, DKIM and DMARC of the sender's domain, and the reputation of its "
+         "address; mark the message as not spam in the mailbox.")
+    MESSAGE_NOT_CLEARED = "message_not_cleared", Blame.CLIENT, Retry.SAFE, \
+        "test messages cannot be cleared away", \
+        ("Test messages stay in the mailbox: let the server show a folder that is marked as \\Trash, and offer MOVE or "
+         "UIDPLUS; or set cleanup or sent_copy to keep.")
+
     # Login: the credential
     CREDENTIAL_UNAVAILABLE = "credential_unavailable", Blame.CLIENT, Retry.SAFE, \
         "the account's secret cannot be used", \

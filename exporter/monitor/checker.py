@@ -23,7 +23,7 @@ from exporter.config.dump import stretches
 from exporter.model.login import Denial
 from exporter.model.mailbox import Mailbox, mailboxes
 from exporter.model.outcome import Outcome, Target
-from exporter.model.settings import Config
+from exporter.model.settings import Account, Config
 from exporter.monitor.changes import SINGLE, Changes, facts_of
 from exporter.monitor.gathering import Gathering
 from exporter.monitor.store import Store
@@ -115,7 +115,7 @@ class Checker:
         """
         account = self._account_of(target)
         if account is None:
-            outcome = await self._add(await probe(target, self._resolver, known=self._known(target)))
+            outcome = await self.add(await probe(target, self._resolver, known=self._known(target)))
         else:
             outcome = await self._check_account(target, *account, force=force)
         _debug(outcome)
@@ -152,11 +152,15 @@ class Checker:
             outcome = replace(outcome, evidence=self._gathering.known(outcome))
         return judged(outcome)
 
+    def account_of(self, account: Account) -> tuple[Budget, Access] | None:
+        """Return the budget and the access of an account, unless a reload has changed or removed it."""
+        found = self._accounts.get(account.name)
+        return found if found and found[1].account == account else None
+
     def _account_of(self, target: Target) -> tuple[Budget, Access] | None:
         """The budget and the access of the target's account, unless a reload has changed the account since."""
         account = target.endpoint.account
-        found = self._accounts.get(account.name) if account else None
-        return found if found and found[1].account == account else None
+        return self.account_of(account) if account else None
 
     async def _check_account(
         self, target: Target, budget: Budget, access: Access, *, force: bool = False, in_time: bool = False
@@ -184,7 +188,7 @@ class Checker:
             elif in_time:
                 target = _shortened(target, time.monotonic() - began)
         outcome = await self._probe(target, access, login)
-        return await self._add(replace(outcome, login=budget.status(target, denied)))
+        return await self.add(replace(outcome, login=budget.status(target, denied)))
 
     async def _probe(self, target: Target, access: Access, login: Login) -> Outcome:
         secrets = await access.known_within(target.endpoint.timeout / 4)
@@ -230,9 +234,9 @@ class Checker:
         finally:
             refused = login.reason if isinstance(login, CredentialUnavailable) else None
             await budget.report(grant, outcome, refused, forgiven=outcome is not None and access.learn(outcome))
-        return await self._add(replace(outcome, login=budget.status(target)))
+        return await self.add(replace(outcome, login=budget.status(target)))
 
-    async def _add(self, outcome: Outcome) -> Outcome:
+    async def add(self, outcome: Outcome) -> Outcome:
         """Judge the Outcome, store it where its target is configured, log what changed, and return it."""
         if not self._store.holds(outcome.target):
             return self._judged(outcome)  # of a request, or of a target that a reload removed or changed meanwhile

@@ -82,8 +82,13 @@ class DueTimes:
     @classmethod
     def of(cls, target: Target) -> DueTimes:
         """Return the due times of a target: the same on every host and in every run."""
-        interval = max(1, round(target.endpoint.interval * 1000))
-        digest = hashlib.sha256("/".join(target.key).encode()).digest()
+        return cls.every(target.endpoint.interval, *target.key)
+
+    @classmethod
+    def every(cls, seconds: float, *name: str) -> DueTimes:
+        """Return the due times of what recurs under a name."""
+        interval = max(1, round(seconds * 1000))
+        digest = hashlib.sha256("/".join(name).encode()).digest()
         return cls(interval, int.from_bytes(digest[:8]) % interval)
 
     @property

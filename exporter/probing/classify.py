@@ -15,9 +15,11 @@ from exporter.model.settings import Protocol
 from exporter.probing.client_tls import AuthoritiesUnreadable
 from exporter.probing.connection import ConnectionClosed, PlaintextInjected
 from exporter.probing.dialogue import (
+    CannotClear,
     CredentialUnavailable,
     FolderHidden,
     MechanismUnavailable,
+    MessageTooLarge,
     PreauthBeforeLogin,
     PreauthBeforeTLS,
     ProtocolViolation,
@@ -63,6 +65,8 @@ OUR_OWN = (
     PreauthBeforeLogin,
     PreauthBeforeTLS,
     CredentialUnavailable,
+    MessageTooLarge,
+    CannotClear,
     TimeoutError,
 )
 """Errors whose text is our own alone: no server, and no library, has a word in it."""
@@ -102,6 +106,8 @@ _OF_EXCEPTION: tuple[tuple[type[BaseException], Reason], ...] = (
     (ResponseTooLarge, Reason.RESPONSE_TOO_LARGE),
     (MechanismUnavailable, Reason.LOGIN_MECHANISM_UNAVAILABLE),
     (FolderHidden, Reason.FOLDER_HIDDEN),
+    (MessageTooLarge, Reason.MESSAGE_LIMIT),
+    (CannotClear, Reason.MESSAGE_NOT_CLEARED),
 )
 
 _OF_DNS_ERROR = {

@@ -19,6 +19,8 @@ secrets from what is shown. The rules:
     ├── MechanismUnavailable      no login mechanism in common
     ├── CredentialUnavailable     the secret cannot be read, or there is no access token
     ├── FolderHidden              a folder of the configuration is not visible
+    ├── MessageTooLarge           the server takes no message of this size
+    ├── CannotClear               messages cannot be moved to the trash, and nothing else, with what the server offers
     └── Refusal                   the server refused
 """
 
@@ -82,7 +84,9 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class ReadLine:
-    """Read up to the next LF, and that too."""
+    """Read up to the next LF, and that too. The result is None where that takes more than `within` seconds."""
+
+    within: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +116,19 @@ class PassOver:
     count: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Find out when the last octets arrived, in seconds of `time.perf_counter`."""
+
+
 Step: TypeAlias = Enter | Send | ReadLine | ReadBytes | StartTLS | Note | PassOver
 
 _UNSENDABLE = re.compile(r"[\r\n\0\ud800-\udfff]")  # ends a command or an argument, or is not text
 
 T = TypeVar("T")
 Dialogue: TypeAlias = Generator[Step, Any, T]
+Work: TypeAlias = Generator[Step | Arrival, Any, T]
+"""What is done in a session after its login: see `session.py`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,14 +223,28 @@ class FolderHidden(DialogueError):
     in_step = True
 
 
+class MessageTooLarge(DialogueError):
+    """The server takes no message of this size."""
+
+    in_step = True
+
+
+class CannotClear(DialogueError):
+    """Messages cannot be moved to the trash, and nothing else, with what the server offers."""
+
+    in_step = True
+
+
 class Refusal(DialogueError):
     """The server refused, with `text`.
 
     `temporary` is set where the protocol tells it, else None. `closing`: the server closes the connection, and would
-    not read a logout. `answers_credential`: it came after a credential, or the user name of one, was sent.
+    not read a logout. `answers_credential`: it came after a credential, or the user name of one, was sent. `command`:
+    what it answers, where that is worth telling.
     """
 
     answers_credential = False
+    command = ""
 
     def __init__(self, text: bytes, *, temporary: bool | None = None, closing: bool = False) -> None:
         super().__init__(as_text(text))

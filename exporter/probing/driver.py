@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from exporter.model.outcome import Line, Phase
 from exporter.model.reason import Reason
@@ -12,7 +13,7 @@ from exporter.probing.clock import PhaseClock
 from exporter.probing.dialogue import (
     MAX_REPLY,
     MAX_SESSION,
-    Dialogue,
+    Arrival,
     Enter,
     Note,
     PassOver,
@@ -20,12 +21,15 @@ from exporter.probing.dialogue import (
     ReadLine,
     ResponseTooLarge,
     Send,
+    Work,
     as_text,
     excerpt,
 )
 from exporter.probing.pace import Pace
 from exporter.probing.record import DialogueRecord, bounded
 from exporter.probing.redact import Redactor, shortened
+
+T = TypeVar("T")
 
 
 class Stream(Protocol):
@@ -76,46 +80,47 @@ class Driver:
         self._record = DialogueRecord()
 
     async def drive(
-        self, dialogue: Dialogue[None], stream: Stream, start_tls: Callable[[], Awaitable[bool]] | None = None
-    ) -> None:
-        """Perform the steps of a dialogue; its errors and those of the connection are raised.
+        self, dialogue: Work[T], stream: Stream, start_tls: Callable[[], Awaitable[bool]] | None = None
+    ) -> T | None:
+        """Perform the steps of a dialogue, and return its result; its errors and those of the connection are raised.
 
-        `start_tls` secures the connection, and returns whether the dialogue goes on; a logout needs none.
+        `start_tls` secures the connection, and returns whether the dialogue goes on; only a session needs it.
         """
         clock, pace = self._clock, stream.pace
-        answer: bytes | None = None
+        answer: object = None
         asked_at, most = stream.received, MAX_REPLY
         try:
             while True:
                 step = dialogue.send(answer)
                 answer = None
-                if isinstance(step, ReadLine):
-                    answer = await stream.read_line()
-                    self._add("S", answer)
+                if isinstance(step, ReadLine | ReadBytes):
+                    answer = await self._read(stream, step)
                 elif isinstance(step, Send):
                     asked_at, most = stream.received, step.most
                     stream.write(step.data)
                     clock.ask(stream.sent_at)
                     self._add("C", self._shown(step))
-                elif isinstance(step, ReadBytes):
-                    answer = await stream.read_bytes(step.count)
                 elif isinstance(step, Enter):
                     clock.leave(stream.received_at)
                     # The server sends its greeting without being asked, once the connection is made or secured.
                     clock.enter(step.phase, stream.ready_at if step.phase is Phase.GREETING else 0.0)
                     self._entered(step.phase)
+                elif isinstance(step, Arrival):
+                    answer = stream.received_at
                 elif isinstance(step, Note | PassOver):
                     self._note(step)
                 else:
                     clock.leave(stream.received_at)
                     assert start_tls is not None  # noqa: S101 (only a session has this step)
                     if not await start_tls():
-                        return
+                        return None
                 _check_limits(stream.received, asked_at, most)
                 if pace.is_over:
                     await pace.rest()
-        except StopIteration:
+        except StopIteration as end:
             clock.leave(stream.received_at)
+            result: T = end.value
+            return result
 
     async def lines(self) -> tuple[Line, ...]:
         """Return what was said, without secrets."""
@@ -130,6 +135,23 @@ class Driver:
         """Return what the server said of the answer that did not come, and what has come of a line without its end."""
         words = ", ".join(excerpt(line) for line in [*self._record.unanswered(), unread] if line)
         return self._redactor.text(words and f"before that the server said {words}")
+
+    async def _read(self, stream: Stream, step: ReadLine | ReadBytes) -> bytes | None:
+        if isinstance(step, ReadBytes):
+            return await stream.read_bytes(step.count)
+        if step.within is None:
+            line = await stream.read_line()
+        else:
+            limit = asyncio.timeout(step.within)
+            try:
+                async with limit:
+                    line = await stream.read_line()
+            except TimeoutError:
+                if limit.expired():
+                    return None
+                raise
+        self._add("S", line)
+        return line
 
     def _note(self, step: Note | PassOver) -> None:
         if isinstance(step, Note):

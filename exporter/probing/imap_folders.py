@@ -117,7 +117,7 @@ def _parse(response: Response) -> tuple[set[bytes], bytes] | None:
 
 def read_folders(tags: Iterator[bytes], capabilities: frozenset[bytes], wanted: Sequence[Role]) -> Dialogue[str]:
     """Find the wanted folders by LIST and count their messages by STATUS; return what is wrong, "" if nothing is."""
-    listing = yield from _find(tags, capabilities, wanted)
+    listing = yield from find_folders(tags, capabilities, wanted)
     folders = []
     for role in wanted:
         if role in listing.names:
@@ -133,7 +133,7 @@ def read_folders(tags: Iterator[bytes], capabilities: frozenset[bytes], wanted: 
     return f"not visible: {', '.join(hidden)}{strange}"
 
 
-def _find(tags: Iterator[bytes], capabilities: frozenset[bytes], wanted: Sequence[Role]) -> Dialogue[_Listing]:
+def find_folders(tags: Iterator[bytes], capabilities: frozenset[bytes], wanted: Sequence[Role]) -> Dialogue[_Listing]:
     """List the wanted folders, and perhaps others.
 
     An account may have 15,000 folders. Where the server can select those of a special use (RFC 6154 §5.2 with RFC 5258

@@ -47,7 +47,7 @@ def session(plan: Plan) -> Dialogue[None]:
         yield Enter(Phase.STARTTLS)
         if b"STLS" not in capabilities:
             raise StartTLSUnavailable("the server does not offer STLS")
-        yield from _command(b"STLS")
+        yield from command(b"STLS")
         yield StartTLS()
         yield Enter(Phase.CAPABILITY)
         capabilities = yield from _capa()  # RFC 2595 §4: what was received before TLS is discarded
@@ -59,7 +59,7 @@ def session(plan: Plan) -> Dialogue[None]:
 
 def logout() -> Dialogue[None]:
     """QUIT (RFC 1939 §5)."""
-    yield from _command(b"QUIT")
+    yield from command(b"QUIT")
 
 
 def _read_reply(*, challenge: bool = False, first: bool = False) -> Dialogue[bytes]:
@@ -87,12 +87,13 @@ def _read_reply(*, challenge: bool = False, first: bool = False) -> Dialogue[byt
     return line
 
 
-def _command(text: bytes, shown: bytes | None = None) -> Dialogue[bytes]:
+def command(text: bytes, shown: bytes | None = None) -> Dialogue[bytes]:
+    """Send a command, and return the +OK line of the answer."""
     yield Send(text + b"\r\n", None if shown is None else shown + b"\r\n")
     return (yield from _read_reply())
 
 
-def _read_multiline() -> Dialogue[list[bytes]]:
+def read_multiline() -> Dialogue[list[bytes]]:
     """Read up to the line that is a single dot, and remove dot-stuffing (RFC 1939 §3).
 
     White space behind the dot does not make it another line: a dot that begins one is doubled.
@@ -106,13 +107,13 @@ def _read_multiline() -> Dialogue[list[bytes]]:
 def _capa() -> Dialogue[Capabilities]:
     """CAPA (RFC 2449 §5): the parameters of each capability; empty where the server does not know CAPA."""
     try:
-        yield from _command(b"CAPA")
+        yield from command(b"CAPA")
     except Refusal as refusal:
         if refusal.temporary:
             raise
         lines: list[bytes] = []
     else:
-        lines = yield from _read_multiline()
+        lines = yield from read_multiline()
     yield Note("capabilities", tuple(line.decode("utf-8", "backslashreplace") for line in lines))
     words = [line.upper().split() for line in lines]
     return {line[0]: line[1:] for line in words if line}
@@ -128,8 +129,8 @@ def _log_in(capabilities: Capabilities, choice: MechanismChoice, credential: Cre
     elif sasl.may_use_password(choice, credential) and (b"USER" in capabilities or not capabilities):
         yield Note("login_attempted", value=True)
         with judging_credential():
-            yield from _command(b"USER " + credential.username.encode())
-            yield from _command(b"PASS " + credential.password.encode(), b"PASS [redacted]")
+            yield from command(b"USER " + credential.username.encode())
+            yield from command(b"PASS " + credential.password.encode(), b"PASS [redacted]")
     else:
         raise MechanismUnavailable(f"the server offers {', '.join(sorted(offered)) or 'no mechanism'}")
 
@@ -145,7 +146,7 @@ def _read_answer(challenge: bool, final: bool) -> Dialogue[bool]:
 
 def _stat() -> Dialogue[None]:
     """STAT (RFC 1939 §5). Where POP is switched off, Gmail accepts the login and refuses only here."""
-    line = yield from _command(b"STAT")
+    line = yield from command(b"STAT")
     counts = _STAT.match(line)
     if not counts:
         raise ProtocolViolation(f"not an answer to STAT: {excerpt(line)}")

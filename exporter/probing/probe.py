@@ -48,7 +48,7 @@ CLOSING = 0.05
 CLOSING_GRACE = 1.0
 """Seconds to wait for the server's close_notify, where the deadline allows it."""
 
-_CERTIFICATE_TO_INSPECT = CERTIFICATE_REASONS | {Reason.TLS_FAILED}
+CERTIFICATE_TO_INSPECT = CERTIFICATE_REASONS | {Reason.TLS_FAILED}
 """Reasons of failed handshakes in which the server may have presented a certificate."""
 
 _NOTHING = Known()
@@ -71,23 +71,23 @@ async def probe(
     It raises nothing but its own cancellation, ends within the endpoint's timeout and `CLOSING` seconds, and leaves no
     socket open.
     """
-    attempt = _Attempt(target, resolver, login, known, secrets)
+    attempt = Attempt(target, resolver, login, known, secrets)
     try:
         outcome = await attempt.probe()
     finally:
         attempt.abort()
-    if target.endpoint.domain and attempt.addressed and outcome.reason in _CERTIFICATE_TO_INSPECT:
+    if target.endpoint.domain and attempt.addressed and outcome.reason in CERTIFICATE_TO_INSPECT:
         return await _probe_without_verification(attempt, outcome)
     return outcome
 
 
-async def _probe_without_verification(verified: _Attempt, failed: Outcome) -> Outcome:
+async def _probe_without_verification(verified: Attempt, failed: Outcome) -> Outcome:
     """Probe an exchange once more, as a sender without a policy does: it takes any certificate (RFC 7435 §3).
 
     What has failed in the session before is part of the Outcome.
     """
     assert verified.addressed is not None  # noqa: S101 (the handshake was with it)
-    attempt = _Attempt(failed.target, FixedResolver(verified.addressed), trust=_Trust.TAKE_ANY)
+    attempt = Attempt(failed.target, FixedResolver(verified.addressed), trust=_Trust.TAKE_ANY)
     try:
         outcome = await attempt.probe(verified.deadline)
     finally:
@@ -104,7 +104,7 @@ class _Trust(Enum):
     INSPECT = auto()
 
 
-class _Attempt:
+class Attempt:
     """One session and its connection."""
 
     def __init__(
@@ -156,7 +156,7 @@ class _Attempt:
         try:
             async with asyncio.timeout_at(self.deadline) as self._timeout:
                 in_step = await self.run()
-                if self._reason in _CERTIFICATE_TO_INSPECT:
+                if self._reason in CERTIFICATE_TO_INSPECT:
                     if not self._endpoint.domain:
                         await self._inspect_certificate()
                 elif in_step:
@@ -278,7 +278,7 @@ class _Attempt:
     async def _inspect_certificate(self) -> None:
         """Collect the facts of a certificate on a second, unverified connection, which never sends a credential."""
         assert self.addressed is not None  # noqa: S101 (the handshake was with it)
-        unverified = _Attempt(self._target, FixedResolver(self.addressed), trust=_Trust.INSPECT)
+        unverified = Attempt(self._target, FixedResolver(self.addressed), trust=_Trust.INSPECT)
         try:
             await unverified.run()
         finally:

@@ -316,6 +316,9 @@ _CODES = {
     ),
     Protocol.SMTP: _rules(
         (r"authentication required|p=WantAuthError", Reason.AUTH_MISSING),
-        (r"out of storage|over quota", Reason.MX_MAILBOX_FULL),
+        (r"out of storage|over quota|^\d+ [45]\.2\.2\b", Reason.MX_MAILBOX_FULL),  # RFC 3463 §3.3, as what follows
+        (r"^\d+ 5\.1\.[136]\b|user unknown", Reason.MX_USER_UNKNOWN),
+        (r"^\d+ 5\.2\.1\b", Reason.MX_USER_DISABLED),
+        (r"^\d+ [45]\.(?:2\.3|3\.4)\b", Reason.MESSAGE_LIMIT),
     ),
 }

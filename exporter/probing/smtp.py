@@ -47,7 +47,7 @@ _UNKNOWN_COMMAND = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class _Reply:
+class Reply:
     """A reply of one or more lines (RFC 5321 §4.2.1), each without its code."""
 
     code: int
@@ -57,7 +57,7 @@ class _Reply:
 def session(plan: Plan) -> Dialogue[None]:
     """Greeting, EHLO, STARTTLS where the plan wants it, login."""
     yield Enter(Phase.GREETING)
-    yield from _expect(220, first=True)
+    yield from expect(220, first=True)
     yield Enter(Phase.CAPABILITY)
     extensions = yield from _ehlo(plan.client_name)
     if plan.starttls:
@@ -80,7 +80,7 @@ def _starttls(extensions: dict[str, list[str]], *, opportunistic: bool) -> Dialo
     words = "the server does not offer STARTTLS"
     if "STARTTLS" in extensions:
         try:
-            yield from _command(b"STARTTLS", 220)
+            yield from command(b"STARTTLS", 220)
         except Refusal as refusal:
             if not opportunistic or not refusal.in_step:
                 raise
@@ -96,10 +96,10 @@ def _starttls(extensions: dict[str, list[str]], *, opportunistic: bool) -> Dialo
 
 def logout() -> Dialogue[None]:
     """QUIT (RFC 5321 §4.1.1.10)."""
-    yield from _command(b"QUIT", 221)
+    yield from command(b"QUIT", 221)
 
 
-def _read_reply(*, first: bool = False) -> Dialogue[_Reply]:
+def _read_reply(*, first: bool = False) -> Dialogue[Reply]:
     """Read a reply: all its lines but the last have a hyphen after the code (RFC 5321 §4.2.1).
 
     All lines should have the same code. Where they do not, the worst counts, a refusal before any other; a line within
@@ -122,10 +122,10 @@ def _read_reply(*, first: bool = False) -> Dialogue[_Reply]:
             raise ProtocolViolation(f"not a line of an SMTP reply: {excerpt(line)}")
     code = max(code for code, _ in lines)
     code = code if code >= 400 else lines[-1][0]
-    return _Reply(code, tuple(text for its_code, text in lines if its_code == code))
+    return Reply(code, tuple(text for its_code, text in lines if its_code == code))
 
 
-def _expect(*codes: int, first: bool = False) -> Dialogue[_Reply]:
+def expect(*codes: int, first: bool = False) -> Dialogue[Reply]:
     """Read a reply with one of `codes`.
 
     Raises:
@@ -137,12 +137,12 @@ def _expect(*codes: int, first: bool = False) -> Dialogue[_Reply]:
     if reply.code in codes:
         return reply
     if reply.code < 400:
-        text = _text_of(reply).decode("utf-8", "backslashreplace")
+        text = text_of(reply).decode("utf-8", "backslashreplace")
         raise ProtocolViolation(f"expected {' or '.join(map(str, codes))}, got '{text}'")
-    raise Refusal(_text_of(reply), temporary=reply.code < 500, closing=reply.code == 421)
+    raise Refusal(text_of(reply), temporary=reply.code < 500, closing=reply.code == 421)
 
 
-def _text_of(reply: _Reply) -> bytes:
+def text_of(reply: Reply) -> bytes:
     """Join a reply to one line, with its code and its enhanced status code (RFC 2034 §4) only once.
 
     A server may break a sentence or a link anywhere.
@@ -153,9 +153,10 @@ def _text_of(reply: _Reply) -> bytes:
     return (b"%d %s%s" % (reply.code, prefix, b" ".join(words))).rstrip()
 
 
-def _command(text: bytes, code: int) -> Dialogue[_Reply]:
+def command(text: bytes, code: int) -> Dialogue[Reply]:
+    """Send a command, and read a reply with this code: see `expect`."""
     yield Send(text + b"\r\n")
-    return (yield from _expect(code))
+    return (yield from expect(code))
 
 
 def _ehlo(client_name: str) -> Dialogue[dict[str, list[str]]]:
@@ -165,11 +166,11 @@ def _ehlo(client_name: str) -> Dialogue[dict[str, list[str]]]:
     """
     name = client_name.encode("ascii")
     try:
-        lines = (yield from _command(b"EHLO " + name, 250)).lines[1:]
+        lines = (yield from command(b"EHLO " + name, 250)).lines[1:]
     except Refusal as refusal:
         if not _UNKNOWN_COMMAND.match(str(refusal)):
             raise
-        yield from _command(b"HELO " + name, 250)
+        yield from command(b"HELO " + name, 250)
         lines = ()
     extensions = tuple(line.decode("utf-8", "backslashreplace") for line in lines)
     yield Note("capabilities", extensions)
@@ -193,7 +194,7 @@ def _log_in(extensions: dict[str, list[str]], choice: MechanismChoice, credentia
 
 def _read_answer(challenge: bool, final: bool) -> Dialogue[bool]:
     """Read an answer to AUTH (RFC 4954 §4), as `sasl.ReadAnswer`."""
-    reply = yield from _expect(*[code for code, wanted in ((235, final), (334, challenge)) if wanted])
+    reply = yield from expect(*[code for code, wanted in ((235, final), (334, challenge)) if wanted])
     return reply.code == 334
 
 

@@ -13,7 +13,7 @@ from tests.config.conftest import Loader
 
 FILE = """
 accounts:
-  ops: {username: ops@example.com, app_password: {env: OPS}, max_sends_per_day: 50}
+  ops: {username: ops@example.com, app_password: {env: OPS}, max_sends_per_day: 90}
   probe: {username: probe@example.com, app_password: {env: PROBE}}
 endpoints:
   submission: {protocol: smtp, host: mail.example.com, security: starttls, account: ops}
@@ -42,7 +42,7 @@ def test_defaults(loaded: Loader) -> None:
         sent_copy=Cleanup.TRASH,
         sent_at=config.endpoints["ops-imap"],
     )
-    assert config.accounts["ops"].max_sends_per_day == 50
+    assert config.accounts["ops"].max_sends_per_day == 90
     assert config.accounts["probe"].max_sends_per_day == 100
 
 
@@ -66,7 +66,7 @@ def test_dump(loaded: Loader) -> None:
     config = loaded(SHORT)
     text = dump(config)
     assert "  plain:\n    from: ops\n    via: submission\n    to: probe\n    read_at:\n    - imap\n" in text
-    assert "max_sends_per_day: 50" in text
+    assert "max_sends_per_day: 90" in text
     assert text.count("max_sends_per_day") == 1
     assert loaded(text).digest == config.digest
 

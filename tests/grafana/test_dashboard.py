@@ -14,7 +14,9 @@ from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import units
+from prometheus_client.metrics_core import Metric
 
+from exporter.exposition.deliveries import DELIVERY_FAMILIES
 from exporter.exposition.gmail import ALL_FAMILIES
 from exporter.model.outcome import Phase
 from exporter.model.reason import Blame
@@ -34,6 +36,11 @@ RETIRED = {"graph", "singlestat", "table-old", "grafana-worldmap-panel", "grafan
 
 BY_NAME = re.compile(r"\b(?:gmail|process|scrape|up)(?:_\w+)?\b(?=[{\[])")
 
+
+def _exposed(metric: Metric) -> str:
+    return f"{metric.name}_total" if metric.type == "counter" else metric.name
+
+
 NOT_SHOWN = {
     "gmail_control_up": "the verdict rests on it and names it; a control alone means nothing",
     "gmail_provider_incident_info": "the alert has the provider's own words and a link",
@@ -41,6 +48,7 @@ NOT_SHOWN = {
     "gmail_tls_public_root": "0 raises an alert, and the table of certificates shows the issuer",
     "gmail_path_hops": "of a failing endpoint; its page shows the path itself, hop by hop",
     "gmail_path_last_answer_hop": "as gmail_path_hops",
+    **dict.fromkeys(map(_exposed, [family.metric for family in DELIVERY_FAMILIES]), "alerts and the page tell of it"),
     "gmail_exporter_shard_info": "an alert reports a missing shard; each running shard is an instance",
     "gmail_exporter_web_info": "links of alerts lead there; the panels link to each instance",
     "gmail_exporter_shards": "as gmail_exporter_shard_info",
@@ -58,7 +66,7 @@ def exposed() -> set[str]:
     """Return every name that the exporter exposes, histograms by their base name."""
     families = [family.metric for family in ALL_FAMILIES]
     own = list(ExporterMetrics().registry.collect())
-    return {f"{m.name}_total" if m.type == "counter" else m.name for m in (*families, *own)}
+    return set(map(_exposed, (*families, *own)))
 
 
 def test_the_file_is_current(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ from exporter.probing import client_tls, roots
 from exporter.probing.addresses import Known
 from exporter.probing.connection import Connection
 from exporter.probing.dialogue import MAX_FOLDERS, MAX_IGNORED, Credential, CredentialUnavailable
-from exporter.probing.probe import Login, _Attempt, probe
+from exporter.probing.probe import Attempt, Login, probe
 from exporter.probing.record import MAX_CAPABILITIES
 from exporter.probing.resolve import IpAddress, NoAddress, Resolver
 from exporter.probing.search import Secrets
@@ -1329,7 +1329,7 @@ async def test_a_failed_probe_leaves_no_cycle(
         assert not (await prober(target)).ok
         await server.wait_idle()
         await asyncio.sleep(0)
-        left = [each for each in gc.get_objects() if isinstance(each, _Attempt | Connection)]
+        left = [each for each in gc.get_objects() if isinstance(each, Attempt | Connection)]
     finally:
         gc.enable()
     assert not left

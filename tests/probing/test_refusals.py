@@ -29,7 +29,7 @@ TEXTS = [pytest.param(protocol, row, id=f"{protocol} {row}") for protocol, rows 
 READERS: dict[Protocol, Callable[[], dialogue.Dialogue[object]]] = {
     Protocol.IMAP: lambda: imap_responses.read_answer(b"a1", imap_responses.Answers()),
     Protocol.POP3: pop3._read_reply,
-    Protocol.SMTP: lambda: smtp._expect(250),
+    Protocol.SMTP: lambda: smtp.expect(250),
 }
 
 

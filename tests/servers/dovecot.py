@@ -47,6 +47,8 @@ class Dovecot(Server):
     every login; Postfix does the same through it. While the token server is stopped, a token is refused for the time
     being (2.4 says that only in its challenge), and a password is taken as ever.
 
+    What comes by LMTP goes to Junk where it has the text of GTUBE, or `X-Spam: yes`.
+
     It takes no login without TLS. Dovecot makes one exception, which no setting takes away: a client whose address is
     that of the server counts as secure. A client at 127.0.0.2 is refused, and sees LOGINDISABLED.
     """
@@ -58,6 +60,7 @@ class Dovecot(Server):
         find_program(f"{LIBRARY}/imap-login", "dovecot-imapd")
         find_program(f"{LIBRARY}/pop3-login", "dovecot-pop3d")
         find_program(f"{LIBRARY}/lmtp", "dovecot-lmtpd")
+        find_program("/usr/bin/sievec", "dovecot-sieve")
         self.certificate = certificate
         self.tokens = tokens
         self.imap_port, self.imaps_port, self.pop3_port, self.pop3s_port, self._lmtp_port = distinct_ports(5)

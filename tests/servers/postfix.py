@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
+import signal
+import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 PROGRAMS: Final = "/usr/lib/postfix/sbin"
 MAIL_OWNER: Final = "postfix"
 CLIENT_NAME: Final = "probe.example.com"
+_CHANGED: Final = "# Changed while it runs:\n"
 QUEUES: Final = (
     *("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming"),
     *("maildrop", "private", "public", "saved", "trace"),
@@ -73,6 +78,29 @@ class Postfix(Server):
         process.wait_until(lambda: all(map(is_listening, ports)), log=self.log_text)
         self._process = process
 
+    def hold(self) -> None:
+        """Keep mail in the queue from now on."""
+        self._change("defer_transports = lmtp\n")
+
+    def release(self) -> None:
+        """Deliver mail again, and now what is in the queue."""
+        self._change("")
+        subprocess.run([str(self._flush), "-c", str(self.directory / "etc"), "-f"], check=True)
+
+    def _change(self, more: str) -> None:
+        """Let the queue manager read its configuration again, with another last line."""
+        main = self.directory / "etc/main.cf"
+        main.write_text(main.read_text().partition(_CHANGED)[0] + _CHANGED + more)
+        reloads = self.log_text().count(": reload -- ")
+        master = int((self.directory / "queue/pid/master.pid").read_text())
+        os.kill(master, signal.SIGHUP)
+        while self.log_text().count(": reload -- ") == reloads:
+            time.sleep(0.02)
+        # One that has mail to deliver goes on by what it has read; the next one is started where there is mail.
+        for child in Path(f"/proc/{master}/task/{master}/children").read_text().split():
+            if Path(f"/proc/{child}/comm").read_text().strip() == "qmgr":
+                os.kill(int(child), signal.SIGTERM)
+
     def stop(self) -> None:
         """As every server does."""
         if self._process is not None:
@@ -105,6 +133,9 @@ class Postfix(Server):
                 lmtp=self.dovecot.lmtp_address,
             )
         )
+        # Postfix's own program runs with another group, and then takes no configuration but the system's.
+        self._flush = Path(shutil.copyfile("/usr/sbin/postqueue", self.directory / "postqueue"))
+        self._flush.chmod(0o755)
         (etc / "master.cf").write_text(
             _MASTER.format(
                 smtp=self.smtp_port,

@@ -1,0 +1,76 @@
+"""How many test messages an account may send: counted in the ledger, as logins are, and kept over restarts.
+
+A mailbox has a second budget there, under a provider of its own, so that a limit on what it sends stops no login: at
+its daily sending limit, a Gmail account can still log in and receive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from concurrent.futures import Future
+
+from exporter.accounts.budget import PATIENCE
+from exporter.accounts.ledger import Entry, Granted, Ledger
+from exporter.accounts.ledger_file import Grant
+from exporter.accounts.ledger_schema import LedgerError
+from exporter.accounts.standing import Request, Verdict
+from exporter.model.login import Denial
+from exporter.model.mailbox import Mailbox, provider_key, user_of
+from exporter.model.plan import REQUESTED
+from exporter.model.reason import Reason, Retry
+from exporter.model.settings import Delivery
+
+LONGEST = 120.0
+"""Seconds after which a submission is over, whatever the server does."""
+
+_SECRET = ("sends",)
+"""What stands for the secret of a login: a refusal concerns whoever sends."""
+
+
+class Sends:
+    """The budgets of sends of all mailboxes."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def ask(self, delivery: Delivery, *, is_planned: bool) -> Grant | Denial:
+        """Grant one message, or return why none may be sent now. No other is granted until `report` is called.
+
+        One that `is_planned` leaves a part for commands; the plan itself asks for less than is then allowed.
+        """
+        most = delivery.sender.max_sends_per_day
+        request = Request(
+            place="",
+            protocol=delivery.via.protocol.value,
+            interval=delivery.interval,
+            most=max(1, math.floor(most * REQUESTED)) if is_planned else most,
+            longest=LONGEST,
+        )
+        future = self._ledger.grant(Entry(_mailbox(delivery)), request, _SECRET)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                granted, _ = await asyncio.wrap_future(future)
+        except (LedgerError, TimeoutError):
+            future.add_done_callback(self._give_back)
+            return Denial.STORAGE
+        return granted
+
+    async def report(self, grant: Grant, refused: Reason | None, *, is_made: bool) -> None:
+        """End a submission that was granted; it is made where the server may have accepted or refused it."""
+        if refused is None:
+            verdict = Verdict(is_made, is_good=is_made)
+        else:
+            # No operator releases sends: what a server refuses for good is tried again hourly.
+            verdict = Verdict(is_made, retry=Retry.WAIT24 if refused.retry is Retry.HOLD else refused.retry)
+        await asyncio.wait({asyncio.wrap_future(self._ledger.settle(grant, verdict))}, timeout=PATIENCE)
+
+    def _give_back(self, future: Future[Granted]) -> None:
+        """Give back what was granted when nobody waited for it any more."""
+        if not future.cancelled() and not future.exception() and isinstance(grant := future.result()[0], Grant):
+            self._ledger.settle(grant, Verdict(is_made=False))
+
+
+def _mailbox(delivery: Delivery) -> Mailbox:
+    provider = f"sends/{provider_key(delivery.via.host)}"
+    return Mailbox(user_of(delivery.sender), frozenset({provider}), (delivery.sender,))

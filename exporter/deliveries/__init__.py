@@ -1,0 +1,1 @@
+"""Test messages: sent as one account, found as another, and cleared away."""

@@ -1,0 +1,109 @@
+"""How many test messages may be sent, by whom, over restarts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from exporter.accounts.ledger import Ledger
+from exporter.accounts.ledger_file import Grant
+from exporter.accounts.sends import Sends
+from exporter.accounts.storage import Storage
+from exporter.model.login import Denial
+from exporter.model.reason import Reason
+from exporter.model.settings import Account, Delivery, Endpoint, Protocol, SecretRef
+from tests.accounts.ledgers import steady
+from tests.examples import Clock
+
+
+def delivery(name: str = "plain", **changes: object) -> Delivery:
+    """A delivery of an account that may send so much."""
+    values: dict[str, object] = {"name": "ops", "username": "ops@gmail.com", "max_sends_per_day": 5, **changes}
+    sender = Account(app_password=SecretRef(env="OPS"), **values)  # type: ignore[arg-type]
+    recipient = Account(name="probe", username="probe@gmail.com", app_password=SecretRef(env="PROBE"))
+    via = Endpoint(name="s", protocol=Protocol.SMTP, host="smtp.gmail.com", port=587, account=sender)
+    imap = Endpoint(name="i", protocol=Protocol.IMAP, host="imap.gmail.com", port=993, account=recipient)
+    return Delivery(name=name, sender=sender, via=via, recipient=recipient, read_at=(imap,))
+
+
+async def send(sends: Sends, of: Delivery, refused: Reason | None = None, **how: bool) -> Denial | None:
+    """Send a message; return why that was not allowed."""
+    granted = await sends.ask(of, is_planned=how.get("is_planned", True))
+    if isinstance(granted, Denial):
+        return granted
+    await sends.report(granted, refused, is_made=how.get("is_made", True))
+    return None
+
+
+async def test_a_day(tmp_path: Path) -> None:
+    """The schedule leaves a part for commands, over restarts; after 24 hours there is room again."""
+    clock = Clock()
+    with Ledger(Storage(tmp_path / "ledger.db"), steady(clock)) as ledger:
+        assert [await send(Sends(ledger), delivery()) for _ in range(3)] == [None, None, None]
+    with Ledger(Storage(tmp_path / "ledger.db"), steady(clock)) as ledger:
+        sends = Sends(ledger)
+        assert [await send(sends, delivery("other")) for _ in range(2)] == [None, Denial.CEILING]
+        assert await send(sends, delivery(), is_planned=False) is None
+        assert await send(sends, delivery(), is_planned=False) is Denial.CEILING
+        # Another name of the same mailbox is the same mailbox; another one has a budget of its own.
+        assert await send(sends, delivery(name="x", username="o.p.s+x@googlemail.com")) is Denial.CEILING
+        assert await send(sends, delivery(username="other@gmail.com")) is None
+        clock.now += 86401
+        assert await send(sends, delivery()) is None
+
+
+async def test_what_was_not_sent_does_not_count(tmp_path: Path) -> None:
+    """A message that was never offered to the server is given back."""
+    with Ledger(Storage(tmp_path / "ledger.db"), steady(Clock())) as ledger:
+        sends = Sends(ledger)
+        assert [await send(sends, delivery(), is_made=False) for _ in range(9)] == [None] * 9
+
+
+@pytest.mark.parametrize(
+    ("reason", "denial", "seconds"),
+    [
+        (Reason.SENDING_LIMIT, Denial.WAIT24, 3600),
+        (Reason.SERVER_BUSY, Denial.BACKOFF, 3600),
+        (Reason.ACCOUNT_DISABLED, Denial.WAIT24, 3600),
+    ],
+)
+async def test_refusals(tmp_path: Path, reason: Reason, denial: Denial, seconds: float) -> None:
+    """A limit of the server, and any 4xx, let messages wait; a success ends that, and no refusal is for good."""
+    clock = Clock()
+    with Ledger(Storage(tmp_path / "ledger.db"), steady(clock)) as ledger:
+        sends = Sends(ledger)
+        assert await send(sends, delivery(), reason) is None
+        assert await send(sends, delivery()) is denial
+        clock.now += seconds - 2
+        assert await send(sends, delivery()) is denial
+        clock.now += 4
+        assert await send(sends, delivery(), reason) is None
+        assert await send(sends, delivery()) is denial
+
+
+async def test_refusals_that_are_no_limit(tmp_path: Path) -> None:
+    """A recipient that does not exist says nothing of the sender."""
+    with Ledger(Storage(tmp_path / "ledger.db"), steady(Clock())) as ledger:
+        sends = Sends(ledger)
+        assert await send(sends, delivery(), Reason.MX_USER_UNKNOWN) is None
+        assert await send(sends, delivery()) is None
+
+
+async def test_one_at_a_time(tmp_path: Path) -> None:
+    """While one message is being sent, another of the same mailbox has to wait."""
+    with Ledger(Storage(tmp_path / "ledger.db"), steady(Clock())) as ledger:
+        sends = Sends(ledger)
+        granted = await sends.ask(delivery(), is_planned=True)
+        assert isinstance(granted, Grant)
+        assert await send(sends, delivery()) is Denial.BUSY
+        await sends.report(granted, None, is_made=True)
+        assert await send(sends, delivery()) is None
+
+
+async def test_no_storage(tmp_path: Path) -> None:
+    """Where budgets cannot be stored, nothing is sent."""
+    path = tmp_path / "ledger.db"
+    path.write_text("no database")
+    with Ledger(Storage(path), steady(Clock())) as ledger:
+        assert await send(Sends(ledger), delivery()) is Denial.STORAGE
