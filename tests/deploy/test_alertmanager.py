@@ -246,6 +246,14 @@ def test_an_outage_of_gmail_is_one_page(running: tuple[Alertmanager, Webhook]) -
             [alert("GmailLoginSuspended", "pop3", blame="account"), alert("GmailFolderHidden", blame="account")],
         ),
         (
+            without(alert("GmailDeliveryFailing", delivery="ops-to-probe"), *ONE_ENDPOINT[2:], "host"),
+            [without(alert("GmailDeliverySlow", delivery="ops-to-probe"), *ONE_ENDPOINT[2:], "host")],
+            [
+                without(alert("GmailDeliverySlow", delivery="other"), *ONE_ENDPOINT[2:], "host"),
+                without(alert("GmailDeliveryInSpam", delivery="ops-to-probe"), *ONE_ENDPOINT[2:], "host"),
+            ],
+        ),
+        (
             alert("GmailCertificateExpiring", severity="critical"),
             [alert("GmailCertificateExpiring", severity="warning")],
             [alert("GmailCertificateExpiring", "pop3", severity="warning")],
