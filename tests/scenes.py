@@ -17,6 +17,7 @@ from exporter.model.reason import Reason
 from exporter.model.settings import Account, IpFamily, Protocol, Role, SecretRef, Security
 from exporter.monitor.store import Past, Store
 from exporter.probing.redact import redact
+from exporter.verdict.judge import judged
 from tests.examples import ACCOUNT, target
 
 HOSTILE = redact(
@@ -138,7 +139,7 @@ class Scene:
         dialogue = (*(_CAPABILITY if answered else ()), *(_LOGIN if attempted and not failed else ()))
         if failed and answered:
             dialogue = (*dialogue, Line(sum(phases.values()), "S", detail or _DETAILS.get(failed[1], "")))
-        return Outcome(
+        outcome = Outcome(
             target=probed,
             started_at=at - sum(phases.values()),
             ended_at=at,
@@ -149,6 +150,7 @@ class Scene:
             observed=Observed(**facts),
             dialogue=dialogue if failed else (*dialogue, *_LOGOUT) if answered else (),
         )
+        return judged(outcome)
 
     def add(
         self, outcome: Outcome, held: Denial | None = None, next_login: float = 540.0, *, login_interval: float = 900.0

@@ -135,9 +135,19 @@ def _result(outcome: Outcome) -> str:
         return f"ok{address}\n{held}"
     return (
         f"{outcome.reason} in {outcome.phase}, the fault of {outcome.blame}{address}\n"
+        f"verdict: {_verdict(outcome)}\n"
         f"detail: {escape_invisible(outcome.detail)}\n"
         f"remedy: {outcome.remedy}\n{held}"
     )
+
+
+def _verdict(outcome: Outcome) -> str:
+    """The verdict, with the facts that it rests on, a line each."""
+    judgement = outcome.judgement
+    if judgement is None:
+        return "none"
+    facts = "".join(f"\n  {escape_invisible(fact)}" for fact in judgement.facts)
+    return f"{judgement.verdict}: {escape_invisible(str(judgement))}{facts}"
 
 
 def _fnv1a(octets: bytes) -> int:

@@ -304,6 +304,13 @@ class Outcome:
         return self.judgement.verdict if self.judgement else None
 
     @property
+    def next_step(self) -> str:
+        """What to do next, by the verdict on an outage; "" where the remedy of the reason says all."""
+        if self.up or self.verdict in (None, Verdict.ACCOUNT, Verdict.TOKEN, Verdict.EXPORTER):
+            return ""
+        return fill(self.verdict.remedy, self._provider)
+
+    @property
     def passed_over(self) -> tuple[str, ...]:
         """The addresses of the name that do not connect while another one serves: a warning, no outage."""
         return self.observed.dead_addresses if self.observed.connect_lost is not None else ()

@@ -14,6 +14,7 @@ from exporter.model.outcome import Certificate, Folder, Outcome, Target, TlsFact
 from exporter.model.verdict import Judgement
 from exporter.monitor.history import HistoryEntry
 from exporter.monitor.store import Series
+from exporter.views.evidence import evidence_to_json
 from exporter.views.state import overview, state_of
 
 
@@ -45,6 +46,7 @@ def outcome_to_json(outcome: Outcome, *, dialogue: bool = False) -> dict[str, An
         "addresses_up": observed.addresses_up,
         "tcp_rtt_seconds": observed.tcp_rtt,
         "tcp": _tcp(observed.tcp) if observed.tcp else None,
+        "evidence": evidence_to_json(outcome.evidence) if outcome.evidence else None,
         "tcp_retransmits": observed.retransmits,
         "tls": _tls(observed.tls) if observed.tls else None,
         "tls_fault": observed.tls_fault.value if observed.tls_fault else None,

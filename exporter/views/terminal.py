@@ -20,6 +20,7 @@ from exporter.model.remedy import party_of, remedy_of
 from exporter.model.settings import Account
 from exporter.monitor.store import Series
 from exporter.views.domain import DomainView
+from exporter.views.evidence import paths
 from exporter.views.state import State
 from exporter.views.times import span
 
@@ -72,7 +73,8 @@ def explain(outcome: Outcome) -> Table:
         ("fault", f"{outcome.blame_label}: {escape(str(judgement or outcome.blame.party))}"),
         ("detail", escape(outcome.detail)),
         *zip(("evidence", *[""] * len(facts)), facts, strict=False),
-        ("remedy", escape(outcome.remedy)),
+        *((item.label.lower(), escape(item.text)) for item in paths(outcome)),
+        ("remedy", escape(f"{outcome.next_step} {outcome.remedy}".strip())),
     )
 
 

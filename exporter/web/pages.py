@@ -24,10 +24,11 @@ from exporter.model.outcome import Phase, TargetKey
 from exporter.model.reason import Blame, Reason, Retry
 from exporter.model.settings import Protocol
 from exporter.model.site import TELEMETRY_PATH
+from exporter.model.verdict import Verdict
 from exporter.monitor.kept import FAILURES
 from exporter.monitor.mail_domains import MailDomain, MailDomains
 from exporter.monitor.store import Series, Store
-from exporter.views import chart, page
+from exporter.views import chart, evidence, page
 from exporter.views.domain import DomainView, view_of
 from exporter.views.page import Filter, anchor_of, groups, last_capabilities, last_tls, not_kept, paginate, row
 from exporter.views.state import Overview, State, overview, state_of
@@ -226,6 +227,8 @@ class Pages:
             between=BETWEEN_PROBES,
             kept_most=FAILURES,
             anchor_of=anchor_of,
+            evidence_of=evidence.items,
+            paths_of=evidence.paths,
             last_tls=last_tls,
             last_capabilities=last_capabilities,
             not_kept=not_kept,
@@ -269,6 +272,7 @@ class Pages:
             total=len(listed),
             reasons=page.matching(listed, text),
             blames=list(Blame),
+            verdicts=list(Verdict),
             retries=list(Retry),
             remedies=page.remedies,
         )

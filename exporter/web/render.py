@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from exporter import __version__
 from exporter.config.duration import format_duration
+from exporter.model.reason import fill
 from exporter.views import chart, times
 from exporter.web import assets
 
@@ -49,6 +50,7 @@ def environment() -> Environment:
         "duration": format_duration,
         "span": times.span,
         "packed": chart.packed,
+        "filled": fill,
         "capitalized": lambda text: text[:1].upper() + text[1:],
     }
     defaults: Mapping[str, Any] = {"version": __version__, "asset": assets.address, "icon": "up", "every": None}

@@ -24,6 +24,23 @@ def test_blame() -> None:
     assert dataclasses.replace(denied, judgement=None).blame is Blame.ACCOUNT
 
 
+def test_next_step() -> None:
+    """What to do by the verdict on an outage; where the reason says all, its remedy does."""
+    refused = failure(phase=Phase.CONNECT, reason=Reason.REFUSED)
+    steps = {}
+    for verdict in Verdict:
+        judgement = Judgement(verdict, verdict.blame, "")
+        steps[verdict] = dataclasses.replace(refused, judgement=judgement).next_step
+        assert "{" not in steps[verdict]
+    assert {verdict for verdict, step in steps.items() if not step} == {
+        Verdict.ACCOUNT,
+        Verdict.TOKEN,
+        Verdict.EXPORTER,
+    }
+    assert failure(phase=Phase.LOGIN, reason=Reason.TIMEOUT).next_step == ""
+    assert success().next_step == ""
+
+
 @pytest.mark.parametrize(
     ("outcome", "up"),
     [

@@ -175,10 +175,20 @@ def test_nested_enumerations() -> None:
 def test_documentation() -> None:
     """Documentation and JSON have the keys of the schema in its order, the documentation also its texts."""
     properties = SCHEMA["properties"]
+    evidence = properties["evidence"]["properties"]
     tables = [
         properties,
         properties["verdict"]["properties"],
         properties["tcp"]["properties"],
+        evidence,
+        evidence["trace"]["properties"],
+        evidence["trace"]["properties"]["hops"]["items"]["properties"],
+        evidence["controls"]["items"]["properties"],
+        evidence["resolvers"]["items"]["properties"],
+        evidence["host"]["properties"],
+        evidence["siblings"]["properties"],
+        evidence["status"]["properties"],
+        evidence["status"]["properties"]["incidents"]["items"]["properties"],
         properties["tls"]["properties"],
         properties["tls"]["properties"]["chain"]["items"]["properties"],
         properties["folders"]["items"]["properties"],

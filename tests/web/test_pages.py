@@ -10,9 +10,20 @@ from typing import Any
 
 import pytest
 
-from exporter.model.evidence import TcpEvidence, TcpFinding
+from exporter.model.evidence import (
+    ControlKind,
+    ControlState,
+    Evidence,
+    Hop,
+    PathEnd,
+    TcpEvidence,
+    TcpFinding,
+    Trace,
+)
 from exporter.model.outcome import Phase
 from exporter.model.reason import Reason, fill
+from exporter.model.verdict import Verdict
+from exporter.verdict.judge import judged
 from exporter.web.pages import FULL_ROWS
 from tests.examples import ACCOUNT, UNREAD, failure, target
 from tests.scenes import HOSTILE, Scene, certificates, every_failure, every_state, many, restored
@@ -195,7 +206,7 @@ async def test_evidence(site: Site) -> None:
     failed = failure(target(), Phase.GREETING, Reason.TIMEOUT)
     seen = replace(failed, observed=replace(failed.observed, tcp=TcpEvidence(TcpFinding.SILENT, 0, 0, 1, 0)))
     scene.configure(seen.target)
-    scene.add(seen)
+    scene.add(judged(seen))
     site.show(scene.store)
     page = (await site.request("/endpoints/imap")).text
     assert "<dt>Evidence</dt><dd>All that was sent was acknowledged, and then nothing came" in page
@@ -478,3 +489,34 @@ async def test_login_interval(site: Site, interval: float, told: str) -> None:
     scene.add(scene.outcome(imap, scene.now), login_interval=interval)
     page = (await site.request("/endpoints/imap")).text
     assert f"34 of 200 logins of this mailbox in 24 hours; {told}</dd>" in page
+
+
+async def test_verdict(site: Site) -> None:
+    """The cause has the verdict and what it rests on, the endpoint's page also what was looked at, and the path."""
+    scene = Scene()
+    scene.configure(imap := target(interval=600.0))
+    hops = (Hop(1, "192.0.2.1", 0.001), Hop(2, None, None))
+    evidence = Evidence(
+        trace=Trace("198.51.100.9", 993, hops, PathEnd.NOTHING, None, 1.0),
+        controls=(ControlState("near", ControlKind.NEUTRAL, HOSTILE, 443, up=False, was_ever_up=True, ip_version=4),),
+    )
+    down = scene.outcome(imap, scene.now, failed=(Phase.CONNECT, Reason.TIMEOUT), ip_version=4)
+    scene.add(judged(replace(down, evidence=evidence)))
+    site.show(scene.store)
+    page = ""
+    for path in ("/", "/endpoints/imap"):
+        page = html.unescape((await site.request(path)).text)
+        assert "our network is down (no neutral control answers)" in page
+        assert 'reasons#verdict-network_down">network_down</a>' in page
+        assert "Look at this host's link, its route and its router" in page
+    assert "Path to port 993" in page
+    assert "1 192.0.2.1 1.0 ms → nothing answers behind hop 1" in page
+    assert "<script>alert" not in (await site.request("/endpoints/imap")).text
+    reasons = (await site.request("/reasons")).text
+    assert all(f'id="verdict-{verdict}"' in reasons for verdict in Verdict)
+
+
+async def test_no_evidence_while_all_is_well(site: Site) -> None:
+    """An endpoint that is up has no section of evidence."""
+    site.show(every_state().store)
+    assert "<h3>Evidence</h3>" not in (await site.request("/endpoints/up")).text
