@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from exporter import __version__
@@ -159,6 +160,8 @@ def _run_once(config: Config, options: argparse.Namespace, ledger: Ledger, envir
     try:
         if options.command == "accounts" and options.action == "release":
             return accounts.release(config, options.name, ledger)
+        if options.command == "doctor":
+            return _run_doctor(config, options, ledger, environ)
         if options.command == "accounts":
             return accounts.try_out(config, options.name, check.CommandOptions(ledger, environ, force=options.force))
         what = check.CommandOptions(ledger, environ, options.output, verbose=options.verbose, force=options.force)
@@ -171,6 +174,23 @@ def _run_once(config: Config, options: argparse.Namespace, ledger: Ledger, envir
         return check.run(config, options.endpoints, what, options.domains)
     except targets.UsageError as error:
         return _fail(f"gmail-exporter: {error}")
+
+
+def _run_doctor(config: Config, options: argparse.Namespace, ledger: Ledger, environ: Mapping[str, str]) -> int:
+    from exporter.commands import doctor  # noqa: PLC0415
+
+    what = doctor.DoctorOptions(
+        ledger,
+        environ,
+        account=options.account,
+        password_file=options.password_file,
+        server=options.server,
+        port_25=options.port_25,
+        force=options.force,
+        report=options.report,
+        output=options.output,
+    )
+    return doctor.run(config, options.address, what)
 
 
 def _fail(message: str, code: int = USAGE_ERROR) -> int:
@@ -207,6 +227,7 @@ def _parser() -> argparse.ArgumentParser:
         dest="command", metavar="COMMAND", title="commands (without one: the daemon)", prog="gmail-exporter"
     )
     _add_check(commands)
+    _add_doctor(commands)
     _add_command(commands, "config", "", "validate, and print the effective configuration, secrets redacted")
     _add_accounts(commands)
     return parser
@@ -240,6 +261,21 @@ def _add_check(commands: Commands) -> None:
     check.add_argument("--output", choices=("table", "json"), default="table", help="how to print (default: table)")
     check.add_argument("--verbose", action="store_true", help="print the dialogues too, secrets redacted")
     _add_force(check)
+
+
+def _add_doctor(commands: Commands) -> None:
+    doctor = _add_command(commands, "doctor", "ADDRESS", "walk one mailbox from the network to its newest message")
+    doctor.epilog = "Exit code: 0 nothing is wrong, 1 a cause was found, 2 usage or configuration error."
+    doctor.add_argument("address", metavar="ADDRESS", help="address of the mailbox, such as me@gmail.com")
+    doctor.add_argument(
+        "--account", metavar="NAME", help="log in with this account of the configuration (default: ask for a password)"
+    )
+    doctor.add_argument("--password-file", metavar="FILE", type=Path, help="log in with the password in this file")
+    doctor.add_argument("--server", metavar="HOST", help="the mail servers are all at this host")
+    doctor.add_argument("--port-25", action="store_true", help="try port 25 of the domain's mail exchanges, too")
+    doctor.add_argument("--report", metavar="FILE", type=Path, help="write the findings as Markdown, for a ticket")
+    doctor.add_argument("--output", choices=("text", "json"), default="text", help="how to print (default: text)")
+    _add_force(doctor)
 
 
 def _add_accounts(commands: Commands) -> None:

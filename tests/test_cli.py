@@ -126,7 +126,7 @@ def test_wrong_usage_is_exit_2(arguments: list[str], capsys: pytest.CaptureFixtu
     [
         (["--log.level=loud"], "argument --log.level: must be one of debug, info, warn, error, not 'loud'"),
         (["--log.format", "xml"], "argument --log.format: must be one of logfmt, json, not 'xml'"),
-        (["chek"], "argument COMMAND: must be one of check, config, accounts, not 'chek'"),
+        (["chek"], "argument COMMAND: must be one of check, doctor, config, accounts, not 'chek'"),
         (["accounts", "try"], "argument ACTION: must be one of test, release, not 'try'"),
         (["check", "--output=csv"], "argument --output: must be one of table, json, not 'csv'"),
         (["--no-such-flag"], "unrecognized arguments: --no-such-flag"),

@@ -126,7 +126,11 @@ def _of_host(name: str, host: str, config: Config) -> list[Endpoint]:
     is_host = "." in host.strip(".") or host.lower() == "localhost" or is_ip_address(host)
     if not is_host:
         raise UsageError(f"{unknown('endpoint', name, config.endpoints)} (or name an address, HOST or HOST:PORT)")
-    host = _checked(name, host)
+    return usual_endpoints(_checked(name, host))
+
+
+def usual_endpoints(host: str) -> list[Endpoint]:
+    """Return an endpoint at every port that IANA registered for mail, whether the host has it or not."""
     found = []
     for port in dict.fromkeys(PORTS.values()):
         if service := service_of(port):

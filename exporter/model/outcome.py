@@ -227,6 +227,8 @@ class Observed:
     """Capabilities after login, where the server sends them."""
     folders: tuple[Folder, ...] = ()
     quota: Quota | None = None
+    newest_at: float | None = None
+    """When the newest message of the inbox came, in Unix seconds; None where it is empty, or nobody asked."""
     login_attempted: bool = False
     throttled: bool = False
     ignored_lines: int = 0

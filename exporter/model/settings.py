@@ -184,6 +184,8 @@ class Endpoint(SessionSettings):
     labels: Mapping[str, str] = field(default_factory=_none, hash=False)
     interval: float = 30.0
     addresses: AddressChoice = AddressChoice.FIRST
+    newest: bool = False
+    """Whether to ask when the newest message of the inbox came; for `doctor` alone, no file can say it."""
 
     @property
     def is_google(self) -> bool:

@@ -150,6 +150,7 @@ class Plan:
 
     `client_name` is the argument of SMTP's EHLO. Without `login` the session ends before the login; a
     `CredentialUnavailable` in its place is raised where the login would begin, so that everything before it is probed.
+    `newest` asks when the newest message came, where the protocol can say that.
     """
 
     client_name: str
@@ -157,6 +158,7 @@ class Plan:
     login: Credential | CredentialUnavailable | None = None
     mechanism: MechanismChoice = MechanismChoice.AUTO
     folders: tuple[Role, ...] = ()
+    newest: bool = False
     opportunistic: bool = False
     """Whether the session goes on in the clear where there is no STARTTLS, as between mail servers (RFC 7435)."""
 

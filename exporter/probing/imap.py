@@ -33,7 +33,7 @@ from exporter.probing.dialogue import (
     judging_credential,
     read_line,
 )
-from exporter.probing.imap_folders import read_folders, read_quota
+from exporter.probing.imap_folders import read_folders, read_newest, read_quota
 from exporter.probing.imap_responses import Answers, Response, command, quote, read_answer, refusal_of
 
 _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]*")  # RFC 3501 §9: TEXT-CHAR is 7-bit, without CR and LF
@@ -65,6 +65,8 @@ def session(plan: Plan) -> Dialogue[None]:
         trouble = yield from read_folders(tags, capabilities, plan.folders)
         if b"QUOTA" in capabilities:
             yield from read_quota(next(tags))
+        if plan.newest:
+            yield from read_newest(tags)
         if trouble:
             raise FolderHidden(trouble)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from exporter.model.outcome import Folder, Quota
 from exporter.model.settings import Role
@@ -49,6 +50,13 @@ _LIST = re.compile(
 )
 _MESSAGES = re.compile(rb"(?:^| )MESSAGES (\d{1,10})[ )]", re.IGNORECASE)
 _UNSEEN = re.compile(rb"(?:^| )UNSEEN (\d{1,10})[ )]", re.IGNORECASE)
+_EXISTS = re.compile(rb"\* (\d{1,10}) EXISTS\b", re.IGNORECASE)
+_RECEIVED = re.compile(
+    rb"""[( ]INTERNALDATE\ "\ ?(?P<day>\d{1,2})-(?P<month>[A-Z]{3})-(?P<year>\d{4})
+    \ (?P<time>\d\d:\d\d:\d\d)\ (?P<zone>[+-]\d{4})\" """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_MONTHS = (b"JAN", b"FEB", b"MAR", b"APR", b"MAY", b"JUN", b"JUL", b"AUG", b"SEP", b"OCT", b"NOV", b"DEC")
 _STORAGE = re.compile(rb"[( ]STORAGE (\d{1,15}) (\d{1,15})[ )]", re.IGNORECASE)
 
 
@@ -206,3 +214,42 @@ def read_quota(tag: bytes) -> Dialogue[None]:
         if response.kind == b"QUOTA" and (storage := _STORAGE.search(response.line)):
             yield Note("quota", Quota(used=int(storage[1]) * 1024, limit=int(storage[2]) * 1024))
             return
+
+
+def read_newest(tags: Iterator[bytes]) -> Dialogue[None]:
+    """EXAMINE and FETCH (RFC 3501 §6.3.2, §6.4.5): when the newest message of the inbox came. A refusal is no failure.
+
+    EXAMINE changes nothing in the mailbox, and INTERNALDATE is the time at which the server received the message.
+    """
+    try:
+        opened = yield from command(next(tags), b'EXAMINE "INBOX"', Answers(lenient=True))
+        counts = [int(found[1]) for response in opened if (found := _EXISTS.match(response.line))]
+        if not counts or not counts[-1]:
+            return
+        fetched = yield from command(next(tags), b"FETCH %d (INTERNALDATE)" % counts[-1], Answers(lenient=True))
+    except Refusal as refusal:
+        if not refusal.in_step:
+            raise
+        return
+    for response in fetched:
+        if (received := _RECEIVED.search(response.line)) and (at := _unix(received)) is not None:
+            yield Note("newest_at", at)
+            return
+
+
+def _unix(date: re.Match[bytes]) -> float | None:
+    """Return a date-time (RFC 3501 §9) in Unix seconds; None where there is no such time."""
+    month = date["month"].upper()
+    if month not in _MONTHS:
+        return None
+    parts = (
+        date["year"].decode(),
+        _MONTHS.index(month) + 1,
+        int(date["day"]),
+        date["time"].decode(),
+        date["zone"].decode(),
+    )
+    try:
+        return datetime.strptime("{}-{}-{} {} {}".format(*parts), "%Y-%m-%d %H:%M:%S %z").timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -335,6 +335,7 @@ class Attempt:
             login=self._login,
             mechanism=self._endpoint.mechanism,
             folders=self._endpoint.folders,
+            newest=self._endpoint.newest,
             opportunistic=self._endpoint.domain is not None,
         )
 

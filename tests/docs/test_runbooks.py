@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from exporter.exposition.gmail import ALL_FAMILIES
+from exporter.model.diagnosis import Step
 from exporter.model.reason import Reason
 from exporter.monitor.instruments import ExporterMetrics
 from tests.deploy.test_rules import ALERTS, NAMES, RECORDED
@@ -16,12 +17,14 @@ ROOT = Path(__file__).parent.parent.parent
 RUNBOOKS = ROOT / "docs" / "runbooks"
 PAGES = sorted(RUNBOOKS.glob("*.md"))
 GUIDES = [*PAGES, ROOT / "docs" / "getting-started.md"]
+REPAIR_GUIDES = ("imap-gmail-com-is-not-responding", "imap-gmail-com-khong-phan-hoi")
+"""What `doctor` does, in English and in Vietnamese."""
 SECTIONS = ["What it means", "Who is affected", "What to check", "When it ends"]
 
 
 def test_each_alert_has_its_page_and_each_page_its_alert() -> None:
     """Except for the table of contents and the guide without an alert."""
-    named = {path.stem for path in PAGES} - {"README", "imap-gmail-com-is-not-responding"}
+    named = {path.stem for path in PAGES} - {"README", *REPAIR_GUIDES}
     assert sorted(named) == NAMES
 
 
@@ -63,3 +66,20 @@ def test_every_metric_and_reason_exists(path: Path) -> None:
     for row in re.findall(r"^ *\| (`[^|]+`[^|]*) \|", text, re.MULTILINE):
         for name in re.findall(r"`([a-z]+_[a-z_]+)`", row):
             assert name in reasons, name
+
+
+def test_the_repair_guides_have_the_steps_of_doctor() -> None:
+    """In the same order and words; the one in Vietnamese has the same sections and commands."""
+    english, vietnamese = ((RUNBOOKS / f"{name}.md").read_text("utf-8") for name in REPAIR_GUIDES)
+    headings = re.findall(r"^## (\d+)\. (.+)$", english, re.MULTILINE)
+    assert [heading for _, heading in headings] == [*(step.heading for step in Step), "None of these"]
+    numbers = [number for number, _ in headings]
+    assert numbers == [str(number) for number in range(1, len(Step) + 2)]
+    assert re.findall(r"^## (\d+)\. ", vietnamese, re.MULTILINE) == numbers
+
+    def commands(text: str) -> list[str]:
+        """The commands, without the comments in them."""
+        blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        return [re.sub(r" *#.*", "", block) for block in blocks]
+
+    assert commands(vietnamese) == commands(english)

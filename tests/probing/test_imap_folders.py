@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 
 import pytest
@@ -20,7 +20,7 @@ from exporter.probing.dialogue import (
     ResponseTooLarge,
     Send,
 )
-from exporter.probing.imap_folders import read_folders
+from exporter.probing.imap_folders import read_folders, read_newest
 
 SELECTING = frozenset({b"LIST-EXTENDED", b"SPECIAL-USE"})
 
@@ -143,3 +143,57 @@ def test_hidden_beside_odd() -> None:
     assert Server([odd]).read([Role.SENT]) == "not visible: sent; a line is not understood: '* LIST NIL NIL'"
     with pytest.raises(ProtocolViolation, match=r"not a LIST response: '\* LIST NIL NIL'"):
         Server([odd]).read([Role.INBOX])
+
+
+@pytest.mark.parametrize(
+    ("date", "expected"),
+    [
+        (b"17-Jul-1996 02:44:25 -0700", 837596665.0),
+        (b" 1-Jan-2020 00:00:00 +0000", 1577836800.0),
+        (b"01-jan-2020 05:30:00 +0530", 1577836800.0),
+        (b"31-Feb-2020 00:00:00 +0000", None),
+        (b"01-Foo-2020 00:00:00 +0000", None),
+        (b"01-Jan-0000 00:00:00 +0000", None),
+        (b"01-Jan-2020 25:00:00 +0000", None),
+        (b"01-Jan-2020 00:00:00 +9999", None),
+        (b"yesterday", None),
+    ],
+)
+def test_newest(date: bytes, expected: float | None) -> None:
+    """When the last message came (RFC 3501, section 9: date-time); an odd date is none."""
+    answers = {b"EXAMINE": [b"* FLAGS ()", b"* 12 EXISTS"], b"FETCH 12": [b'* 12 FETCH (INTERNALDATE "' + date + b'")']}
+    assert _newest(answers) == ([] if expected is None else [expected])
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {b"EXAMINE": [b"* 0 EXISTS"]},
+        {b"EXAMINE": [b"* OK nothing"]},
+        {b"EXAMINE": None},
+        {b"EXAMINE": [b"* 3 EXISTS"], b"FETCH 3": None},
+        {b"EXAMINE": [b"* 3 EXISTS"], b"FETCH 3": []},
+    ],
+)
+def test_no_newest(answers: dict[bytes, list[bytes] | None]) -> None:
+    """An empty inbox, and one that does not tell, is no failure."""
+    assert _newest(answers) == []
+
+
+def _newest(answers: Mapping[bytes, list[bytes] | None]) -> list[object]:
+    """Ask a server that answers a command with these lines, or refuses it; return what is noted."""
+    noted: list[object] = []
+    lines: Iterator[bytes] = iter(())
+    asking = read_newest(b"a%d" % number for number in count(1))
+    try:
+        step = next(asking)
+        while True:
+            if isinstance(step, Send):
+                tag, command = step.data.split(b" ", 1)
+                said = next(said for name, said in answers.items() if command.startswith(name))
+                lines = iter([*(said or ()), tag + (b" OK" if said is not None else b" NO not now")])
+            elif isinstance(step, Note):
+                noted.append(step.value)
+            step = asking.send(next(lines) if isinstance(step, ReadLine) else None)
+    except StopIteration:
+        return noted

@@ -91,6 +91,7 @@ class Imap(Dialogue):
         b'(\\HasNoChildren \\Junk) "/" "[Gmail]/Spam"',
     )
     messages: int = 3
+    received: bytes = b"17-Jul-2026 02:44:25 -0700"
 
     async def _answer(self, session: Session, words: list[bytes]) -> bool:
         session.tag = words[0] if words else b"*"
@@ -104,6 +105,11 @@ class Imap(Dialogue):
                 await self._login(session, command, arguments)
             case b"LIST" | b"STATUS":
                 await self._folders(session, command, arguments)
+            case b"EXAMINE":
+                await session.write(b"* %d EXISTS\r\n%s OK [READ-ONLY] opened\r\n" % (self.messages, session.tag))
+            case b"FETCH":
+                date = b'* %s FETCH (INTERNALDATE "%s")\r\n' % (arguments[0], self.received)
+                await session.write(date + session.tag + b" OK Success\r\n")
             case b"LOGOUT":
                 await self._logout(session)
             case b"NOOP":

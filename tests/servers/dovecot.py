@@ -79,6 +79,11 @@ class Dovecot(Server):
         """Where LMTP listens, as Postfix writes it."""
         return f"inet:[127.0.0.1]:{self._lmtp_port}"
 
+    @property
+    def lmtp(self) -> tuple[str, int]:
+        """Where mail is delivered, as a host and a port."""
+        return "127.0.0.1", self._lmtp_port
+
     def start(self) -> None:
         """Start, and return once every port accepts connections."""
         if self._process is not None:
