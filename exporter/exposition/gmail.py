@@ -44,6 +44,12 @@ PROBE_FAILURES = Family.of("gmail_probe_failures", "counter",
     "Failed probes by the phase in which they ended, and why.", "phase", "reason")
 LOGINS = Family.of("gmail_logins", "counter",
     "Logins attempted, by result.", "result")
+LOGIN_FAILURES = Family.of("gmail_login_consecutive_failures", "gauge",
+    "Logins in a row that failed, also in the step after them, or could not be sent; 0 after one that succeeded, "
+    "absent before the first. A hidden folder is no failure.")
+LOGIN_INTERVAL = Family.of("gmail_login_interval_seconds", "gauge",
+    "Seconds from one login to the next, as planned: login_interval, or more where the mailbox has many endpoints; a "
+    "refusal may delay the next one.")
 FAILURE_INFO = Family.of("gmail_failure_info", "gauge",
     "1 while the last probe, or the last login, failed: where, why, and the party at fault.",
     "phase", "reason", "blame")
@@ -141,6 +147,7 @@ DOMAIN_FAMILIES = (MX_UP, MX_PREFERENCE, MX_AS_EXPECTED, MX_FAILURE_INFO)
 
 FAMILIES = (
     UP, CHECK_SUCCESS, PROBE_DURATION, PHASE_DURATION, TCP_RTT, TCP_RETRANSMITS, PROBES, PROBE_FAILURES, LOGINS,
+    LOGIN_FAILURES, LOGIN_INTERVAL,
     FAILURE_INFO, VERDICT_INFO, PATH_HOPS, PATH_LAST_ANSWER,
     LOGIN_SUSPENDED, LOGIN_HELD_INFO, LOGIN_DENIALS, LOGIN_NEXT,
     CERTIFICATE_EXPIRY, CHAIN_EXPIRY, TLS_INFO, PUBLIC_ROOT,
@@ -185,6 +192,10 @@ def _budget(series: Series) -> Iterator[Sample]:
     yield Sample(LOGIN_SUSPENDED, "", _NO_LABELS, series.suspended)
     for result, succeeded in (("success", True), ("failure", False)):
         yield Sample(LOGINS, "_total", {"result": result}, series.logins[succeeded])
+    if series.login_failures is not None:
+        yield Sample(LOGIN_FAILURES, "", _NO_LABELS, series.login_failures)
+    if series.last and series.last.login:
+        yield Sample(LOGIN_INTERVAL, "", _NO_LABELS, series.last.login.interval)
     for denial in Denial:
         yield Sample(LOGIN_DENIALS, "_total", {"denial": denial.value}, series.denials[denial])
     if series.last and series.last.login and series.last.held_by:

@@ -62,6 +62,8 @@ class Series:
     failures: Counter[tuple[Phase, Reason]] = field(default_factory=Counter)
     logins: Counter[bool] = field(default_factory=Counter)
     """Logins attempted, by whether they succeeded."""
+    login_failures: int | None = None
+    """Logins in a row that failed, also in the step after them, or could not be sent; None before the first one."""
     buckets: list[int] = field(default_factory=lambda: [0] * (len(DURATION_BUCKETS) + 1))
     """Successful probes by duration, not cumulative; the last bucket has no upper bound."""
     duration_sum: float = 0.0
@@ -89,6 +91,9 @@ class Series:
         self.kept.add(outcome)
         if outcome.observed.login_attempted:
             self.logins[outcome.checks.get(Check.LOGIN, False)] += 1
+        if outcome.login_reached:
+            succeeded = outcome.ok or outcome.reason is Reason.FOLDER_HIDDEN
+            self.login_failures = 0 if succeeded else (self.login_failures or 0) + 1
         if outcome.ok:
             self.successes += 1
             self.buckets[bisect_left(DURATION_BUCKETS, outcome.duration)] += 1

@@ -132,6 +132,8 @@ def _login(series: Series) -> Mapping[str, Any]:
     return {
         "success": series.logins[True],
         "failure": series.logins[False],
+        "consecutive_failures": series.login_failures,
+        "interval_seconds": last.login.interval if last and last.login else None,
         "held_by": last.held_by.value if last and last.held_by else None,
         "cause": _cause(last.login if last else None),
         "next_at": last.next_login_at if last else None,

@@ -108,7 +108,8 @@ def _logins() -> Builder:
             "Which account can log in at which endpoint, and when is the next login?",
             "Logins held back are first. “Held back by” is why the login budget does not allow one; if it is empty, "
             "the next login comes at its usual time. “Refused at” and “Refused for” are the refusal that it follows. "
-            "“OK” and “Failed” count the logins in this range.",
+            "“Planned every” is longer than `login_interval` where the mailbox has many endpoints. “OK” and “Failed” "
+            "count the logins in this range.",
             "held until released: remove the cause, then run `gmail-exporter accounts release NAME`. Storage not "
             "usable: see the exporter's log for the file and what is wrong with it. The others end without you.",
         ),
@@ -139,6 +140,19 @@ def _logins() -> Builder:
             expression=with_account(f"{selector('gmail_login_next_timestamp_seconds')} - time()"),
             unit="dtdurations",
             width=140,
+        ),
+        Column(
+            "Planned every",
+            expression=with_account(f"max without () ({selector('gmail_login_interval_seconds')})"),
+            unit="dtdurations",
+            width=140,
+        ),
+        Column(
+            "Failed in a row",
+            expression=with_account(f"max without () ({selector('gmail_login_consecutive_failures')})"),
+            decimals=0,
+            steps=style.ANY_IS_DOUBTFUL,
+            width=130,
         ),
         Column("OK", expression=succeeded, decimals=0, width=70),
         Column("Failed", expression=failed, decimals=0, steps=style.ANY_IS_DOUBTFUL, width=70),

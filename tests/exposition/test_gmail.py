@@ -23,7 +23,7 @@ from exporter.model.evidence import (
     ProviderStatus,
     Trace,
 )
-from exporter.model.login import Cause, Denial
+from exporter.model.login import Cause, Denial, LoginStatus
 from exporter.model.outcome import Folder, Observed, Outcome, Phase
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, IpFamily, OAuth2, Role, SecretRef
@@ -245,6 +245,31 @@ def test_login_budget() -> None:
     values = {(s.family.metric.name, *s.labels.values()): s.value for s in samples(series)}
     assert values["gmail_login_next_timestamp_seconds",] == 1_700_000_900
     assert ("gmail_login_held_info", "hold") not in values
+
+
+def test_failures_and_interval_of_logins() -> None:
+    """The interval is known with the first probe, failures in a row with the first login; both only with an account."""
+    imap = target(account=ACCOUNT)
+    series = Series(imap)
+    status = LoginStatus(None, 1_700_002_700.0, denied=Denial.INTERVAL, interval=2700.0)
+    found = []
+    for outcome in (
+        replace(success(imap), login=status),
+        replace(failure(imap, Phase.LOGIN, Reason.TIMEOUT), login=status),
+        replace(success(imap), login=status),
+        replace(success(imap, login=True), login=status),
+    ):
+        before = {s.family.metric.name: s.value for s in samples(series)}
+        series.add(outcome)
+        found.append((before.get("gmail_login_interval_seconds"), before.get("gmail_login_consecutive_failures")))
+    values = {s.family.metric.name: s.value for s in samples(series)}
+    assert found == [(None, None), (2700, None), (2700, 1), (2700, 1)]
+    assert (values["gmail_login_interval_seconds"], values["gmail_login_consecutive_failures"]) == (2700, 0)
+    series = Series(target())
+    series.add(success())
+    assert not {"gmail_login_interval_seconds", "gmail_login_consecutive_failures"} & {
+        s.family.metric.name for s in samples(series)
+    }
 
 
 def test_base_labels() -> None:

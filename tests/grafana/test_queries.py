@@ -37,6 +37,7 @@ EMPTY: dict[str, str] = {}
 EMPTY_RULES: dict[str, str] = {
     "GmailEndpointSlow": "compares with a week, or needs a median above 5 s",
     "GmailShardMissing": "neither exporter of that life is a shard",
+    "target:gmail_login_consecutive_failures:lasting": "logins have to fail for 45 minutes",
     "target:gmail_login_held:elsewhere": "no endpoint is held for a refusal at another one",
     "target:gmail_probe_duration_seconds:p50_1w": "needs at least a day of history",
 }
@@ -319,7 +320,8 @@ def test_logins(past: Past) -> None:
     held = values(past, "Logins")
     assert held["imap any london:9993"] == 1
     assert held["workspace any london:9993"] == 0
-    reasons = {series["endpoint"]: series["denial"] for series in answer(past, query_of("Logins", "G"))}
+    reasons = {series["endpoint"]: series["denial"] for series in answer(past, query_of("Logins", "I"))}
     assert reasons["imap"] == "hold"
+    assert values(past, "Logins", "F")["imap any london:9993"] == 1
     tokens = answer(past, query_of("Tokens", "E"))
     assert {series["reason"] for series in tokens} == {"oauth_grant_revoked"}

@@ -37,6 +37,27 @@ def test_totals() -> None:
     assert series.version == 5
 
 
+def test_login_failures_in_a_row() -> None:
+    """Probes without a login change nothing; the step after it belongs to it, and a hidden folder is no failure."""
+    series = series_of()
+    found = []
+    for outcome in (
+        success(),
+        failure(),
+        failure(phase=Phase.LOGIN, reason=Reason.TIMEOUT),
+        success(),
+        failure(),
+        failure(phase=Phase.LOGIN, reason=Reason.OAUTH_ENDPOINT_ERROR),
+        failure(phase=Phase.FOLDERS, reason=Reason.CLOSED),
+        success(login=True),
+        failure(phase=Phase.LOGIN, reason=Reason.CREDENTIAL_UNAVAILABLE),
+        failure(phase=Phase.FOLDERS, reason=Reason.FOLDER_HIDDEN),
+    ):
+        series.add(outcome)
+        found.append(series.login_failures)
+    assert found == [None, None, 1, 1, 1, 2, 3, 0, 1, 0]
+
+
 def test_retransmits() -> None:
     """Segments that were sent again are added up; where the kernel never told them, their number is not known."""
     series = series_of()

@@ -184,7 +184,7 @@ class Instance:
             next_login = math.inf if held else START + (minute // LOGIN_EVERY + 1) * LOGIN_EVERY * 60
             denied = None if login else blocked or Denial.INTERVAL
             cause = Cause(of.endpoint.name, act.reason) if act and held else None
-            status = LoginStatus(blocked, next_login, denied=denied, cause=cause)
+            status = LoginStatus(blocked, next_login, denied=denied, cause=cause, interval=LOGIN_EVERY * 60)
         if act is not None and act.phase in _LOGIN_PHASES and not login:
             act = None
         self.store[of.key].add(replace(self._outcome(of, minute, act, login=login), login=status))

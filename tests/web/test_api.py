@@ -79,6 +79,7 @@ async def test_one_endpoint(site: Site) -> None:
         "S: * OK Gimap ready for requests from 192.0.2.7 x8mb9314711wmq"
     )
     assert entries[0]["login"]["account_logins_of_day"] == 34
+    assert (entries[0]["login"]["consecutive_failures"], entries[0]["login"]["interval_seconds"]) == (1, 900.0)
     families = (await ask(site, "endpoints/both"))["endpoints"]
     assert [each["ip_family"] for each in families] == ["ipv4", "ipv6"]
 
