@@ -50,6 +50,7 @@ from exporter.probing.kernel import ARRIVAL_CLOCK
 from exporter.probing.resolve import Resolver
 from exporter.verdict.sources import TICK, EvidenceSources
 from exporter.web.api import Api, Scrape
+from exporter.web.deliveries import DeliveryPages
 from exporter.web.lifecycle import Effective, Lifecycle
 from exporter.web.pages import Pages
 from exporter.web.probe import OFFSET, Probe
@@ -155,6 +156,7 @@ class Daemon:
             Effective(lambda: self._options.shard.take(self._reload.running)),
             Pages(self._store, probe, self._options.site.telemetry_path, self._domains),
             Api(self._store, self._domains),
+            DeliveryPages(self._deliveries, self._options.site.telemetry_path),
             self._probe,
             settings=self._web,
         )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from exporter.model.delivery import AuthResult, DeliveryResult, Stage
 from exporter.model.settings import Delivery, Role
 from exporter.monitor.delivery_series import DeliverySeries, Made
+from exporter.views.state import State
 
 _FOLDER = {Role.INBOX: "inbox", Role.SPAM: "spam"}
 
@@ -120,6 +121,15 @@ def series_to_json(series: DeliverySeries) -> dict[str, Any]:
         "runs": {made.value: series.counts[made] for made in Made},
         "results": [result_to_json(result) for result in series.results],
     }
+
+
+def state_of(series: DeliverySeries) -> State:
+    """Return the state of a delivery, as one of an endpoint: a login that fails is no outage of mail."""
+    if series.last is None:
+        return State.PENDING
+    if series.last.up is None:
+        return State.LOGIN
+    return State.UP if series.last.up else State.DOWN
 
 
 def failing(all_series: Iterable[DeliverySeries]) -> list[DeliverySeries]:

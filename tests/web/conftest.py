@@ -22,10 +22,12 @@ from exporter.exposition.cache import Exposition
 from exporter.model.address import HostPattern
 from exporter.model.outcome import TargetKey
 from exporter.model.site import Site as Flags
+from exporter.monitor.delivery_series import DeliverySeries
 from exporter.monitor.health import Health
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.store import Store
 from exporter.web.api import Api, Scrape
+from exporter.web.deliveries import DeliveryPages
 from exporter.web.lifecycle import Effective, Lifecycle
 from exporter.web.pages import Pages
 from exporter.web.server.application import application
@@ -53,7 +55,9 @@ class Site:
         lifecycle = Lifecycle(self.store, self.health, self._reload)
         self.probed: list[TargetKey] = []
         self.pages, self.api = Pages(self.store, self.probe), Api(self.store)
-        parts = scrape, lifecycle, self.pages, self.api, Effective(lambda: load(None, {}))
+        self.deliveries: list[DeliverySeries] = []
+        mail = DeliveryPages(self.deliveries)
+        parts = scrape, lifecycle, self.pages, self.api, mail, Effective(lambda: load(None, {}))
         self.transport = httpx.ASGITransport(application(*parts, settings=self.settings))
 
     def show(self, store: Store) -> None:
