@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from exporter.exposition.text import Family, Format, Sample, render
+from exporter.exposition.text import Family, Format, Labels, Sample, render
 from exporter.model.address import is_ip_address
 from exporter.model.message import escape_invisible
 from exporter.model.outcome import LOGIN_PHASES, Outcome, Phase, TlsFacts
@@ -102,12 +102,12 @@ def _tls_samples(facts: TlsFacts) -> Iterator[Sample]:
 
 
 def _sample(family: Family, value: float, *labels: str) -> Sample:
-    return Sample(family, "", dict(zip(family.labels, labels, strict=True)), value)
+    return Sample(family, "", Labels(zip(family.labels, labels, strict=True)), value)
 
 
 def exposition(outcome: Outcome, fmt: Format) -> bytes:
     """Return the metrics of a requested probe."""
-    lines = render({}, samples(outcome))
+    lines = render(Labels(), samples(outcome))
     known = [family for family in FAMILIES if family.metric.name in lines]
     end = b"# EOF\n" if fmt is Format.OPENMETRICS else b""
     return b"".join(family.head(fmt) + lines[family.metric.name] for family in known) + end

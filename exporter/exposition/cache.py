@@ -13,12 +13,23 @@ from dataclasses import dataclass, field
 from exporter.accounts.access import Access
 from exporter.exposition.deliveries import delivery_labels, delivery_samples
 from exporter.exposition.gmail import ALL_FAMILIES, account_samples, base_labels, domain_samples, samples
-from exporter.exposition.text import Format, Lines, Sample, render
+from exporter.exposition.text import Format, Labels, Lines, Sample, render
 from exporter.model.outcome import TargetKey
 from exporter.monitor.delivery_series import DeliverySeries
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.mail_domains import MailDomain, MailDomains
 from exporter.monitor.store import Series, Store
+
+
+@dataclass(slots=True)
+class _Rendered:
+    """What the lines of a target were rendered from."""
+
+    series: Series
+    base: Labels
+    place: int
+    """Of its lines in each column."""
+    version: int = -1
 
 
 @dataclass(slots=True)
@@ -32,27 +43,26 @@ class Exposition:
     """Returns the samples of what is looked at besides the endpoints."""
     domains: MailDomains | None = None
     deliveries: Iterable[DeliverySeries] = ()
-    _lines: dict[str, dict[TargetKey, bytes]] = field(
-        default_factory=lambda: {family.metric.name: {} for family in ALL_FAMILIES}
-    )
-    """By family, then by target."""
-    _rendered: dict[TargetKey, tuple[Series, int]] = field(default_factory=dict)
-    """The series and its version from which the lines of a target were rendered."""
+    _columns: dict[str, list[bytes]] = field(default_factory=lambda: {family.name: [] for family in ALL_FAMILIES})
+    """For each family the lines of each target, which has the same place in all; empty where it has none."""
+    _free: list[int] = field(default_factory=list)
+    """Places of targets that are gone."""
+    _rendered: dict[TargetKey, _Rendered] = field(default_factory=dict)
     _of_domains: dict[str, tuple[MailDomain, tuple[object, ...], Lines]] = field(default_factory=dict)
     """The lines of each domain, and what they were rendered from."""
 
     def pieces(self, fmt: Format) -> list[bytes]:
         """Return the body in pieces, as they are cached: with a thousand endpoints it has 5 MB."""
         self._catch_up()
-        others = [render({"account": access.account.name}, account_samples(access)) for access in self.accesses()]
+        others = [render(Labels(account=access.account.name), account_samples(access)) for access in self.accesses()]
         others += self._domain_lines()
         others += [render(delivery_labels(series), delivery_samples(series)) for series in self.deliveries]
         pieces: list[bytes] = []
         if evidence := list(self.evidence()):
-            others.append(render({}, evidence))
+            others.append(render(Labels(), evidence))
         for family in ALL_FAMILIES:
-            name = family.metric.name
-            lines = [*self._lines[name].values(), *(other[name] for other in others if name in other)]
+            name = family.name
+            lines = [*filter(None, self._columns[name]), *(other[name] for other in others if name in other)]
             if lines:
                 pieces += [family.head(fmt), *lines]
         # At the end, for in OpenMetrics it has the EOF mark.
@@ -62,13 +72,21 @@ class Exposition:
     def refresh(self, series: Series) -> None:
         """Render the lines of a target now, rather than at the next scrape, which would have to render all at once."""
         key = series.target.key
-        rendered = render(base_labels(series), samples(series))
-        for name, of_family in self._lines.items():
-            if text := rendered.get(name):
-                of_family[key] = text
-            else:
-                of_family.pop(key, None)
-        self._rendered[key] = series, series.version
+        rendered = self._rendered.get(key)
+        if rendered is None or rendered.series is not series:
+            place = self._take_place() if rendered is None else rendered.place
+            rendered = self._rendered[key] = _Rendered(series, base_labels(series), place)
+        lines = render(rendered.base, samples(series))
+        for name, column in self._columns.items():
+            column[rendered.place] = lines.get(name, b"")
+        rendered.version = series.version
+
+    def _take_place(self) -> int:
+        if self._free:
+            return self._free.pop()
+        for column in self._columns.values():
+            column.append(b"")
+        return len(column) - 1
 
     def _domain_lines(self) -> list[Lines]:
         """Return the lines of every domain, rendered again where something has changed."""
@@ -79,7 +97,7 @@ class Exposition:
             values = domain.version, is_up
             known = before.get(name)
             if known is None or known[0] is not domain or known[1] != values:
-                base = {"endpoint": name, "domain": domain.name}
+                base = Labels(endpoint=name, domain=domain.name)
                 known = domain, values, render(base, domain_samples(domain, is_up=is_up))
             self._of_domains[name] = known
         return [lines for _, _, lines in self._of_domains.values()]
@@ -87,11 +105,12 @@ class Exposition:
     def _catch_up(self) -> None:
         """Render the targets that were probed since the last time, and drop those that are not configured any more."""
         for series in self.store:
-            rendered_series, version = self._rendered.get(series.target.key, (None, 0))
-            if rendered_series is not series or version != series.version:
+            rendered = self._rendered.get(series.target.key)
+            if rendered is None or rendered.series is not series or rendered.version != series.version:
                 self.refresh(series)
         if len(self._rendered) > len(self.store):
             for key in self._rendered.keys() - {series.target.key for series in self.store}:
-                del self._rendered[key]
-                for of_family in self._lines.values():
-                    of_family.pop(key, None)
+                place = self._rendered.pop(key).place
+                for column in self._columns.values():
+                    column[place] = b""
+                self._free.append(place)

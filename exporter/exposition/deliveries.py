@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import accumulate
 
 from prometheus_client.utils import floatToGoString
 
-from exporter.exposition.text import Family, Sample
+from exporter.exposition.text import Family, Labels, Sample
 from exporter.model.delivery import DeliveryResult
 from exporter.model.settings import Role
 from exporter.monitor.delivery_series import DURATION_BUCKETS, DeliverySeries, Made
@@ -48,14 +48,14 @@ DELIVERY_FAMILIES = (
 
 DELIVERY_LABELS = ("delivery", "from", "to")
 
-_NO_LABELS: Mapping[str, str] = {}
-_BOUNDS = [{"le": str(floatToGoString(bound))} for bound in (*DURATION_BUCKETS, math.inf)]  # type: ignore[no-untyped-call]
+_NO_LABELS = Labels()
+_BOUNDS = [Labels(le=str(floatToGoString(bound))) for bound in (*DURATION_BUCKETS, math.inf)]  # type: ignore[no-untyped-call]
 
 
-def delivery_labels(series: DeliverySeries) -> dict[str, str]:
+def delivery_labels(series: DeliverySeries) -> Labels:
     """Return the labels that every sample of a delivery has: its name, and the names of both accounts."""
     delivery = series.delivery
-    return dict(zip(DELIVERY_LABELS, (delivery.name, delivery.sender.name, delivery.recipient.name), strict=True))
+    return Labels(zip(DELIVERY_LABELS, (delivery.name, delivery.sender.name, delivery.recipient.name), strict=True))
 
 
 def delivery_samples(series: DeliverySeries) -> Iterator[Sample]:
@@ -63,7 +63,7 @@ def delivery_samples(series: DeliverySeries) -> Iterator[Sample]:
     yield Sample(INTERVAL, "", _NO_LABELS, series.interval)
     yield Sample(TIMEOUT, "", _NO_LABELS, series.delivery.timeout)
     for made in Made:
-        yield Sample(DELIVERIES, "_total", {"result": made.value}, series.counts[made])
+        yield Sample(DELIVERIES, "_total", Labels(result=made.value), series.counts[made])
     for bound, count in zip(_BOUNDS, accumulate(series.buckets), strict=True):
         yield Sample(DURATION, "_bucket", bound, count)
     yield Sample(DURATION, "_count", _NO_LABELS, sum(series.buckets))
@@ -77,14 +77,14 @@ def _last(last: DeliveryResult) -> Iterator[Sample]:
     if last.up is not None:
         yield Sample(UP, "", _NO_LABELS, last.up)
     for stage, seconds in last.stages.items():
-        yield Sample(STAGE_DURATION, "", {"stage": stage.value}, seconds)
+        yield Sample(STAGE_DURATION, "", Labels(stage=stage.value), seconds)
     if last.folder:
         for role in (Role.INBOX, Role.SPAM):
-            yield Sample(FOLDER, "", {"folder": role.value}, last.folder is role)
+            yield Sample(FOLDER, "", Labels(folder=role.value), last.folder is role)
     for method, result in last.authentication.items():
-        yield Sample(AUTHENTICATION, "", {"method": method.value, "result": result.value}, 1)
+        yield Sample(AUTHENTICATION, "", Labels(method=method.value, result=result.value), 1)
     for failure in last.failures:
-        labels = {"stage": failure.stage.value, "reason": failure.reason.value, "blame": failure.blame.value}
+        labels = Labels(stage=failure.stage.value, reason=failure.reason.value, blame=failure.blame.value)
         yield Sample(FAILURE_INFO, "", labels, 1)
     if last.leftover is not None:
         yield Sample(LEFTOVER, "", _NO_LABELS, last.leftover)

@@ -6,17 +6,18 @@ The samples of a target are a pure function of its `Series`. monitor/instruments
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import accumulate
 
 from prometheus_client.utils import floatToGoString
 
 from exporter.accounts.access import Access
 from exporter.exposition.deliveries import DELIVERY_FAMILIES
-from exporter.exposition.text import Family, Sample
+from exporter.exposition.text import Family, Labels, Sample
 from exporter.model.evidence import ControlState, Evidence, PathEnd, ProviderStatus
 from exporter.model.login import Denial
-from exporter.model.outcome import Check, Outcome, TlsFacts
+from exporter.model.outcome import Check, Outcome, Phase, TlsFacts
 from exporter.model.reason import Reason
 from exporter.monitor.mail_domains import MailDomain
 from exporter.monitor.store import DURATION_BUCKETS, Series
@@ -159,24 +160,27 @@ FAMILIES = (
 
 ALL_FAMILIES = (*FAMILIES, *ACCOUNT_FAMILIES, *DOMAIN_FAMILIES, *DELIVERY_FAMILIES, *EVIDENCE_FAMILIES)
 
-_NO_LABELS: Mapping[str, str] = {}
+_NO_LABELS = Labels()
+
+_BOUNDS = [Labels(le=str(floatToGoString(bound))) for bound in (*DURATION_BUCKETS, math.inf)]  # type: ignore[no-untyped-call]
+
+_RESULTS = {succeeded: Labels(result="success" if succeeded else "failure") for succeeded in (True, False)}
+_CHECKS = {check: Labels(check=check.value) for check in Check}
+_PHASES = {phase: Labels(phase=phase.value) for phase in Phase}
 
 
-_BOUNDS = [{"le": str(floatToGoString(bound))} for bound in (*DURATION_BUCKETS, math.inf)]  # type: ignore[no-untyped-call]
-
-
-def base_labels(series: Series) -> dict[str, str]:
+def base_labels(series: Series) -> Labels:
     """Return the labels that every sample of a series has."""
     endpoint = series.target.endpoint
     values = (endpoint.name, endpoint.protocol.value, endpoint.host, str(endpoint.port), series.target.ip_family.value)
-    return dict(zip(BASE_LABELS, values, strict=True))
+    return Labels(zip(BASE_LABELS, values, strict=True))
 
 
 def samples(series: Series) -> Iterator[Sample]:
     """Yield every sample of a target. A value that is not known has no sample, rather than a 0."""
     endpoint = series.target.endpoint
     account = endpoint.account.name if endpoint.account else ""
-    labels = {**endpoint.labels, "security": endpoint.security.value, "account": account}
+    labels = Labels({**endpoint.labels, "security": endpoint.security.value, "account": account})
     yield Sample(ENDPOINT_INFO, "", labels, 1)
     yield Sample(INTERVAL, "", _NO_LABELS, endpoint.interval)
     yield from _totals(series)
@@ -190,17 +194,17 @@ def samples(series: Series) -> Iterator[Sample]:
 
 def _budget(series: Series) -> Iterator[Sample]:
     yield Sample(LOGIN_SUSPENDED, "", _NO_LABELS, series.suspended)
-    for result, succeeded in (("success", True), ("failure", False)):
-        yield Sample(LOGINS, "_total", {"result": result}, series.logins[succeeded])
+    for succeeded, labels in _RESULTS.items():
+        yield Sample(LOGINS, "_total", labels, series.logins[succeeded])
     if series.login_failures is not None:
         yield Sample(LOGIN_FAILURES, "", _NO_LABELS, series.login_failures)
     if series.last and series.last.login:
         yield Sample(LOGIN_INTERVAL, "", _NO_LABELS, series.last.login.interval)
     for denial in Denial:
-        yield Sample(LOGIN_DENIALS, "_total", {"denial": denial.value}, series.denials[denial])
+        yield Sample(LOGIN_DENIALS, "_total", Labels(denial=denial.value), series.denials[denial])
     if series.last and series.last.login and series.last.held_by:
         cause = series.last.login.cause
-        labels = {"denial": series.last.held_by.value}
+        labels = Labels(denial=series.last.held_by.value)
         if cause:
             labels["cause_endpoint"] = cause.endpoint
         if cause and cause.reason:
@@ -211,10 +215,10 @@ def _budget(series: Series) -> Iterator[Sample]:
 
 
 def _totals(series: Series) -> Iterator[Sample]:
-    yield Sample(PROBES, "_total", {"result": "success"}, series.successes)
-    yield Sample(PROBES, "_total", {"result": "failure"}, series.failures.total())
+    for succeeded, labels in _RESULTS.items():
+        yield Sample(PROBES, "_total", labels, series.successes if succeeded else series.failures.total())
     for (phase, reason), count in series.failures.items():
-        yield Sample(PROBE_FAILURES, "_total", {"phase": phase.value, "reason": reason.value}, count)
+        yield Sample(PROBE_FAILURES, "_total", Labels(phase=phase.value, reason=reason.value), count)
     for bound, count in zip(_BOUNDS, accumulate(series.buckets), strict=True):
         yield Sample(PROBE_DURATION, "_bucket", bound, count)
     yield Sample(PROBE_DURATION, "_count", _NO_LABELS, sum(series.buckets))
@@ -228,11 +232,9 @@ def _totals(series: Series) -> Iterator[Sample]:
 def _last_probe(series: Series, last: Outcome) -> Iterator[Sample]:
     yield Sample(UP, "", _NO_LABELS, last.up)
     yield Sample(LAST_RUN, "", _NO_LABELS, last.ended_at)
-    for check in (Check.REACHABILITY, Check.TLS, Check.PROTOCOL):
-        if check in last.checks:
-            yield Sample(CHECK_SUCCESS, "", {"check": check.value}, last.checks[check])
+    yield from _checks(last, Check.REACHABILITY, Check.TLS, Check.PROTOCOL)
     for phase, seconds in last.phases.items():
-        yield Sample(PHASE_DURATION, "", {"phase": phase.value}, seconds)
+        yield Sample(PHASE_DURATION, "", _PHASES[phase], seconds)
     yield from _failures(series)
     if last.evidence:
         yield from _path(last.evidence)
@@ -253,13 +255,20 @@ def _last_probe(series: Series, last: Outcome) -> Iterator[Sample]:
             yield Sample(PUBLIC_ROOT, "", _NO_LABELS, observed.tls.public_root)
 
 
+def _checks(outcome: Outcome, *checks: Check) -> Iterator[Sample]:
+    passed = outcome.checks
+    for check in checks:
+        if check in passed:
+            yield Sample(CHECK_SUCCESS, "", _CHECKS[check], passed[check])
+
+
 def _failures(series: Series) -> Iterator[Sample]:
     for failed in series.failing:
-        labels = {"phase": failed.phase.value, "reason": failed.reason.value, "blame": failed.blame.value}
+        labels = Labels(phase=failed.phase.value, reason=failed.reason.value, blame=failed.blame.value)
         yield Sample(FAILURE_INFO, "", labels, 1)
     for verdict, blame in dict.fromkeys((failed.verdict, failed.blame) for failed in series.failing):
         if verdict is not None:
-            yield Sample(VERDICT_INFO, "", {"verdict": verdict.value, "blame": blame.value}, 1)
+            yield Sample(VERDICT_INFO, "", Labels(verdict=verdict.value, blame=blame.value), 1)
 
 
 def _path(evidence: Evidence) -> Iterator[Sample]:
@@ -275,22 +284,25 @@ def _tls(facts: TlsFacts) -> Iterator[Sample]:
     for family, at in (CERTIFICATE_EXPIRY, facts.not_after), (CHAIN_EXPIRY, facts.chain_not_after):
         if at is not None:
             yield Sample(family, "", _NO_LABELS, at)
-    yield Sample(TLS_INFO, "", {name: getattr(facts, name) for name in TLS_INFO.labels}, 1)
+    yield Sample(TLS_INFO, "", _tls_labels(facts.version, facts.cipher, facts.issuer, facts.fingerprint_sha256), 1)
+
+
+@lru_cache(maxsize=1024)
+def _tls_labels(*values: str) -> Labels:
+    return Labels(zip(TLS_INFO.labels, values, strict=True))
 
 
 def _last_login(last: Outcome) -> Iterator[Sample]:
-    for check in (Check.LOGIN, Check.FOLDERS):
-        if check in last.checks:
-            yield Sample(CHECK_SUCCESS, "", {"check": check.value}, last.checks[check])
+    yield from _checks(last, Check.LOGIN, Check.FOLDERS)
     for folder in last.observed.folders:
-        yield Sample(FOLDER_VISIBLE, "", {"folder": folder.role.value}, folder.visible)
+        yield Sample(FOLDER_VISIBLE, "", Labels(folder=folder.role.value), folder.visible)
         for family, count in (
             (FOLDER_MESSAGES, folder.messages),
             (FOLDER_UNSEEN, folder.unseen),
             (FOLDER_BYTES, folder.octets),
         ):
             if count is not None:
-                yield Sample(family, "", {"folder": folder.role.value}, count)
+                yield Sample(family, "", Labels(folder=folder.role.value), count)
     if last.observed.quota:
         yield Sample(MAILBOX_QUOTA, "", _NO_LABELS, last.observed.quota.limit)
         yield Sample(MAILBOX_USED, "", _NO_LABELS, last.observed.quota.used)
@@ -301,12 +313,14 @@ def domain_samples(domain: MailDomain, *, is_up: bool | None) -> Iterator[Sample
     if is_up is not None:
         yield Sample(MX_UP, "", _NO_LABELS, is_up)
     for exchange in domain.exchanges:
-        yield Sample(MX_PREFERENCE, "", {"host": exchange.host}, exchange.preference)
+        yield Sample(MX_PREFERENCE, "", Labels(host=exchange.host), exchange.preference)
     if domain.endpoint.expect and domain.is_known:
         yield Sample(MX_AS_EXPECTED, "", _NO_LABELS, domain.as_expected)
     for finding in domain.findings:
-        labels = {"reason": finding.reason.value, "blame": finding.reason.blame.value}
-        yield Sample(MX_FAILURE_INFO, "", labels | ({"host": finding.host} if finding.host else {}), 1)
+        labels = Labels(reason=finding.reason.value, blame=finding.reason.blame.value)
+        if finding.host:
+            labels["host"] = finding.host
+        yield Sample(MX_FAILURE_INFO, "", labels, 1)
 
 
 def account_samples(access: Access) -> Iterator[Sample]:
@@ -318,10 +332,11 @@ def account_samples(access: Access) -> Iterator[Sample]:
     if access.refresh_seconds is not None:
         yield Sample(OAUTH_REFRESH_DURATION, "", _NO_LABELS, access.refresh_seconds)
     failures = {reason: count for reason, count in access.refreshes.items() if reason is not Reason.OK}
-    yield Sample(OAUTH_REFRESHES, "_total", {"result": "success"}, access.refreshes[Reason.OK])
-    yield Sample(OAUTH_REFRESHES, "_total", {"result": "failure"}, sum(failures.values()))
+    for succeeded, labels in _RESULTS.items():
+        count = access.refreshes[Reason.OK] if succeeded else sum(failures.values())
+        yield Sample(OAUTH_REFRESHES, "_total", labels, count)
     for reason, count in failures.items():
-        yield Sample(OAUTH_REFRESH_FAILURES, "_total", {"reason": reason.value}, count)
+        yield Sample(OAUTH_REFRESH_FAILURES, "_total", Labels(reason=reason.value), count)
 
 
 def evidence_samples(controls: Iterable[ControlState], status: ProviderStatus | None) -> Iterator[Sample]:
@@ -332,11 +347,11 @@ def evidence_samples(controls: Iterable[ControlState], status: ProviderStatus | 
             labels = control.name, control.kind.value
             up[labels] = control.up or up.get(labels, False)
     for (name, kind), value in up.items():
-        yield Sample(CONTROL_UP, "", {"control": name, "kind": kind}, value)
+        yield Sample(CONTROL_UP, "", Labels(control=name, kind=kind), value)
     if status is None or status.read_at is None:
         return
-    yield Sample(STATUS_LAST_SUCCESS, "", {"provider": status.provider}, status.read_at)
+    yield Sample(STATUS_LAST_SUCCESS, "", Labels(provider=status.provider), status.read_at)
     if status.is_known:
         for severity, impact in dict.fromkeys((incident.severity, incident.status) for incident in status.incidents):
-            labels_of = {"provider": status.provider, "severity": severity, "impact": impact}
+            labels_of = Labels(provider=status.provider, severity=severity, impact=impact)
             yield Sample(INCIDENT_INFO, "", labels_of, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from prometheus_client.exposition import choose_encoder
@@ -20,12 +20,13 @@ class Family(NamedTuple):
     """A metric family: its declaration, and the labels that it has beside the base labels."""
 
     metric: Metric
-    labels: tuple[str, ...] = ()
+    labels: tuple[str, ...]
+    name: str
 
     @classmethod
     def of(cls, name: str, kind: str, text: str, *labels: str) -> Family:
         """Declare a metric family."""
-        return cls(Metric(name, text, kind), labels)
+        return cls(Metric(name, text, kind), labels, name)
 
     def head(self, fmt: Format) -> bytes:
         """Return its HELP and TYPE lines."""
@@ -35,31 +36,44 @@ class Family(NamedTuple):
         return f"# HELP {name} {self.metric.documentation}\n# TYPE {name} {kind}\n".encode()
 
 
+class Labels(dict[str, str]):
+    """Labels, and their text: most samples share the same few, and the text is made once."""
+
+    @cached_property
+    def text(self) -> str:
+        """As in a line, without braces."""
+        return ",".join(f'{name}="{_escape(value)}"' for name, value in self.items())
+
+
 class Sample(NamedTuple):
     """One sample: its family, the suffix of its name, its labels beside the base labels, its value."""
 
     family: Family
     suffix: str
-    labels: Mapping[str, str]
+    labels: Labels
     value: float
 
 
-def render(base: Mapping[str, str], samples: Iterable[Sample]) -> Lines:
+def render(base: Labels, samples: Iterable[Sample]) -> Lines:
     """Return samples as lines, the same in text 0.0.4 and OpenMetrics 1.0; `base` are the labels of all of them."""
-    prefix = _label_text(tuple(base.items()))
-    lines: dict[str, str] = {}
+    shared = base.text
+    separator = "," if shared else ""
+    lines: dict[str, list[str]] = {}
     for family, suffix, labels, value in samples:
-        name = family.metric.name
-        own = _label_text(tuple(labels.items()))
-        text = f"{{{prefix},{own}}}" if prefix and own else f"{{{prefix or own}}}" if prefix or own else ""
-        number = _integer(value) if isinstance(value, int) else floatToGoString(value)  # type: ignore[no-untyped-call]
-        lines[name] = f"{lines.get(name, '')}{name}{suffix}{text} {number}\n"
-    return {name: text.encode() for name, text in lines.items()}
+        name = family.name
+        own = labels.text
+        text = f"{{{shared}{separator}{own}}}" if own else f"{{{shared}}}" if shared else ""
+        line = f"{name}{suffix}{text} {_integer(value) if isinstance(value, int) else _number(value)}\n"
+        if name in lines:
+            lines[name].append(line)
+        else:
+            lines[name] = [line]
+    return {name: "".join(of_family).encode() for name, of_family in lines.items()}
 
 
-@lru_cache(maxsize=4096)
-def _label_text(labels: tuple[tuple[str, str], ...]) -> str:
-    return ",".join(f'{name}="{_escape(value)}"' for name, value in labels)
+def _number(value: float) -> str:
+    # Go's text has an exponent from a million on; below that it is Python's.
+    return repr(value) if 0.0 <= value < 1e6 else str(floatToGoString(value))  # type: ignore[no-untyped-call]
 
 
 @lru_cache(maxsize=4096)

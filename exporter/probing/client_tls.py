@@ -101,23 +101,36 @@ def unverified_context() -> ssl.SSLContext:
     return built
 
 
+class _Handshake(NamedTuple):
+    """What a handshake agreed on, the certificates as sent, and those by which the server was trusted, in DER."""
+
+    version: str
+    cipher: str
+    sent: Sequence[bytes]
+    trusted: Sequence[bytes]
+
+
 def facts(connection: ssl.SSLObject) -> TlsFacts | None:
     """Return what the server presented, after the handshake; None where it presented no certificate.
 
     The handshake is OpenSSL's: what only OpenSSL can read in a certificate is absent here, and fails nothing.
     """
     sent = _chain_of(connection, "get_unverified_chain")
-    presented = _certificates(sent)
-    if not presented:
+    if not sent:
         return None
     is_verified = connection.context.verify_mode is ssl.CERT_REQUIRED
     trusted = _chain_of(connection, "get_verified_chain") if is_verified else []
-    verified = _certificates(trusted)
+    cipher = connection.cipher()
+    return _known.facts(_Handshake(connection.version() or "", cipher[0] if cipher else "", sent, trusted))
+
+
+def _facts_of(handshake: _Handshake) -> TlsFacts:
+    presented, verified = _certificates(handshake.sent), _certificates(handshake.trusted)
     chain = _known.chain(tuple(known.certificate for known in presented))
-    leaf, cipher = chain[0], connection.cipher()
+    leaf = chain[0]
     return TlsFacts(
-        version=connection.version() or "",
-        cipher=cipher[0] if cipher else "",
+        version=handshake.version,
+        cipher=handshake.cipher,
         issuer=leaf.issuer,
         fingerprint_sha256=leaf.fingerprint_sha256,
         not_after=leaf.not_after,
@@ -125,7 +138,7 @@ def facts(connection: ssl.SSLObject) -> TlsFacts | None:
         no_sni=presented[0].no_sni,
         chain=chain,
         verified_not_after=_earliest(known.certificate for known in verified),
-        public_root=_known.root(verified + presented, [*trusted, *sent]),
+        public_root=_known.root(verified + presented, [*handshake.trusted, *handshake.sent]),
     )
 
 
@@ -158,7 +171,20 @@ class _KnownCertificates:
         self._facts: dict[str, _Known] = {}
         self._chains: dict[tuple[Certificate, ...], tuple[Certificate, ...]] = {}
         self._roots: dict[tuple[str, ...], bool | None] = {}
+        self._presented: dict[tuple[str, str, int, bytes], TlsFacts] = {}
         self._octets = 0
+
+    def facts(self, handshake: _Handshake) -> TlsFacts:
+        """Return the facts of a handshake: one object for all that are alike, and nothing is parsed again."""
+        version, cipher, sent, trusted = handshake
+        # DER says where each certificate ends.
+        key = version, cipher, len(sent), hashlib.sha256(b"".join([*sent, *trusted])).digest()
+        if (known := self._presented.get(key)) is None:
+            known = _facts_of(handshake)
+            if len(self._presented) >= _MAX_CHAINS:
+                self._presented.clear()
+            self._presented[key] = known
+        return known
 
     def __call__(self, encoded: bytes) -> _Known:
         """Return the facts of a certificate, which is parsed once."""
@@ -167,6 +193,7 @@ class _KnownCertificates:
             if len(self._facts) >= _MAX_KNOWN or self._octets + len(encoded) > _MAX_KNOWN_OCTETS:
                 self._facts.clear()
                 self._chains.clear()
+                self._presented.clear()
                 self._octets = 0
             self._octets += len(encoded)
             with warnings.catch_warnings():

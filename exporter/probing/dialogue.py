@@ -121,6 +121,8 @@ class Arrival:
     """Find out when the last octets arrived, in seconds of `time.perf_counter`."""
 
 
+_READ_LINE = ReadLine()
+
 Step: TypeAlias = Enter | Send | ReadLine | ReadBytes | StartTLS | Note | PassOver
 
 _UNSENDABLE = re.compile(r"[\r\n\0\ud800-\udfff]")  # ends a command or an argument, or is not text
@@ -260,7 +262,7 @@ def read_line() -> Dialogue[bytes]:
     Raises:
         ProtocolViolation: it contains a NUL, which no protocol allows (RFC 3501 §9, RFC 5321 §4.1.2).
     """
-    line: bytes = yield ReadLine()
+    line: bytes = yield _READ_LINE
     if b"\0" in line:
         raise ProtocolViolation(f"a NUL in {excerpt(line)}")
     return line

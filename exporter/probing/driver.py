@@ -95,6 +95,9 @@ class Driver:
                 answer = None
                 if isinstance(step, ReadLine | ReadBytes):
                     answer = await self._read(stream, step)
+                    _check_limits(stream.received, asked_at, most)
+                    if pace.is_over:
+                        await pace.rest()
                 elif isinstance(step, Send):
                     asked_at, most = stream.received, step.most
                     stream.write(step.data)
@@ -114,9 +117,6 @@ class Driver:
                     assert start_tls is not None  # noqa: S101 (only a session has this step)
                     if not await start_tls():
                         return None
-                _check_limits(stream.received, asked_at, most)
-                if pace.is_over:
-                    await pace.rest()
         except StopIteration as end:
             clock.leave(stream.received_at)
             result: T = end.value

@@ -33,22 +33,21 @@ _STATUS = (b"OK", b"NO", b"BAD", b"BYE", b"PREAUTH")
 _TEMPORARY = re.compile(rb"\[(?:UNAVAILABLE|INUSE|LIMIT|OVERQUOTA|SERVERBUG)\b", re.IGNORECASE)  # RFC 5530 §3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class Response:
     """One response: its lines joined, with the size of each literal left in place, and the literals in order."""
 
     line: bytes
-    literals: tuple[bytes, ...] = ()
+    literals: tuple[bytes, ...]
+    tag: bytes
+    """The first word: a tag, `*` or `+`."""
+    kind: bytes
+    """The second word in capitals: a status, or the name of the data."""
 
-    @property
-    def tag(self) -> bytes:
-        """The first word: a tag, `*` or `+`."""
-        return self.line.partition(b" ")[0]
-
-    @property
-    def kind(self) -> bytes:
-        """The second word in capitals: a status, or the name of the data."""
-        return self.line.partition(b" ")[2].partition(b" ")[0].upper()
+    def __init__(self, line: bytes, literals: tuple[bytes, ...] = ()) -> None:
+        self.line, self.literals = line, literals
+        self.tag, _, rest = line.partition(b" ")
+        self.kind = rest.partition(b" ")[0].upper()
 
 
 class Answers(list[Response]):
@@ -83,8 +82,9 @@ class Answers(list[Response]):
 def _read_response() -> Dialogue[Response]:
     """Read one response with its literals."""
     line = yield from read_line()
+    response = Response(line)
     literals: list[bytes] = []
-    while not _ends_in_text(Response(line)) and (literal := _LITERAL.search(line)):
+    while not _ends_in_text(response) and (literal := _LITERAL.search(line)):
         # RFC 3501 §9: a number has 10 digits at most.
         if len(literal[1]) > 10 or int(literal[1]) > MAX_LITERAL:
             raise ResponseTooLarge(f"a literal of {literal[1].decode()} octets; at most {MAX_LITERAL} are read")
@@ -92,7 +92,8 @@ def _read_response() -> Dialogue[Response]:
         line += b" " + (yield from read_line()).lstrip(b" ")
         if len(line) > MAX_LINE:
             raise ResponseTooLarge(f"a response of more than {MAX_LINE} octets besides its literals")
-    return Response(line, tuple(literals))
+        response = Response(line, tuple(literals))
+    return response
 
 
 def _ends_in_text(response: Response) -> bool:

@@ -11,6 +11,7 @@ import math
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from enum import Enum, auto
 from types import MappingProxyType
@@ -229,7 +230,8 @@ class Attempt:
             left = len(tried) - number
             began = time.perf_counter()
             try:
-                async with asyncio.timeout(share(self._seconds_left(), left, endpoint.timeout)):
+                most = share(self._seconds_left(), left, endpoint.timeout)
+                async with asyncio.timeout(most) if most is not None else nullcontext():
                     connection = self._opened = Connection()
                     await connection.open(address, endpoint.port)
             except OSError as error:

@@ -40,9 +40,9 @@ class _Raw(NamedTuple):
     speaker: str
     line: bytes
 
-    @property
-    def octets(self) -> int:
-        return _OCTETS_OF_LINE + len(self.line)
+
+def _octets_of(line: bytes) -> int:
+    return _OCTETS_OF_LINE + len(line)
 
 
 class DialogueRecord:
@@ -57,8 +57,7 @@ class DialogueRecord:
 
     def add(self, at: float, speaker: str, line: bytes) -> None:
         """Add the next line."""
-        raw = _Raw(at, speaker, line)
-        octets = raw.octets
+        raw, octets = _Raw(at, speaker, line), _octets_of(line)
         is_short = not self._last and self._first_octets + octets <= MAX_OCTETS // 2
         if is_short and len(self._first) < MAX_LINES // 2:
             self._first.append(raw)
@@ -67,7 +66,7 @@ class DialogueRecord:
         self._last.append(raw)
         self._last_octets += octets
         while len(self._last) > MAX_LINES // 2 or self._last_octets > MAX_OCTETS // 2:
-            self._last_octets -= self._last.popleft().octets
+            self._last_octets -= _octets_of(self._last.popleft().line)
             self._left_out += 1
 
     def unanswered(self) -> list[bytes]:

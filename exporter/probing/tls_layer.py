@@ -9,7 +9,8 @@ from __future__ import annotations
 import ssl
 from contextlib import suppress
 
-_CHUNK = 64 << 10
+_CHUNK = 16 << 10
+"""Octets of plaintext in a record at most (RFC 8446 §5.1)."""
 
 
 class TlsLayer:
@@ -22,6 +23,8 @@ class TlsLayer:
         """Whether anything of the server's handshake has come."""
         self.secured = False
         """Whether the handshake is complete."""
+        self._ended = False
+        """Whether the server's close_notify has come."""
 
     def do_handshake(self, received: bytes | memoryview = b"") -> bool:
         """Continue the handshake, and return whether it is complete."""
@@ -36,13 +39,17 @@ class TlsLayer:
         self._incoming.write(received)
         plaintext = b""
         try:
-            while chunk := self.connection.read(_CHUNK):
+            # Only as long as something is there: an error that says that nothing is takes longer than to read a line.
+            while self._incoming.pending or self.connection.pending():
+                if not (chunk := self.connection.read(_CHUNK)):
+                    self._ended = True
+                    break
                 plaintext += chunk
         except ssl.SSLWantReadError:
-            return plaintext, False
+            pass  # a record that is not complete, or one without plaintext
         except ssl.SSLZeroReturnError:
-            pass
-        return plaintext, True
+            self._ended = True
+        return plaintext, self._ended
 
     def encrypt(self, data: bytes) -> None:
         """Encrypt `data`; `take` returns the result."""

@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.utils import floatToGoString
 
 from exporter.exposition.gmail import BASE_LABELS, FAMILIES, PROBE_DURATION, base_labels, samples
-from exporter.exposition.text import Format, Sample, render
+from exporter.exposition.text import Format, Labels, Sample, render
 from exporter.model.login import Denial, LoginStatus
 from exporter.model.outcome import Folder, Observed, Outcome, Phase, Quota, TlsFacts
 from exporter.model.reason import Reason
@@ -143,14 +143,14 @@ def any_samples(draw: st.DrawFn) -> list[Sample]:
         if family is PROBE_DURATION:
             counts = draw(st.lists(st.integers(0, 2**60), min_size=6, max_size=6))
             for bound, count in zip([*sorted(draw(bounds)), math.inf], counts, strict=False):
-                found.append(Sample(family, "_bucket", {"le": floatToGoString(bound)}, count))  # type: ignore[no-untyped-call]
-            found.append(Sample(family, "_count", {}, found[-1].value))
-            found.append(Sample(family, "_sum", {}, draw(values)))
+                found.append(Sample(family, "_bucket", Labels(le=floatToGoString(bound)), count))  # type: ignore[no-untyped-call]
+            found.append(Sample(family, "_count", Labels(), found[-1].value))
+            found.append(Sample(family, "_sum", Labels(), draw(values)))
             continue
         suffix = "_total" if family.metric.type == "counter" else ""
         of_family = st.lists(st.tuples(*(texts for _ in family.labels)), min_size=1, max_size=3, unique=True)
         found += [
-            Sample(family, suffix, dict(zip(family.labels, labels, strict=True)), draw(values))
+            Sample(family, suffix, Labels(zip(family.labels, labels, strict=True)), draw(values))
             for labels in draw(of_family)
         ]
     return found
@@ -159,7 +159,7 @@ def any_samples(draw: st.DrawFn) -> list[Sample]:
 @given(any_samples(), st.tuples(texts, texts, texts, texts, texts))
 def test_any_sample(all_samples: list[Sample], base: tuple[str, ...]) -> None:
     """Arbitrary values and label texts are rendered line for line as by prometheus_client."""
-    labels = dict(zip(BASE_LABELS, base, strict=True))
+    labels = Labels(zip(BASE_LABELS, base, strict=True))
     ours = render(labels, all_samples)
     for name in {sample.family.metric.name for sample in all_samples}:
         of_family = [sample for sample in all_samples if sample.family.metric.name == name]
