@@ -60,31 +60,27 @@ class Stream(Protocol):
 class Driver:
     """Drives the dialogues of one session, one after the other, and keeps what they show.
 
-    `observed` has the fields of `Observed` that are noted; `began` is when the probe began, for the record. `entered`
-    is called with each phase of a dialogue as it begins.
+    `observed` has the fields of `Observed` that are noted; `began` is when the probe began, for the record.
     """
 
-    def __init__(
-        self,
-        clock: PhaseClock,
-        redactor: Redactor,
-        observed: dict[str, Any],
-        began: float,
-        entered: Callable[[Phase], None] = lambda _phase: None,
-    ) -> None:
+    def __init__(self, clock: PhaseClock, redactor: Redactor, observed: dict[str, Any], began: float) -> None:
         self._clock = clock
         self._redactor = redactor
         self._observed = observed
         self._began = began
-        self._entered = entered
         self._record = DialogueRecord()
 
     async def drive(
-        self, dialogue: Work[T], stream: Stream, start_tls: Callable[[], Awaitable[bool]] | None = None
+        self,
+        dialogue: Work[T],
+        stream: Stream,
+        start_tls: Callable[[], Awaitable[bool]] | None = None,
+        entered: Callable[[Phase], object] = lambda _phase: None,
     ) -> T | None:
         """Perform the steps of a dialogue, and return its result; its errors and those of the connection are raised.
 
         `start_tls` secures the connection, and returns whether the dialogue goes on; only a session needs it.
+        `entered` is called with each phase as it begins. Neither is kept: whoever passes them on holds this driver.
         """
         clock, pace = self._clock, stream.pace
         answer: object = None
@@ -107,7 +103,7 @@ class Driver:
                     clock.leave(stream.received_at)
                     # The server sends its greeting without being asked, once the connection is made or secured.
                     clock.enter(step.phase, stream.ready_at if step.phase is Phase.GREETING else 0.0)
-                    self._entered(step.phase)
+                    entered(step.phase)
                 elif isinstance(step, Arrival):
                     answer = stream.received_at
                 elif isinstance(step, Note | PassOver):
