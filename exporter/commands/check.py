@@ -22,7 +22,8 @@ from exporter.monitor.checker import Checker
 from exporter.monitor.gathering import Gathering
 from exporter.monitor.mail_domains import MailDomains
 from exporter.monitor.store import Series, Store
-from exporter.probing import client_tls
+from exporter.probing.authorities import context_of
+from exporter.probing.client_tls import AuthoritiesUnreadable
 from exporter.probing.resolve import Resolver
 from exporter.verdict.sources import EvidenceSources
 from exporter.views import terminal
@@ -187,5 +188,5 @@ async def _prepare(targets: Iterable[Target], resolver: Resolver) -> None:
         await resolver.resolve("localhost", IpFamily.ANY)  # no query is sent (RFC 6761 §6.3); it initializes c-ares
     for target in targets:
         if target.endpoint.security is not Security.NONE:
-            with suppress(client_tls.AuthoritiesUnreadable):  # the probe reports it, with its reason
-                client_tls.context(target.endpoint.tls)
+            with suppress(AuthoritiesUnreadable):  # the probe reports it, with its reason
+                await context_of(target.endpoint.tls)

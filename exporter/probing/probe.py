@@ -25,6 +25,7 @@ from exporter.model.reason import CERTIFICATE_REASONS, Reason
 from exporter.model.settings import AddressChoice, IpFamily, Protocol, Security
 from exporter.probing import client_tls, imap, pop3, smtp
 from exporter.probing.addresses import MAX_COUNTED, MAX_TRIED, Count, Known, dead_after, in_order, share
+from exporter.probing.authorities import context_of
 from exporter.probing.classify import OUR_OWN, classify, describe
 from exporter.probing.clock import PhaseClock
 from exporter.probing.connection import Connection
@@ -134,7 +135,7 @@ class Attempt:
         self._clock = PhaseClock()
         self._observed: dict[str, Any] = {}
         """Fields of `Observed`."""
-        self._driver = Driver(self._clock, self._redactor, self._observed, self._began, self._entered)
+        self._driver = Driver(self._clock, self._redactor, self._observed, self._began)
         self._connection: Connection | None = None
         """The connection of the session, once it is connected."""
         self._opened: Connection | None = None
@@ -179,7 +180,7 @@ class Attempt:
                 await self._start_tls(connection)
             if self._trust is not _Trust.INSPECT or self._endpoint.security is Security.STARTTLS:
                 session = self._protocol.session(self._plan(connection))
-                await self._driver.drive(session, connection, lambda: self._start_tls(connection))
+                await self._driver.drive(session, connection, lambda: self._start_tls(connection), self._entered)
         except Exception as error:  # noqa: BLE001 (classification is total)
             self._fail(error)
             # Not the error itself: from Python 3.13 on it keeps its caller's frame, which would keep it.
@@ -254,7 +255,7 @@ class Attempt:
         self._clock.enter(Phase.TLS)
         # To build a context takes time that is not the server's: the phase begins with the first octets that are sent.
         verifies = self._trust is _Trust.VERIFY
-        context = client_tls.context(self._endpoint.tls) if verifies else client_tls.unverified_context()
+        context = await context_of(self._endpoint.tls) if verifies else client_tls.unverified_context()
         # RFC 6066 §3: the name in SNI has no trailing dot, and neither has a name in a certificate.
         name = (self._endpoint.tls.server_name or self._endpoint.host).removesuffix(".")
         secured = await connection.start_tls(context, name, self._clock.ask)
