@@ -15,7 +15,7 @@ from functools import lru_cache
 import certifi
 from cryptography import x509
 
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
 
 _MAX_CERTIFICATES = 10
 """Certificates of a chain that are looked at, which bounds the signatures that are verified."""

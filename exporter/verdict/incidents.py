@@ -37,7 +37,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _URI = re.compile(r"incidents/[A-Za-z0-9_-]{1,64}")
 _LINK = re.compile(r"\[([^\[\]]{1,200})\]\([^()\s]{0,1000}\)")
 _MARKS = re.compile(r"\*\*|__|`|^\s*(?:#{1,6}|[>*+-])\s+", re.MULTILINE)
-_TITLE = re.compile(r"(?:Incident began at.{0,200}?)?\s*Title:\s*", re.IGNORECASE)
+_TITLE = re.compile(r"(?:Incident began at.{0,200}? )?Title: ?", re.IGNORECASE)
 
 
 class FormChanged(Exception):
