@@ -23,10 +23,10 @@ VALUES = {
 @pytest.mark.parametrize(
     ("printed", "numbers", "names"),
     [
-        ("2.3.19.1 (9b53102964)", (2, 3), {"dovecot.conf", "oauth2.conf"}),
-        ("2.3.21 (47349e2482)", (2, 3), {"dovecot.conf", "oauth2.conf"}),
-        ("2.4.1-4 (7d8c0e5759)", (2, 4), {"dovecot.conf"}),
-        ("2.10.0 (0123456789)", (2, 10), {"dovecot.conf"}),
+        ("2.3.19.1 (9b53102964)", (2, 3), {"dovecot.conf", "junk.sieve", "oauth2.conf"}),
+        ("2.3.21 (47349e2482)", (2, 3), {"dovecot.conf", "junk.sieve", "oauth2.conf"}),
+        ("2.4.1-4 (7d8c0e5759)", (2, 4), {"dovecot.conf", "junk.sieve"}),
+        ("2.10.0 (0123456789)", (2, 10), {"dovecot.conf", "junk.sieve"}),
     ],
 )
 def test_language(tmp_path: Path, printed: str, numbers: tuple[int, int], names: set[str]) -> None:
