@@ -45,6 +45,7 @@ class Fact(TableEnum):
     BLOCKED_BEFORE_WEB = "blocked_before_web", "routers behind the last one that answers pass on port 443"
     REFUSED_AT_WEB = "refused_at_web", "the refusal comes from as far as the answer of port 443"
     REFUSED_NEARER = "refused_nearer", "the refusal comes from nearer than the answer of port 443"
+    ON_THIS_HOST = "on_this_host", "the server is on this host"
     RESOLVES_ELSEWHERE = "resolves_elsewhere", "the name resolves at a second resolver"
     RESOLVER_LIES = "resolver_lies", "the resolver gives an address that is not public"
     PORTAL = "portal", "a captive portal answers"
@@ -108,7 +109,10 @@ def _kind(controls: Iterable[ControlState], is_up: Fact, is_down: Fact, what: st
     return None
 
 
-def _of_path(_outcome: Outcome, evidence: Evidence) -> Iterator[tuple[Fact, str]]:
+def _of_path(outcome: Outcome, evidence: Evidence) -> Iterator[tuple[Fact, str]]:
+    used = outcome.observed.address
+    if used and ip_address(used.partition("%")[0]).is_loopback:
+        yield Fact.ON_THIS_HOST, f"{used} is this host itself: no network is in between."
     path, web, before = evidence.trace, evidence.trace_web, evidence.farthest_hop
     if path is None:
         return

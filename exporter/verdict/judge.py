@@ -45,6 +45,8 @@ TABLE: tuple[Row, ...] = (
     Row(UNREACHED, (Fact.FILES_USED_UP,), Verdict.EXPORTER),
     Row(_DATES, (Fact.CLOCK_WRONG,), Verdict.EXPORTER),
     Row(_is(Symptom.UNTRUSTED), (Fact.PUBLIC_ROOT,), Verdict.EXPORTER),
+    # This host itself refuses, whatever becomes of any network.
+    Row(_is(Symptom.REFUSED), (Fact.ON_THIS_HOST,), Verdict.PROVIDER_DOWN),
     # Nothing at all can be reached.
     Row(UNREACHED, (Fact.NEUTRAL_DOWN,), Verdict.NETWORK_DOWN),
     Row(UNREACHED, (Fact.NEUTRAL_NEVER, Fact.NO_ROUTE), Verdict.NETWORK_DOWN),

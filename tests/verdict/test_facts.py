@@ -138,6 +138,22 @@ class TestPath:
         paths = {Fact.BLOCKED_BEFORE_WEB, Fact.REFUSED_AT_WEB, Fact.REFUSED_NEARER, Fact.PATH_SHORT}
         assert found(Evidence(trace=trace, trace_web=web)) & paths == ({fact} if fact else set())
 
+    @pytest.mark.parametrize(
+        ("address", "expected"),
+        [
+            ("127.0.0.1", True),
+            ("127.3.2.1", True),
+            ("::1", True),
+            ("192.0.2.1", False),
+            ("fe80::1%lo", False),
+            (None, False),
+        ],
+    )
+    def test_this_host_itself(self, address: str | None, expected: bool) -> None:
+        """A loopback address has no path: who refuses there is the server's own host."""
+        assert (Fact.ON_THIS_HOST in found(address=address)) is expected
+        assert (Fact.ON_THIS_HOST in found(Evidence(trace=path(PathEnd.RST, 1)), address=address)) is expected
+
     def test_short(self) -> None:
         """It ends before the last hop that ever answered, for every port."""
         short, full = path(PathEnd.NOTHING, None, 1), path(PathEnd.SYN_ACK, 4, 1, 2, 3)
