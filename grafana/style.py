@@ -84,6 +84,7 @@ VERDICTS: Mapping[str, tuple[str, str]] = {
 SUCCESS: Words = {0: ("Fails", BAD), 1: ("OK", GOOD)}
 ANSWERS: Words = {0: ("Does not answer", BAD), 1: ("Answers", GOOD)}
 RELOAD: Words = {0: ("Refused: the old one runs", BAD), 1: ("OK", GOOD)}
+STAMPS: Words = {0: ("This process", DOUBTFUL), 1: ("The kernel", GOOD)}
 VISIBLE: Words = {0: ("Hidden", BAD), 1: ("Visible", GOOD)}
 HELD: Words = {0: ("No", GOOD), 1: ("Held back", DOUBTFUL)}
 NONE_DOWN: Words = {0: ("None is down", GOOD)}

@@ -25,7 +25,8 @@ def _instances() -> Builder:
             "Exporters",
             "Which exporters run, since when, and with which configuration?",
             "Exporters that do not answer are first. If the last reload was refused, the configuration before it still "
-            "runs. Instances that should be equal have the same version and the same hash of their configuration.",
+            "runs. Instances that should be equal have the same version and the same hash of their configuration. "
+            "Times that the kernel takes are right even where the exporter is late.",
             "no answer: see Prometheus' page of targets. Reload refused: the exporter's log names file, line and "
             "column.",
         ),
@@ -64,6 +65,12 @@ def _instances() -> Builder:
             expression=f"count by (job, instance) ({of_exporter('gmail_probe_interval_seconds')})",
             decimals=0,
             width=90,
+        ),
+        Column(
+            "Times taken by",
+            expression=f"max without () ({of_exporter('gmail_exporter_kernel_timestamps')})",
+            words=style.STAMPS,
+            width=120,
         ),
         Column(
             "Log lines lost",

@@ -11,6 +11,8 @@ TITLE = "Speed: how fast, and is it the network or the server?"
 
 STEP = "30s"
 """An endpoint is probed every 30 s by default: a shorter window of a rate would miss probes."""
+BARS = "5m"
+"""Each bar counts its own step, which must hold several scrapes."""
 
 _BUCKETS = over("increase", "gmail_probe_duration_seconds_bucket", "$__rate_interval")
 _PROBED = f"count({endpoint('gmail_up')})"
@@ -29,7 +31,7 @@ def _mean(expression: str) -> str:
 
 def panels() -> list[Builder]:
     """From left to right, from top to bottom."""
-    return [_quantiles(), _heatmap(), _phases(), _network_or_server(), _slow_phases(), _slowest()]
+    return [_quantiles(), _heatmap(), _phases(), _network_or_server(), _slow_phases(), _slowest(), _sent_again()]
 
 
 def _quantiles() -> Builder:
@@ -171,4 +173,26 @@ def _slowest() -> Builder:
         ),
         unit="s",
         drawn=Graph(steps=style.SECONDS, calcs=("lastNotNull", "mean", "max"), links=links.of_series()),
+    )
+
+
+def _sent_again() -> Builder:
+    most = f"increase({selector('gmail_tcp_retransmits_total')}[$__range] @ end())"
+    return graph(
+        About(
+            "Segments sent again",
+            "Does the network lose packets?",
+            "Segments that the exporter's kernel had to send again, at the ten endpoints with most of them in this "
+            "range. Each costs 0.2 s or more, a second while connecting. Kernels that do not tell have no bars.",
+            "one host: the path to it loses packets, or it is overloaded. All hosts of an instance: its own line.",
+        ),
+        Size(24, 8),
+        Query(
+            f"{over('increase', 'gmail_tcp_retransmits_total', '$__interval')} and on ({IDENTITY})"
+            f" topk(10, {chosen(f'{most} > 0', ' @ end()')})",
+            "{{endpoint}} {{ip_family}}, by {{instance}}",
+            BARS,
+        ),
+        unit="short",
+        drawn=Graph(stacked=True, bars=True, calcs=("sum",), links=links.of_series()),
     )

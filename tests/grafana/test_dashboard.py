@@ -17,7 +17,7 @@ from grafana_foundation_sdk.models import units
 from prometheus_client.metrics_core import Metric
 
 from exporter.exposition.deliveries import DELIVERY_FAMILIES
-from exporter.exposition.gmail import ALL_FAMILIES
+from exporter.exposition.gmail import ALL_FAMILIES, DOMAIN_FAMILIES
 from exporter.model.outcome import Phase
 from exporter.model.reason import Blame
 from exporter.monitor.instruments import ExporterMetrics
@@ -48,6 +48,7 @@ NOT_SHOWN = {
     "gmail_tls_public_root": "0 raises an alert, and the table of certificates shows the issuer",
     "gmail_path_hops": "of a failing endpoint; its page shows the path itself, hop by hop",
     "gmail_path_last_answer_hop": "as gmail_path_hops",
+    **dict.fromkeys(map(_exposed, [family.metric for family in DOMAIN_FAMILIES]), "each exchange is an endpoint here"),
     **dict.fromkeys(map(_exposed, [family.metric for family in DELIVERY_FAMILIES]), "alerts and the page tell of it"),
     "gmail_exporter_shard_info": "an alert reports a missing shard; each running shard is an instance",
     "gmail_exporter_web_info": "links of alerts lead there; the panels link to each instance",

@@ -35,6 +35,10 @@ EMPTY: dict[str, str] = {}
 """Queries that rightly return nothing from the scripted life, by their name, and why."""
 
 EMPTY_RULES: dict[str, str] = {
+    **dict.fromkeys(
+        (f"GmailDelivery{what}" for what in ("Failing", "InSpam", "Leftover", "Slow", "Unauthenticated")),
+        "nobody in that life sends test messages",
+    ),
     "GmailEndpointSlow": "compares with a week, or needs a median above 5 s",
     "GmailShardMissing": "neither exporter of that life is a shard",
     "target:gmail_login_consecutive_failures:lasting": "logins have to fail for 45 minutes",

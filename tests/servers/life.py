@@ -22,11 +22,14 @@ import yaml
 from exporter.accounts.access import Access
 from exporter.accounts.tokens import AccessToken
 from exporter.exposition.cache import Exposition
+from exporter.exposition.gmail import evidence_samples
 from exporter.exposition.text import Format
+from exporter.model.evidence import Incident, ProviderStatus
 from exporter.model.login import Cause, Denial, LoginStatus
 from exporter.model.outcome import Folder, Observed, Outcome, Phase, Quota, Target, TlsFacts
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, Config, IpFamily, OAuth2, Protocol, Role, SecretRef, Security
+from exporter.model.verdict import Verdict
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.store import Store
 from tests.examples import ACCOUNT, SENTINEL, UP_TO_CAPABILITY, failure, success, target
@@ -83,6 +86,8 @@ class Act(NamedTuple):
     instances: tuple[str, ...] = INSTANCES
     family: IpFamily | None = None
     """None: whatever the family."""
+    verdict: Verdict | None = None
+    """What the evidence shows, which is not in the script; None: what the failure shows by itself."""
 
     def hits(self, of: Target, instance: str, minute: float) -> bool:
         """Whether it goes wrong for this target at this minute."""
@@ -98,7 +103,9 @@ ACTS: Sequence[Act] = (
         for at in (0.5, 1.5, 2.5)
     ),
     Act(3, 5, Phase.CONNECT, Reason.REFUSED, frozenset({"imap"})),
-    Act(5, 6, Phase.CONNECT, Reason.UNREACHABLE, _EVERYTHING, ("tokyo:9993",)),
+    Act(5, 6, Phase.CONNECT, Reason.UNREACHABLE, _EVERYTHING, ("tokyo:9993",), verdict=Verdict.NETWORK_DOWN),
+    Act(2, 3, Phase.RESOLVE, Reason.DNS_ERROR, frozenset({"workspace"}), verdict=Verdict.RESOLVER_FAILING),
+    Act(2, 3, Phase.CONNECT, Reason.TIMEOUT, frozenset({"second"}), verdict=Verdict.PORT_BLOCKED),
     Act(10, 11.5, Phase.GREETING, Reason.SERVER_BUSY, frozenset({"smtps"})),
     # What follows lasts: it is what fails at the end.
     Act(8, 16, Phase.LOGIN, Reason.OAUTH_GRANT_REVOKED, frozenset({"second"})),
@@ -138,7 +145,10 @@ class Instance:
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.name)
-        self._exposition = Exposition(self.store, self.metrics, lambda: [self.access, Access(ACCOUNT, {})])
+        accesses = [self.access, Access(ACCOUNT, {})]
+        incident = Incident("1", "high", "outage", "outage", START, "", "https://status.example.com/1")
+        status = ProviderStatus("google", (incident,), START)
+        self._exposition = Exposition(self.store, self.metrics, lambda: accesses, lambda: evidence_samples((), status))
         self.store.configure(TARGETS)
         self.metrics.loaded(_config("1"), START)
 
@@ -191,6 +201,9 @@ class Instance:
 
     def _outcome(self, of: Target, minute: float, act: Act | None, *, login: bool) -> Outcome:
         outcome = failure(of, act.phase, act.reason) if act else success(of, login=login)
+        if act and act.verdict and outcome.judgement:
+            judgement = replace(outcome.judgement, verdict=act.verdict, blame=act.verdict.blame)
+            outcome = replace(outcome, judgement=judgement)
         answers = set(Phase) - {Phase.RESOLVE, Phase.CONNECT, Phase.TLS}
         slow = 8 if SLOW[0] <= minute < SLOW[1] else 1
         phases = {
@@ -210,6 +223,7 @@ class Instance:
             addresses_up=1 if of.endpoint.name == "smtps" else None,
             ip_fallback=of.endpoint.name == "smtps" if of.ip_family is IpFamily.ANY else None,
             tcp_rtt=0.008 if connected else None,
+            retransmits=2 if slow > 1 else 0,
             tls=_facts(of, expired=act is not None and act.reason is Reason.CERTIFICATE_EXPIRED) if connected else None,
             folders=_folders(of, hidden=act is not None) if Phase.FOLDERS in phases else (),
             quota=Quota(used=14 << 30, limit=15 << 30) if Phase.FOLDERS in phases and of.endpoint.folders else None,
@@ -239,6 +253,7 @@ def _facts(of: Target, *, expired: bool) -> TlsFacts:
         fingerprint_sha256="ab" * 32,
         not_after=END - 3600 if expired else START + 60 * 86400,
         chain_not_after=END - 3600 if expired else START + 50 * 86400,
+        public_root=of.endpoint.name != "second",
     )
 
 
