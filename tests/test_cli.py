@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+import yaml
 
 from exporter import __version__
 from exporter.cli import main
@@ -62,12 +63,7 @@ def test_without_a_file_the_built_in_configuration_is_in_effect(capsys: pytest.C
     """Gmail's four endpoints."""
     assert main(["config"], {}) == 0
     out = capsys.readouterr().out
-    assert [line.strip(" :") for line in out.splitlines() if line.startswith("  ") and line[2] != " "] == [
-        "imap",
-        "pop3",
-        "smtps",
-        "submission",
-    ]
+    assert list(yaml.safe_load(out)["endpoints"]) == ["imap", "pop3", "smtps", "submission"]
 
 
 @pytest.mark.parametrize("command", [[], ["config"]], ids=["run", "config"])
