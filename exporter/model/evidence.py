@@ -166,7 +166,7 @@ class HostFacts:
     has_route_ipv4: bool | None = None
     has_route_ipv6: bool | None = None
     resolver_answers: bool | None = None
-    """Whether its resolver answers for any name at all, if only that there is none."""
+    """Whether its resolver is of any use: it resolves a name, or says of the only one that there is none."""
     clock_skew: float | None = None
     """Seconds by which its clock is ahead of that of a control."""
     open_files_left: int | None = None

@@ -151,7 +151,7 @@ def _of_this_host(outcome: Outcome, evidence: Evidence) -> Iterator[tuple[Fact, 
     if all(has_route is False for of, has_route in routes.items() if version in (None, of)):
         yield Fact.NO_ROUTE, f"This host has no route{f' for IPv{version}' if version else ''}."
     if host.resolver_answers is False:
-        yield Fact.NO_RESOLVER, "This host's resolver answers for no name."
+        yield Fact.NO_RESOLVER, "This host's resolver resolves no name."
     if host.open_files_left is not None and host.open_files_left < FEW_FILES:
         yield (
             Fact.FILES_USED_UP,

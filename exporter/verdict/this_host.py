@@ -75,23 +75,28 @@ def _routed(version: int, address: str | None) -> bool | None:
 
 
 async def answers(resolver: NameResolver, names: Sequence[str]) -> bool | None:
-    """Return whether the resolver answers for any of the names, if only that there is none.
+    """Return whether the resolver is of any use: one of the names resolves, or it says of the only one that it is none.
 
+    Of several names, of the endpoint and of its controls, one exists: a resolver that knows none of them is of no use.
     None without a name, or where this process may open no more files.
     """
     if files_are_scarce():
         return None
     asked = [name for name in dict.fromkeys(names) if not is_ip_address(name)]
-    found = await asyncio.gather(*(_answers_for(resolver, name) for name in asked))
+    found = await asyncio.gather(*(_resolves(resolver, name) for name in asked))
+    if len(found) == 1 and found[0] is None:
+        return True
     return any(found) if found else None
 
 
-async def _answers_for(resolver: NameResolver, name: str) -> bool:
+async def _resolves(resolver: NameResolver, name: str) -> bool | None:
+    """Return whether a name resolves; None where the resolver says that there is none, or that it has no address."""
     try:
         async with asyncio.timeout(PATIENCE):
             await resolver.resolve(name, IpFamily.ANY)
     except (DNSError, NoAddress) as error:
-        return isinstance(error, NoAddress) or error.args[0] in (ARES_ENOTFOUND, ARES_ENODATA)
+        is_answer = isinstance(error, NoAddress) or error.args[0] in (ARES_ENOTFOUND, ARES_ENODATA)
+        return None if is_answer else False
     except OSError:  # the time is over; or no more files
         return False
     return True

@@ -139,7 +139,7 @@ def _of_host(host: HostFacts) -> Iterator[str]:
         if has_route is not None:
             yield f"{'a' if has_route else 'no'} route for IPv{version}"
     if host.resolver_answers is not None:
-        yield "its resolver answers" if host.resolver_answers else "its resolver answers for no name"
+        yield "its resolver answers" if host.resolver_answers else "its resolver resolves no name"
     if host.clock_skew is not None:
         skew = f"{abs(host.clock_skew):,.0f} s {'ahead' if host.clock_skew > 0 else 'behind'}"
         yield "its clock is right" if abs(host.clock_skew) < _RIGHT else f"its clock is {skew}"

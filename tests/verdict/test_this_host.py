@@ -93,6 +93,9 @@ async def test_what_is_not_asked_without_files(
         (["fails.example"], False),
         (["refused.example", "silent.example"], False),
         (["silent.example", "imap.gmail.com"], True),
+        (["none.example", "imap.gmail.com"], True),
+        (["none.example", "nowhere.example"], False),
+        (["none.example", "silent.example"], False),
     ],
 )
 async def test_whether_the_resolver_answers(
@@ -102,7 +105,7 @@ async def test_whether_the_resolver_answers(
     asked: Sequence[str],
     expected: bool | None,
 ) -> None:
-    """That there is no such name is an answer; that it failed, or nothing at all, is none."""
+    """That there is no such name is an answer for one name, not for all; that it failed, or nothing, is none."""
     monkeypatch.setattr(this_host, "PATIENCE", 0.5)
     names.names |= {"fails.example": "servfail", "refused.example": "refused", "silent.example": "silence"}
     assert await answers(resolver, asked) is expected

@@ -74,7 +74,7 @@ def test_items() -> None:
         Item("Resolver 1.1.1.1", "x: silent"),
         Item(
             "This host",
-            "a route for IPv4; no route for IPv6; its resolver answers for no name; its clock is 90 s behind; "
+            "a route for IPv4; no route for IPv6; its resolver resolves no name; its clock is 90 s behind; "
             "1,012 more files may be opened",
         ),
         Item("Captive portal", "none answers"),
