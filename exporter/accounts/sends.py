@@ -44,7 +44,7 @@ class Sends:
             place="",
             protocol=delivery.via.protocol.value,
             interval=delivery.interval,
-            most=max(1, math.floor(most * REQUESTED)) if is_planned else most,
+            most=max(1, math.floor(most * min(1.0, REQUESTED))) if is_planned else most,
             longest=LONGEST,
         )
         future = self._ledger.grant(Entry(_mailbox(delivery)), request, _SECRET)
