@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SPECIAL = {b"Spam": b"\\Junk", b"Trash": b"\\Trash", b"Sent": b"\\Sent"}
+
 
 @dataclass
 class Message:
@@ -73,7 +75,13 @@ class FakeMailbox:
         self.commands.append(line)
         tag, _, command = line.partition(b" ")
         words = command.split()
+        if words[0] == b"LIST":
+            return [*(b'* LIST (%s) "/" "%s"' % (_SPECIAL.get(each, b""), each) for each in self.folders), tag + b" OK"]
         name = b" ".join(words[:2]) if words[0] == b"UID" else words[0]
+        return [*self._do(name, command, words), tag + b" OK done"]
+
+    def _do(self, name: bytes, command: bytes, words: list[bytes]) -> list[bytes]:
+        """Do what a command says, and return the untagged answers."""
         untagged: list[bytes] = []
         match name:
             case b"EXAMINE" | b"SELECT":
@@ -98,8 +106,8 @@ class FakeMailbox:
             case b"EXPUNGE" | b"CLOSE":
                 self._remove([one for one in self._messages if "\\Deleted" in one.flags])
             case _:
-                raise AssertionError(f"not known here: {line!r}")
-        return [*untagged, tag + b" OK done"]
+                raise AssertionError(f"not known here: {command!r}")
+        return untagged
 
     @property
     def _messages(self) -> list[Message]:
