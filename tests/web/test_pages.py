@@ -23,6 +23,7 @@ from exporter.model.evidence import (
 from exporter.model.outcome import Phase
 from exporter.model.reason import Reason, fill
 from exporter.model.verdict import Verdict
+from exporter.monitor.store import Store
 from exporter.verdict.judge import judged
 from exporter.web.pages import FULL_ROWS
 from tests.examples import ACCOUNT, UNREAD, failure, target
@@ -30,6 +31,12 @@ from tests.scenes import HOSTILE, Scene, certificates, every_failure, every_stat
 from tests.web.conftest import Site
 
 BIDI = "\u202e\u2066\x1b\0"
+
+
+@pytest.fixture(scope="module")
+def thousand() -> Store:
+    """1,000 endpoints, which take seconds to make; for tests that only look."""
+    return many(1000).store
 
 
 @pytest.mark.parametrize("path", ["/", "/?state=down&q=x", "/reasons", "/endpoints/imap"])
@@ -117,17 +124,17 @@ async def test_thousand_endpoints(site: Site) -> None:
 
 
 @pytest.mark.parametrize("page", ["0", "-1", "11", "99999", "9" * 5000, "x", "\u0663", ""])
-async def test_pages_that_are_none(site: Site, page: str) -> None:
+async def test_pages_that_are_none(site: Site, thousand: Store, page: str) -> None:
     """A number that is no page leads to the first or the last one."""
-    site.show(many(1000).store)
+    site.show(thousand)
     answer = await site.request(f"/?page={page}")
     assert answer.status_code == 200
     assert f"Page {10 if page in ('11', '99999') else 1} of 10" in answer.text
 
 
-async def test_links_to_pages_keep_the_filter(site: Site) -> None:
+async def test_links_to_pages_keep_the_filter(site: Site, thousand: Store) -> None:
     """The next page has the same filter and the same grouping."""
-    site.show(many(1000).store)
+    site.show(thousand)
     page = (await site.request("/?q=imap+%22&group=host&page=2")).text
     assert "No endpoint matches" in page
     page = (await site.request("/?q=imap&group=host&page=2")).text
