@@ -111,7 +111,7 @@ def _kind(controls: Iterable[ControlState], is_up: Fact, is_down: Fact, what: st
 
 def _of_path(outcome: Outcome, evidence: Evidence) -> Iterator[tuple[Fact, str]]:
     used = outcome.observed.address
-    if used and ip_address(used.partition("%")[0]).is_loopback:
+    if used and symptom_of(outcome) is Symptom.REFUSED and ip_address(used.partition("%")[0]).is_loopback:
         yield Fact.ON_THIS_HOST, f"{used} is this host itself: no network is in between."
     path, web, before = evidence.trace, evidence.trace_web, evidence.farthest_hop
     if path is None:
