@@ -185,6 +185,7 @@ def _run_doctor(config: Config, options: argparse.Namespace, ledger: Ledger, env
         account=options.account,
         password_file=options.password_file,
         server=options.server,
+        send=options.send,
         port_25=options.port_25,
         force=options.force,
         report=options.report,
@@ -272,6 +273,9 @@ def _add_doctor(commands: Commands) -> None:
     )
     doctor.add_argument("--password-file", metavar="FILE", type=Path, help="log in with the password in this file")
     doctor.add_argument("--server", metavar="HOST", help="the mail servers are all at this host")
+    doctor.add_argument(
+        "--send", action="store_true", help="make a delivery to or from the account of --account, too: a test message"
+    )
     doctor.add_argument("--port-25", action="store_true", help="try port 25 of the domain's mail exchanges, too")
     doctor.add_argument("--report", metavar="FILE", type=Path, help="write the findings as Markdown, for a ticket")
     doctor.add_argument("--output", choices=("text", "json"), default="text", help="how to print (default: text)")

@@ -42,7 +42,7 @@ def run(config: Config, names: Sequence[str], options: CommandOptions) -> int:
             raise UsageError(unknown("delivery", name, config.deliveries))
         chosen.append(config.deliveries[name])
     tell_storage(options.ledger)
-    results = asyncio.run(_deliver(config, chosen, options))
+    results = asyncio.run(deliver(config, chosen, options))
     if options.output == "json":
         console.write(json.dumps([deliveries.result_to_json(result) for result in results], indent=2) + "\n")
     else:
@@ -52,7 +52,8 @@ def run(config: Config, names: Sequence[str], options: CommandOptions) -> int:
     return 0 if all(result.ok for result in results) else 1
 
 
-async def _deliver(config: Config, chosen: Sequence[Delivery], options: CommandOptions) -> list[DeliveryResult]:
+async def deliver(config: Config, chosen: Sequence[Delivery], options: CommandOptions) -> list[DeliveryResult]:
+    """Make each delivery once, one after the other, and return the results."""
     resolver = Resolver()
     checker = Checker(Store(), resolver, options.ledger, options.environ)
     checker.configure(config)

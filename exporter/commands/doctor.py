@@ -18,7 +18,8 @@ from aiodns.error import DNSError
 
 from exporter.accounts.ledger import Ledger
 from exporter.commands import console, mail_servers, symptoms
-from exporter.commands.check import tell_storage
+from exporter.commands.check import CommandOptions, tell_storage
+from exporter.commands.deliver import deliver
 from exporter.commands.mail_servers import Servers
 from exporter.commands.password import ask_for_password, may_send
 from exporter.commands.targets import UsageError, unknown
@@ -26,7 +27,7 @@ from exporter.model.diagnosis import Diagnosis, Finding, Result, Step
 from exporter.model.evidence import Evidence
 from exporter.model.message import show
 from exporter.model.outcome import Outcome, Target
-from exporter.model.settings import Account, Config, Endpoint, Protocol, Role, SecretRef
+from exporter.model.settings import Account, Config, Delivery, Endpoint, Protocol, Role, SecretRef
 from exporter.monitor.checker import Checker
 from exporter.monitor.store import Store
 from exporter.probing.probe import probe
@@ -53,6 +54,7 @@ class DoctorOptions:
         account: The name of an account of the configuration, which logs in.
         password_file: Where the password is.
         server: A host for all protocols, in place of the servers of the address.
+        send: Whether to make a delivery of the account.
         port_25: Whether to try the exchanges of the domain as well, on port 25.
         force: Whether to log in whatever the login budget says.
         report: Where the findings are written as Markdown.
@@ -64,6 +66,7 @@ class DoctorOptions:
     account: str | None = None
     password_file: Path | None = None
     server: str | None = None
+    send: bool = False
     port_25: bool = False
     force: bool = False
     report: Path | None = None
@@ -79,6 +82,8 @@ def run(config: Config, address: str, options: DoctorOptions) -> int:
     """
     mail_servers.domain_of(address)
     account = _account(config, address, options)
+    if options.send:
+        _delivery(config, account)  # before anything is contacted
     diagnosis = asyncio.run(_walk(config, address, account, options))
     if options.output == "json":
         console.write(views.to_json(diagnosis))
@@ -107,6 +112,16 @@ def _account(config: Config, address: str, options: DoctorOptions) -> Account | 
     if options.password_file:
         return Account("doctor", address, app_password=SecretRef(file=options.password_file.absolute()))
     return None
+
+
+def _delivery(config: Config, account: Account | None) -> Delivery:
+    """Return a delivery of the configuration to the account, or else from it."""
+    if account is None or account.name not in config.accounts:
+        raise UsageError("--send needs --account NAME: a test message is sent between accounts of the configuration")
+    of_account = [one for one in config.deliveries.values() if account in (one.sender, one.recipient)]
+    if not of_account:
+        raise UsageError(f"no delivery is from or to the account {show(account.name)}: add one under deliveries")
+    return max(of_account, key=lambda one: one.recipient == account)
 
 
 async def _walk(config: Config, address: str, account: Account | None, options: DoctorOptions) -> Diagnosis:
@@ -172,6 +187,11 @@ class _Walk:
         if logins:
             yield symptoms.folders(logins)
             yield symptoms.newest(logins, time.time())
+        if logins and self._options.send:
+            chosen = _delivery(self._config, self._account)
+            made = CommandOptions(self._options.ledger, self._options.environ)
+            (result,) = await deliver(self._config, [chosen], made)
+            yield symptoms.delivery(result)
 
     async def _look(self, domain: str, servers: Servers | DNSError) -> symptoms.Looks:
         """Look at everything that needs no login."""

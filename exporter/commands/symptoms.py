@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aiodns.error import DNSError
 
 from exporter.commands.mail_servers import Servers
+from exporter.model.delivery import DeliveryResult
 from exporter.model.diagnosis import Finding, Result, Step
 from exporter.model.evidence import ControlState, HostFacts, ProviderStatus
 from exporter.model.outcome import Outcome, Phase
@@ -15,6 +16,7 @@ from exporter.model.reason import Reason
 from exporter.model.settings import PORTS, Protocol, Security
 from exporter.model.verdict import Verdict
 from exporter.probing.classify import describe
+from exporter.views import deliveries
 from exporter.views.times import span, utc
 
 RELAY = PORTS[Protocol.SMTP, Security.NONE]
@@ -286,6 +288,19 @@ def newest(logins: Sequence[Outcome], now: float) -> Finding:
         return Finding(Step.NEWEST, Result.WELL, text, (utc(at),))
     remedy = "If there should be newer ones: send yourself a message; look into spam, at filters and at forwarding."
     return Finding(Step.NEWEST, Result.NOTE, text, (utc(at),), remedy=remedy)
+
+
+def delivery(result: DeliveryResult) -> Finding:
+    """A test message between two accounts of the configuration."""
+    sentence = deliveries.sentence(result)
+    evidence = tuple(f"{one.name}: {one.text}" for one in deliveries.steps(result, result.delivery))
+    if result.not_made:
+        return left_out(Step.DELIVERY, sentence)
+    if not result.failures:
+        return Finding(Step.DELIVERY, Result.WELL, sentence, evidence)
+    first = result.failures[0]
+    said = f"{first.stage}: {first.reason}{f', {first.detail}' if first.detail else ''}"
+    return _cause(Step.DELIVERY, sentence, first.blame.value, result.remedy(first), [said, *evidence])
 
 
 def _cause(step: Step, text: str, blame: str, remedy: str, evidence: Sequence[str]) -> Finding:

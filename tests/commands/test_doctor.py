@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import smtplib
+import subprocess
+import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from exporter.commands import password
 from exporter.commands.mail_servers import Origin, Servers
+from exporter.config.dump import dump
 from exporter.model.diagnosis import Result, Step
-from tests.commands.conftest import Run, Site
+from tests.commands.conftest import Ran, Run, Site
 from tests.commands.terminal import Terminal
 from tests.commands.test_check import logins
+from tests.deliveries.conftest import Lab, lab
 from tests.examples import SENTINEL
 from tests.servers.acts import say, silence
 from tests.servers.dialogues import Imap, Pop3, Smtp
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
 from tests.servers.postfix import Postfix
 from tests.servers.scripted import ScriptedServer
+
+__all__ = ["lab"]  # a fixture
 
 ADDRESS = "probe@gmail.com"
 FOLDERS = tuple(
@@ -136,7 +144,7 @@ def test_port_is_closed(mailbox: Mailbox) -> None:
     mailbox.site.endpoint("imap", 1, account="ops")
     code, document = mailbox.examine()
     assert (code, document["cause"]) == (1, "ports")
-    assert "refused" in document["sentence"]
+    assert "refuses connections" in document["sentence"]
 
 
 def test_name_is_unknown(mailbox: Mailbox) -> None:
@@ -263,3 +271,27 @@ def test_confirmation(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     asked = capsys.readouterr().err
     assert "Send the password there? [y/N]" in asked
     assert "mail.example.net" in asked
+
+
+async def test_send(lab: Lab) -> None:
+    """With `--send`, a delivery of the account is made last; without one that is of the account, it is said before."""
+    delivery = lab.delivery()
+    config = replace(lab.config, deliveries={delivery.name: delivery})
+    file = lab.directory / "gmail.yml"
+    file.write_text(dump(config), "utf-8")
+    flags = (f"--config.file={file}", f"--storage.path={lab.directory / 'commands.db'}")
+
+    async def call(*arguments: str) -> Ran:
+        argv = [sys.executable, "-m", "exporter", *flags, "doctor", *arguments]
+        ended = await asyncio.to_thread(subprocess.run, argv, capture_output=True, timeout=60, check=False)
+        return Ran(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+
+    account = delivery.recipient
+    ran = await call(account.username, f"--account={account.name}", "--send", "--output=json")
+    assert ran.code == 0, ran.out + ran.err
+    last = json.loads(ran.out)["findings"][-1]
+    assert (last["step"], last["result"]) == ("delivery", "well")
+    assert "Found in the inbox" in last["text"]
+    ran = await call(account.username, "--send")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--send needs --account NAME" in ran.err
