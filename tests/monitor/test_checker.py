@@ -560,7 +560,7 @@ class TestVerdict:
         return gathering
 
     async def test_told_after_two(self, bench: Bench, gathering: Gathering, free_port: int) -> None:
-        """Refused at this host itself, where port 443 is refused, too: nobody knows by whom."""
+        """Refused at this host itself: there is no network in between that could be at fault."""
         nothing = bench.target(port=free_port, account=None, interval=20.0)
         bench.configure(nothing)
         with capture_logs() as logged:
@@ -568,11 +568,12 @@ class TestVerdict:
             second = (await bench.check(nothing)).last
         for outcome in (first, second):
             assert outcome is not None
-            assert outcome.verdict is Verdict.UNKNOWN
             assert outcome.evidence is not None
             assert outcome.evidence.trace is not None
             assert (outcome.evidence.trace.end, outcome.evidence.trace.end_hop) == (PathEnd.RST, 1)
-        assert [line["verdict"] for line in logged if line["event"] == "down"] == ["unknown"]
+        assert (first and first.verdict, second and second.verdict) == (Verdict.UNKNOWN, Verdict.PROVIDER_DOWN)
+        told = [(line["event"], line["verdict"]) for line in logged]
+        assert told == [("down", "unknown"), ("verdict", "provider_down")]
         await gathering.close()
 
     async def test_a_server_at_fault(self, bench: Bench, gathering: Gathering) -> None:
@@ -592,6 +593,6 @@ class TestVerdict:
         """It is judged by what is known, and traces nothing."""
         outcome = await bench.checker.check_requested(bench.target(port=free_port, account=None))
         assert outcome.evidence is not None
-        assert (outcome.evidence.trace, outcome.verdict) == (None, Verdict.UNKNOWN)
+        assert (outcome.evidence.trace, outcome.verdict) == (None, Verdict.PROVIDER_DOWN)
         assert outcome.evidence.host is not None
         await gathering.close()
