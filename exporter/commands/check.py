@@ -131,14 +131,20 @@ async def check_all(config: Config, endpoints: Sequence[Endpoint], options: Comm
     domains.configure(endpoints)
     try:
         await asyncio.gather(*(domains.renew(domain) for domain in domains))
-        results = await _check_targets(config, domains.configure(endpoints), options, store, resolver)
+        await asyncio.gather(*(domains.renew_policies(domain) for domain in domains))
+        results = await _check_targets(config, domains.configure(endpoints), options, store, resolver, domains)
     finally:
         await resolver.close()
     return Checked(results, [view_of(domain, domains, store) for domain in domains])
 
 
 async def _check_targets(
-    config: Config, targets: Sequence[Target], options: CommandOptions, store: Store, resolver: Resolver
+    config: Config,
+    targets: Sequence[Target],
+    options: CommandOptions,
+    store: Store,
+    resolver: Resolver,
+    domains: MailDomains,
 ) -> list[CheckResult]:
     if options.force and (hosts := [target.endpoint.host for target in targets if target.endpoint.account]):
         who = " or ".join(sorted(set(map(provider_of, hosts))))
@@ -147,6 +153,7 @@ async def _check_targets(
     sources = EvidenceSources(resolver)
     gathering = Gathering(store, resolver, sources, patience=PATIENCE)
     checker = Checker(store, resolver, options.ledger, options.environ, gathering=gathering, at_once=True)
+    checker.policies = domains
     for part in (sources, gathering, checker):
         part.configure(config)
     outcomes: dict[Target, Outcome] = {}

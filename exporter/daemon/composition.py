@@ -117,7 +117,7 @@ class Daemon:
         self._evidence = EvidenceSources(self._resolver)
         self._gathering = Gathering(self._store, self._resolver, self._evidence)
         self._checker = Checker(self._store, self._resolver, options.ledger, self._environ, gathering=self._gathering)
-        self._domains = MailDomains(self._resolver, self._store, self._arrange)
+        self._domains = self._checker.policies = MailDomains(self._resolver, self._store, self._arrange)
         self._schedule = Schedule(self._check, self._metrics)
         logins = Logins(self._checker.account_of, self._resolver, self._checker.add)
         self._mail = Deliveries(logins, Sends(options.ledger), options.ledger)

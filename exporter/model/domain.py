@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 from exporter.model.reason import Reason, fill
@@ -34,3 +35,45 @@ class Finding:
         """What to do about it."""
         silence = "no name server answers in time; check those in /etc/resolv.conf, and whether this host reaches them"
         return fill(self.reason.remedy, silence=silence, ending="check the name servers in /etc/resolv.conf")
+
+
+class Mode(StrEnum):
+    """What senders do where a policy is not met (RFC 8461 §5): refuse, only report, or nothing."""
+
+    ENFORCE = "enforce"
+    TESTING = "testing"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """An MTA-STS policy (RFC 8461 §3.2)."""
+
+    mode: Mode
+    patterns: tuple[str, ...]
+    """Exchanges that it covers, `*.` standing for one label."""
+    max_age: float
+    """Seconds for which a sender keeps it."""
+
+    def covers(self, host: str) -> bool:
+        """Whether an exchange is one of the policy's (RFC 8461 §4.1)."""
+        above = host.partition(".")[2]
+        return any(pattern in (host, f"*.{above}" if above else host) for pattern in self.patterns)
+
+    def demands_tls_of(self, host: str) -> bool:
+        """Whether an exchange must have STARTTLS and a certificate that the public trusts (RFC 8461 §4)."""
+        return self.mode is not Mode.NONE and self.covers(host)
+
+
+class Tlsa(NamedTuple):
+    """A TLSA record (RFC 6698 §2.1)."""
+
+    usage: int
+    selector: int
+    matching: int
+    data: bytes
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether SMTP senders use it (RFC 7672 §3.1): DANE-TA or DANE-EE, of a known selector and hash."""
+        return self.usage in (2, 3) and self.selector in (0, 1) and self.matching in (0, 1, 2)

@@ -222,6 +222,8 @@ class Observed:
     tls_fault: Reason | None = None
     """Why a sender that demands TLS refuses an exchange that is up all the same; None where none does."""
     tls_fault_detail: str = ""
+    dane: bool | None = None
+    """Whether the certificate matches the TLSA records of an exchange; None where there are none in force."""
     capabilities: tuple[str, ...] = ()
     login_capabilities: tuple[str, ...] = ()
     """Capabilities after login, where the server sends them."""

@@ -116,6 +116,45 @@ class Reason(TableEnum):
         "the domain has other mail exchanges than expected", \
         ("If you have changed the MX records, change expect; if not, somebody else has: mail for the domain goes there "
          "now.")
+    MTA_STS_TXT_MISSING = "mta_sts_txt_missing", Blame.ACCOUNT, Retry.SAFE, \
+        "no MTA-STS policy is announced", \
+        ("Publish a TXT record at _mta-sts and the domain, such as v=STSv1; id=20260101; or set expect_mta_sts: false. "
+         "To take a policy back, serve one with mode: none first (RFC 8461 §8.3).")
+    MTA_STS_TXT_AMBIGUOUS = "mta_sts_txt_ambiguous", Blame.ACCOUNT, Retry.SAFE, \
+        "several MTA-STS records are there, so that none is valid", \
+        "Leave one TXT record at _mta-sts and the domain that begins with v=STSv1 (RFC 8461 §3.1)."
+    MTA_STS_POLICY_UNREACHABLE = "mta_sts_policy_unreachable", Blame.ACCOUNT, Retry.SAFE, \
+        "the MTA-STS policy cannot be fetched", \
+        ("Serve the policy at https://mta-sts.DOMAIN/.well-known/mta-sts.txt, with status 200, without a redirect, and "
+         "with a certificate for that name that the public trusts; the reason is in detail.")
+    MTA_STS_POLICY_INVALID = "mta_sts_policy_invalid", Blame.ACCOUNT, Retry.SAFE, \
+        "the MTA-STS policy is not valid", \
+        ("Correct what detail names: senders go by the policy that they have, then by none. It is text/plain, of at "
+         "most 64 KiB, with version, mode, mx and max_age (RFC 8461 §3.2).")
+    MTA_STS_POLICY_EXPIRED = "mta_sts_policy_expired", Blame.ACCOUNT, Retry.SAFE, \
+        "the MTA-STS policy has expired, so that nothing protects the domain", \
+        "Let the policy be fetched again: senders that had it have none any more."
+    MTA_STS_TESTING = "mta_sts_testing", Blame.ACCOUNT, Retry.SAFE, \
+        "the MTA-STS policy is in testing, and protects nothing yet", \
+        "Once the reports (TLS-RPT) show no failures, set mode: enforce in the policy and another id in the record."
+    MTA_STS_MX_MISMATCH = "mta_sts_mx_mismatch", Blame.ACCOUNT, Retry.SAFE, \
+        "the MTA-STS policy does not cover a mail exchange", \
+        ("Add the exchange to the mx of the policy, and set another id in the record; or remove it from the MX "
+         "records. With mode: enforce, senders do not deliver to it.")
+    MTA_STS_CERTIFICATE = "mta_sts_certificate", Blame.ACCOUNT, Retry.SAFE, \
+        "the certificate is not one that the MTA-STS policy demands", \
+        ("Give the exchange a certificate for its name that the public trusts, and STARTTLS: under mode: enforce, "
+         "senders do not deliver to it.")
+    MTA_STS_POLICY_CHANGED = "mta_sts_policy_changed", Blame.ACCOUNT, Retry.SAFE, \
+        "the MTA-STS policy has changed", \
+        "If you have not changed it, find out who has: the policy decides where senders deliver."
+    DANE_MISMATCH = "dane_mismatch", Blame.ACCOUNT, Retry.SAFE, \
+        "the certificate matches no TLSA record", \
+        ("Publish a TLSA record of the certificate, or of its key, before the exchange uses it, and remove the old one "
+         "after its TTL (RFC 7671 §8.1): senders that know DANE do not deliver.")
+    DANE_UNAUTHENTICATED = "dane_unauthenticated", Blame.ACCOUNT, Retry.SAFE, \
+        "TLSA records are there without DNSSEC, and mean nothing", \
+        "Sign the zones of the domain and of the exchange, with a DS record above each; or remove the TLSA records."
     MX_NULL = "mx_null", Blame.ACCOUNT, Retry.SAFE, \
         "the domain says that it takes no mail", \
         "The domain has a null MX record (RFC 7505): remove it, and add one for each server that takes its mail."

@@ -20,6 +20,7 @@ from exporter.accounts.budget import PATIENCE, Budget
 from exporter.accounts.ledger import Ledger
 from exporter.accounts.ledger_file import Grant
 from exporter.config.dump import stretches
+from exporter.model.domain import Tlsa
 from exporter.model.login import Denial
 from exporter.model.mailbox import Mailbox, mailboxes
 from exporter.model.outcome import Outcome, Target
@@ -38,6 +39,18 @@ STRETCHED = "logins are planned at longer intervals than login_interval"
 """The log's line where a mailbox has too many endpoints for its `max_logins_per_day`."""
 
 log = structlog.get_logger("check")
+
+
+class ExchangePolicies:
+    """What a domain demands of its exchanges; here, nothing."""
+
+    def tlsa(self, _target: Target) -> Sequence[Tlsa]:
+        """Return the TLSA records by which an exchange is verified."""
+        return ()
+
+    def enforced(self, outcome: Outcome) -> Outcome:
+        """Return the Outcome of an exchange as senders see it that go by the domain's policy."""
+        return outcome
 
 
 class Checker:
@@ -63,6 +76,7 @@ class Checker:
         self._environ = environ
         self._gathering = gathering
         self._at_once = at_once
+        self.policies = ExchangePolicies()
         self._changes = Changes(store)
         self._accounts: dict[str, tuple[Budget, Access]] = {}
         self._budgets: dict[str, list[Budget]] = defaultdict(list)
@@ -115,7 +129,9 @@ class Checker:
         """
         account = self._account_of(target)
         if account is None:
-            outcome = await self.add(await probe(target, self._resolver, known=self._known(target)))
+            tlsa = self.policies.tlsa(target)
+            outcome = await probe(target, self._resolver, known=self._known(target), tlsa=tlsa)
+            outcome = await self.add(self.policies.enforced(outcome))
         else:
             outcome = await self._check_account(target, *account, force=force)
         _debug(outcome)

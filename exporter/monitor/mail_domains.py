@@ -7,8 +7,9 @@ come and go with what is found. A look-up that fails keeps those of the last one
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -16,12 +17,13 @@ from aiodns.error import DNSError
 
 from exporter.domains import exchanges
 from exporter.domains.exchanges import NullMx
-from exporter.model.domain import Exchange, Finding
-from exporter.model.outcome import Phase, Target
+from exporter.domains.policies import CHANGED_FOR, Policies, lookup_failure
+from exporter.model.domain import Exchange, Finding, Mode, Policy, Tlsa
+from exporter.model.outcome import Outcome, Phase, Target
 from exporter.model.reason import Reason
 from exporter.model.settings import Endpoint
+from exporter.monitor.checker import ExchangePolicies
 from exporter.monitor.store import Store
-from exporter.probing.classify import classify, describe
 from exporter.probing.resolve import Resolver
 
 SETTLING = 0.1
@@ -40,8 +42,16 @@ class MailDomain:
     """Whether a look-up has told the exchanges, or that there are none."""
     failure: Finding | None = None
     """Why the last look-up failed."""
+    policies: Policies = field(default_factory=Policies)
+    changed_at: float | None = None
+    """When its exchanges changed, in Unix seconds."""
+    changes: str = ""
     version: int = 0
     """The number of times that something was found."""
+    dane: dict[str, bool] = field(default_factory=dict)
+    """By exchange: whether its certificate matches its TLSA records, where these are in force."""
+    refused: dict[str, Finding] = field(default_factory=dict)
+    """By exchange: why senders that go by its policies refuse it, as its last probe shows."""
     told: frozenset[Finding] = field(default_factory=frozenset)
     """What was logged."""
 
@@ -53,12 +63,33 @@ class MailDomain:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong with it now."""
-        found = [self.failure] if self.failure else []
+        found, now = [self.failure] if self.failure else [], time.time()
         if self.endpoint.expect and self.is_known and not self.as_expected:
             hosts = ", ".join(sorted(one.host for one in self.exchanges)) or "none"
             detail = f"expected {', '.join(self.endpoint.expect)}; found {hosts}"
             found.append(Finding(Reason.MX_RECORDS_CHANGED, detail))
+        elif not self.endpoint.expect and self.changed_at is not None and now - self.changed_at < CHANGED_FOR:
+            found.append(Finding(Reason.MX_RECORDS_CHANGED, self.changes))
+        found += self.policies.findings(self.endpoint, self.exchanges, now)
+        found += self.refused.values()
         return tuple(found)
+
+    @property
+    def policy(self) -> Policy | None:
+        """The MTA-STS policy that is in force."""
+        return self.policies.mta_sts.in_force(time.time())
+
+    def learn(self, host: str, dane: bool | None, refused: Finding | None) -> None:
+        """Keep what the last probe of an exchange shows: whether it matches its TLSA records, and why it is refused."""
+        if (self.dane.get(host), self.refused.get(host)) == (dane, refused):
+            return
+        self.version += 1
+        self.dane.pop(host, None)
+        self.refused.pop(host, None)
+        if dane is not None:
+            self.dane[host] = dane
+        if refused:
+            self.refused[host] = refused
 
     @property
     def as_expected(self) -> bool:
@@ -76,7 +107,7 @@ class MailDomain:
         return Target(self.endpoint, self.endpoint.ip_family)
 
 
-class MailDomains:
+class MailDomains(ExchangePolicies):
     """The domains of a configuration. `changed` is called after their exchanges have changed."""
 
     def __init__(self, resolver: Resolver, store: Store, changed: Callable[[], None]) -> None:
@@ -129,7 +160,47 @@ class MailDomains:
         if domain.exchanges != before:
             log.info("exchanges", **_facts(domain), hosts=[one.host for one in domain.exchanges])
             self._settle()
+        await self.renew_policies(domain)
         self._tell(domain)
+
+    async def renew_policies(self, domain: MailDomain) -> None:
+        """Look up the policies of a domain, within its timeout."""
+        try:
+            async with asyncio.timeout(domain.endpoint.timeout):
+                await domain.policies.renew(self._resolver, domain.endpoint, domain.exchanges, time.time())
+        except TimeoutError:
+            log.info("policies not looked up in time", **_facts(domain))
+        hosts = {one.host for one in domain.exchanges}
+        domain.refused = {host: finding for host, finding in domain.refused.items() if host in hosts}
+        domain.dane = {host: matches for host, matches in domain.dane.items() if host in hosts}
+        domain.version += 1
+
+    def tlsa(self, target: Target) -> Sequence[Tlsa]:
+        """As `ExchangePolicies.tlsa`."""
+        domain = self._domains.get(target.endpoint.name)
+        facts = domain.policies.tlsa_of(target.endpoint.host) if domain else None
+        return facts.in_force if facts else ()
+
+    def enforced(self, outcome: Outcome) -> Outcome:
+        """As `ExchangePolicies.enforced`.
+
+        RFC 8461 §5: under `enforce`, senders deliver to no exchange whose certificate is not trusted or that has no
+        STARTTLS. Where TLSA records have decided, they have done so for good (RFC 8461 §2).
+        """
+        endpoint, observed = outcome.target.endpoint, outcome.observed
+        domain = self._domains.get(endpoint.name)
+        if domain is None:
+            return outcome
+        policy, refused = domain.policy, None
+        if outcome.reason is Reason.DANE_MISMATCH:
+            refused = Finding(outcome.reason, outcome.detail, endpoint.host)
+        elif observed.tls_fault and outcome.up and policy and policy.demands_tls_of(endpoint.host):
+            detail = f"{observed.tls_fault}: {observed.tls_fault_detail}"
+            refused = Finding(Reason.MTA_STS_CERTIFICATE, detail, endpoint.host)
+        domain.learn(endpoint.host, observed.dane, refused)
+        if outcome.up and refused and policy and policy.mode is Mode.ENFORCE:
+            return replace(outcome, phase=Phase.TLS, reason=refused.reason, detail=refused.detail)
+        return outcome
 
     async def renew(self, domain: MailDomain) -> None:
         """Look up the exchanges of a domain."""
@@ -141,9 +212,11 @@ class MailDomains:
         except NullMx as error:
             found, failure = (), Finding(Reason.MX_NULL, str(error))
         except (DNSError, TimeoutError) as error:
-            reason = classify(error, Phase.RESOLVE, domain.endpoint.protocol)
-            detail = "the MX look-up: no answer in time" if isinstance(error, TimeoutError) else describe(error)
-            failure, is_known = Finding(reason, detail), domain.is_known
+            failure = lookup_failure(error, f"the MX records of {domain.name}", domain.endpoint)
+            is_known = domain.is_known
+        if domain.is_known and before and found != before:
+            domain.changed_at = time.time()
+            domain.changes = f"{_shown(before)} before; {_shown(found)} now"
         domain.failure, domain.is_known, domain.exchanges = failure, is_known, found
         domain.version += 1
 
@@ -170,6 +243,10 @@ class MailDomains:
         """Forget what would be told later."""
         if self._timer is not None:
             self._timer.cancel()
+
+
+def _shown(exchanges: Sequence[Exchange]) -> str:
+    return ", ".join(f"{one.preference} {one.host}" for one in exchanges) or "none"
 
 
 def _facts(domain: MailDomain) -> dict[str, Any]:

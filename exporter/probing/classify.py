@@ -14,6 +14,7 @@ from exporter.model.reason import Reason
 from exporter.model.settings import Protocol
 from exporter.probing.client_tls import AuthoritiesUnreadable
 from exporter.probing.connection import ConnectionClosed, PlaintextInjected
+from exporter.probing.dane import DaneMismatch
 from exporter.probing.dialogue import (
     CannotClear,
     CredentialUnavailable,
@@ -55,6 +56,7 @@ def classify(error: BaseException, phase: Phase, protocol: Protocol, *, with_tok
 
 
 OUR_OWN = (
+    DaneMismatch,
     NoAddress,
     NotAName,
     NotPublic,
@@ -93,6 +95,7 @@ def describe(error: BaseException) -> str:
 
 _OF_EXCEPTION: tuple[tuple[type[BaseException], Reason], ...] = (
     (NoAddress, Reason.DNS_NO_ADDRESS),
+    (DaneMismatch, Reason.DANE_MISMATCH),
     (NotAName, Reason.MX_ADDRESS_LITERAL),
     (NotPublic, Reason.ADDRESS_NOT_PUBLIC),
     (AddressFamilyUnavailable, Reason.ADDRESS_FAMILY_UNAVAILABLE),

@@ -115,7 +115,7 @@ def facts(connection: ssl.SSLObject) -> TlsFacts | None:
 
     The handshake is OpenSSL's: what only OpenSSL can read in a certificate is absent here, and fails nothing.
     """
-    sent = _chain_of(connection, "get_unverified_chain")
+    sent = certificates_of(connection)
     if not sent:
         return None
     is_verified = connection.context.verify_mode is ssl.CERT_REQUIRED
@@ -145,6 +145,11 @@ def _facts_of(handshake: _Handshake) -> TlsFacts:
 def _earliest(certificates: Iterable[Certificate]) -> float | None:
     """Return the earliest notAfter that is known."""
     return min((one.not_after for one in certificates if one.not_after is not None), default=None)
+
+
+def certificates_of(connection: ssl.SSLObject) -> list[bytes]:
+    """Return the certificates that the server presented, its own first, in DER."""
+    return _chain_of(connection, "get_unverified_chain")
 
 
 def _chain_of(connection: ssl.SSLObject, method: str) -> list[bytes]:

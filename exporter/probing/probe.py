@@ -20,10 +20,11 @@ from typing import Any
 import structlog
 
 from exporter.model.address import is_ip_address
+from exporter.model.domain import Tlsa
 from exporter.model.outcome import Line, Observed, Outcome, Phase, Target, TlsFacts
 from exporter.model.reason import CERTIFICATE_REASONS, Reason
 from exporter.model.settings import AddressChoice, IpFamily, Protocol, Security
-from exporter.probing import client_tls, imap, pop3, smtp
+from exporter.probing import client_tls, dane, imap, pop3, smtp
 from exporter.probing.addresses import MAX_COUNTED, MAX_TRIED, Count, Known, dead_after, in_order, share
 from exporter.probing.authorities import context_of
 from exporter.probing.classify import OUR_OWN, classify, describe
@@ -64,8 +65,11 @@ async def probe(
     login: Login = None,
     known: Known = _NOTHING,
     secrets: Secrets | None = None,
+    tlsa: Sequence[Tlsa] = (),
 ) -> Outcome:
     """Probe `target` once, with a login where `login` is given; `known` decides which address is tried first.
+
+    Where there are records in `tlsa`, they decide on the certificate of an exchange, and nothing else does.
 
     No text of the Outcome has a piece of `secrets`, which the server may know from other sessions, too; by default they
     are those of the login.
@@ -73,12 +77,14 @@ async def probe(
     It raises nothing but its own cancellation, ends within the endpoint's timeout and `CLOSING` seconds, and leaves no
     socket open.
     """
-    attempt = Attempt(target, resolver, login, known, secrets)
+    trust = _Trust.TAKE_ANY if tlsa else _Trust.VERIFY
+    attempt = Attempt(target, resolver, login, known, secrets, trust=trust)
+    attempt.tlsa = tlsa
     try:
         outcome = await attempt.probe()
     finally:
         attempt.abort()
-    if target.endpoint.domain and attempt.addressed and outcome.reason in CERTIFICATE_TO_INSPECT:
+    if target.endpoint.domain and not tlsa and attempt.addressed and outcome.reason in CERTIFICATE_TO_INSPECT:
         return await _probe_without_verification(attempt, outcome)
     return outcome
 
@@ -130,6 +136,7 @@ class Attempt:
         self._timeout: asyncio.Timeout | None = None
         self._seconds_after_greeting = 0.0
         self._trust = trust
+        self.tlsa: Sequence[Tlsa] = ()
         self._redactor = redactor_of(target.endpoint, login if isinstance(login, Credential) else None, secrets)
         self._started_at, self._began = time.time(), time.perf_counter()
         self._clock = PhaseClock()
@@ -264,6 +271,10 @@ class Attempt:
         if facts and self._endpoint.tls.ca_file is not None:
             facts = replace(facts, public_root=None)  # other roots than the public's are what the file is for
         self._observed["tls"] = facts and self._redactor.certificates(facts)
+        if self.tlsa:
+            self._observed["dane"] = False
+            dane.check(self.tlsa, client_tls.certificates_of(secured), self._endpoint.host)
+            self._observed["dane"] = True
         return self._trust is not _Trust.INSPECT
 
     def _entered(self, phase: Phase) -> None:
@@ -339,7 +350,7 @@ class Attempt:
             mechanism=self._endpoint.mechanism,
             folders=self._endpoint.folders,
             newest=self._endpoint.newest,
-            opportunistic=self._endpoint.domain is not None,
+            opportunistic=self._endpoint.domain is not None and not self.tlsa,
         )
 
     def _observe_addresses(self) -> None:

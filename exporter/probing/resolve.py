@@ -78,6 +78,11 @@ class Resolver:
         self._answers: dict[tuple[str, IpFamily], list[IpAddress]] = {}
         """Of the current channel."""
 
+    @property
+    def nameservers(self) -> Sequence[str] | None:
+        """The name servers that are asked; None: those of /etc/resolv.conf."""
+        return self._nameservers
+
     async def resolve(self, host: str, family: IpFamily) -> list[IpAddress]:
         """Return the addresses of `host`, each once, the families in turn and IPv6 first (RFC 8305 §4).
 

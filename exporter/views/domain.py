@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from exporter.model.domain import Finding
+from exporter.model.domain import Finding, Mode
 from exporter.monitor.mail_domains import MailDomain, MailDomains
 from exporter.monitor.store import Series, Store
 from exporter.views.state import State, state_of
@@ -19,6 +19,10 @@ class ExchangeRow(NamedTuple):
     preference: int
     state: State
     warning: str
+    covered: bool | None
+    """Whether the MTA-STS policy covers it; None without one."""
+    dane: bool | None
+    """Whether its certificate matches its TLSA records; None where there are none in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +44,38 @@ class DomainView:
             return "its mail exchange is up" if up == 1 else f"all {up} mail exchanges are up"
         return f"{up} of {len(self.exchanges)} mail exchanges {'is' if up == 1 else 'are'} up"
 
+    @property
+    def policies(self) -> list[tuple[str, str]]:
+        """The policies of the domain in words: the name of each, and what is known of it."""
+        policies, policy = self.domain.policies, self.domain.policy
+        known = {True: "yes", False: "no", None: "not known"}
+        dane = sum(bool(facts.records) for facts in policies.dane.values())
+        return [
+            (
+                "MTA-STS",
+                f"{policy.mode}, {len(policy.patterns)} mx, id {policies.mta_sts.policy_id}" if policy else "none",
+            ),
+            ("TLS-RPT", known[policies.tls_rpt]),
+            ("DNSSEC", known[policies.mx_authenticated]),
+            ("DANE", f"at {dane} of {len(self.exchanges)} exchanges" if policies.dane else "not known"),
+        ]
+
 
 def view_of(domain: MailDomain, domains: MailDomains, store: Store) -> DomainView:
     """Return a domain as it is now."""
     by_host: dict[str, list[Series]] = {}
     for series in store.of_endpoint(domain.endpoint.name):
         by_host.setdefault(series.target.endpoint.host, []).append(series)
+    policy = domain.policy
     rows = [
-        ExchangeRow(host, preference, worst_of(by_host.get(host, ())), _warning(by_host.get(host, ())))
+        ExchangeRow(
+            host,
+            preference,
+            worst_of(by_host.get(host, ())),
+            _warning(by_host.get(host, ())),
+            policy.covers(host) if policy and policy.mode is not Mode.NONE else None,
+            domain.dane.get(host),
+        )
         for preference, host in domain.exchanges
     ]
     is_up = domains.is_up(domain)
@@ -72,9 +100,19 @@ def domain_to_json(view: DomainView) -> Mapping[str, Any]:
         "domain": domain.name,
         "up": None if view.state is State.PENDING else view.state is State.UP,
         "exchanges": [
-            {"host": row.host, "preference": row.preference, "state": row.state.value, "warning": row.warning}
+            {
+                "host": row.host,
+                "preference": row.preference,
+                "state": row.state.value,
+                "warning": row.warning,
+                "mta_sts_covered": row.covered,
+                "dane_match": row.dane,
+            }
             for row in view.exchanges
         ],
+        "mta_sts_mode": domain.policy.mode.value if domain.policy else None,
+        "tls_rpt": domain.policies.tls_rpt,
+        "dns_authenticated": domain.policies.mx_authenticated,
         "as_expected": domain.as_expected if domain.endpoint.expect and domain.is_known else None,
         "failing": [finding_to_json(finding) for finding in view.findings],
     }

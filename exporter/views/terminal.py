@@ -147,11 +147,14 @@ def domain(view: DomainView) -> Iterable[RenderableType]:
     yield Text()
     yield f"{mark} [bold]{escape(view.domain.name)}[/]  {escape(view.sentence)}"
     if view.exchanges:
-        table = _table(">preference", "exchange", "", "senders that demand TLS")
+        said = {True: "[green]yes[/]", False: "[red]no[/]", None: "-"}
+        table = _table(">preference", "exchange", "", "in policy", "DANE", "senders that demand TLS")
         for row in view.exchanges:
-            said = escape(row.warning) or ("take it" if row.state is State.UP else "-")
-            table.add_row(str(row.preference), escape(row.host), row.state.label.lower(), said)
+            verdict = escape(row.warning) or ("take it" if row.state is State.UP else "-")
+            covered, dane = said[row.covered], said[row.dane]
+            table.add_row(str(row.preference), escape(row.host), row.state.label.lower(), covered, dane, verdict)
         yield table
+    yield _facts(*((name, escape(text)) for name, text in view.policies))
     for finding in view.findings:
         yield Text()
         yield f"[yellow]![/] [bold]{escape(finding.host or view.domain.name)}[/]  {escape(finding.summary)}"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
 
+from exporter.model.domain import Mode, Policy
 from exporter.model.outcome import Observed, Outcome, Phase, Target
-from exporter.model.reason import Reason
+from exporter.model.reason import Blame, Reason
 from exporter.model.settings import Endpoint, IpFamily, Protocol, Security
 from exporter.monitor.mail_domains import MailDomain, MailDomains
 from exporter.monitor.store import Store
@@ -145,7 +148,8 @@ async def test_change_and_failure(bench: Bench, bind: Bind) -> None:
     assert [one.host for one in domain.exchanges] == ["mx2.example.com", "mx3.example.com"]
     assert domain.failure is not None
     assert domain.failure.reason in {Reason.DNS_ERROR, Reason.TIMEOUT}
-    assert [entry["event"] for entry in logs] == ["domain failing"]
+    told = [entry for entry in logs if "the MX records" in entry["detail"]]
+    assert [entry["event"] for entry in told] == ["domain failing"]
 
 
 async def test_a_change_of_the_configuration(bench: Bench) -> None:
@@ -161,3 +165,57 @@ async def test_a_change_of_the_configuration(bench: Bench) -> None:
     bench.add("mx", "null.example.com")
     assert bench.domains.get("mx") is not before
     assert len(bench.store) == 0
+
+
+ENFORCE = Policy(Mode.ENFORCE, ("mx1.example.com",), 86400)
+
+
+@pytest.mark.parametrize(
+    ("policy", "host", "found", "down"),
+    [
+        (None, "mx1.example.com", False, False),
+        (ENFORCE, "mx1.example.com", True, True),
+        (ENFORCE, "mx2.example.com", False, False),  # not covered: that is a finding of its own
+        (replace(ENFORCE, mode=Mode.TESTING), "mx1.example.com", True, False),
+        (replace(ENFORCE, mode=Mode.NONE), "mx1.example.com", False, False),
+    ],
+)
+async def test_enforced_policy(bench: Bench, policy: Policy | None, host: str, *, found: bool, down: bool) -> None:
+    """It takes an exchange down that it covers, where the certificate is not what it demands; testing only reports."""
+    bench.add("mx", "example.com")
+    domain = await bench.look_up("mx")
+    await until(lambda: len(bench.store) == 2)
+    domain.policies.mta_sts.policy, domain.policies.mta_sts.fetched_at = policy, time.time()
+    target = bench.store.of_endpoint("mx", host)[0].target
+    fault = Observed(tls_fault=Reason.CERTIFICATE_EXPIRED, tls_fault_detail="certificate has expired")
+    probed = Outcome(target, 1.0, 2.0, {Phase.CONNECT: 1.0}, Phase.LOGOUT, Reason.OK, observed=fault)
+    outcome = bench.domains.enforced(probed)
+    assert outcome.up is not down
+    reasons = [
+        one.reason for one in domain.findings if one.host == host and one.reason is not Reason.MTA_STS_MX_MISMATCH
+    ]
+    assert reasons == ([Reason.MTA_STS_CERTIFICATE] if found else [])
+    if down:
+        assert (outcome.phase, outcome.reason, outcome.blame) == (Phase.TLS, Reason.MTA_STS_CERTIFICATE, Blame.ACCOUNT)
+        assert outcome.detail == "certificate_expired: certificate has expired"
+    well = replace(probed, observed=Observed())
+    assert bench.domains.enforced(well) is well
+    assert not [one for one in domain.findings if one.reason is Reason.MTA_STS_CERTIFICATE]
+
+
+async def test_dane_is_kept(bench: Bench) -> None:
+    """Whether an exchange matches its records is known from its last probe, and goes with it."""
+    bench.add("mx", "example.com")
+    domain = await bench.look_up("mx")
+    await until(lambda: len(bench.store) == 2)
+    target = bench.store.of_endpoint("mx", "mx1.example.com")[0].target
+    mismatch = Outcome(
+        target, 1.0, 2.0, {}, Phase.TLS, Reason.DANE_MISMATCH, "none matches", observed=Observed(dane=False)
+    )
+    assert bench.domains.enforced(mismatch) is mismatch
+    assert domain.dane == {"mx1.example.com": False}
+    assert [(one.reason, one.host) for one in domain.findings] == [(Reason.DANE_MISMATCH, "mx1.example.com")]
+    domain.exchanges = domain.exchanges[1:]
+    await bench.domains.renew_policies(domain)
+    assert domain.dane == {}
+    assert bench.domains.tlsa(target) == ()

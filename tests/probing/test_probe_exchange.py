@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from exporter.model.domain import Tlsa
 from exporter.model.outcome import Check, Outcome, Phase, Target
 from exporter.model.reason import Blame, Reason
 from exporter.model.settings import Endpoint, IpFamily, Protocol, Security, Tls
@@ -174,3 +177,40 @@ async def test_late_greeting(scripted: StartScripted, authority: Authority, reso
     impatient = exchange(authority, server.port, timeout=5.0, greeting_timeout=0.2)
     outcome = await probe(impatient, resolver)
     assert (outcome.phase, outcome.detail) == (Phase.GREETING, "no answer within 0.2 s")
+
+
+def tlsa(certificate: Certificate) -> Tlsa:
+    """The record of its key."""
+    key = certificate.leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return Tlsa(3, 1, 1, hashlib.sha256(key).digest())
+
+
+async def test_tlsa_decides(scripted: StartScripted, authority: Authority, resolver: Resolver) -> None:
+    """Where a record matches, no authority and no date counts; one session is enough."""
+    certificate = expired(authority)
+    server = await scripted(Smtp(), security="starttls", context=certificate.context)
+    outcome = await probe(exchange(authority, server.port), resolver, tlsa=[tlsa(certificate)])
+    assert outcome.ok, outcome
+    assert outcome.observed.dane is True
+    assert outcome.checks[Check.TLS] is True
+    assert server.connections == 1
+
+
+async def test_tlsa_mismatch(scripted: StartScripted, authority: Authority, resolver: Resolver) -> None:
+    """Where none matches, the exchange is down, however good its certificate; the session ends with QUIT."""
+    server = await scripted(Smtp(), security="starttls", context=authority.issue("mx.example.com").context)
+    outcome = await probe(exchange(authority, server.port), resolver, tlsa=[tlsa(expired(authority))])
+    assert (outcome.phase, outcome.reason, outcome.up) == (Phase.TLS, Reason.DANE_MISMATCH, False)
+    assert outcome.observed.dane is False
+    assert outcome.observed.tls is not None
+    await server.wait_idle()
+    assert [line.split()[0] for line in server.received[0].splitlines()] == [b"EHLO", b"STARTTLS", b"QUIT"]
+
+
+async def test_tlsa_without_starttls(scripted: StartScripted, authority: Authority, resolver: Resolver) -> None:
+    """RFC 7672 §2.2: with TLSA records, senders do not deliver in the clear."""
+    server = await scripted(
+        Smtp(starttls_offered=False), security="starttls", context=authority.issue("mx.example.com").context
+    )
+    outcome = await probe(exchange(authority, server.port), resolver, tlsa=[tlsa(expired(authority))])
+    assert (outcome.phase, outcome.reason, outcome.up) == (Phase.STARTTLS, Reason.STARTTLS_UNAVAILABLE, False)

@@ -175,6 +175,7 @@ server:
     cache-max-ttl: 0
     cache-max-negative-ttl: 0
     infra-host-ttl: 0
+    aggressive-nsec: no
     num-threads: 1
 {local}
 {chr(10).join(anchors)}

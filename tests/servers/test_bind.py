@@ -42,3 +42,5 @@ def test_signed_and_unsigned(bind: Bind) -> None:
         assert ask("127.0.0.1", verifying.port, "new.example.com", "A") == (["127.0.0.2"], True)
         bind.put("new.example.com", "A")
         assert ask("127.0.0.1", verifying.port, "new.example.com", "A") == ([], True)
+        bind.put("new.example.com", "A", "127.0.0.3")
+        assert ask("127.0.0.1", verifying.port, "new.example.com", "A") == (["127.0.0.3"], True)

@@ -60,7 +60,14 @@ def test_json() -> None:
     """Each exchange has its state and its warning; what is wrong with the domain has its remedy."""
     made = domain_to_json(view(Reason.OK, fault=Reason.CERTIFICATE_EXPIRED, failure=NULL))
     assert made["exchanges"] == [
-        {"host": "mx1.example.com", "preference": 10, "state": "up", "warning": "its certificate has expired"}
+        {
+            "host": "mx1.example.com",
+            "preference": 10,
+            "state": "up",
+            "warning": "its certificate has expired",
+            "mta_sts_covered": None,
+            "dane_match": None,
+        }
     ]
     assert (made["up"], made["as_expected"]) == (True, False)
     assert [one["reason"] for one in made["failing"]] == ["mx_null", "mx_records_changed"]

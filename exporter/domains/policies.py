@@ -1,0 +1,194 @@
+"""The policies of one domain: looked up again and again, and what is wrong with them.
+
+The TXT and TLSA records are looked up each time; the policy is fetched hourly, and at once when the id of its record
+changes. What cannot be looked up or fetched keeps what was known before, as senders do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from aiodns.error import DNSError
+
+from exporter.domains import dane, dnssec, mta_sts, tls_rpt, txt
+from exporter.domains.dane import DaneFacts
+from exporter.model.domain import Exchange, Finding, Mode, Policy
+from exporter.model.outcome import Phase
+from exporter.model.reason import Reason
+from exporter.model.settings import Endpoint
+from exporter.probing.classify import classify, describe
+from exporter.probing.resolve import Resolver
+
+FETCH_INTERVAL = 3600.0
+"""Seconds between two fetches of a policy whose id stays the same."""
+
+RETRY_INTERVAL = 300.0
+"""Seconds after which a fetch that failed is tried again (RFC 8461 §3.3)."""
+
+CHANGED_FOR = 3600.0
+"""Seconds for which a change is told."""
+
+
+@dataclass(slots=True)
+class MtaSts:
+    """The MTA-STS policy of a domain, as a sender knows it. Times are Unix seconds."""
+
+    policy_id: str | None = None
+    policy: Policy | None = None
+    fetched_at: float = 0.0
+    tried_at: float = 0.0
+    changed_at: float | None = None
+    changes: str = ""
+    """What was different when the policy changed last."""
+    record_failure: Finding | None = None
+    fetch_failure: Finding | None = None
+
+    def in_force(self, now: float) -> Policy | None:
+        """The policy that senders go by; None where there is none, or it has expired (RFC 8461 §3.3)."""
+        return self.policy if self.policy and now - self.fetched_at <= self.policy.max_age else None
+
+    async def renew(self, resolver: Resolver, endpoint: Endpoint, now: float) -> None:
+        """Look up the record, and fetch the policy where that is due."""
+        domain, seconds = endpoint.domain or "", endpoint.timeout
+        before = self.policy_id
+        try:
+            self.policy_id = await mta_sts.look_up_id(resolver, domain)
+            self.record_failure = None
+        except DNSError as error:
+            self.record_failure = lookup_failure(error, f"_mta-sts.{domain}", endpoint)
+            return
+        except txt.Ambiguous as error:
+            self.policy_id, self.record_failure = None, Finding(Reason.MTA_STS_TXT_AMBIGUOUS, str(error))
+        except mta_sts.Invalid as error:
+            self.policy_id, self.record_failure = None, Finding(Reason.MTA_STS_POLICY_INVALID, str(error))
+        if self.policy_id is None:
+            self.fetch_failure = None
+            return
+        is_new = self.policy_id != before
+        wait = RETRY_INTERVAL if self.fetch_failure else FETCH_INTERVAL
+        if is_new or now - self.tried_at >= wait:
+            await self._fetch(resolver, endpoint, domain, seconds, now)
+
+    async def _fetch(self, resolver: Resolver, endpoint: Endpoint, domain: str, seconds: float, now: float) -> None:
+        self.tried_at = now
+        try:
+            policy = await mta_sts.fetch(resolver, domain, endpoint.tls, seconds)
+        except mta_sts.Unreachable as error:
+            self.fetch_failure = Finding(Reason.MTA_STS_POLICY_UNREACHABLE, str(error))
+            return
+        except mta_sts.Invalid as error:
+            self.fetch_failure = Finding(Reason.MTA_STS_POLICY_INVALID, str(error))
+            return
+        if self.policy and policy != self.policy:
+            self.changed_at, self.changes = now, _difference(self.policy, policy)
+        self.policy, self.fetched_at, self.fetch_failure = policy, now, None
+
+    def findings(self, endpoint: Endpoint, exchanges: Sequence[Exchange], now: float) -> Iterator[Finding]:
+        """Yield what is wrong."""
+        policy = self.in_force(now)
+        yield from filter(None, (self.record_failure, self.fetch_failure))
+        if self.policy_id is None and self.record_failure is None and (endpoint.expect_mta_sts or policy):
+            yield Finding(Reason.MTA_STS_TXT_MISSING, f"_mta-sts.{endpoint.domain} has no TXT record of a policy")
+        if self.policy and policy is None:
+            age = f"its max_age of {self.policy.max_age:.0f} s is over"
+            yield Finding(Reason.MTA_STS_POLICY_EXPIRED, f"the policy could not be fetched again, and {age}")
+        if self.changed_at is not None and now - self.changed_at < CHANGED_FOR:
+            yield Finding(Reason.MTA_STS_POLICY_CHANGED, self.changes)
+        if policy is None or policy.mode is Mode.NONE:
+            return
+        if policy.mode is Mode.TESTING:
+            yield Finding(Reason.MTA_STS_TESTING, "mode: testing")
+        for exchange in exchanges:
+            if not policy.covers(exchange.host):
+                named = ", ".join(policy.patterns)
+                yield Finding(Reason.MTA_STS_MX_MISMATCH, f"mode {policy.mode}; mx: {named}", exchange.host)
+
+
+@dataclass(slots=True)
+class Policies:
+    """All policies of one domain."""
+
+    mta_sts: MtaSts = field(default_factory=MtaSts)
+    tls_rpt: bool | None = None
+    """Whether the domain asks for reports; None while that is not known."""
+    tls_rpt_at: float = 0.0
+    dane: dict[str, DaneFacts] = field(default_factory=dict)
+    """By exchange; empty where no resolver is believed."""
+    mx_authenticated: bool | None = None
+    """Whether DNSSEC authenticates the MX records; None where no resolver is believed, or the look-up failed."""
+
+    async def renew(self, resolver: Resolver, endpoint: Endpoint, exchanges: Sequence[Exchange], now: float) -> None:
+        """Look up everything that is due; what fails keeps what was known."""
+        await asyncio.gather(
+            self.mta_sts.renew(resolver, endpoint, now),
+            self._renew_tls_rpt(resolver, endpoint, now),
+            self._renew_dane(resolver, endpoint, exchanges),
+        )
+
+    async def _renew_tls_rpt(self, resolver: Resolver, endpoint: Endpoint, now: float) -> None:
+        if self.tls_rpt is not None and now - self.tls_rpt_at < FETCH_INTERVAL:
+            return
+        try:
+            self.tls_rpt = await tls_rpt.is_announced(resolver, endpoint.domain or "")
+            self.tls_rpt_at = now
+        except DNSError:
+            self.tls_rpt = None
+
+    async def _renew_dane(self, resolver: Resolver, endpoint: Endpoint, exchanges: Sequence[Exchange]) -> None:
+        servers = dnssec.believed(resolver.nameservers, endpoint.trusted_resolvers)
+        if not servers:
+            self.dane, self.mx_authenticated = {}, None
+            return
+        hosts = [exchange.host for exchange in exchanges]
+        facts = await asyncio.gather(*(dane.look_up(servers, host, endpoint.port) for host in hosts))
+        # What cannot be looked up now is as it was: a sender waits, too.
+        self.dane = {
+            host: DaneFacts(before.records, before.authenticated, one.failure) if one.failure else one
+            for host, one in zip(hosts, facts, strict=True)
+            for before in [self.dane.get(host, DaneFacts())]
+        }
+        try:
+            self.mx_authenticated = (await dnssec.ask(servers, endpoint.domain or "", "MX")).authenticated
+        except dnssec.LookupFailed:
+            self.mx_authenticated = None
+
+    def tlsa_of(self, host: str) -> DaneFacts | None:
+        """Return the TLSA records by which senders verify an exchange; None where DANE does not apply to it.
+
+        RFC 7672 §2.2.1: the MX records must be authenticated, too.
+        """
+        facts = self.dane.get(host)
+        return facts if facts and facts.in_force and self.mx_authenticated else None
+
+    def findings(self, endpoint: Endpoint, exchanges: Sequence[Exchange], now: float) -> Iterator[Finding]:
+        """Yield what is wrong."""
+        yield from self.mta_sts.findings(endpoint, exchanges, now)
+        for host, facts in self.dane.items():
+            if facts.failure:
+                yield Finding(Reason.DNS_ERROR, facts.failure, host)
+            if facts.records and not facts.authenticated:
+                yield Finding(Reason.DANE_UNAUTHENTICATED, "the TLSA records are not authenticated by DNSSEC", host)
+            elif facts.records and self.mx_authenticated is False:
+                yield Finding(Reason.DANE_UNAUTHENTICATED, "the MX records are not authenticated by DNSSEC", host)
+
+
+def lookup_failure(error: Exception, name: str, endpoint: Endpoint) -> Finding:
+    """Return what is wrong where a look-up failed."""
+    said = "no answer in time" if isinstance(error, TimeoutError) else describe(error)
+    return Finding(classify(error, Phase.RESOLVE, endpoint.protocol), f"the look-up of {name}: {said}")
+
+
+def _difference(before: Policy, after: Policy) -> str:
+    """Return what a policy says now, and what it said before."""
+    changed = [
+        f"{name} was {old} and is {new}"
+        for name, old, new in (
+            ("mode", before.mode, after.mode),
+            ("mx", ", ".join(before.patterns) or "none", ", ".join(after.patterns) or "none"),
+            ("max_age", f"{before.max_age:.0f}", f"{after.max_age:.0f}"),
+        )
+        if old != new
+    ]
+    return "; ".join(changed)

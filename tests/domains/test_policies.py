@@ -1,0 +1,325 @@
+"""The policies of a domain, against BIND, Unbound and a policy host: each fault has its finding."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.domains import mta_sts
+from exporter.domains.policies import CHANGED_FOR, FETCH_INTERVAL, RETRY_INTERVAL, Policies
+from exporter.model.domain import Exchange, Finding, Mode
+from exporter.model.reason import Reason
+from exporter.model.settings import Endpoint, Protocol, Security, Tls
+from exporter.probing.resolve import Resolver
+from tests.servers.bind import Bind, Unbound
+from tests.servers.dns import Failure, NameServer
+from tests.servers.policy_host import ENFORCE, PolicyHost
+
+if TYPE_CHECKING:
+    from tests.conftest import StartScripted
+    from tests.servers.authority import Authority
+
+ZONE = """
+@ MX 10 mx1
+@ MX 20 mx2
+mx1 A 127.0.0.1
+mx2 A 127.0.0.1
+mta-sts A 127.0.0.1
+_mta-sts TXT "v=STSv1; id=1;"
+_smtp._tls TXT "v=TLSRPTv1; rua=mailto:reports@example.com"
+"""
+DIGEST = hashlib.sha256(b"a key").hexdigest()
+EXCHANGES = (Exchange(10, "mx1.example.com"), Exchange(20, "mx2.example.com"))
+
+
+@pytest.fixture(scope="module")
+def bind() -> Iterator[Bind]:
+    """One BIND for the tests of this file: a signed zone, and one that is not."""
+    with Bind({"example.com": ZONE, "example.net": ZONE}, signed=["example.com"]) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def unbound(bind: Bind) -> Iterator[Unbound]:
+    """The resolver that verifies it."""
+    with Unbound(bind) as server:
+        yield server
+
+
+@dataclass
+class Bench:
+    """The policies of example.com, on a clock of its own."""
+
+    bind: Bind
+    address: str
+    authority: Authority
+    host: PolicyHost
+    policies: Policies = field(default_factory=Policies)
+    now: float = 1_800_000_000.0
+    expect_mta_sts: bool = False
+    domain: str = "example.com"
+    timeout: float = 5.0
+    trusted: tuple[str, ...] = ()
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint(
+            name="mx",
+            protocol=Protocol.SMTP,
+            domain=self.domain,
+            port=25,
+            security=Security.STARTTLS,
+            tls=Tls(ca_file=self.authority.ca_file),
+            expect_mta_sts=self.expect_mta_sts,
+            timeout=self.timeout,
+            trusted_resolvers=self.trusted,
+        )
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        return tuple(Exchange(one.preference, one.host.replace("example.com", self.domain)) for one in EXCHANGES)
+
+    async def renew(self, seconds: float = 0.0) -> list[Finding]:
+        """Look everything up, so many seconds later."""
+        self.now += seconds
+        resolver = Resolver([self.address])
+        try:
+            async with asyncio.timeout(self.timeout):
+                await self.policies.renew(resolver, self.endpoint, self.exchanges, self.now)
+        finally:
+            await resolver.close()
+        return self.findings
+
+    @property
+    def findings(self) -> list[Finding]:
+        return list(self.policies.findings(self.endpoint, self.exchanges, self.now))
+
+
+@pytest.fixture
+async def bench(
+    bind: Bind,
+    unbound: Unbound,
+    authority: Authority,
+    scripted: StartScripted,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Bench]:
+    """A domain that is as it should be; afterwards its records are as before."""
+    host = PolicyHost()
+    context = authority.issue("mta-sts.example.com", "mta-sts.example.net").context
+    server = await scripted(host, security="tls", context=context)
+    monkeypatch.setattr(mta_sts, "PORT", server.port)
+    yield Bench(bind, unbound.address, authority, host)
+    bind.put("_mta-sts.example.com", "TXT", '"v=STSv1; id=1;"')
+    for name in ("_25._tcp.mx1.example.com", "_25._tcp.mx1.example.net"):
+        bind.put(name, "TLSA")
+
+
+async def test_all_is_well(bench: Bench) -> None:
+    """Nothing is found; the policy is in force and fetched hourly, whatever the number of look-ups."""
+    assert await bench.renew() == []
+    policy = bench.policies.mta_sts.in_force(bench.now)
+    assert policy is not None
+    assert (policy.mode, policy.max_age) == (Mode.ENFORCE, 86400)
+    assert bench.policies.tls_rpt is True
+    assert bench.policies.mx_authenticated is True
+    assert len(bench.host.requests) == 1
+    await bench.renew(60)
+    assert len(bench.host.requests) == 1
+    await bench.renew(FETCH_INTERVAL)
+    assert bench.host.requests == [b"GET /.well-known/mta-sts.txt HTTP/1.1"] * 2
+
+
+def txt(*records: str) -> Callable[[Bench], None]:
+    """Make these the records of the policy."""
+    return lambda bench: bench.bind.put("_mta-sts.example.com", "TXT", *(f'"{record}"' for record in records))
+
+
+def answer(**changes: bytes) -> Callable[[Bench], None]:
+    """Let the policy host answer otherwise."""
+
+    def change(bench: Bench) -> None:
+        for name, value in changes.items():
+            setattr(bench.host, name, value)
+
+    return change
+
+
+FAULTS: dict[str, tuple[Callable[[Bench], None], Reason, str]] = {
+    "two records": (
+        txt("v=STSv1; id=1;", "v=STSv1; id=2;"),
+        Reason.MTA_STS_TXT_AMBIGUOUS,
+        "_mta-sts.example.com has 2 TXT records that begin with v=STSv1",
+    ),
+    "no id": (
+        txt("v=STSv1; id=2026-01-01;"),
+        Reason.MTA_STS_POLICY_INVALID,
+        "the TXT record has no id of 1 to 32 letters and digits: v=STSv1; id=2026-01-01;",
+    ),
+    "redirect": (
+        answer(status=b"301 Moved Permanently"),
+        Reason.MTA_STS_POLICY_UNREACHABLE,
+        "mta-sts.example.com redirects (status 301), which senders do not follow",
+    ),
+    "not found": (
+        answer(status=b"404 Not Found"),
+        Reason.MTA_STS_POLICY_UNREACHABLE,
+        "mta-sts.example.com answers with status 404",
+    ),
+    "content type": (
+        answer(content_type=b"text/html; charset=utf-8"),
+        Reason.MTA_STS_POLICY_INVALID,
+        "the content type is text/html, not text/plain",
+    ),
+    "too large": (
+        answer(body=ENFORCE + b"#" * 65536),
+        Reason.MTA_STS_POLICY_INVALID,
+        "mta-sts.example.com: the answer is larger than 65536 octets",
+    ),
+    "no policy": (
+        answer(body=b"<html>"),
+        Reason.MTA_STS_POLICY_INVALID,
+        "a line is not of the form name: value: <html>",
+    ),
+    "testing": (answer(body=ENFORCE.replace(b"enforce", b"testing")), Reason.MTA_STS_TESTING, "mode: testing"),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS)
+async def test_fault(bench: Bench, case: str) -> None:
+    """Each fault has its reason, whose blame is the domain's administrator, and its words."""
+    change, reason, detail = FAULTS[case]
+    change(bench)
+    assert [(one.reason, one.detail, one.host) for one in await bench.renew()] == [(reason, detail, "")]
+    assert reason.blame == "account"
+
+
+async def test_no_record(bench: Bench) -> None:
+    """A domain without a policy is no fault, unless one is expected, or was there before."""
+    txt()(bench)
+    assert await bench.renew() == []
+    bench.expect_mta_sts = True
+    assert [one.reason for one in await bench.renew()] == [Reason.MTA_STS_TXT_MISSING]
+    bench.expect_mta_sts = False
+    txt("v=STSv1; id=2;")(bench)
+    assert await bench.renew() == []
+    txt()(bench)
+    assert [one.reason for one in await bench.renew()] == [Reason.MTA_STS_TXT_MISSING]
+
+
+async def test_exchange_that_is_not_covered(bench: Bench) -> None:
+    """Under enforce, senders deliver to no exchange that the policy does not name."""
+    bench.host.body = ENFORCE.replace(b"mx: *.example.com\n", b"mx: *.other.example.com\n")
+    found = await bench.renew()
+    detail = "mode enforce; mx: mx1.example.com, *.other.example.com"
+    assert found == [Finding(Reason.MTA_STS_MX_MISMATCH, detail, "mx2.example.com")]
+    bench.host.body = b"version: STSv1\r\nmode: none\r\nmax_age: 86400\r\n"
+    found = await bench.renew(FETCH_INTERVAL)
+    assert [one.reason for one in found] == [Reason.MTA_STS_POLICY_CHANGED], "nothing has to be covered"
+
+
+async def test_untrusted_policy_host(bench: Bench, scripted: StartScripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its certificate must be right (RFC 8461 §3.3)."""
+    server = await scripted(bench.host, security="tls", context=bench.authority.self_signed.context)
+    monkeypatch.setattr(mta_sts, "PORT", server.port)
+    (found,) = await bench.renew()
+    assert found.reason is Reason.MTA_STS_POLICY_UNREACHABLE
+    assert found.detail.startswith("mta-sts.example.com: ")
+
+
+async def test_change(bench: Bench) -> None:
+    """Another id is followed at once; the change is told for an hour."""
+    await bench.renew()
+    bench.host.body = ENFORCE.replace(b"enforce", b"testing").replace(b"86400", b"600")
+    await bench.renew(30)
+    assert bench.findings == [], "without another id nobody looks, for an hour"
+    txt("v=STSv1; id=2;")(bench)
+    found = await bench.renew(30)
+    detail = "mode was enforce and is testing; max_age was 86400 and is 600"
+    assert Finding(Reason.MTA_STS_POLICY_CHANGED, detail) in found
+    assert Reason.MTA_STS_TESTING in [one.reason for one in found]
+    bench.now += CHANGED_FOR
+    assert Reason.MTA_STS_POLICY_CHANGED not in [one.reason for one in bench.findings]
+
+
+async def test_expiry(bench: Bench) -> None:
+    """A policy that cannot be fetched again holds for its max_age; then nothing protects the domain."""
+    bench.host.body = ENFORCE.replace(b"86400", b"7200")
+    await bench.renew()
+    bench.host.status = b"503 Service Unavailable"
+    found = await bench.renew(FETCH_INTERVAL)
+    assert [one.reason for one in found] == [Reason.MTA_STS_POLICY_UNREACHABLE]
+    assert bench.policies.mta_sts.in_force(bench.now) is not None
+    requests = len(bench.host.requests)
+    await bench.renew(RETRY_INTERVAL / 2)
+    assert len(bench.host.requests) == requests
+    await bench.renew(RETRY_INTERVAL / 2)
+    assert len(bench.host.requests) == requests + 1
+    found = await bench.renew(FETCH_INTERVAL)
+    assert [one.reason for one in found] == [Reason.MTA_STS_POLICY_UNREACHABLE, Reason.MTA_STS_POLICY_EXPIRED]
+    assert bench.policies.mta_sts.in_force(bench.now) is None
+
+
+async def test_record_in_pieces(bench: Bench) -> None:
+    """A record may have several strings, and other records beside it (RFC 8461 §3.1)."""
+    bench.bind.put("_mta-sts.example.com", "TXT", '"v=STSv1" ";id=piece" "s"', '"v=spf1 -all"')
+    assert await bench.renew() == []
+    assert bench.policies.mta_sts.policy_id == "pieces"
+
+
+@pytest.mark.parametrize("failure", ["servfail", "silence"])
+async def test_failing_look_up(bench: Bench, failure: Failure) -> None:
+    """What cannot be looked up keeps what was known."""
+    await bench.renew()
+    async with NameServer({"_mta-sts.example.com": failure}) as server:
+        bench.address, bench.timeout = server.address, 0.5
+        if failure == "silence":
+            with pytest.raises(TimeoutError):
+                await bench.renew(30)
+        else:
+            found = await bench.renew(30)
+            assert Reason.DNS_ERROR in [one.reason for one in found]
+            assert "the look-up of _mta-sts.example.com" in found[0].detail
+    assert bench.policies.mta_sts.policy_id == "1"
+    assert bench.policies.mta_sts.in_force(bench.now) is not None
+
+
+async def test_dane(bench: Bench) -> None:
+    """Records that DNSSEC authenticates are in force; a change is seen at the next look-up."""
+    name = "_25._tcp.mx1.example.com"
+    bench.bind.put(name, "TLSA", f"3 1 1 {DIGEST}")
+    assert await bench.renew() == []
+    facts = bench.policies.tlsa_of("mx1.example.com")
+    assert facts is not None
+    assert [(one.usage, one.selector, one.matching, one.data.hex()) for one in facts.in_force] == [(3, 1, 1, DIGEST)]
+    assert bench.policies.tlsa_of("mx2.example.com") is None
+    other = hashlib.sha256(b"another key").hexdigest()
+    bench.bind.put(name, "TLSA", f"3 1 1 {DIGEST}", f"3 1 1 {other}", f"1 1 1 {other}")
+    await bench.renew(30)
+    facts = bench.policies.tlsa_of("mx1.example.com")
+    assert facts is not None
+    assert len(facts.records) == 3
+    assert len(facts.in_force) == 2, "PKIX-EE is not for SMTP (RFC 7672 §3.1.3)"
+
+
+async def test_tlsa_without_dnssec(bench: Bench) -> None:
+    """In a zone that is not signed they mean nothing."""
+    bench.domain = "example.net"
+    bench.host.body = ENFORCE.replace(b"example.com", b"example.net")
+    bench.bind.put("_25._tcp.mx1.example.net", "TLSA", f"3 1 1 {DIGEST}")
+    found = await bench.renew()
+    assert [(one.reason, one.host) for one in found] == [(Reason.DANE_UNAUTHENTICATED, "mx1.example.net")]
+    assert bench.policies.tlsa_of("mx1.example.net") is None
+    assert bench.policies.mx_authenticated is False
+
+
+async def test_resolver_that_strips_ad(bench: Bench) -> None:
+    """It makes of a signed zone one that is not: BIND itself, which is no resolver, sets no AD."""
+    bench.address = bench.bind.address
+    bench.bind.put("_25._tcp.mx1.example.com", "TLSA", f"3 1 1 {DIGEST}")
+    found = await bench.renew()
+    assert [one.reason for one in found] == [Reason.DANE_UNAUTHENTICATED]
