@@ -36,8 +36,8 @@ EMPTY: dict[str, str] = {}
 
 EMPTY_RULES: dict[str, str] = {
     **dict.fromkeys(
-        (f"GmailDelivery{what}" for what in ("Failing", "InSpam", "Leftover", "Slow", "Unauthenticated")),
-        "nobody in that life sends test messages",
+        (f"GmailDelivery{what}" for what in ("InSpam", "Leftover", "Slow")),
+        "of the messages in that life, some are missing and some are not believed, and no more",
     ),
     "GmailEndpointSlow": "compares with a week, or needs a median above 5 s",
     "GmailShardMissing": "neither exporter of that life is a shard",

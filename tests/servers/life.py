@@ -30,8 +30,10 @@ from exporter.model.outcome import Folder, Observed, Outcome, Phase, Quota, Targ
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, Config, IpFamily, OAuth2, Protocol, Role, SecretRef, Security
 from exporter.model.verdict import Verdict
+from exporter.monitor.delivery_series import DeliverySeries
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.store import Store
+from tests.deliveries.results import DELIVERY, delivered, missing
 from tests.examples import ACCOUNT, SENTINEL, UP_TO_CAPABILITY, failure, success, target
 from tests.servers.prometheus import Prometheus
 
@@ -148,7 +150,14 @@ class Instance:
         accesses = [self.access, Access(ACCOUNT, {})]
         incident = Incident("1", "high", "outage", "outage", START, "", "https://status.example.com/1")
         status = ProviderStatus("google", (incident,), START)
-        self._exposition = Exposition(self.store, self.metrics, lambda: accesses, lambda: evidence_samples((), status))
+        self.delivery = DeliverySeries(DELIVERY, 120.0)
+        self._exposition = Exposition(
+            self.store,
+            self.metrics,
+            lambda: accesses,
+            lambda: evidence_samples((), status),
+            deliveries=[self.delivery],
+        )
         self.store.configure(TARGETS)
         self.metrics.loaded(_config("1"), START)
 
@@ -158,6 +167,10 @@ class Instance:
             for each in TARGETS:
                 if (self.name, each.endpoint.name) != STALLED or minute < STALLED_SINCE:
                     self._probe(each, minute)
+        if minute % 2 == 0:
+            # A message every other minute; those from the eighth to the tenth are missing.
+            made = missing if 8 <= minute <= 10 else delivered
+            self.delivery.add(made(ended_at=START + 60 * minute))
         if minute == 0:
             self._refresh(Reason.OK)
         if minute in (8, 10):
