@@ -17,6 +17,9 @@ class Lab:
     directory: Path
     authority: Authority
     quick: bool = False
+    blackbox: str = "prometheus-blackbox-exporter"
+    """The program of blackbox_exporter."""
+    blackbox_version: str = ""
 
     @property
     def certificate(self) -> Certificate:
@@ -71,6 +74,11 @@ class Result:
         """Add a figure and its upper limit."""
         shown = f"≤ {most:g}{' ' if unit else ''}{unit}"
         self.figures.append(Figure(name, value, unit, shown, value <= most))
+
+    def at_least(self, name: str, value: float, unit: str, least: float) -> None:
+        """Add a figure and its lower limit."""
+        shown = f"≥ {least:g}{' ' if unit else ''}{unit}"
+        self.figures.append(Figure(name, value, unit, shown, value >= least))
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it for programs."""

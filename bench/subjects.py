@@ -1,11 +1,10 @@
-"""The two exporters that are measured, each a process of its own: this one, and Debian's blackbox_exporter."""
+"""The two exporters that are measured, each a process of its own: this one, and blackbox_exporter."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,8 +16,13 @@ from types import TracebackType
 from typing import Self
 
 from bench.client import Answer, Client
+from bench.result import Lab
 
 START_SECONDS = 60
+
+
+class ProbesFailedError(RuntimeError):
+    """Probes failed that must not: the figures would be those of something else."""
 
 
 @dataclass(frozen=True)
@@ -163,14 +167,11 @@ modules:
 class Blackbox(_Process):
     """blackbox_exporter, scraped like Prometheus does: one `/probe` for each endpoint in each interval."""
 
-    def __init__(self, directory: Path, port: int, ca_file: Path, timeout: float = 9) -> None:
-        program = shutil.which("prometheus-blackbox-exporter") or shutil.which("blackbox_exporter")
-        if program is None:
-            raise RuntimeError("blackbox_exporter is missing: install the Debian package prometheus-blackbox-exporter")
-        config = directory / "blackbox.yml"
-        config.write_text(BLACKBOX.format(timeout=timeout, ca_file=ca_file))
-        command = [program, f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}"]
-        super().__init__(command, port, directory / "blackbox.log")
+    def __init__(self, lab: Lab, timeout: float = 9) -> None:
+        config, port = lab.directory / "blackbox.yml", free_port()
+        config.write_text(BLACKBOX.format(timeout=timeout, ca_file=lab.authority.ca_file))
+        command = [lab.blackbox, f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}"]
+        super().__init__(command, port, lab.directory / "blackbox.log")
 
     async def drive(self, endpoints: Sequence[Mailbox], seconds: float) -> list[tuple[Mailbox, float, float]]:
         """Probe every endpoint at its interval; return each probe's Unix time of its end and its reported seconds."""
@@ -198,7 +199,7 @@ class Blackbox(_Process):
             number += 1
         await asyncio.gather(*tasks)
         if failed:
-            raise RuntimeError(f"{len(failed)} probes of blackbox_exporter failed; the last:\n{failed[-1]}")
+            raise ProbesFailedError(f"{len(failed)} probes of blackbox_exporter failed; the last:\n{failed[-1]}")
         return seen
 
 
