@@ -317,7 +317,7 @@ def _of_outcome(step: Step, failed: Sequence[Outcome], more: Sequence[str] = ())
         evidence += first.judgement.facts
         if first.verdict is not Verdict.UNKNOWN:
             text = f"{where}: {first.judgement}"
-    return _cause(step, text, first.blame_label, first.remedy, [*evidence, *more])
+    return _cause(step, text, first.blame_label, first.next_step, [*evidence, *more])
 
 
 def _are(names: Sequence[str]) -> str:

@@ -309,10 +309,15 @@ class Outcome:
 
     @property
     def next_step(self) -> str:
-        """What to do next, by the verdict on an outage; "" where the remedy of the reason says all."""
+        """What to do: what the verdict on an outage says, where there is one, else the remedy of the reason.
+
+        It is both where nobody knows whose fault it is, and where the server at fault may be one's own.
+        """
         if self.up or self.verdict in (None, Verdict.ACCOUNT, Verdict.TOKEN, Verdict.EXPORTER):
-            return ""
-        return fill(self.verdict.remedy, self._provider)
+            return self.remedy
+        step = fill(self.verdict.remedy, self._provider)
+        may_be_own = self.verdict.blame is Blame.PROVIDER and not self.target.endpoint.is_google
+        return f"{step} {self.remedy}" if may_be_own or self.verdict is Verdict.UNKNOWN else step
 
     @property
     def passed_over(self) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ def explain(outcome: Outcome) -> Table:
         ("detail", escape(outcome.detail)),
         *zip(("evidence", *[""] * len(facts)), facts, strict=False),
         *((item.label.lower(), escape(item.text)) for item in paths(outcome)),
-        ("remedy", escape(f"{outcome.next_step} {outcome.remedy}".strip())),
+        ("remedy", escape(outcome.next_step)),
     )
 
 

@@ -25,20 +25,27 @@ def test_blame() -> None:
 
 
 def test_next_step() -> None:
-    """What to do by the verdict on an outage; where the reason says all, its remedy does."""
-    refused = failure(phase=Phase.CONNECT, reason=Reason.REFUSED)
-    steps = {}
-    for verdict in Verdict:
-        judgement = Judgement(verdict, verdict.blame, "")
-        steps[verdict] = dataclasses.replace(refused, judgement=judgement).next_step
-        assert "{" not in steps[verdict]
-    assert {verdict for verdict, step in steps.items() if not step} == {
-        Verdict.ACCOUNT,
-        Verdict.TOKEN,
-        Verdict.EXPORTER,
-    }
-    assert failure(phase=Phase.LOGIN, reason=Reason.TIMEOUT).next_step == ""
-    assert success().next_step == ""
+    """What the verdict on an outage says to do, without a remedy of the reason that contradicts it."""
+    refused = failure(target(), phase=Phase.CONNECT, reason=Reason.REFUSED)
+    own = failure(target(host="mail.example.com"), phase=Phase.CONNECT, reason=Reason.REFUSED)
+
+    def steps(outcome: Outcome) -> dict[Verdict, bool]:
+        """Whether the remedy of the reason is part of it, alone or behind that of the verdict."""
+        said = {}
+        for verdict in Verdict:
+            judgement = Judgement(verdict, verdict.blame, "")
+            step = dataclasses.replace(outcome, judgement=judgement).next_step
+            assert "{" not in step
+            said[verdict] = step.endswith(outcome.remedy)
+            assert (step == outcome.remedy) is (verdict in {Verdict.ACCOUNT, Verdict.TOKEN, Verdict.EXPORTER})
+        return said
+
+    by_reason = {Verdict.ACCOUNT, Verdict.TOKEN, Verdict.EXPORTER, Verdict.UNKNOWN}
+    assert {verdict for verdict, said in steps(refused).items() if said} == by_reason
+    at_own_server = by_reason | {Verdict.PROVIDER_DOWN, Verdict.ADDRESS_DOWN}
+    assert {verdict for verdict, said in steps(own).items() if said} == at_own_server
+    timeout = failure(phase=Phase.LOGIN, reason=Reason.TIMEOUT)
+    assert timeout.next_step == timeout.remedy
 
 
 @pytest.mark.parametrize(
