@@ -134,7 +134,9 @@ def told(before: Outcome | None, outcome: Outcome) -> Judgement:
     if before is None or before.up or before.judgement is None:
         return now if now.verdict is Verdict.UNKNOWN else _unconfirmed(now)
     is_complete = all(each.evidence is None or not each.evidence.is_pending for each in (before, outcome))
-    return now if is_complete and judge(before).verdict is now.verdict else before.judgement
+    # One object for all failures of an outage that does not change: they are kept.
+    is_other = is_complete and judge(before).verdict is now.verdict and before.judgement != now
+    return now if is_other else before.judgement
 
 
 def _unconfirmed(found: Judgement) -> Judgement:

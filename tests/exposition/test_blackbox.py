@@ -13,8 +13,9 @@ from exporter.exposition import blackbox
 from exporter.exposition.text import Format
 from exporter.model.login import Denial
 from exporter.model.outcome import Certificate, Observed, Outcome, Phase, TlsFacts
-from exporter.model.reason import Reason
+from exporter.model.reason import Blame, Reason
 from exporter.model.settings import IpFamily, Protocol, Security, Tls
+from exporter.model.verdict import Judgement, Verdict
 from exporter.probing.probe import probe
 from exporter.probing.resolve import Resolver
 from tests.conftest import StartScripted
@@ -243,3 +244,12 @@ def test_openmetrics() -> None:
     """OpenMetrics has the same lines, and the EOF mark at the end."""
     text = blackbox.exposition(success(), Format.TEXT)
     assert blackbox.exposition(success(), Format.OPENMETRICS) == text + b"# EOF\n"
+
+
+def test_debug_has_the_verdict() -> None:
+    """With what it rests on, a line each, without control characters."""
+    judgement = Judgement(
+        Verdict.PROVIDER_DOWN, Blame.PROVIDER, "Google is silent", ("It said\x1b nothing.",), "an incident"
+    )
+    text = blackbox.debug(replace(failure(), judgement=judgement))
+    assert "verdict: provider_down: Google is silent; an incident\n  It said\\x1b nothing.\n" in text

@@ -11,8 +11,9 @@ import pytest
 
 from exporter.model.login import Denial
 from exporter.model.outcome import Detail, Line, Outcome, Phase, Target
-from exporter.model.reason import Reason
+from exporter.model.reason import Blame, Reason
 from exporter.model.settings import IpFamily, Protocol, Security
+from exporter.model.verdict import Judgement, Verdict
 from exporter.monitor.history import HISTORY, LAYOUT, History, Layout
 from exporter.monitor.kept import FAILURES
 from exporter.monitor.store import Condition, Past, Series
@@ -235,3 +236,14 @@ def test_odd_numbers_and_texts_of_a_changed_file() -> None:
     assert stored.detail.startswith("\ufffd[31m\ufffdxxx")
     assert len(stored.detail) == 512
     assert stored.dialogue == (Line(0.1, "", "\ufffd"),)
+
+
+def test_a_judgement() -> None:
+    """It is stored with its grounds; where this version does not know its verdict, the failure is there without it."""
+    judgement = Judgement(Verdict.PORT_BLOCKED, Blame.NETWORK, "port 993 is blocked", ("One.", "Two."), "more")
+    fields = fields_of(series_of(at(replace(failure(), judgement=judgement), 0)))
+    assert [outcome.judgement for outcome in restored(fields).failures] == [judgement]
+    fields["failures"][0]["judgement"]["verdict"] = "aliens"
+    assert [outcome.judgement for outcome in restored(fields).failures] == [None]
+    del fields["failures"][0]["judgement"]
+    assert [outcome.judgement for outcome in restored(fields).failures] == [None]

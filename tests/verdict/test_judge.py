@@ -177,6 +177,12 @@ class TestTold:
         outcome = of_symptom(symptom)
         assert told(None, outcome) == judge(outcome)
 
+    def test_one_object_for_an_outage(self) -> None:
+        """Failures are kept, and what is told of each is the same."""
+        first = replace(self.SILENT, judgement=told(None, self.SILENT))
+        second = replace(self.SILENT, judgement=told(first, self.SILENT))
+        assert told(second, self.SILENT) is second.judgement
+
     def test_incomplete_evidence_confirms_nothing(self) -> None:
         """It may be what is still gathered that shows the cause."""
         pending = replace(self.SILENT, evidence=Evidence(is_pending=True))
