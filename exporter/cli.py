@@ -127,6 +127,7 @@ def _other_shard(options: argparse.Namespace, whole: Config, config: Config) -> 
 def _run_daemon(
     config: Config, web: Reading, options: argparse.Namespace, ledger: Ledger, environ: Mapping[str, str]
 ) -> int:
+    from exporter.commands.invocation import release_command  # noqa: PLC0415
     from exporter.daemon import composition  # noqa: PLC0415
     from exporter.model.site import Site  # noqa: PLC0415
     from exporter.web.server.listening import ListenError, listen, passed_on  # noqa: PLC0415
@@ -147,6 +148,7 @@ def _run_daemon(
         web_config_file=options.web_config_file,
         web=web,
         enable_lifecycle=options.enable_lifecycle,
+        release_command=release_command(options, ledger.path, environ),
         auto_reload_interval=options.auto_reload_interval,
         site=Site.of(options.external_url, options.allowed_hosts or (), options.route_prefix, options.telemetry_path),
     )
@@ -156,15 +158,19 @@ def _run_daemon(
 
 def _run_once(config: Config, options: argparse.Namespace, ledger: Ledger, environ: Mapping[str, str]) -> int:
     from exporter.commands import accounts, check, targets  # noqa: PLC0415
+    from exporter.commands.invocation import release_command  # noqa: PLC0415
+    from exporter.model.release import Way  # noqa: PLC0415
 
+    way = Way(release_command(options, ledger.path, environ))
     try:
         if options.command == "accounts" and options.action == "release":
             return accounts.release(config, options.name, ledger)
         if options.command == "doctor":
             return _run_doctor(config, options, ledger, environ)
         if options.command == "accounts":
-            return accounts.try_out(config, options.name, check.CommandOptions(ledger, environ, force=options.force))
-        what = check.CommandOptions(ledger, environ, options.output, verbose=options.verbose, force=options.force)
+            what = check.CommandOptions(ledger, environ, force=options.force, way=way)
+            return accounts.try_out(config, options.name, what)
+        what = check.CommandOptions(ledger, environ, options.output, options.verbose, options.force, way)
         if options.deliveries:
             from exporter.commands import deliver  # noqa: PLC0415
 
@@ -291,8 +297,8 @@ def _add_accounts(commands: Commands) -> None:
     test.epilog = "Exit code: 0 it logged in everywhere, 1 it did not, 2 usage or configuration error."
     test.add_argument("name", metavar="NAME", help="name of the account")
     _add_force(test)
-    release = _add_command(actions, "release", "NAME", "let an account that is held log in again")
-    release.epilog = "Exit code: 0 it is released, 1 nothing is known of it, 2 usage or configuration error."
+    release = _add_command(actions, "release", "NAME", "permit an account that is held one login")
+    release.epilog = "Exit code: 0 it is released, 1 not held, or too early, 2 usage or configuration error."
     release.add_argument("name", metavar="NAME", help="name of the account")
 
 

@@ -22,6 +22,7 @@ from exporter.model.login import Denial, LoginStatus
 from exporter.model.mailbox import Mailbox
 from exporter.model.outcome import Outcome, Target, TargetKey
 from exporter.model.reason import Reason
+from exporter.model.release import Release
 from exporter.model.settings import Endpoint
 
 PATIENCE = 3.0
@@ -111,6 +112,20 @@ class Budget:
         if outcome is not None:  # else it was cancelled, and nobody waits
             await asyncio.wait({asyncio.wrap_future(future)}, timeout=PATIENCE)
 
+    async def release(self) -> Release:
+        """Permit one login in spite of what was refused, within `PATIENCE` seconds.
+
+        Raises:
+            LedgerError: What is stored cannot be used.
+        """
+        asked = [self._digests.get(account.name) for account in self.entry.mailbox.accounts]
+        secrets = None if None in asked else [known[0] for known in asked if known]
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await asyncio.wrap_future(self._ledger.release(self.entry.mailbox, secrets))
+        except TimeoutError:
+            raise LedgerError(f"no answer within {PATIENCE:g} s") from None
+
     def status(self, target: Target, denied: Denial | None = None) -> LoginStatus:
         """Return what the budget allows `target` now; `denied` is why the login of this probe was not allowed."""
         clock, standing = self._ledger.clock, self.entry.standing or Standing()
@@ -122,7 +137,18 @@ class Budget:
         held_by = denial if denial and denial.protects else None
         next_login_at = clock.unix(standing.next_login_at(request, digest, now))
         cause = standing.cause(request, digest, now) if held_by else None
-        return LoginStatus(held_by, next_login_at, logins, denied, request.most, cause, interval)
+        last = standing.last_release
+        return LoginStatus(
+            held_by,
+            next_login_at,
+            logins,
+            denied,
+            request.most,
+            cause,
+            interval,
+            standing.has_trial,
+            clock.unix(last.next_at) if last and now < last.next_at else None,
+        )
 
     def _known_request(self, target: Target) -> Request:
         """What a target asks for, made once: each probe needs it."""

@@ -11,7 +11,7 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -28,6 +28,7 @@ from exporter.accounts.standing import Request, Standing, Verdict
 from exporter.accounts.storage import Storage
 from exporter.model.login import Denial
 from exporter.model.mailbox import Mailbox
+from exporter.model.release import Release
 
 TICK = 2.0
 """Seconds between two looks at what other processes have written, and between two signs of life during a login."""
@@ -114,22 +115,16 @@ class Ledger:
         """Return the key of the tokens in test messages. The future may have a LedgerError."""
         return self._submit(partial(self._use, lambda file: file.token_key))
 
-    def release(self, mailbox: Mailbox) -> bool:
-        """Let a mailbox log in again, in a daemon on this file, too; return whether anything is known of it here.
+    def release(self, mailbox: Mailbox, secrets: Collection[tuple[str, ...]] | None = None) -> Future[Release]:
+        """Permit a mailbox one login: see `LedgerFile.release`. The future may have a LedgerError."""
 
-        Raises:
-            LedgerError: The file cannot be used.
-        """
-
-        def release(file: LedgerFile) -> bool:
-            is_known = file.release(mailbox)
+        def release(file: LedgerFile) -> Release:
+            self._write_to(file)
+            released = file.release(mailbox, secrets)
             self._read(file, self._alike(mailbox))
-            return is_known
+            return released
 
-        try:
-            return self._submit(partial(self._use, release)).result(PATIENCE)
-        except TimeoutError:
-            raise LedgerError(f"no answer within {PATIENCE:g} s") from None
+        return self._submit(partial(self._use, release))
 
     def _submit(self, work: Callable[[], T]) -> Future[T]:
         """Let the thread do it; while it waits, it can be cancelled."""

@@ -24,6 +24,7 @@ from exporter.accounts.standing import Request, Standing, Verdict
 from exporter.accounts.storage import Storage
 from exporter.model.login import Denial
 from exporter.model.mailbox import Mailbox
+from exporter.model.release import Answer, Release
 
 LOCK_TIMEOUT = 1.0
 """Seconds to wait for a lock that another process has on the file."""
@@ -115,18 +116,17 @@ class LedgerFile:
             if denial is not None:
                 return denial, digest
             self._tables.forget_old(key, standing)
-            login = self._tables.grant(key, request, digest)
+            is_trial = not force and standing.needs_trial(request, digest, self._boots.now)
+            login = self._tables.grant(key, request, digest, is_trial=is_trial)
         return Grant(login, mailbox, request, digest), digest
 
     def settle(self, grant: Grant, verdict: Verdict) -> None:
         """End a login that was granted, and store what it has shown."""
         with self._writing():
-            key = self._tables.end(grant.id)
+            key, is_trial = self._tables.end(grant.id) or (self._tables.need(grant.mailbox), False)
             if not verdict.is_made:
                 self._tables.take_back(grant.id)
-            self._tables.learn(
-                self._tables.need(grant.mailbox) if key is None else key, grant.request, grant.secret, verdict
-            )
+            self._tables.learn(key, grant.request, grant.secret, verdict, is_trial=is_trial)
 
     def beat(self, under_way: Iterable[str]) -> None:
         """Show other processes that these logins are still under way."""
@@ -134,13 +134,15 @@ class LedgerFile:
             for login in under_way:
                 self._tables.beat(login)
 
-    def release(self, mailbox: Mailbox) -> bool:
-        """Let all refused secrets be tried again, and end all waits; return whether anything is known of the mailbox.
+    def release(self, mailbox: Mailbox, secrets: Collection[tuple[str, ...]] | None = None) -> Release:
+        """Permit one login in spite of what was refused; see `exporter.accounts.standing`.
 
-        The logins that were made still count for the ceiling.
+        `secrets` are those in use, as far as the caller knows them: None where it does not.
         """
+        digests = None if secrets is None else [self.digest(secret) for secret in secrets]
         with self._writing():
-            return self._tables.release(self._tables.find(mailbox))
+            key = self._tables.find(mailbox)
+            return Release(Answer.NOT_HELD) if key is None else self._tables.release(key, digests)
 
     def has_changed(self) -> bool:
         """Whether another process has written since this was last asked."""

@@ -43,7 +43,13 @@ CREATE INDEX login_of_mailbox ON login (mailbox);
 -- A login under way; `beat` is the last sign of life of the process that makes it.
 CREATE TABLE grant (
     login TEXT PRIMARY KEY, mailbox INTEGER NOT NULL, endpoint TEXT NOT NULL, longest REAL NOT NULL,
-    interval REAL NOT NULL, forgiven INTEGER NOT NULL, boot INTEGER NOT NULL, beat REAL NOT NULL
+    interval REAL NOT NULL, is_trial INTEGER NOT NULL, boot INTEGER NOT NULL, beat REAL NOT NULL
+);
+-- The last release of a mailbox, whether the login that it permits is still to be made, and how many such logins were
+-- refused in a row.
+CREATE TABLE released (
+    mailbox INTEGER PRIMARY KEY, boot INTEGER NOT NULL, at REAL NOT NULL, has_trial INTEGER NOT NULL,
+    refusals INTEGER NOT NULL
 );
 -- Secrets that were refused for good. A hold has no time. In both tables, `endpoint` and `reason` tell which login was
 -- refused, and why; they are empty where that is not known.

@@ -9,11 +9,12 @@ from uuid import uuid4
 
 from exporter.accounts.ledger_schema import LedgerError, OldBudget, number
 from exporter.accounts.ledger_time import Boots
-from exporter.accounts.standing import WHOLE, Login, Request, Standing, Verdict, Wait, waiting_time
+from exporter.accounts.standing import WHOLE, LastRelease, Login, Request, Standing, Verdict, Wait, waiting_time
 from exporter.model.login import Cause, Denial
 from exporter.model.mailbox import Mailbox
 from exporter.model.plan import DAY
 from exporter.model.reason import Reason, Retry
+from exporter.model.release import Answer, Release
 
 SILENCE = 30.0
 """Seconds without a sign of life, beyond the longest time of its login, after which a process counts as dead."""
@@ -56,6 +57,7 @@ class Tables:
             self._execute("UPDATE OR IGNORE refusal SET mailbox = ? WHERE mailbox = ?", (key, other))
             self._execute("DELETE FROM refusal WHERE mailbox = ?", (other,))
             self._execute("DELETE FROM wait WHERE mailbox = ?", (other,))
+            self._join_release(key, other)
             self._execute("UPDATE login SET mailbox = ? WHERE mailbox = ?", (key, other))
             self._execute("UPDATE grant SET mailbox = ? WHERE mailbox = ?", (key, other))
             self._execute("UPDATE provider SET mailbox = ? WHERE mailbox = ?", (key, other))
@@ -92,32 +94,38 @@ class Tables:
             self.waits(key),
             refused,
             any(under_way is None or login in under_way for (login,) in grants),
+            self._last_release(key),
         )
 
-    def grant(self, key: int, request: Request, secret: str) -> str:
-        """Store a login that is about to be made, and return its key."""
-        login = self._log_in(key, request.place, secret, self._boots.now)
+    def grant(self, key: int, request: Request, secret: str, *, is_trial: bool) -> str:
+        """Store a login that is about to be made, and return its key; a release permits no other `is_trial`."""
+        login, now = self._log_in(key, request.place, secret, self._boots.now), self._boots.now
         self._execute(
-            "INSERT INTO grant VALUES (?, ?, ?, ?, ?, 0, ?, ?)",
-            (login, key, request.endpoint, request.longest, request.interval, self._boots.me, self._boots.now),
+            "INSERT INTO grant VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (login, key, request.endpoint, request.longest, request.interval, is_trial, self._boots.me, now),
         )
+        if is_trial:
+            self._execute("UPDATE released SET has_trial = 0 WHERE mailbox = ?", (key,))
         return login
 
     def beat(self, login: str) -> None:
         """Store that a login is still under way."""
         self._execute("UPDATE grant SET boot = ?, beat = ? WHERE login = ?", (self._boots.me, self._boots.now, login))
 
-    def end(self, login: str) -> int | None:
-        """Remove the grant of a login, and return the key of its mailbox; None where it has been removed already."""
-        row = self._execute("SELECT mailbox FROM grant WHERE login = ?", (login,)).fetchone()
+    def end(self, login: str) -> tuple[int, bool] | None:
+        """Remove the grant of a login; return the key of its mailbox, and whether it was the trial of a release.
+
+        None where it has been removed already.
+        """
+        row = self._execute("SELECT mailbox, is_trial FROM grant WHERE login = ?", (login,)).fetchone()
         self._execute("DELETE FROM grant WHERE login = ?", (login,))
-        return int(row[0]) if row else None
+        return (int(row[0]), bool(row[1])) if row else None
 
     def take_back(self, login: str) -> None:
         """Remove a login that was not made."""
         self._execute("DELETE FROM login WHERE id = ?", (login,))
 
-    def learn(self, key: int, request: Request, secret: str, verdict: Verdict) -> None:
+    def learn(self, key: int, request: Request, secret: str, verdict: Verdict, *, is_trial: bool) -> None:
         """Store what a login has shown."""
         cause = Cause(request.endpoint, verdict.reason)
         if verdict.retry is Retry.HOLD:
@@ -130,33 +138,44 @@ class Tables:
                 self._execute(
                     "DELETE FROM refusal WHERE mailbox = ? AND scope = ? AND secret = ?", (key, scope, secret)
                 )
+        if is_trial and verdict.retry is not Retry.SAFE:
+            self._execute("UPDATE released SET refusals = refusals + 1 WHERE mailbox = ?", (key,))
+        elif verdict.retry is Retry.HOLD:  # a release is about what was refused before it
+            self._execute("UPDATE released SET has_trial = 0 WHERE mailbox = ?", (key,))
+        elif is_trial and (verdict.is_forgiven or not verdict.is_made):
+            self._execute("UPDATE released SET has_trial = 1 WHERE mailbox = ?", (key,))
+        elif verdict.is_good and not self._is_refused(key, [secret]):
+            self._execute("UPDATE released SET has_trial = 0, refusals = 0 WHERE mailbox = ?", (key,))
 
-    def release(self, key: int | None) -> bool:
-        """Remove all that stops logins but the ceiling; return whether anything was known of the mailbox."""
-        is_known = self._execute(
-            "SELECT 1 FROM login WHERE mailbox = ?1 UNION SELECT 1 FROM refusal WHERE mailbox = ?1 "
-            "UNION SELECT 1 FROM wait WHERE mailbox = ?1",
-            (key,),
-        ).fetchone()
-        self._execute("DELETE FROM refusal WHERE mailbox = ?", (key,))
-        self._execute("DELETE FROM wait WHERE mailbox = ?", (key,))
-        self._execute("UPDATE grant SET forgiven = 1 WHERE mailbox = ?", (key,))
-        self._execute("UPDATE login SET place = '' WHERE mailbox = ?", (key,))
-        return is_known is not None
+    def release(self, key: int, secrets: Collection[str] | None) -> Release:
+        """Permit one login in spite of what was refused, if that is held back and the last release is long enough ago.
+
+        `secrets` has the digests of those that are in use; None where they are not known.
+        """
+        now, last, waits = self._boots.now, self._last_release(key), self.waits(key).values()
+        limits = [wait.until for wait in waits if wait.denial is Denial.WAIT24 and now < wait.until]
+        limited_until = self._boots.unix(max(limits)) if limits else None
+        if not self._is_refused(key, secrets):
+            return Release(Answer.ENDS_BY_ITSELF, limited_until) if limits else Release(Answer.NOT_HELD)
+        if last and (last.has_trial or now < last.next_at):
+            answer = Answer.ALREADY if last.has_trial else Answer.TOO_EARLY
+            return Release(answer, self._boots.unix(max(now, last.next_at)))
+        refusals = last.refusals if last else 0
+        self._execute("INSERT OR REPLACE INTO released VALUES (?, ?, ?, 1, ?)", (key, self._boots.me, now, refusals))
+        return Release(Answer.RELEASED, limited_until)
 
     def end_those_of_the_dead(self, key: int) -> None:
         """End the logins of processes that are dead: each counts as one that was answered with `backoff`."""
         rows = self._execute(
-            "SELECT g.login, g.endpoint, g.longest, g.interval, g.forgiven, g.boot, g.beat, l.boot, l.at "
+            "SELECT g.login, g.endpoint, g.longest, g.interval, g.boot, g.beat, l.boot, l.at "
             "FROM grant AS g JOIN login AS l ON l.id = g.login WHERE g.mailbox = ?",
             (key,),
         ).fetchall()
-        for login, endpoint, longest, interval, forgiven, boot, beat, made_in, made in rows:
+        for login, endpoint, longest, interval, boot, beat, made_in, made in rows:
             if self._boots.silence(boot, number(beat)) > number(longest) + SILENCE:
                 self.end(login)
-                if not forgiven:
-                    since = self._boots.at(made_in, number(made))
-                    self._refuse_for_now(key, WHOLE, Retry.BACKOFF, number(interval), since, Cause(endpoint))
+                since = self._boots.at(made_in, number(made))
+                self._refuse_for_now(key, WHOLE, Retry.BACKOFF, number(interval), since, Cause(endpoint))
 
     def forget_old(self, key: int, standing: Standing) -> None:
         """Remove the logins of more than 24 hours ago, but for the last one at each place."""
@@ -199,6 +218,27 @@ class Tables:
         """Store that a secret was refused for good, and where that was the last time."""
         row = (key, scope, secret, *_texts(cause))
         self._execute("INSERT OR REPLACE INTO refusal VALUES (?, ?, ?, ?, ?)", row)
+
+    def _is_refused(self, key: int, secrets: Collection[str] | None) -> bool:
+        """Whether one of these secrets is held, or a backoff goes on."""
+        held = self._execute("SELECT secret FROM refusal WHERE mailbox = ?", (key,)).fetchall()
+        return any(secrets is None or secret in secrets for (secret,) in held) or any(
+            wait.denial is Denial.BACKOFF and self._boots.now < wait.until for wait in self.waits(key).values()
+        )
+
+    def _last_release(self, key: int | None) -> LastRelease | None:
+        row = self._execute("SELECT boot, at, has_trial, refusals FROM released WHERE mailbox = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        boot, at, has_trial, refusals = row
+        return LastRelease(self._boots.at(boot, number(at)), bool(number(has_trial)), int(number(refusals)))
+
+    def _join_release(self, key: int, other: int) -> None:
+        """Keep the release after which the next one is possible the latest."""
+        found = {each: last for each in (key, other) if (last := self._last_release(each))}
+        kept = max(found, key=lambda each: found[each].next_at, default=key)
+        self._execute("DELETE FROM released WHERE mailbox = ?", (key if kept == other else other,))
+        self._execute("UPDATE released SET mailbox = ? WHERE mailbox = ?", (key, other))
 
     def _refuse_for_now(self, key: int, scope: str, retry: Retry, interval: float, since: float, cause: Cause) -> None:
         before = self.waits(key).get(scope)

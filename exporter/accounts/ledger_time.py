@@ -73,7 +73,8 @@ class Boots:
         """Remove the boots of which nothing is stored any more: without a name, each process is one."""
         self._database.execute(
             "DELETE FROM boot WHERE name != ? AND id NOT IN "
-            "(SELECT boot FROM login UNION SELECT boot FROM wait UNION SELECT boot FROM grant)",
+            "(SELECT boot FROM login UNION SELECT boot FROM wait UNION SELECT boot FROM grant "
+            "UNION SELECT boot FROM released)",
             (self._clock.boot,),
         )
         self._database.execute(
@@ -83,6 +84,10 @@ class Boots:
     def at(self, boot: int, seconds: float) -> float:
         """Return a stored time in seconds of this boot."""
         return seconds if boot == self.me else seconds + self._sight(boot).shift
+
+    def unix(self, seconds: float) -> float:
+        """Return a time of this boot in Unix seconds, by the wall clock as it is set now."""
+        return self._wall + seconds - self.now
 
     def age(self, unix: float) -> float:
         """Return the seconds since a time of which only Unix seconds are known; 0 where it lies in the future."""

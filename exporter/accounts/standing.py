@@ -5,6 +5,8 @@ Google locks accounts that log in too often or fail too often, and publishes no 
 - one login per target and `login_interval`, one at a time per mailbox, `max_logins_per_day` in any 24 hours;
 - after a refusal, the `retry` of its reason: `hold` stops all logins with the refused secret until an operator releases
   the account, `wait24` tries hourly, `backoff` doubles the interval up to `MAX_BACKOFF`;
+- a release permits one login in spite of a `hold` or a `backoff`, and of nothing else. There is one in `RELEASE_WAIT`;
+  after each trial login that is refused, in twice the time, up to a day;
 - a protocol that is switched off, or a fault of the provider, stops that protocol alone; every other failure stops the
   whole mailbox.
 
@@ -13,7 +15,7 @@ answered with `backoff`.
 
 So with one secret, in T seconds at a `login_interval` of I, the number of logins is at most:
 
-- 1, if the server answers `hold`;
+- 1, if the server answers `hold`, and one more for each release;
 - 1 + T / `WAIT24_INTERVAL`, if it answers `wait24`;
 - 1 + ceil(log2(M / I)) + T / M, if it answers `backoff`, where M is the greater of `MAX_BACKOFF` and I.
 
@@ -40,6 +42,9 @@ MAX_BACKOFF = 6 * 3600.0
 
 WAIT24_INTERVAL = 3600.0
 """Seconds between two logins while the reason says to wait up to 24 hours."""
+
+RELEASE_WAIT = 900.0
+"""Seconds from one release of a mailbox to the next, where no trial login was refused."""
 
 WHOLE = ""
 """The scope of what concerns the whole mailbox; any other scope is the name of a protocol."""
@@ -89,6 +94,22 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class LastRelease:
+    """The last release by an operator."""
+
+    at: float
+    has_trial: bool
+    """Whether the login that it permits is still to be made."""
+    refusals: int = 0
+    """Trial logins that were refused in a row."""
+
+    @property
+    def next_at(self) -> float:
+        """When the next release is possible."""
+        return self.at + min(RELEASE_WAIT * 2.0 ** min(self.refusals, 32), DAY)
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """What is stored of a mailbox."""
 
@@ -102,32 +123,45 @@ class Standing:
     """The digests of the secrets that were refused for good, by scope, and which login was refused, if known."""
     is_busy: bool = False
     """Whether a login is under way."""
+    last_release: LastRelease | None = None
+
+    @property
+    def has_trial(self) -> bool:
+        """Whether one login may be made in spite of a hold or a backoff."""
+        return self.last_release is not None and self.last_release.has_trial
+
+    def needs_trial(self, request: Request, secret: str, now: float) -> bool:
+        """Whether this login, if it may be made, is the one that a release permits."""
+        return self._is_held(request, secret) or any(now < wait.until for wait in self._waits(request))
 
     def denial(self, request: Request, secret: str | None, now: float) -> Denial | None:
         """Return why this login may not be made; None if it may.
 
         `secret` is the digest of its secret. Where that is not known yet, it counts as one that was refused.
         """
-        if self._is_held(request, secret):
-            return Denial.HOLD
-        for wait in self._waits(request):
-            if now < wait.until:
-                return wait.denial
+        waits = [wait.denial for wait in self._waits(request) if now < wait.until]
+        held_by = [Denial.HOLD, *waits] if self._is_held(request, secret) else waits
+        if held_by and not self.has_trial:
+            return held_by[0]
+        if Denial.WAIT24 in waits:
+            return Denial.WAIT24
         if self.is_busy:
             return Denial.BUSY
-        due, allowed = self._due(request), self._below_ceiling(request, now)
+        due, allowed = self._due(request, secret), self._below_ceiling(request, now)
         if now < max(due, allowed):
             # What ends last is told: where a day has as many endpoints as logins, the ceiling holds none of them back.
-            return Denial.CEILING if allowed > due else Denial.INTERVAL
+            # A trial that is not due yet leaves the mailbox as it was.
+            return Denial.CEILING if allowed > due else (held_by or [Denial.INTERVAL])[0]
         return None
 
     def next_login_at(self, request: Request, secret: str | None, now: float) -> float:
         """Return when this login may be made at the earliest; infinity while its secret is held."""
-        if self._is_held(request, secret):
+        if self._is_held(request, secret) and not self.has_trial:
             return math.inf
-        due = max(now, self._due(request), self._below_ceiling(request, now))
+        due = max(now, self._due(request, secret), self._below_ceiling(request, now))
         for wait in self._waits(request):
-            due = max(due, wait.until)
+            if wait.denial is Denial.WAIT24 or not self.has_trial:
+                due = max(due, wait.until)
         return due
 
     def cause(self, request: Request, secret: str | None, now: float) -> Cause | None:
@@ -159,10 +193,10 @@ class Standing:
     def _waits(self, request: Request) -> list[Wait]:
         return [self.waits[scope] for scope in (WHOLE, request.protocol) if scope in self.waits] if self.waits else []
 
-    def _due(self, request: Request) -> float:
+    def _due(self, request: Request, secret: str | None) -> float:
         """When the next login at a place is due."""
         last = self.last.get(request.place)
-        if last is None or self._is_held(request, last.secret):
+        if last is None or (last.secret != secret and self._is_held(request, last.secret)):
             # Where the last secret was refused and this is another one, the next probe shows whether it works.
             return -math.inf
         return last.at + max(request.planned, request.interval * (1 - request.early))
@@ -180,6 +214,8 @@ class Verdict:
     scope: str = WHOLE
     reason: Reason | None = None
     """Why it failed; None where it did not, or where that is not known."""
+    is_forgiven: bool = False
+    """Whether it was refused, and the next login has another token."""
 
 
 def judge(outcome: Outcome | None, refused: Reason | None = None, *, forgiven: bool = False) -> Verdict:
@@ -192,7 +228,7 @@ def judge(outcome: Outcome | None, refused: Reason | None = None, *, forgiven: b
     if refused is not None:
         return Verdict(is_made, retry=refused.retry, reason=refused)
     if outcome is None or not is_made or forgiven:
-        return Verdict(is_made)
+        return Verdict(is_made, is_forgiven=forgiven)
     if outcome.ok and outcome.observed.throttled:
         return Verdict(retry=Retry.BACKOFF)
     is_good = outcome.checks.get(Check.LOGIN, False) and outcome.reason.retry is Retry.SAFE

@@ -11,21 +11,24 @@ from rich.markup import escape
 from rich.text import Text
 
 from exporter.accounts.access import Access
-from exporter.accounts.ledger import Ledger
+from exporter.accounts.ledger import PATIENCE, Ledger
 from exporter.accounts.ledger_schema import LedgerError
 from exporter.accounts.secrets import place_of
 from exporter.commands import console
 from exporter.commands.check import CheckResult, CommandOptions, check_all, tell_storage
-from exporter.commands.targets import UsageError, unknown
+from exporter.commands.targets import UsageError
+from exporter.config.mistake import unknown
 from exporter.model.mailbox import mailboxes
 from exporter.model.message import show
+from exporter.model.release import Answer
 from exporter.model.settings import Account, Config
 from exporter.probing.dialogue import CredentialUnavailable
 from exporter.views import terminal
+from exporter.views.release import told
 
 
 def release(config: Config, name: str, ledger: Ledger) -> int:
-    """Let an account that is held log in again; return 0, or 1 where it is not held.
+    """Permit an account that is held one login; return 0, or 1 where that is not possible now.
 
     Raises:
         UsageError: There is no such account, or no file of login budgets.
@@ -35,24 +38,19 @@ def release(config: Config, name: str, ledger: Ledger) -> int:
     if ledger.path is None:
         reason = f": {ledger.store.reason}" if ledger.store.reason else ""
         raise UsageError(
-            f"there is no file of login budgets{reason}; name that of the daemon with --storage.path, or restart a "
-            "daemon that has none"
+            f"there is no file of login budgets{reason}; name that of the daemon with --storage.path, or ask a "
+            "daemon that has none: its page says how"
         )
     tell_storage(ledger)
     (mailbox,) = (mailbox for mailbox in mailboxes(config) if account in mailbox.accounts)
     try:
-        is_known = ledger.release(mailbox)
+        released = ledger.release(mailbox).result(PATIENCE)
     except LedgerError as error:
         raise UsageError(f"{ledger.path}: {error}") from None
-    if not is_known:
-        console.write(f"{name} is not held: {ledger.path} knows nothing of it\n")
-        return 1
-    others = [other.name for other in mailbox.accounts if other != account]
-    too = f", and so {'is' if len(others) == 1 else 'are'} {', '.join(others)}, of the same mailbox" if others else ""
-    console.write(
-        f"{name} is released{too}: it logs in at its next probe, in a daemon that runs on {ledger.path} too\n"
-    )
-    return 0
+    except TimeoutError:
+        raise UsageError(f"{ledger.path}: no answer within {PATIENCE:g} s") from None
+    console.write(f"{told(released, mailbox, name, time.time())}\n")
+    return 0 if released.answer is Answer.RELEASED else 1
 
 
 def try_out(config: Config, name: str, options: CommandOptions) -> int:
@@ -81,7 +79,7 @@ def _findings(results: Sequence[CheckResult], options: CommandOptions, width: in
         terminal.overview(all_series, width),
         *terminal.folders(result.outcome for result in results),
         *terminal.explanations(all_series),
-        *terminal.held_accounts(all_series, options.ledger.path),
+        *terminal.held_accounts(all_series, options.ledger.path, options.way),
     ]
     waiting = [
         result.outcome.target.endpoint.name for result in results if result.is_well and not result.outcome.login_reached

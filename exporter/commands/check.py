@@ -17,6 +17,7 @@ from exporter.commands import console
 from exporter.commands.targets import answering, of_domain, select
 from exporter.model.outcome import Outcome, Target
 from exporter.model.reason import provider_of
+from exporter.model.release import NOWHERE, Way
 from exporter.model.settings import Config, Endpoint, IpFamily, Security
 from exporter.monitor.checker import Checker
 from exporter.monitor.gathering import Gathering
@@ -43,6 +44,8 @@ class CommandOptions:
     output: str = "table"
     verbose: bool = False
     force: bool = False
+    way: Way = NOWHERE
+    """How an account is released."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ def _show(checked: Checked, options: CommandOptions) -> None:
         terminal.overview(all_series, screen.width),
         *terminal.explanations(all_series),
         *terminal.interceptions(all_series),
-        *terminal.held_accounts(all_series, options.ledger.path),
+        *terminal.held_accounts(all_series, options.ledger.path, options.way),
         *(line for view in checked.domains for line in terminal.domain(view)),
     )
 

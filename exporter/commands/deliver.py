@@ -16,7 +16,8 @@ from rich.table import Table
 from exporter.accounts.sends import Sends
 from exporter.commands import console
 from exporter.commands.check import CommandOptions, tell_storage
-from exporter.commands.targets import UsageError, unknown
+from exporter.commands.targets import UsageError
+from exporter.config.mistake import unknown
 from exporter.deliveries.logins import Logins
 from exporter.deliveries.run import Deliveries
 from exporter.model.delivery import DeliveryResult

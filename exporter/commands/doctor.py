@@ -22,7 +22,8 @@ from exporter.commands.check import CommandOptions, tell_storage
 from exporter.commands.deliver import deliver
 from exporter.commands.mail_servers import Servers
 from exporter.commands.password import ask_for_password, may_send
-from exporter.commands.targets import UsageError, unknown
+from exporter.commands.targets import UsageError
+from exporter.config.mistake import unknown
 from exporter.model.diagnosis import Diagnosis, Finding, Result, Step
 from exporter.model.evidence import Evidence
 from exporter.model.message import show

@@ -95,7 +95,7 @@ def add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> None
     )
     add(
         "--web.enable-lifecycle",
-        "allow POST /-/reload, and on the pages to probe an endpoint now",
+        "allow POST /-/reload, and on the pages to probe an endpoint now and to release an account",
         of_daemon=True,
         dest="enable_lifecycle",
         action="store_true",

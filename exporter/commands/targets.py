@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 
-from exporter.config.mistake import nearest
+from exporter.config.mistake import unknown
 from exporter.model.address import Address, check_host, is_ip_address, split_address
 from exporter.model.message import Unacceptable, show
 from exporter.model.settings import PORT_OF_EXCHANGES, PORTS, Config, Endpoint, Protocol, Security, service_of
@@ -72,14 +72,6 @@ def of_domain(name: str) -> Endpoint:
     return Endpoint(
         name=domain, protocol=Protocol.SMTP, domain=domain, port=PORT_OF_EXCHANGES, security=Security.STARTTLS
     )
-
-
-def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Return the message for an unknown name, with the name that was probably meant."""
-    known = tuple(known)
-    near = nearest(name, known)
-    hint = f"did you mean {show(near)}?" if near else f"there are: {', '.join(known) or 'none'}"
-    return f"there is no {kind} {show(name)}; {hint}"
 
 
 async def answering(group: Sequence[Endpoint]) -> list[Endpoint]:

@@ -97,3 +97,11 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     by_lower = {one.lower(): one for one in reversed(tuple(known))}
     near = difflib.get_close_matches(word[:64].lower(), by_lower, n=1)
     return by_lower[near[0]] if near else None
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return the message for an unknown name, with the name that was probably meant."""
+    known = tuple(known)
+    near = nearest(name, known)
+    hint = f"did you mean {show(near)}?" if near else f"there are: {', '.join(known) or 'none'}"
+    return f"there is no {kind} {show(name)}; {hint}"

@@ -34,6 +34,7 @@ from exporter.host.process import attempt, open_files, raise_open_files
 from exporter.host.threads import in_thread
 from exporter.model.address import Address
 from exporter.model.outcome import Target
+from exporter.model.release import Way
 from exporter.model.settings import Config
 from exporter.model.shard import Shard
 from exporter.model.site import Site
@@ -49,6 +50,7 @@ from exporter.monitor.store import Store
 from exporter.probing.kernel import ARRIVAL_CLOCK
 from exporter.probing.resolve import Resolver
 from exporter.verdict.sources import TICK, EvidenceSources
+from exporter.web.accounts import Releases
 from exporter.web.api import Api, Scrape
 from exporter.web.deliveries import DeliveryPages
 from exporter.web.lifecycle import Effective, Lifecycle
@@ -79,6 +81,8 @@ class DaemonOptions:
     web: Reading = field(default_factory=Reading)
     """The result of reading that file at the start."""
     enable_lifecycle: bool = False
+    release_command: tuple[str, ...] = ()
+    """The command that releases an account, without its name; none where login budgets are in memory."""
     auto_reload_interval: float | None = None
     """Seconds between two checks of the configuration file; None: it is not checked."""
     shard: Shard = field(default_factory=Shard)
@@ -110,6 +114,7 @@ class Daemon:
         self._environ = Environment.of(options.environ)
         self._notifier = Notifier(self._environ)
         self._stopped = asyncio.Event()
+        self._web = WebSettings(options.web.usable(), options.site)
         self._store = Store()
         self._archive = Archive(options.ledger.path, makes_directory=options.ledger.store.makes_directory)
         self._metrics = ExporterMetrics(options.shard, logs.dropped, options.site.external_url)
@@ -136,7 +141,6 @@ class Daemon:
         self._metrics.probes_overdue.set_function(lambda: len(self._health.overdue()))
         self._probe = Probe(self._checker, self._metrics, options.timeout_offset)
         self._config = config
-        self._web = WebSettings(options.web.usable(), options.site)
         self._reload = Reloader(
             Sources(options.config_file, options.web_config_file, self._environ),
             config,
@@ -150,11 +154,23 @@ class Daemon:
 
     def _application(self) -> ASGIApp:
         probe = self._schedule.probe if self._options.enable_lifecycle else None
+        way = self._way()
+        self._checker.tell(way)
+        pages = Pages(self._store, probe, self._options.site.telemetry_path, self._domains, way)
+        releases = Releases(
+            self._web,
+            self._options.enable_lifecycle,
+            self._checker.release,
+            lambda: self._checker.accounts,
+            pages.probe_endpoint,
+        )
+        pages.permits_release = releases.permits
         return application(
             Scrape(self._exposition, self._options.site.telemetry_path),
             Lifecycle(self._store, self._health, self._reload if self._options.enable_lifecycle else None),
             Effective(lambda: self._options.shard.take(self._reload.running)),
-            Pages(self._store, probe, self._options.site.telemetry_path, self._domains),
+            pages,
+            releases,
             Api(self._store, self._domains),
             DeliveryPages(self._deliveries, self._options.site.telemetry_path),
             self._probe,
@@ -206,15 +222,35 @@ class Daemon:
 
     def _url(self) -> str:
         """Return the address of the pages: one that a click opens."""
-        site = self._options.site
-        if site.external_url:
-            return site.external_url
+        return self._options.site.external_url or self._url_here(self._options.site.external_path) or "none"
+
+    def _url_here(self, path: str) -> str:
+        """Return the address of the first TCP socket; empty where there is none."""
         for listening in self._options.sockets:
             if listening.family is not socket.AF_UNIX:
                 host, port = listening.getsockname()[:2]
                 address = Address("localhost" if host in ("::", "0.0.0.0") else host, port)
-                return f"http{'s' if self._web.config.tls else ''}://{address}{site.external_path}"
-        return "none"
+                return f"http{'s' if self._web.config.tls else ''}://{address}{path}"
+        return ""
+
+    def _way(self) -> Way:
+        """Return how an account is released: with a command, or, where that has no access, by a request."""
+        options, prefix = self._options, f"{self._options.site.route_prefix}/"
+        if not options.enable_lifecycle:
+            return Way(options.release_command)
+        web, url = self._web.config, self._url_here(prefix)
+        # The certificate is for the name by which others know the server; this stays on the host.
+        words = [
+            "curl",
+            "-X",
+            "POST",
+            *(["-k"] if web.tls else []),
+            *(["-u", next(iter(web.users))] if web.users else []),
+        ]
+        if not url:
+            words += ["--unix-socket", str(options.sockets[0].getsockname())]
+            url = f"http://localhost{prefix}"
+        return Way(options.release_command, tuple(words), url)
 
     def stop(self) -> None:
         """Let `serve` end."""

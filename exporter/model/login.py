@@ -58,6 +58,10 @@ class LoginStatus:
     """The refusal for which logins are held back; None where that is not why, or where it is not known."""
     interval: float = 0.0
     """Seconds from one login of the target to the next: its `login_interval`, or more where the mailbox has many."""
+    has_trial: bool = False
+    """Whether an operator has permitted one login in spite of that, which is still to be made."""
+    next_release_at: float | None = None
+    """When an operator may do so again, in Unix seconds; None where that is possible now."""
 
     @property
     def why(self) -> str:

@@ -266,24 +266,24 @@ class Reason(TableEnum):
     AUTH_WEB_LOGIN_REQUIRED = "auth_web_login_required", Blame.ACCOUNT, Retry.HOLD, \
         "{provider} wants the account's owner to sign in with a browser", \
         ("{Provider} finds the sign-in suspicious: sign in with a browser as this account, confirm the activity, then "
-         "run: gmail-exporter accounts release {account}.")
+         "release the account {account}.")
     AUTH_ACCOUNT_LOOKUP_FAILED = "auth_account_lookup_failed", Blame.ACCOUNT, Retry.BACKOFF, \
         "{provider} does not find the account", \
         "{Provider} does not find the account: use the full primary address as username."
     ACCOUNT_DISABLED = "account_disabled", Blame.ACCOUNT, Retry.HOLD, \
         "the account is disabled", \
-        ("The server lets nobody log in to this account: ask its administrator, for the reason in detail; then run: "
-         "gmail-exporter accounts release {account}.")
+        ("The server lets nobody log in to this account: ask its administrator, for the reason in detail; then "
+         "release the account {account}.")
     ACCOUNT_DELETED = "account_deleted", Blame.ACCOUNT, Retry.HOLD, \
         "the account has been deleted", \
-        ("The account has been deleted: restore it and then run: gmail-exporter accounts release {account}; or name "
+        ("The account has been deleted: restore it and then release the account {account}; or name "
          "another.")
 
     # Login: OAuth 2.0
     OAUTH_TOKEN_REJECTED = "oauth_token_rejected", Blame.TOKEN, Retry.HOLD, \
         "the server refused a fresh access token", \
         ("The mail server refused a fresh access token: check that the grant is of this very user and covers mail. "
-         "If the secret stays the same, then run: gmail-exporter accounts release {account}.")
+         "If the secret stays the same, then release the account {account}.")
     OAUTH_SCOPE_INSUFFICIENT = "oauth_scope_insufficient", Blame.TOKEN, Retry.HOLD, \
         "the OAuth grant does not cover mail", \
         "The grant does not cover mail: consent again, with the scope https://mail.google.com/."
@@ -296,7 +296,7 @@ class Reason(TableEnum):
     OAUTH_REAUTH_REQUIRED = "oauth_reauth_required", Blame.ACCOUNT, Retry.HOLD, \
         "the account's owner must consent again", \
         ("A policy requires the account's owner to sign in again: consent again, or let the administrator exempt "
-         "this client; then run: gmail-exporter accounts release {account}.")
+         "this client; then release the account {account}.")
     OAUTH_CLOCK_SKEW = "oauth_clock_skew", Blame.CLIENT, Retry.BACKOFF, \
         "this host's clock is wrong", \
         "This host's clock is wrong, so its signatures are not valid: start NTP."
@@ -308,24 +308,23 @@ class Reason(TableEnum):
         "The username is not one that the service account can act for: use the user's primary address."
     OAUTH_SERVICE_ACCOUNT_DISABLED = "oauth_service_account_disabled", Blame.TOKEN, Retry.HOLD, \
         "the service account is disabled", \
-        ("The service account or its project is disabled: enable it; then run: gmail-exporter accounts release "
-         "{account}.")
+        "The service account or its project is disabled: enable it; then release the account {account}."
     OAUTH_DELEGATION_MISSING = "oauth_delegation_missing", Blame.ACCOUNT, Retry.WAIT24, \
         "the service account has no delegation for mail", \
         "The administrator of the domain has not allowed this client to act for its users: allow it for mail."
     OAUTH_CLIENT_INVALID = "oauth_client_invalid", Blame.TOKEN, Retry.HOLD, \
         "the OAuth client is not valid", \
         ("The token endpoint does not know this client_id with this client_secret: check both. If the secrets stay "
-         "the same, then run: gmail-exporter accounts release {account}.")
+         "the same, then release the account {account}.")
     OAUTH_CLIENT_DELETED = "oauth_client_deleted", Blame.TOKEN, Retry.HOLD, \
         "the OAuth client has been deleted", \
         "The OAuth client was deleted: make a new one, and consent again."
     OAUTH_CLIENT_DISABLED = "oauth_client_disabled", Blame.TOKEN, Retry.HOLD, \
         "the OAuth client is disabled", \
-        "The OAuth client is disabled: enable it; then run: gmail-exporter accounts release {account}."
+        "The OAuth client is disabled: enable it; then release the account {account}."
     OAUTH_ACCESS_DENIED = "oauth_access_denied", Blame.ACCOUNT, Retry.HOLD, \
         "an administrator's policy denies the OAuth client", \
-        "The administrator does not allow this client: ask for it; then run: gmail-exporter accounts release {account}."
+        "The administrator does not allow this client: ask for it; then release the account {account}."
     OAUTH_ENDPOINT_ERROR = "oauth_endpoint_error", Blame.PROVIDER, Retry.BACKOFF, \
         "no token came from the token endpoint", \
         "No token came from the token endpoint, for the reason in detail: check that this host reaches {token_host}."
@@ -334,11 +333,11 @@ class Reason(TableEnum):
     DISABLED_FOR_ACCOUNT = "disabled_for_account", Blame.ACCOUNT, Retry.HOLD, \
         "the account has {protocol} switched off", \
         ("Let the account's owner or administrator switch on {protocol} for mail clients, in its settings at "
-         "{provider}; then run: gmail-exporter accounts release {account}.")
+         "{provider}; then release the account {account}.")
     DISABLED_FOR_DOMAIN = "disabled_for_domain", Blame.ACCOUNT, Retry.HOLD, \
         "the administrator has {protocol} switched off", \
-        ("Let the administrator of the domain switch on {protocol} for mail clients; then run: gmail-exporter "
-         "accounts release {account}.")
+        ("Let the administrator of the domain switch on {protocol} for mail clients; then "
+         "release the account {account}.")
 
     # Login: limits
     TOO_MANY_CONNECTIONS = "too_many_connections", Blame.ACCOUNT, Retry.BACKOFF, \
@@ -385,14 +384,14 @@ class Reason(TableEnum):
     AUTH_MECHANISM = "auth_mechanism", Blame.CLIENT, Retry.HOLD, \
         "the server does not accept this login mechanism", \
         ("The server does not accept this way to log in: set mechanism to auto; where it takes no passwords, use "
-         "OAuth 2.0; then run: gmail-exporter accounts release {account}.")
+         "OAuth 2.0; then release the account {account}.")
     AUTH_MISSING = "auth_missing", Blame.CLIENT, Retry.SAFE, \
         "the server wants a login first", \
         "The server wants a login first: give the endpoint an account."
     SASL_MALFORMED = "sasl_malformed", Blame.CLIENT, Retry.HOLD, \
         "the server could not read the login", \
-        ("The server could not read the login: report it; set mechanism to auto, and then run: gmail-exporter "
-         "accounts release {account}.")
+        ("The server could not read the login: report it; set mechanism to auto, and then "
+         "release the account {account}.")
     STARTTLS_REQUIRED = "starttls_required", Blame.CLIENT, Retry.SAFE, \
         "the server wants STARTTLS first", \
         "The server takes no login in the clear: set security to starttls, or to tls and the port of that."
@@ -412,8 +411,8 @@ class Reason(TableEnum):
         "The SMTP relay's limit is passed, for up to 24 hours: send less, or let its administrator raise it."
     RELAY_DENIED = "relay_denied", Blame.ACCOUNT, Retry.HOLD, \
         "the SMTP relay does not allow this host", \
-        ("The SMTP relay does not allow this host: let its administrator allow this host's address; then run: "
-         "gmail-exporter accounts release {account}.")
+        ("The SMTP relay does not allow this host: let its administrator allow this host's address; then "
+         "release the account {account}.")
 
     # Google's MX hosts
     MX_NO_PTR = "mx_no_ptr", Blame.NETWORK, Retry.SAFE, \

@@ -13,7 +13,7 @@ from exporter.model.reason import GOOGLE, Reason, fill, provider_of
 from exporter.model.settings import Account
 
 _STATUS = "see the status page of Google, www.google.com/appsstatus/dashboard"
-_RELEASE = "then run: gmail-exporter accounts release {account}."
+_RELEASE = "then release the account {account}."
 _APP_PASSWORD = "myaccount.google.com → Security → 2-Step Verification → App passwords"  # noqa: S105 (a place)
 _SCOPE = "the scope https://mail.google.com/"
 _SHOW_IN_IMAP = "Gmail → Settings → See all settings → Labels → Show in IMAP."

@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import structlog
 
-from exporter.model.login import LoginStatus
+from exporter.model.login import Denial, LoginStatus
 from exporter.model.outcome import Outcome, Phase, Target, TargetKey
 from exporter.model.reason import Blame, Reason
+from exporter.model.release import NOWHERE, Way
 from exporter.monitor.store import Series, Store
 
 SINGLE = 10
@@ -68,6 +69,8 @@ class Changes:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.way: Way = NOWHERE
+        """How an account is released."""
         self._bursts: dict[_Kind, _Burst] = {}
         self._problems: dict[TargetKey, set[_Problem]] = {}
         """Of each target that fails, what was logged."""
@@ -110,6 +113,8 @@ class Changes:
             self._tell(_Kind("info", "logins resumed"), target, facts)
             return
         facts["held_by"] = login.held_by.value
+        if account and login.held_by is Denial.HOLD and (release := self.way.of(account.name)):
+            facts["release"] = release
         if login.cause:
             facts["cause_endpoint"] = login.cause.endpoint
         if login.cause and login.cause.reason:

@@ -24,6 +24,7 @@ from exporter.model.domain import Tlsa
 from exporter.model.login import Denial
 from exporter.model.mailbox import Mailbox, mailboxes
 from exporter.model.outcome import Outcome, Target
+from exporter.model.release import Release, Way
 from exporter.model.settings import Account, Config
 from exporter.monitor.changes import SINGLE, Changes, facts_of
 from exporter.monitor.gathering import Gathering
@@ -116,6 +117,25 @@ class Checker:
     def forget(self) -> None:
         """Forget what was logged of targets that are no longer in the store."""
         self._changes.configure()
+
+    @property
+    def accounts(self) -> Iterable[str]:
+        """The names of all accounts."""
+        return self._accounts
+
+    def tell(self, way: Way) -> None:
+        """Say in the log how an account that is held is released."""
+        self._changes.way = way
+
+    async def release(self, account: str) -> tuple[Release, Mailbox]:
+        """Permit an account that is held one login; return what became of it, and the mailbox.
+
+        Raises:
+            KeyError: There is no such account.
+            LedgerError: The login budgets cannot be used.
+        """
+        budget, _ = self._accounts[account]
+        return await budget.release(), budget.entry.mailbox
 
     def budget_of(self, target: Target) -> Budget | None:
         """The login budget of a target, which all targets of its mailbox share; None where it has no account."""

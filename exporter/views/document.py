@@ -137,6 +137,8 @@ def _login(series: Series) -> Mapping[str, Any]:
         "held_by": last.held_by.value if last and last.held_by else None,
         "cause": _cause(last.login if last else None),
         "next_at": last.next_login_at if last else None,
+        "released": last.login.has_trial if last and last.login else None,
+        "next_release_at": last.login.next_release_at if last and last.login else None,
         "account_logins_of_day": last.login.logins_of_day if last and last.login else None,
         "account_max_logins_per_day": account.max_logins_per_day if account else None,
     }

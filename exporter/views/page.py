@@ -210,6 +210,10 @@ class Login(NamedTuple):
     """Whether an operator can end that."""
     cause: Cause | None
     """The refusal that it follows, where that is why, and known."""
+    has_trial: bool
+    """Whether an operator has permitted one login, which is still to be made."""
+    next_release_at: float | None
+    """When an operator may do so again; None where that is possible now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +356,15 @@ def login_of(series: Series) -> Login | None:
     result, held_by = text, last.held_by if last else None
     if held_by:
         text, state = ("Held" if held_by is Denial.HOLD else "Held back"), State.LOGIN
-    next_at = last.next_login_at if last else None
-    cause = last.login.cause if last and last.login else None
-    return Login(text, state, next_at, series.held, result, held_by is Denial.HOLD, cause)
+    status = last.login if last else None
+    return Login(
+        text,
+        state,
+        last.next_login_at if last else None,
+        series.held,
+        result,
+        can_release=held_by is Denial.HOLD,
+        cause=status.cause if status else None,
+        has_trial=status.has_trial if status else False,
+        next_release_at=status.next_release_at if status else None,
+    )

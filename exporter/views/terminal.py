@@ -16,6 +16,7 @@ from rich.text import Text
 from exporter.model.login import Denial
 from exporter.model.outcome import Check, Observed, Outcome, Phase
 from exporter.model.reason import Reason, fill
+from exporter.model.release import Way
 from exporter.model.remedy import party_of, remedy_of
 from exporter.model.settings import Account
 from exporter.monitor.store import Series
@@ -104,7 +105,7 @@ def interceptions(all_series: Iterable[Series]) -> Iterable[RenderableType]:
         )
 
 
-def held_accounts(all_series: Iterable[Series], storage: Path | None) -> Iterable[RenderableType]:
+def held_accounts(all_series: Iterable[Series], storage: Path | None, way: Way) -> Iterable[RenderableType]:
     """For each account that its budget holds back: why, until when, and how to release it.
 
     `storage` is the file of the budgets. Without it they end with this process: then only the reason is given why a
@@ -119,15 +120,15 @@ def held_accounts(all_series: Iterable[Series], storage: Path | None) -> Iterabl
             names = ", ".join(dict.fromkeys(series.target.endpoint.name for series in held))
             yield Text()
             yield f"[yellow]![/] [bold]account {escape(account)}[/]  logins are held back at {escape(names)}"
-            yield _hold(account, held[0], storage)
+            yield _hold(account, held[0], storage, way)
 
 
-def _hold(account: str, series: Series, storage: Path | None) -> Table:
+def _hold(account: str, series: Series, storage: Path | None, way: Way) -> Table:
     last = series.last
     held_by = last.held_by if last else None
     due = _until(last.next_login_at) if last and last.next_login_at is not None else ""
     why = escape(series.held)
-    can_release = storage is not None and held_by is Denial.HOLD
+    can_release = storage is not None and held_by is Denial.HOLD and not due
     remedy = "Fix what was refused: a new secret is tried at once."
     if due:
         remedy = "Wait: logins are resumed without any action."
@@ -137,7 +138,7 @@ def _hold(account: str, series: Series, storage: Path | None) -> Table:
         remedy += " To have the same one tried again:"
     rows = [("reason", f"{why}: the next login is due in {due}" if due else why), ("remedy", remedy)]
     if can_release:
-        rows.append(("", f"[bold]gmail-exporter accounts release {escape(account)} --storage.path={storage}[/]"))
+        rows.append(("", f"[bold]{escape(way.of(account))}[/]"))
     return _facts(*rows)
 
 

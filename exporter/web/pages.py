@@ -22,6 +22,7 @@ from starlette.routing import BaseRoute, Route
 
 from exporter.model.outcome import Phase, TargetKey
 from exporter.model.reason import Blame, Reason, Retry
+from exporter.model.release import NOWHERE, Way
 from exporter.model.settings import Protocol
 from exporter.model.site import TELEMETRY_PATH
 from exporter.model.verdict import Verdict
@@ -70,6 +71,10 @@ class Pages:
     metrics: str = TELEMETRY_PATH
     """Where the metrics are."""
     domains: MailDomains | None = None
+    way: Way = NOWHERE
+    """How an account is released on the exporter's host."""
+    permits_release: Callable[[Request], bool] = lambda _request: False
+    """Whether a client may release an account with a button."""
     _lines: dict[TargetKey, tuple[Series, tuple[object, ...], Markup]] = field(default_factory=dict)
     """The rendered line of each target, and the values that it was rendered from."""
     _bodies: Bodies = field(default_factory=Bodies)
@@ -168,11 +173,12 @@ class Pages:
         await prepare()
         if not self._has(name) or (host and not self.store.of_endpoint(name, host)):
             return self._unknown(request, "../")
-        early = "early" in request.query_params
-        key = "endpoint", name, host, early
+        early, may_release = "early" in request.query_params, self.permits_release(request)
+        key = "endpoint", name, host, early, may_release
         if self._domain(name) and not host:
             return await self._answer(request, key, partial(self._domain_page, name, early=early))
-        return await self._answer(request, key, partial(self._endpoint, name, host, early=early))
+        make = partial(self._endpoint, name, host, early=early, may_release=may_release)
+        return await self._answer(request, key, make)
 
     def _domain(self, name: str) -> MailDomain | None:
         return self.domains.get(name) if self.domains else None
@@ -205,7 +211,7 @@ class Pages:
             between=BETWEEN_PROBES,
         )
 
-    async def _endpoint(self, name: str, host: str, *, early: bool) -> str:
+    async def _endpoint(self, name: str, host: str, *, early: bool, may_release: bool) -> str:
         all_series, now = self.store.of_endpoint(name, host), time.time()
         if not all_series:
             raise HTTPException(404)  # a reload has removed it meanwhile
@@ -223,6 +229,8 @@ class Pages:
             soon=page.EXPIRY_WARNING,
             known={series.target.endpoint.name for series in self.store},
             can_probe=self.probe is not None,
+            may_release=may_release,
+            way=self.way,
             early=early,
             between=BETWEEN_PROBES,
             kept_most=FAILURES,
@@ -239,19 +247,25 @@ class Pages:
         if self.probe is None:
             return PlainTextResponse("Probing on request is switched off: start with --web.enable-lifecycle.\n", 403)
         await prepare()
-        name, now = request.path_params["name"], time.monotonic()
+        name = request.path_params["name"]
         if not self._has(name):
             return self._unknown(request, "../../")
+        # Where it is too early, its page has the result of the probe before.
+        return RedirectResponse(f"../{name}" if await self.probe_endpoint(name) else f"../{name}?early", 303)
+
+    async def probe_endpoint(self, name: str) -> bool:
+        """Probe an endpoint now; return whether that was done: not more often than once in `BETWEEN_PROBES`."""
+        now = time.monotonic()
         keys = [series.target.key for series in self.store.of_endpoint(name)]
         if (domain := self._domain(name)) is not None:
             keys.append(domain.look_up.key)
         self._requested = {requested: at for requested, at in self._requested.items() if now - at < BETWEEN_PROBES}
-        if name in self._requested:
-            return RedirectResponse(f"../{name}?early", 303)  # its page has the result of the probe before
+        if self.probe is None or name in self._requested:
+            return False
         self._requested[name] = now  # before the probe: a second request must not start another one
         await asyncio.gather(*map(self._probe, keys))
         self._bodies.forget()
-        return RedirectResponse(f"../{name}", 303)
+        return True
 
     async def _probe(self, key: TargetKey) -> None:
         if self.probe is not None:

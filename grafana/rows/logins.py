@@ -55,7 +55,7 @@ def _numbers() -> list[Builder]:
                 "How many endpoints do not log in, to protect the account?",
                 "After a refusal the exporter waits, or does not try again until something has changed: "
                 "providers lock accounts that fail too often, Google among them.",
-                "remove the cause, then run: gmail-exporter accounts release NAME.",
+                "remove the cause, then release the account: the page of the endpoint says how.",
             ),
             Size(6, 4),
             Query(f"sum({endpoint('gmail_login_suspended')})"),
@@ -110,7 +110,7 @@ def _logins() -> Builder:
             "the next login comes at its usual time. “Refused at” and “Refused for” are the refusal that it follows. "
             "“Planned every” is longer than `login_interval` where the mailbox has many endpoints. “OK” and “Failed” "
             "count the logins in this range.",
-            "held until released: remove the cause, then run `gmail-exporter accounts release NAME`. Storage not "
+            "held until released: remove the cause, then release the account, as its page says. Storage not "
             "usable: see the exporter's log for the file and what is wrong with it. The others end without you.",
         ),
         Size(24, 8),

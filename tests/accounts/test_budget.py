@@ -22,6 +22,7 @@ from exporter.model.login import Cause, Denial, LoginStatus
 from exporter.model.outcome import Observed, Phase, Target
 from exporter.model.plan import DAY
 from exporter.model.reason import Reason
+from exporter.model.release import Answer, Release
 from exporter.model.settings import MechanismChoice
 from tests.accounts.ledgers import (
     EPOCH,
@@ -341,20 +342,45 @@ async def test_probes_without_a_login_do_not_count_for_the_ceiling(budget: Budge
         assert await log_in(budget, IMAP, failure(IMAP, Phase.CONNECT)) is None
 
 
-async def test_release_applies_to_all_endpoints(ledger: Ledger, budget: Budget, clock: Clock) -> None:
-    """After a release all endpoints may log in at once; a later refusal is held again. The ceiling still counts."""
+async def test_release_applies_to_all_endpoints(budget: Budget, clock: Clock) -> None:
+    """One of them makes the login that it permits; after that succeeded, all log in."""
     await log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
-    assert ledger.release(budget.entry.mailbox)
-    assert await log_in(budget, IMAP, success(IMAP, login=True)) is None
-    assert await log_in(budget, POP3, refused(POP3, Reason.AUTH_INVALID_CREDENTIALS)) is None
+    assert not budget.status(POP3).has_trial
+    assert await budget.release() == Release(Answer.RELEASED)
+    status = budget.status(IMAP)
+    assert (status.held_by, status.has_trial) == (Denial.HOLD, True), "its interval is not over"
+    assert status.next_login_at == pytest.approx(EPOCH + clock.now + 900, abs=10)
+    assert (budget.status(POP3).held_by, budget.status(POP3).next_release_at) == (None, EPOCH + clock.now + 900)
+    assert await log_in(budget, POP3, success(POP3, login=True)) is None
     clock.advance(900)
-    assert await budget.ask(IMAP, SECRET) is Denial.HOLD
-    assert budget.status(IMAP).logins_of_day == 3
+    assert budget.status(IMAP) == LoginStatus(None, EPOCH + clock.now, 2, None, 200, None, 900)
+    assert await log_in(budget, IMAP, success(IMAP, login=True)) is None
 
 
-async def test_release_of_a_mailbox_that_is_not_known(ledger: Ledger) -> None:
+async def test_another_secret_does_not_wait_for_the_trial_login(budget: Budget) -> None:
+    """It is tried at once, and that is not the login that the release permits."""
+    await log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
+    await budget.release()
+    assert await log_in(budget, IMAP, failure(IMAP, Phase.CONNECT), ("another",)) is None
+    assert budget.status(IMAP).has_trial
+    assert await log_in(budget, IMAP, success(IMAP, login=True), ("another",)) is None
+    assert await budget.release() == Release(Answer.NOT_HELD)
+
+
+async def test_release_after_a_restart(ledger: Ledger, budget: Budget, clock: Clock) -> None:
+    """Where the secret is not known yet, it is read, and the ledger decides."""
+    await log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
+    restarted = budget_in(ledger)
+    assert (await restarted.release()).answer is Answer.RELEASED
+    assert restarted.denial(IMAP) is None
+    assert await restarted.ask(IMAP, SECRET) is Denial.HOLD
+    clock.advance(900)
+    assert isinstance(await restarted.ask(IMAP, SECRET), Grant)
+
+
+async def test_release_of_a_mailbox_that_is_not_known(budget: Budget) -> None:
     """There is nothing to release."""
-    assert not ledger.release(mailbox_of(IMAP))
+    assert await budget.release() == Release(Answer.NOT_HELD)
 
 
 async def test_status(budget: Budget, clock: Clock) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from exporter.accounts import budget as budget_module
 from exporter.accounts import ledger as module
 from exporter.accounts.budget import Budget
 from exporter.accounts.clock import Clock
@@ -23,6 +24,7 @@ from exporter.accounts.ledger_schema import LedgerError
 from exporter.accounts.storage import Storage
 from exporter.model.login import Denial
 from exporter.model.reason import Reason
+from exporter.model.release import Answer, Release
 from tests.accounts.ledgers import IMAP, POP3, SECRET, budget_in, granted, ledger_of, log_in, refused
 from tests.examples import Clock as Given
 from tests.examples import success
@@ -69,13 +71,19 @@ class Lock:
 
 
 async def test_release_in_another_process(path: Path, budget: Budget) -> None:
-    """It is noticed without a login."""
+    """It is noticed without a login, and permits one; of all processes, once in a while."""
     await log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
     with Ledger(Storage(path)) as command:
-        assert command.release(budget.entry.mailbox)
-    await until(lambda: budget.denial(IMAP) is None)
-    await log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
-    assert budget.denial(IMAP) is Denial.HOLD
+        assert command.release(budget.entry.mailbox).result(5) == Release(Answer.RELEASED)
+    await until(lambda: budget.denial(POP3) is None)
+    assert budget.denial(IMAP) is Denial.HOLD, "its interval is not over"
+    assert budget.status(IMAP).has_trial
+    await log_in(budget, POP3, refused(POP3, Reason.AUTH_INVALID_CREDENTIALS))
+    assert budget.denial(POP3) is Denial.HOLD
+    assert (await budget.release()).answer is Answer.TOO_EARLY
+    next_release_at = budget.status(POP3).next_release_at
+    assert next_release_at is not None
+    assert 1700 < next_release_at - time.time() < 1801
 
 
 async def test_refusal_in_another_process(path: Path, budget: Budget) -> None:
@@ -198,9 +206,22 @@ async def test_end_while_the_file_system_hangs(ledger: Ledger, monkeypatch: pyte
     began = time.perf_counter()
     ledger.close()
     assert 0.15 < time.perf_counter() - began < 5
-    with pytest.raises(LedgerError, match="no answer within 0.2 s"):
-        ledger.release(budget_in(Ledger()).entry.mailbox)
     go.set()
+
+
+async def test_release_while_the_file_system_hangs(
+    budget: Budget, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails within a bounded time, and does not happen later."""
+    await log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
+    monkeypatch.setattr(budget_module, "PATIENCE", 0.2)
+    go = threading.Event()
+    ledger._submit(lambda: go.wait(30))
+    with pytest.raises(LedgerError, match="no answer within 0.2 s"):
+        await budget.release()
+    go.set()
+    monkeypatch.undo()
+    assert (await budget.release()).answer is Answer.RELEASED
 
 
 async def test_login_that_is_granted_at_the_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,8 @@ from exporter.model.login import Cause, Denial
 from exporter.model.mailbox import Mailbox
 from exporter.model.plan import DAY
 from exporter.model.reason import Reason, Retry
-from tests.accounts.ledgers import steady
+from exporter.model.release import Answer, Release
+from tests.accounts.ledgers import EPOCH, steady
 from tests.accounts.test_standing import IMAP_REQUEST, POP3_REQUEST
 from tests.examples import ACCOUNT, Clock
 
@@ -44,6 +45,15 @@ def log_in(file: LedgerFile, of: Mailbox, secret: str, retry: Retry = Retry.SAFE
     if isinstance(granted, Denial):
         return granted
     file.settle(granted, Verdict(retry=retry, scope=scope, is_good=retry is Retry.SAFE))
+    return None
+
+
+def log_in_as_asked(file: LedgerFile, secret: str, retry: Retry) -> Denial | None:
+    """As a probe does, without `force`."""
+    granted, _ = file.grant(A, REQUEST, (secret,))
+    if isinstance(granted, Denial):
+        return granted
+    file.settle(granted, Verdict(retry=retry, is_good=retry is Retry.SAFE))
     return None
 
 
@@ -134,15 +144,155 @@ def test_a_shorter_wait_does_not_end_a_longer_one(file: LedgerFile, clock: Clock
     assert (standing.waits[""].denial, standing.waits[""].until) == (Denial.BACKOFF, clock.now + 6 * 3600)
 
 
-def test_release(file: LedgerFile) -> None:
-    """Holds, waits and intervals end; the logins of the day count."""
+def held(file: LedgerFile, clock: Clock) -> None:
+    """A mailbox whose secret was refused; its interval is over."""
     log_in(file, A, "one", Retry.HOLD)
-    log_in(file, A, "x", Retry.BACKOFF)
-    assert file.release(A)
-    assert asked(file, A, "one") is asked(file, A, "x") is None
+    clock.advance(REQUEST.interval)
+
+
+def test_release(file: LedgerFile, clock: Clock) -> None:
+    """It permits one login with the refused secret, and no other one while that is under way or after it."""
+    held(file, clock)
+    assert file.release(A) == Release(Answer.RELEASED)
+    trial, _ = file.grant(A, REQUEST, ("one",))
+    assert isinstance(trial, Grant)
+    assert file.grant(A, POP3_REQUEST, ("one",))[0] is Denial.HOLD
+    file.settle(trial, Verdict(retry=Retry.HOLD))
+    assert asked(file, A, "one") is Denial.HOLD
+    assert asked(file, A, "another") is None
+
+
+def test_release_that_helps(file: LedgerFile, clock: Clock) -> None:
+    """After the trial login has succeeded, nothing is held; the next release is possible when it would have been."""
+    held(file, clock)
+    file.release(A)
+    log_in_as_asked(file, "one", Retry.SAFE)
+    assert file.release(A) == Release(Answer.NOT_HELD)
+    clock.advance(REQUEST.interval - 1)
+    log_in(file, A, "one", Retry.HOLD)
+    assert file.release(A) == Release(Answer.TOO_EARLY, EPOCH + clock.now + 1)
+    clock.advance(1)
+    assert file.release(A).answer is Answer.RELEASED
+
+
+def test_release_leaves_ceiling_and_interval_as_they_are(file: LedgerFile, clock: Clock) -> None:
+    """The trial login is made when the interval of its place is over, and the day has one left."""
+    log_in(file, A, "one", Retry.HOLD)
+    file.release(A)
+    assert asked(file, A, "one") is Denial.HOLD, "its interval is not over"
+    clock.advance(REQUEST.interval)
+    assert file.grant(A, replace(REQUEST, most=1), ("one",))[0] is Denial.CEILING
+    assert asked(file, A, "one") is None
     (standing,) = file.standings([A], ())
-    assert len(standing.recent) == 2
-    assert not file.release(B)
+    assert len(standing.recent) == 1
+    assert standing.next_login_at(REQUEST, file.digest(("one",)), clock.now) == clock.now
+
+
+def test_release_does_not_end_a_limit_of_the_server(file: LedgerFile, clock: Clock) -> None:
+    """It is possible while one goes on for a secret that is held, and the trial login is made after it."""
+    log_in(file, A, "x", Retry.WAIT24)
+    limit = EPOCH + clock.now + 3600
+    assert file.release(A) == Release(Answer.ENDS_BY_ITSELF, limit)
+    log_in(file, A, "one", Retry.HOLD)
+    assert file.release(A) == Release(Answer.RELEASED, limit)
+    clock.advance(REQUEST.interval)
+    assert asked(file, A, "one") is Denial.WAIT24
+    clock.advance(3600)
+    assert asked(file, A, "one") is None
+
+
+def test_release_permits_a_login_in_spite_of_a_backoff(file: LedgerFile, clock: Clock) -> None:
+    """One, and the next refusal waits longer, as it would have without a release."""
+    log_in(file, A, "x", Retry.BACKOFF)
+    clock.advance(REQUEST.interval)
+    assert asked(file, A, "x") is Denial.BACKOFF
+    assert file.release(A).answer is Answer.RELEASED
+    log_in_as_asked(file, "x", Retry.BACKOFF)
+    (standing,) = file.standings([A], ())
+    assert (standing.waits[""].refusals, standing.waits[""].until) == (2, clock.now + 3600)
+    clock.advance(REQUEST.interval)
+    assert asked(file, A, "x") is Denial.BACKOFF
+
+
+def test_releases_follow_each_other_in_twice_the_time(file: LedgerFile, clock: Clock) -> None:
+    """After each trial login that is refused, up to a day; in any time there are few."""
+    held(file, clock)
+    waits: list[float] = []
+    for _ in range(9):
+        began = clock.now
+        assert file.release(A).answer is Answer.RELEASED
+        assert file.release(A) == Release(Answer.ALREADY, EPOCH + began + (waits[-1] if waits else 900))
+        clock.advance(1)
+        log_in_as_asked(file, "one", Retry.HOLD)
+        early = file.release(A)
+        assert early.answer is Answer.TOO_EARLY
+        assert early.at is not None
+        waits.append(early.at - EPOCH - began)
+        clock.now = early.at - EPOCH
+    assert waits == [1800, 3600, 7200, 14400, 28800, 57600, 86400, 86400, 86400]
+
+
+def test_release_is_of_what_was_refused_before_it(file: LedgerFile, clock: Clock) -> None:
+    """A secret that is refused after it is not tried again."""
+    held(file, clock)
+    file.release(A)
+    assert log_in_as_asked(file, "another", Retry.HOLD) is None
+    clock.advance(REQUEST.interval)
+    assert asked(file, A, "another") is asked(file, A, "one") is Denial.HOLD
+
+
+@pytest.mark.parametrize(
+    ("verdict", "denial"),
+    [
+        (Verdict(is_made=False), None),
+        (Verdict(is_forgiven=True), None),
+        (Verdict(), Denial.HOLD),
+        (Verdict(is_made=False, retry=Retry.HOLD), Denial.HOLD),
+    ],
+)
+def test_trial_login_that_shows_nothing(
+    file: LedgerFile, clock: Clock, verdict: Verdict, denial: Denial | None
+) -> None:
+    """One that was not made is made later, and so is one with a token that is replaced; any other was the one."""
+    held(file, clock)
+    file.release(A)
+    granted, _ = file.grant(A, REQUEST, ("one",))
+    assert isinstance(granted, Grant)
+    file.settle(granted, verdict)
+    clock.advance(REQUEST.interval)
+    assert asked(file, A, "one") is denial
+
+
+def test_login_at_another_endpoint_is_no_trial(file: LedgerFile, clock: Clock) -> None:
+    """Where POP3 alone is refused, logins by IMAP go on, and use no release up."""
+    log_in(file, A, "one", Retry.HOLD, "pop3")
+    clock.advance(REQUEST.interval)
+    file.release(A)
+    log_in_as_asked(file, "one", Retry.SAFE)
+    assert isinstance(file.grant(A, POP3_REQUEST, ("one",))[0], Grant)
+
+
+def test_release_where_the_secrets_are_known(file: LedgerFile, clock: Clock) -> None:
+    """One that is no longer in use does not count."""
+    held(file, clock)
+    assert file.release(A, [("another",)]) == Release(Answer.NOT_HELD)
+    assert file.release(A, [("another",), ("one",)]) == Release(Answer.RELEASED)
+    assert file.release(B) == Release(Answer.NOT_HELD)
+
+
+@pytest.mark.parametrize("first", [A, B])
+def test_release_of_mailboxes_that_turn_out_to_be_one(file: LedgerFile, clock: Clock, first: Mailbox) -> None:
+    """The one after which the next is possible the latest counts."""
+    for of in (A, B):
+        log_in(file, of, "one", Retry.HOLD)
+    clock.advance(REQUEST.interval)
+    file.release(first)
+    clock.advance(10)
+    file.release(B if first is A else A)
+    file.configure([BOTH])
+    clock.advance(885)
+    assert file.release(BOTH) == Release(Answer.ALREADY, EPOCH + clock.now + 15)
+    assert file._database.execute("SELECT count(*) FROM released").fetchone() == (1,)
 
 
 @pytest.mark.parametrize(("silence", "is_dead"), [(SILENCE - 1, False), (SILENCE + 1, True)])
@@ -186,7 +336,7 @@ def test_a_process_that_was_taken_for_dead(file: LedgerFile, clock: Clock) -> No
 
 
 def test_processes_that_die_again_and_again(file: LedgerFile, clock: Clock) -> None:
-    """The waits double; a release ends them, also of a login whose end nobody knows yet."""
+    """The waits double; a release permits one login, also where nobody knows yet how the last one ended."""
     waits = []
     for _ in range(7):
         granted, _ = file.grant(A, REQUEST, ("secret",))
@@ -199,8 +349,9 @@ def test_processes_that_die_again_and_again(file: LedgerFile, clock: Clock) -> N
         clock.now = standing.waits[""].until
     assert waits == [1800, 3600, 7200, 14400, 21600, 21600, 21600]
     file.grant(A, REQUEST, ("secret",))
-    file.release(A)
-    clock.advance(REQUEST.longest + SILENCE + 1)
+    clock.advance(REQUEST.interval)
+    assert asked(file, A, "secret") is Denial.BACKOFF
+    assert file.release(A).answer is Answer.RELEASED
     assert asked(file, A, "secret") is None
 
 
@@ -229,6 +380,8 @@ def test_only_what_counts_is_kept(file: LedgerFile, clock: Clock) -> None:
         "UPDATE wait SET denial = 'never'",
         "UPDATE wait SET since = x'00'",
         "UPDATE wait SET refusals = 'many'",
+        "UPDATE released SET at = 'never'",
+        "UPDATE released SET refusals = x'00'",
         "UPDATE boot SET at = 'now'",
         "UPDATE boot SET name = 'b', wall = 'now'",
         "DROP TABLE refusal",
@@ -238,6 +391,7 @@ def test_only_what_counts_is_kept(file: LedgerFile, clock: Clock) -> None:
 def test_damage(file: LedgerFile, damage: str) -> None:
     """Whatever is not as it was written is a fault of the file: no login is granted, and nothing is forgotten."""
     log_in(file, A, "secret", Retry.BACKOFF)
+    file.release(A)
     file._database.execute(damage)
     for _ in range(2):
         with pytest.raises(LedgerError):

@@ -192,7 +192,7 @@ def test_judge_a_token_endpoint() -> None:
     assert judge(UNSENT, Reason.OAUTH_ENDPOINT_ERROR) == Verdict(
         is_made=False, retry=Retry.BACKOFF, reason=Reason.OAUTH_ENDPOINT_ERROR
     )
-    assert judge(refused(IMAP, Reason.OAUTH_TOKEN_REJECTED), forgiven=True) == Verdict()
+    assert judge(refused(IMAP, Reason.OAUTH_TOKEN_REJECTED), forgiven=True) == Verdict(is_forgiven=True)
 
 
 @pytest.mark.parametrize("reason", Reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,11 +13,16 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from exporter.model.login import Denial, LoginStatus
+from exporter.model.mailbox import Mailbox
 from exporter.model.outcome import Phase, TargetKey
 from exporter.model.reason import Reason
+from exporter.model.release import Answer, Release
+from exporter.web.accounts import Releases
 from exporter.web.api import Api
 from exporter.web.pages import FULL_ROWS, Pages
 from exporter.web.server.application import application
+from exporter.web.server.websettings import WebSettings
 from tests.examples import ACCOUNT, target
 from tests.scenes import HOSTILE, Scene, every_failure, every_state, many, restored
 from tests.servers.browser import Site
@@ -48,7 +54,10 @@ class Shown:
     def __init__(self, scene: Scene, browser: Browser) -> None:
         self.scene = scene
         self.pages = Pages(scene.store, self._probe)
-        self.site = Site(with_policy(application(self.pages, Api(scene.store))))
+        releases = Releases(WebSettings(), True, self._release, lambda: ["legacy"], self.pages.probe_endpoint)
+        self.pages.permits_release = releases.permits
+        self.released: list[str] = []
+        self.site = Site(with_policy(application(self.pages, releases, Api(scene.store))))
         self.errors: list[str] = []
         self._browser = browser
         self._contexts: list[Any] = []
@@ -81,6 +90,14 @@ class Shown:
 
     async def _probe(self, key: TargetKey) -> None:
         self.scene.add(self.scene.outcome(self.scene.store[key].target, self.scene.now + 1))
+        if self.released:
+            last = self.scene.store[key].last
+            assert last is not None
+            self.scene.store[key].add(replace(last, login=LoginStatus(Denial.HOLD, last.ended_at, has_trial=True)))
+
+    async def _release(self, account: str) -> tuple[Release, Mailbox]:
+        self.released.append(account)
+        return Release(Answer.RELEASED), Mailbox(account, frozenset(), ())
 
     def _note_origin(self, url: str) -> None:
         if not url.startswith(self.site.url):
@@ -344,6 +361,16 @@ def test_probe_now(shown: Shown) -> None:
     page.get_by_role("button", name="Probe now").click()
     expect(page.locator(".banner h2")).to_have_text("Up")
     assert page.url.endswith("/endpoints/smtps")
+
+
+def test_release(shown: Shown) -> None:
+    """The button leads back to the page, which says that one login is permitted, and has no button any more."""
+    page = shown.open("/endpoints/imap-legacy")
+    page.get_by_role("button", name="Permit one login").click()
+    expect(page.get_by_text("for one login, which is still to be made")).to_be_visible()
+    assert page.url.endswith("/endpoints/imap-legacy")
+    assert shown.released == ["legacy"]
+    expect(page.get_by_role("button", name="Permit one login")).to_have_count(0)
 
 
 def test_probe_now_twice(shown: Shown) -> None:

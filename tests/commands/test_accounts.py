@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -182,8 +183,8 @@ def test_release_needs_the_file_of_budgets(ops: Site, run: Run) -> None:
     ran = run("accounts", "release", "ops", "--storage.none")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == (
-        "gmail-exporter: there is no file of login budgets; name that of the daemon with --storage.path, or restart a "
-        "daemon that has none\n"
+        "gmail-exporter: there is no file of login budgets; name that of the daemon with --storage.path, or ask a "
+        "daemon that has none: its page says how\n"
     )
 
 
@@ -215,45 +216,78 @@ def test_accounts_of_one_mailbox_are_released_together(site: Site, run: Run) -> 
     assert run("check", storage).code == 1
     released = run("accounts", "release", "two", storage)
     assert released.code == 0
-    assert released.out.startswith(
-        "two is released, and so are one, three, of the same mailbox: it logs in at its next"
-    )
+    assert released.out.startswith("two is released, and so are one, three, of the same mailbox: one login is made, ")
     server.behave = Imap()
+    assert [line.split()[-1] for line in run("check", storage).out.splitlines()[1:4]] == ["held", "ok", "ok"]
     assert run("check", storage).code == 0
 
 
 def test_release(site: Site, run: Run) -> None:
-    """An account that is not held gets a message; one that was held logs in again."""
+    """An account that is not held gets a message; one that is may log in once, and is held again if that is refused."""
     server = site.serve(Imap(refusal=REFUSAL))
     site.account("ops")
-    site.endpoint("imap", server.port, account="ops")
+    for name in ("first", "second", "third"):
+        site.endpoint(name, server.port, account="ops")
     storage = f"--storage.path={site.directory / 'ledger.db'}"
     told = f"login budgets: {site.directory / 'ledger.db'}\n"
     unknown = run("accounts", "release", "ops", storage)
     assert (unknown.code, unknown.err) == (1, told)
-    assert unknown.out.startswith("ops is not held: ")
+    assert unknown.out == "ops is not held: there is nothing to release.\n"
     assert run("check", storage).code == 1
     assert run("check", storage).out.splitlines()[1].endswith("held")
-    server.behave = Imap()
     released = run("accounts", "release", "ops", storage)
     assert (released.code, released.err) == (0, told)
-    assert released.out.startswith("ops is released: ")
-    well = run("check", storage)
-    assert (well.code, well.out.splitlines()[1].endswith("ok")) == (0, True)
+    assert released.out.startswith("ops is released: one login is made, with the same secret too, at the next probe ")
+    assert run("accounts", "release", "ops", storage).out.startswith("ops is released already: ")
+    once = run("check", storage)
+    assert [line.split()[-1] for line in once.out.splitlines()[1:4]] == ["held", "failed", "held"]
+    early = run("accounts", "release", "ops", storage)
+    assert early.code == 1
+    assert re.search(r"The next release is possible in (29|30) min, at 20", early.out)
+    server.behave = Imap()
+    assert [line.split()[-1] for line in run("check", storage).out.splitlines()[1:4]] == ["held", "held", "held"]
+
+
+def test_the_command_that_is_shown_works(site: Site, tmp_path: Path) -> None:
+    """Typed into a shell as it is printed, with the flags in force."""
+    server = site.serve(Imap(refusal=REFUSAL))
+    site.account("ops")
+    site.endpoint("imap", server.port, account="ops")
+    held = site.spawn("check", f"--storage.path={tmp_path / 'the ledger.db'}", environ={"COLUMNS": "500"})
+    (command,) = re.findall(r"^ +(\S.* accounts release .*)$", held.out, re.MULTILINE)
+    ran = subprocess.run(["sh", "-c", command], capture_output=True, encoding="utf-8", cwd="/", timeout=30, check=False)
+    assert ran.stdout.startswith("ops is released: ")
+    assert ran.returncode == 0
+
+
+def test_four_processes_at_once(site: Site) -> None:
+    """Ask for a release: one of them gets it."""
+    server = site.serve(Imap(refusal=REFUSAL))
+    site.account("ops")
+    site.endpoint("imap", server.port, account="ops")
+    storage = f"--storage.path={site.directory / 'ledger.db'}"
+    assert site.spawn("check", storage).code == 1
+    command = site.command("accounts", "release", "ops", storage)
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in range(4)]
+    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    assert sorted(process.returncode for process in processes) == [0, 1, 1, 1]
+    assert sum(output.startswith(b"ops is released: ") for output in outputs) == 1
+    assert sum(output.startswith(b"ops is released already: ") for output in outputs) == 3
 
 
 def test_a_running_daemon_notices_a_release(site: Site, run: Run, tmp_path: Path) -> None:
-    """The account logs in again at its next probe."""
+    """The account logs in at the next probe whose interval is over."""
     server = site.serve(Imap(refusal=REFUSAL))
     site.account("ops")
     site.document["defaults"] = {"interval": "1s", "timeout": "900ms", "login_interval": "1s"}
     site.endpoint("imap", server.port, account="ops")
+    site.endpoint("again", server.port, account="ops")
     storage = f"--storage.path={site.directory / 'ledger.db'}"
     with Exporter(tmp_path / "log", site.config, storage) as exporter:
-        exporter.wait_for(lambda: exporter.values("gmail_probes_total", result="success").get("imap", 0) >= 1)
-        assert exporter.values("gmail_login_suspended") == {"imap": 1.0}
+        exporter.wait_for(lambda: exporter.values("gmail_login_suspended") == {"imap": 1.0, "again": 1.0})
+        assert sum(exporter.values("gmail_logins_total", result="failure").values()) == 1
         server.behave = Imap()
         assert run("accounts", "release", "ops", storage).code == 0
-        exporter.wait_for(lambda: exporter.values("gmail_check_success", check="login") == {"imap": 1.0})
-        assert exporter.values("gmail_login_suspended") == {"imap": 0.0}
-        assert exporter.values("gmail_logins_total", result="failure") == {"imap": 1.0}
+        exporter.wait_for(lambda: 1.0 in exporter.values("gmail_check_success", check="login").values())
+        exporter.wait_for(lambda: exporter.values("gmail_login_suspended") == {"imap": 0.0, "again": 0.0})
+        assert sum(exporter.values("gmail_logins_total", result="failure").values()) == 1

@@ -25,7 +25,7 @@ PAGES = sorted(
 COMMANDS = ("check", "config", "accounts", "doctor")
 """Words behind the program's name that make it a command wherever it is, as in `docker exec gmail gmail-exporter`."""
 
-CAPITALS = {"ACTION", "ADDRESS", "ENDPOINT", "FILE", "HOST", "NAME", "PID", "PORT"} | {"AAAA", "ALL", "HUP"}
+CAPITALS = {"ACTION", "ADDRESS", "ENDPOINT", "FILE", "HOST", "NAME", "PID", "PORT"} | {"AAAA", "ALL", "HUP", "POST"}
 """What a reader knows to replace, and what other programs want in capitals."""
 
 

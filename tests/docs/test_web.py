@@ -194,7 +194,7 @@ def test_every_flag_of_the_server_is_documented(capsys: pytest.CaptureFixture[st
 def test_every_path_is_documented() -> None:
     """As they are routed."""
     paths = {route.path for route in Lifecycle(Store(), Health(Store(), float)).routes() if isinstance(route, Route)}
-    for path in (*paths, "/metrics", "/config", "/probe", "/"):
+    for path in (*paths, "/accounts/NAME/release", "/metrics", "/config", "/probe", "/"):
         assert f"| `{path}` |" in DOCS
 
 

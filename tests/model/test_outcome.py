@@ -141,4 +141,4 @@ def test_texts_name_the_provider_and_the_account() -> None:
     assert "the status page of Google" in busy.remedy
     assert "the status page of the mail provider" in other.remedy
     refused = failure(target(account=ACCOUNT), Phase.LOGIN, Reason.AUTH_WEB_LOGIN_REQUIRED)
-    assert refused.remedy.endswith("gmail-exporter accounts release ops.")
+    assert refused.remedy.endswith("release the account ops.")

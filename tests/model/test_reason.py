@@ -82,7 +82,7 @@ ENDED_BY_ANOTHER_SECRET = {
 
 @pytest.mark.parametrize("reason", [each for each in Reason if each.retry is Retry.HOLD])
 def test_a_remedy_says_how_a_hold_ends(reason: Reason) -> None:
-    """Only another secret or a release ends it: a remedy that changes no secret names the command."""
+    """Only another secret or a release ends it: a remedy that changes no secret says so."""
     if reason.value.startswith(("certificate_", "starttls_")):
         return  # no login is made at all
-    assert ("gmail-exporter accounts release {account}" in reason.remedy) is (reason not in ENDED_BY_ANOTHER_SECRET)
+    assert ("release the account {account}" in reason.remedy) is (reason not in ENDED_BY_ANOTHER_SECRET)

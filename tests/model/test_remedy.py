@@ -48,9 +48,9 @@ def test_google(reason: Reason) -> None:
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if "release" in reason.remedy])
 def test_release(reason: Reason) -> None:
-    """What is released in general is released at Google, too, by a command that can be typed."""
+    """What is released in general is released at Google, too."""
     for host in "imap.gmail.com", "mail.example.com":
-        assert "gmail-exporter accounts release ops" in remedy_of(reason, host, PASSWORD)
+        assert "release the account ops" in remedy_of(reason, host, PASSWORD)
 
 
 def test_party() -> None:
@@ -122,7 +122,7 @@ def test_odd_answers() -> None:
 
 
 def test_no_account() -> None:
-    """Without an account its place in the command is a word to be replaced."""
-    assert "release NAME" in at("mail.example.com", Phase.LOGIN, Reason.ACCOUNT_DISABLED, None)
+    """Without an account its place in the remedy is a word to be replaced."""
+    assert "release the account NAME." in at("mail.example.com", Phase.LOGIN, Reason.ACCOUNT_DISABLED, None)
     changed = replace(PASSWORD, name="other")
-    assert "release other" in at("mail.example.com", Phase.LOGIN, Reason.ACCOUNT_DISABLED, changed)
+    assert "release the account other." in at("mail.example.com", Phase.LOGIN, Reason.ACCOUNT_DISABLED, changed)

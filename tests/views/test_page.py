@@ -47,11 +47,11 @@ def test_row() -> None:
 
 
 def test_failure() -> None:
-    """A failure has a summary, the party at fault, the server's text, and a remedy with a complete command."""
+    """A failure has a summary, the party at fault, the server's text, and a remedy with the name of the account."""
     (failed,) = rows()["imap-legacy"].failures
     assert failed.summary == "the account has IMAP switched off"
     assert (failed.reason, failed.phase, failed.blame_label) == ("disabled_for_account", "login", "account")
-    assert failed.remedy.endswith("gmail-exporter accounts release legacy.")
+    assert failed.remedy.endswith("release the account legacy.")
     assert failed.detail.startswith("[ALERT] Your account is not enabled")
 
 

@@ -16,6 +16,7 @@ from exporter.model.evidence import TcpEvidence, TcpFinding
 from exporter.model.login import Denial
 from exporter.model.outcome import Folder, Line, Observed, Outcome, Phase, Quota, Target, TlsFacts
 from exporter.model.reason import Blame, Reason
+from exporter.model.release import NOWHERE, Way
 from exporter.model.settings import Account, IpFamily, OAuth2, Role, SecretRef, Security
 from exporter.model.verdict import Judgement, Verdict
 from exporter.monitor.store import Series
@@ -261,7 +262,7 @@ def test_explain_credential() -> None:
     """The command in the remedy has the name of the account."""
     lines = shown(terminal.explain_credential(Reason.DISABLED_FOR_ACCOUNT, "the text", ACCOUNT))
     assert lines[0] == "  reason  disabled_for_account"
-    assert lines[-1].endswith("accounts release ops.")
+    assert lines[-1].endswith("release the account ops.")
 
 
 def test_fault_of_a_token_endpoint() -> None:
@@ -273,6 +274,9 @@ def test_fault_of_a_token_endpoint() -> None:
     ):
         lines = shown(terminal.explain_credential(Reason.OAUTH_ENDPOINT_ERROR, "the text", account))
         assert lines[1] == f"  fault   {party}: the operator of the mail server"
+
+
+WAY = Way(("gmail-exporter", "accounts", "release", f"--storage.path={LEDGER}"))
 
 
 @pytest.mark.parametrize(
@@ -290,11 +294,11 @@ def test_held_account(held_by: Denial, reason: str, remedy: str) -> None:
     after = math.inf if held_by in {Denial.HOLD, Denial.STORAGE} else 605
     names = ("imap", "pop3")
     held = [series(success(target(name, account=ACCOUNT)), held_by, after) for name in names]
-    blank, head, *rest = shown(*terminal.held_accounts([*held, series(success())], LEDGER))
+    blank, head, *rest = shown(*terminal.held_accounts([*held, series(success())], LEDGER, WAY))
     assert (blank, head) == ("", "! account ops  logins are held back at imap, pop3")
     assert reason in rest[0]
     assert rest[1].startswith(f"  remedy  {remedy}")
-    command = f"          gmail-exporter accounts release ops --storage.path={LEDGER}"
+    command = f"          gmail-exporter accounts release --storage.path={LEDGER} ops"
     assert rest[2:] == ([command] if held_by is Denial.HOLD else [])
 
 
@@ -302,8 +306,8 @@ def test_hold_without_storage() -> None:
     """A hold that ends with this process is shown only where it kept a login back."""
     refused = failure(WITH_LOGIN, Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS)
     sibling = series(success(target("pop3", account=ACCOUNT)), Denial.HOLD, math.inf)
-    assert shown(*terminal.held_accounts([series(refused, Denial.HOLD, math.inf)], None)) == []
-    lines = shown(*terminal.held_accounts([series(refused, Denial.HOLD, math.inf), sibling], None))
+    assert shown(*terminal.held_accounts([series(refused, Denial.HOLD, math.inf)], None, NOWHERE)) == []
+    lines = shown(*terminal.held_accounts([series(refused, Denial.HOLD, math.inf), sibling], None, NOWHERE))
     assert lines[1] == "! account ops  logins are held back at imap, pop3"
     assert not any("release" in line for line in lines)
 

@@ -198,7 +198,7 @@ async def test_row_of_a_failure(site: Site) -> None:
         "disabled_for_account in login",
         "the mailbox, its owner, its quota or its administrator",
         "[ALERT] Your account is not enabled for IMAP use.",
-        "accounts release legacy",
+        "release the account legacy",
         'href="reasons#disabled_for_account"',
         "the same secret is not sent again",
     ):
