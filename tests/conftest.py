@@ -40,6 +40,7 @@ Server = TypeVar("Server")
 
 FIRST = [
     "tests/deploy/test_image.py",
+    "tests/daemon/test_outages.py",
     "tests/browser/test_pages.py",
     "tests/deploy/test_end_to_end.py",
     "tests/daemon/test_composition.py",

@@ -37,12 +37,13 @@ def _is(*symptoms: Symptom) -> frozenset[Symptom]:
 
 
 TABLE: tuple[Row, ...] = (
+    # Without a descriptor nothing is looked at, and what else is known is old.
+    Row(UNREACHED, (Fact.FILES_USED_UP,), Verdict.EXPORTER),
     # Whoever answers is not the server.
     Row(_ANY, (Fact.PORTAL,), Verdict.INTERCEPTED),
     Row(CONNECTED, (Fact.PRIVATE_ROOT,), Verdict.INTERCEPTED),
     Row(_is(Symptom.STRIPPED), (Fact.MUST_BE_PUBLIC,), Verdict.INTERCEPTED),
     # This host itself.
-    Row(UNREACHED, (Fact.FILES_USED_UP,), Verdict.EXPORTER),
     Row(_DATES, (Fact.CLOCK_WRONG,), Verdict.EXPORTER),
     Row(_is(Symptom.UNTRUSTED), (Fact.PUBLIC_ROOT,), Verdict.EXPORTER),
     # This host itself refuses, whatever becomes of any network.

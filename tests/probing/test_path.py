@@ -69,7 +69,7 @@ def open_port(network: Network) -> Iterator[Network]:
     """The network, in which the server accepts connections on one port, at both of its addresses."""
     with ExitStack() as stack:
         for address in SERVER.values():
-            stack.enter_context(network.bind(address, OPEN)).listen()
+            stack.enter_context(network.bind("server", address, OPEN)).listen()
         yield network
 
 

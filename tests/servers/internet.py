@@ -58,6 +58,9 @@ INCIDENT: Mapping[str, Any] = {
 }
 """An open incident, in the form of Google's status feed."""
 
+PORTAL_PORT, PROXY_PORT = 8080, 8993
+"""At the first router, and at the second."""
+
 
 class Internet:
     """The servers; each is healthy at the start, and after `heal`.
@@ -76,6 +79,7 @@ class Internet:
         self._good = authority.issue(*NAMES)
         self._kinds: Mapping[str, tuple[Behaviour, Security, str, int]] = {
             "imap": (Imap(), "tls", "imap.gmail.com", 993),
+            "imap_second": (Imap(), "tls", IMAP[1], 993),
             "pop3": (Pop3(), "tls", "pop.gmail.com", 995),
             "smtps": (Smtp(), "tls", "smtp.gmail.com", 465),
             "submission": (Smtp(), "starttls", "smtp.gmail.com", 587),
@@ -104,6 +108,21 @@ class Internet:
         self._thread.join(10)
         self._loop.close()
 
+    def behave(self, behave: Behaviour, *names: str) -> None:
+        """Let these servers do this."""
+        for name in names:
+            self.servers[name].behave = behave
+
+    def intercept(self, authority: Authority) -> None:
+        """Let the second router intercept IMAP over TLS, with a certificate of this authority."""
+        self.servers["proxy"].context = authority.issue(*NAMES).context
+        self.network.redirect("r2", f"tcp dport 993 redirect to :{PROXY_PORT}")
+
+    def capture(self) -> None:
+        """Let the first router let nobody out before a click on its own page."""
+        self.network.filter("r1", "udp dport 53 accept", "ct state established accept", "reject with tcp reset")
+        self.network.redirect("r1", f"tcp dport 80 redirect to :{PORTAL_PORT}")
+
     def heal(self) -> None:
         """Make all as it was at the start, the network, too."""
         self.network.heal()
@@ -119,18 +138,44 @@ class Internet:
 
     async def _start(self) -> None:
         for name, (behave, security, host, port) in self._kinds.items():
-            sockets = [self._listen(address, port) for address in NAMES.get(host, [host])]
+            addresses = [address for address in NAMES.get(host, [host]) if name != "imap" or address != IMAP[1]]
+            sockets = [self.network.bind("server", address, port) for address in addresses]
             context = None if security == "none" else self._good.context
             server = ScriptedServer(behave, context=context, security=security, sockets=sockets)
             self.servers[name] = await self._stack.enter_async_context(server)
+        portal = ScriptedServer(_show_portal, sockets=[self.network.bind("r1", "::", PORTAL_PORT)])
+        await self._stack.enter_async_context(portal)
+        proxy = ScriptedServer(
+            self._relay, context=self._good.context, security="tls", sockets=[self.network.bind("r2", "::", PROXY_PORT)]
+        )
+        self.servers["proxy"] = await self._stack.enter_async_context(proxy)
         self.resolver = await self._stack.enter_async_context(NameServer(NAMES, self._listen_for_names(RESOLVER)))
         self.second = await self._stack.enter_async_context(NameServer(NAMES, self._listen_for_names(SECOND_RESOLVER)))
 
-    def _listen(self, address: str, port: int) -> socket.socket:
-        return self.network.bind(address, port)
-
     def _listen_for_names(self, address: str) -> socket.socket:
-        return self.network.bind(address, 53, socket.SOCK_DGRAM)
+        return self.network.bind("server", address, 53, socket.SOCK_DGRAM)
+
+    async def _relay(self, session: Session) -> None:
+        """What a proxy does that intercepts TLS: it reads each line, and passes it on."""
+        upstream = self.network.make_socket("r2", socket.AF_INET)
+        upstream.setblocking(False)
+        await self._loop.sock_connect(upstream, (IMAP[0], 993))
+        reader, writer = await asyncio.open_connection(
+            sock=upstream, ssl=self.authority.client_context, server_hostname="imap.gmail.com"
+        )
+
+        async def back() -> None:
+            while line := await reader.readline():
+                await session.write(line)
+
+        backwards = asyncio.create_task(back())
+        try:
+            while line := await session.read_line():
+                writer.write(line)
+            await asyncio.wait([backwards], timeout=0.1)
+        finally:
+            backwards.cancel()
+            writer.transport.abort()
 
     async def _web(self, session: Session) -> None:
         """Google's web server, as much of it as the exporter asks for."""
@@ -146,3 +191,9 @@ class Internet:
 
 async def _say_nothing(session: Session) -> None:
     await session.wait_closed()
+
+
+async def _show_portal(session: Session) -> None:
+    await session.read_line()
+    page = b"<h1>Welcome to the hotel</h1>"
+    await session.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(page), page))

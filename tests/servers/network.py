@@ -14,6 +14,7 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -74,6 +75,7 @@ class Network:
     def __enter__(self) -> Self:
         self._directory = TemporaryDirectory()
         self._stream, theirs = socket.socketpair()
+        self._one_at_a_time = threading.Lock()
         self._stream.settimeout(_COMMAND_SECONDS)
         log = Path(self._directory.name, "log")
         entering = [find_program("unshare", "util-linux"), "--user", "--map-root-user", "--net", "--mount", "--"]
@@ -125,15 +127,16 @@ class Network:
         self, node: Node, family: socket.AddressFamily, kind: socket.SocketKind = socket.SOCK_STREAM
     ) -> socket.socket:
         """Return a new socket of that node."""
-        self._stream.sendall(json.dumps([node, family, kind]).encode() + b"\n")
-        _, passed, _, _ = socket.recv_fds(self._stream, 16, 1)
+        with self._one_at_a_time:
+            self._stream.sendall(json.dumps([node, family, kind]).encode() + b"\n")
+            _, passed, _, _ = socket.recv_fds(self._stream, 16, 1)
         if not passed:
             raise ServerError(f"{node} made no socket")
         return socket.socket(fileno=passed[0])
 
-    def bind(self, address: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
-        """Return a socket of the server at that address and port."""
-        bound = self.make_socket("server", socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
+    def bind(self, node: Node, address: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
+        """Return a socket of a node at that address and port."""
+        bound = self.make_socket(node, socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((address, port))
         bound.setblocking(False)

@@ -31,7 +31,7 @@ def connect(network: Network, version: int = 4, port: int = PORT) -> int:
 @pytest.mark.parametrize("version", [4, 6])
 def test_outages(network: Network, version: int) -> None:
     """It connects; a port that is dropped, rejected or sent elsewhere, a line that is cut; and it is healthy again."""
-    with closing(network.bind(SERVER[version], PORT)) as listening:
+    with closing(network.bind("server", SERVER[version], PORT)) as listening:
         listening.listen()
         assert connect(network, version) == 0
         assert connect(network, version, 25) == errno.ECONNREFUSED

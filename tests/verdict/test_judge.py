@@ -60,6 +60,11 @@ def test_row_needs_all_of_its_facts(monkeypatch: pytest.MonkeyPatch, row: Row) -
             assert verdict_of(monkeypatch, symptom, *rest) is not row.verdict
 
 
+def test_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It explains all else: what was seen of others was seen before."""
+    assert verdict_of(monkeypatch, Symptom.NAME, Fact.FILES_USED_UP, Fact.PORTAL, Fact.NEUTRAL_DOWN) is Verdict.EXPORTER
+
+
 @pytest.mark.parametrize("pair", CONTRADICTIONS)
 @pytest.mark.parametrize("symptom", sorted(set(Symptom) - TOLD))
 def test_contradiction(monkeypatch: pytest.MonkeyPatch, pair: tuple[Fact, Fact], symptom: Symptom) -> None:
