@@ -112,3 +112,10 @@ def test_usernames_that_are_no_address(loaded: Loader, username: str) -> None:
     with pytest.raises(ConfigError) as caught:
         loaded(SHORT.replace("probe@example.com", f"'{username}'"))
     assert 'deliveries.plain.to: the username of "probe" must be an address' in str(caught.value)
+
+
+def test_a_stretched_interval_is_told(loaded: Loader) -> None:
+    """Where a day has no room for all messages, a comment says how often they are planned."""
+    text = dump(loaded(SHORT.replace("max_sends_per_day: 90", "max_sends_per_day: 30")))
+    assert "# plain: planned every 1h in place of 30m: at most 80% of max_sends_per_day and max_logins_per_day" in text
+    assert "in place of 30m" not in dump(loaded(SHORT))

@@ -59,7 +59,8 @@ def test_secrets_are_sent() -> None:
 def test_dialogues_load_no_io() -> None:
     """The dialogues load no IO and no library, also not through other modules."""
     program = """import sys
-from exporter.probing import dialogue, imap, imap_folders, imap_responses, pop3, sasl, smtp
+from exporter.probing import dialogue, imap, imap_folders, imap_messages, imap_responses
+from exporter.probing import pop3, pop3_messages, sasl, smtp, submission
 print(*sorted({"asyncio", "cryptography", "pydantic", "socket", "ssl", "yaml"} & sys.modules.keys()))"""
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
     assert ended.stdout.split() == []
