@@ -130,7 +130,7 @@ STATUS_LAST_SUCCESS = Family.of("gmail_provider_status_last_success_timestamp_se
 MX_UP = Family.of("gmail_mx_up", "gauge",
     "Whether a mail exchange of the domain is up: mail for the domain can be delivered.")
 MX_PREFERENCE = Family.of("gmail_mx_preference", "gauge",
-    "Preference of each mail exchange of the domain; the lowest is tried first.", "host")
+    "Preference of each mail exchange of the domain; the lowest is tried first.", "host", "port")
 MX_AS_EXPECTED = Family.of("gmail_mx_as_expected", "gauge",
     "Whether the domain has exactly the exchanges of `expect`.")
 MTA_STS_MODE = Family.of("gmail_mta_sts_mode", "gauge",
@@ -328,7 +328,8 @@ def domain_samples(domain: MailDomain, *, is_up: bool | None) -> Iterator[Sample
     if is_up is not None:
         yield Sample(MX_UP, "", _NO_LABELS, is_up)
     for exchange in domain.exchanges:
-        yield Sample(MX_PREFERENCE, "", Labels(host=exchange.host), exchange.preference)
+        labels = Labels(host=exchange.host, port=str(domain.endpoint.port))
+        yield Sample(MX_PREFERENCE, "", labels, exchange.preference)
     if domain.endpoint.expect and domain.is_known:
         yield Sample(MX_AS_EXPECTED, "", _NO_LABELS, domain.as_expected)
     yield from _policies(domain)
