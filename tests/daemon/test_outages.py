@@ -111,10 +111,15 @@ def silence_first_address(world: World) -> None:
     world.internet.behave(SILENT, "imap")
 
 
+def refuse_imap(network: Network) -> None:
+    """Let the server refuse IMAP, as it does where nothing listens."""
+    network.filter("server", *(f"{each} tcp dport 993 reject with tcp reset" for each in GOOGLE))
+
+
 def refuse(world: World) -> None:
-    """Let the server refuse connections, as it does where nothing listens; Google says that it has an incident."""
+    """The same, and Google says that it has an incident."""
     world.internet.incidents.append(INCIDENT)
-    world.network.filter("server", *(f"{each} tcp dport 993 reject with tcp reset" for each in GOOGLE))
+    refuse_imap(world.network)
 
 
 OUTAGES: Mapping[str, Callable[[World], None]] = {
