@@ -331,6 +331,13 @@ def test_the_network_policy_knows_the_registered_ports(protocol: Protocol, secur
     assert allowed_ports({"config": {"endpoints": {"a": one}}})[1] == {PORTS[protocol, security]}
 
 
+def test_the_network_policy_knows_the_ports_of_a_domain() -> None:
+    """Its exchanges are at port 25, unless another is named, and its policies at 443."""
+    one = {"protocol": "smtp", "domain": "example.com"}
+    assert allowed_ports({"config": {"endpoints": {"mx": one}}})[1] == {25, 443}
+    assert allowed_ports({"config": {"endpoints": {"mx": {**one, "port": 2525}}}})[1] == {2525, 443}
+
+
 def test_ports_can_be_added_to_the_network_policy_and_left_out() -> None:
     """Those of an own configuration file are listed; what listens besides may be scraped."""
     own = {"existingConfigMap": "mine", "networkPolicy": {"egressPorts": [4190, 993]}}

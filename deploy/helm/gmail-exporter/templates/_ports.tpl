@@ -26,7 +26,9 @@
 {{- range $section := list "endpoints" "modules" -}}
 {{- range $name, $one := index $.Values.config $section -}}
 {{- $service := printf "%v/%v" $one.protocol (default "tls" $one.security) -}}
-{{- $port := default (index $registered $service) $one.port -}}
+{{- $port := default (ternary 25 (index $registered $service) (hasKey $one "domain")) $one.port -}}
+{{- /* The policies of a domain are fetched over HTTPS. */ -}}
+{{- if hasKey $one "domain" }} 443 {{ end -}}
 {{- if not $port -}}
 {{- fail (printf "networkPolicy: config.%s.%s: no port is known for %s: name it in `port`" $section $name $service) -}}
 {{- end }} {{ int $port }} {{ range $one.allow_hosts -}}
