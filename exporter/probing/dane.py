@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from exporter.model.domain import Tlsa
 from exporter.probing.dialogue import DialogueError
@@ -55,6 +54,8 @@ def _is_of(record: Tlsa, encoded: bytes) -> bool:
 
 def _public_key(encoded: bytes) -> bytes:
     key = x509.load_der_x509_certificate(encoded).public_key()
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415 (it loads bcrypt)
+
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
