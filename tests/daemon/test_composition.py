@@ -175,7 +175,7 @@ def test_five_endpoints_on_real_servers(site: Site, dovecot: Dovecot) -> None:
     first, *between, last = [line.split("event=")[1].split()[0] for line in log.splitlines() if "=imap " in line]
     assert (first, last) == ("up", "recovered")
     assert {"down"} <= set(between) <= {"down", "verdict"}
-    assert len(between) <= 3
+    assert len(between) <= 4
 
 
 def test_a_wrong_password_is_tried_once_and_is_no_outage(site: Site, dovecot: Dovecot) -> None:
