@@ -36,6 +36,9 @@ EMPTY: dict[str, str] = {}
 
 EMPTY_RULES: dict[str, str] = {
     **dict.fromkeys(
+        ("GmailDomainDown", "GmailDomainPolicyFailing", "GmailExchangeDown"), "no mail domain is probed in that life"
+    ),
+    **dict.fromkeys(
         (f"GmailDelivery{what}" for what in ("InSpam", "Leftover", "Slow")),
         "of the messages in that life, some are missing and some are not believed, and no more",
     ),
