@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +42,7 @@ def test_ours() -> None:
         f"<{Tokens(b'other').new(1_700_000_000)}@example.com>",
         f"<{TOKEN}@example.com>\r\nMessage-ID: <{TOKEN}@example.com>",
     ],
+    ids=map(str, count()),  # the processes of one run have different tokens, and must have the same tests
 )
 def test_not_ours(message_id: str) -> None:
     """Another key, another time, more than one Message-ID: not one of ours."""
