@@ -247,7 +247,7 @@ class Daemon:
             *(["-k"] if web.tls else []),
             *(["-u", next(iter(web.users))] if web.users else []),
         ]
-        if not url:
+        if not url and options.sockets:
             words += ["--unix-socket", str(options.sockets[0].getsockname())]
             url = f"http://localhost{prefix}"
         return Way(options.release_command, tuple(words), url)

@@ -32,6 +32,8 @@ _PREFIX = re.compile(
     r"\d{3}[ -](?:[245]\.\d{1,3}\.\d{1,3} )?|(?:\*|a\d{1,4}|bye) (?:OK|NO|BAD|BYE|PREAUTH) |[+-](?:OK|ERR)? ",
     re.IGNORECASE,
 )
+# What may be the beginning of an escape such as 0x41, at the end of a line.
+_BEGUN = re.compile(r"0(?:x[0-9a-f]?)?\Z", re.IGNORECASE)
 _STATUS = re.compile(r" (?:OK|NO|BAD|BYE) (?:\[[A-Z-]{1,20}\] )?", re.IGNORECASE)
 
 
@@ -156,7 +158,7 @@ def _joinable(texts: Iterable[str]) -> Iterator[str]:
     end = ""
     for text in texts:
         end = (end + text)[-_MAX_ESCAPE:]
-        is_open = "%" in end or "&" in end or "\\" in end or end[-2:-1] == "="
+        is_open = "%" in end or "&" in end or "\\" in end or end[-2:-1] == "=" or bool(_BEGUN.search(end))
         yield text if is_open else text + "\n"
         end = end if is_open else ""
 

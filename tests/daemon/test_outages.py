@@ -155,7 +155,7 @@ WELL: Mapping[str, Callable[[Watcher], object]] = {
 
 EVIDENCE: Mapping[str, str] = {
     "The uplink is down": r"neutral \(9\.9\.9\.9:443\), which answered before",
-    "A black hole behind the third router": r"This host's resolver answers for no name",
+    "A black hole behind the third router": r"This host's resolver resolves no name",
     "The second router drops port 993": r"Port 443 of the same address: hop 3 \(10\.0\.3\.2\) and the server, at hop 4",
     "The second router rejects port 993": r"from hop 3; port 443 of the same address answers from hop 4",
     "Only Google's network cannot be reached": r"other \(imap\.mail\.yahoo\.com:993\) answered",

@@ -10,7 +10,7 @@ from itertools import pairwise
 from urllib.parse import quote
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from exporter.model.outcome import MAX_DETAIL, Certificate, Line
@@ -313,8 +313,14 @@ def test_any_secret(echo: tuple[str, str], before: str, after: str) -> None:
     assert not left("\n".join(words), secret) - left(f"{before} {after}", secret)
 
 
+IN_HEX = "0x61 0x62 0x63 0x64 0x65 0x66 0x67 0x68 0x69 0x6a "
+
+
 @settings(max_examples=300)
 @given(echo=echoes(SINGLE), prefixes=PREFIXES, cuts=st.lists(st.integers(0, 400), min_size=1, max_size=3))
+@example(("abcdefghijklmnop", IN_HEX), ("535-5.7.8 ", "535 5.7.8 "), [26, 26])
+@example(("abcdefghijklmnop", IN_HEX), ("535-5.7.8 ", "535 5.7.8 "), [27])
+@example(("abcdefghijklmnop", IN_HEX), ("535-5.7.8 ", "535 5.7.8 "), [28])
 def test_any_joint(echo: tuple[str, str], prefixes: tuple[str, str], cuts: list[int]) -> None:
     """The same over the lines of a reply, wherever the line ends are."""
     secret, written = echo
