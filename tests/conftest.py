@@ -43,6 +43,7 @@ FIRST = [
     "tests/daemon/test_outages.py",
     "tests/browser/test_pages.py",
     "tests/deploy/test_end_to_end.py",
+    "tests/deploy/test_outage_end_to_end.py",
     "tests/daemon/test_composition.py",
     "tests/probing/test_probe.py",
     "tests/accounts/test_simulated_week.py",
