@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-from exporter.commands import password
-from exporter.commands.mail_servers import Origin, Servers
 from exporter.config.dump import dump
 from exporter.model.diagnosis import Result, Step
 from tests.commands.conftest import Ran, Run, Site
@@ -240,37 +238,6 @@ def test_on_a_terminal(mailbox: Mailbox, columns: int) -> None:
     assert max(map(len, lines)) <= columns
     assert any(line.startswith("✘") for line in lines)
     assert any(line.startswith("What to do: ") for line in lines)
-
-
-def test_confirmation(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where only the DNS names the hosts, a person on a terminal decides; without one the password stays here."""
-    servers = Servers((), Origin.RECORDS, "those that example.com names in the DNS, which nobody signs")
-    sure = Servers((), Origin.PROVIDER, "those of Google")
-
-    class Answers:
-        def __init__(self, answer: str, *, is_terminal: bool = True) -> None:
-            self.answer = answer
-            self.is_terminal = is_terminal
-
-        def isatty(self) -> bool:
-            return self.is_terminal
-
-        def readline(self) -> str:
-            return self.answer
-
-    for answers, expected in [
-        (Answers("y\n"), True),
-        (Answers("Yes\n"), True),
-        (Answers("\n"), False),
-        (Answers(""), False),
-        (Answers("y\n", is_terminal=False), False),
-    ]:
-        monkeypatch.setattr("sys.stdin", answers)
-        assert password.may_send(servers, ["mail.example.net"]) is expected
-        assert password.may_send(sure, ["imap.gmail.com"])
-    asked = capsys.readouterr().err
-    assert "Send the password there? [y/N]" in asked
-    assert "mail.example.net" in asked
 
 
 async def test_send(lab: Lab) -> None:

@@ -1,0 +1,92 @@
+"""What `doctor` has seen → the finding of a step; the walk itself is in test_doctor.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from exporter.commands import symptoms
+from exporter.commands.symptoms import Looks
+from exporter.model.diagnosis import Result
+from exporter.model.evidence import ControlKind, ControlState, HostFacts, Incident, ProviderStatus
+from exporter.model.outcome import Phase
+from exporter.model.reason import Reason
+from exporter.model.settings import Protocol
+from tests.examples import failure, success, target
+
+WELL = HostFacts(has_route_ipv4=True, has_route_ipv6=False, resolver_answers=True, clock_skew=0.4)
+WEB = ControlState("web", ControlKind.PROVIDER_WEB, "www.google.com", 443, up=True, ip_version=4)
+DOWN = replace(WEB, up=False, detail="no answer in time")
+LOOKS = Looks(WELL, (WEB,), None, (success(),))
+
+
+def hosted(**changes: Any) -> Looks:
+    """What is seen where the host has these changes."""
+    return replace(LOOKS, host=replace(WELL, **changes))
+
+
+@pytest.mark.parametrize(
+    ("looks", "result", "words"),
+    [
+        (LOOKS, Result.WELL, "This host has a network, and its clock is right"),
+        (hosted(clock_skew=None), Result.WELL, "This host has a network"),
+        (replace(LOOKS, controls=(DOWN,)), Result.WELL, "This host has a network, and its clock is right"),
+        (
+            replace(LOOKS, host=replace(WELL, has_route_ipv4=False)),
+            Result.CAUSE,
+            "This host has no route to the internet",
+        ),
+        (
+            replace(LOOKS, controls=(replace(WEB, portal=True),)),
+            Result.CAUSE,
+            "A captive portal answers in place of the internet",
+        ),
+        (
+            replace(LOOKS, controls=(DOWN,), outcomes=(failure(),)),
+            Result.CAUSE,
+            "Nothing answers: neither the mail servers nor www.google.com",
+        ),
+        (hosted(clock_skew=86400.0), Result.CAUSE, "The clock of this host is 24 h ahead"),
+        (
+            hosted(clock_skew=-600.0),
+            Result.CAUSE,
+            "The clock of this host is 10 min behind",
+        ),
+    ],
+)
+def test_network(looks: Looks, result: Result, words: str) -> None:
+    """A control alone that is down is no cause: the mail servers answer."""
+    found = symptoms.network(looks)
+    assert (found.result, found.text) == (result, words)
+    assert bool(found.remedy) is (result is Result.CAUSE)
+
+
+def test_port_25() -> None:
+    """That it is blocked is a note, for no mail client needs it."""
+    relay = target("mx", protocol=Protocol.SMTP, host="mx.example.com", port=25)
+    blocked = failure(relay, Phase.CONNECT, Reason.TIMEOUT)
+    found = symptoms.ports(replace(LOOKS, outcomes=(success(), blocked)))
+    assert (found.result, found.text) == (Result.NOTE, "Port 25 is blocked: no exchange of the domain answers")
+    assert symptoms.ports(LOOKS).text == "Open: 993"
+
+
+@pytest.mark.parametrize(
+    ("status", "result", "words"),
+    [
+        (None, Result.WELL, "The servers greet as they should"),
+        (ProviderStatus("google", read_at=1.0), Result.WELL, "the provider has no open incident"),
+        (ProviderStatus("google", fault="no answer"), Result.WELL, "could not be read"),
+        (
+            ProviderStatus("google", (Incident("1", "high", "outage", "outage", 0.0, "Mail is late", "x"),), 1.0),
+            Result.NOTE,
+            "the provider has an open incident",
+        ),
+    ],
+)
+def test_status(status: ProviderStatus | None, result: Result, words: str) -> None:
+    """An incident of the provider is no cause while its servers answer."""
+    found = symptoms.status(replace(LOOKS, status=status))
+    assert found.result is result
+    assert words in found.text
