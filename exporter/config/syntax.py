@@ -17,7 +17,7 @@ _KINDS = (
     ("',' or '}'", "the mapping that opens here is never closed, or lacks a comma", True),
     (
         "mapping values are not allowed",
-        'a ": " cannot stand here: put the text in quotes, or mend the indentation',
+        'a ": " cannot stand here: put the text in quotes, or correct the indentation',
         False,
     ),
     ("mapping keys are not allowed", 'a "? " cannot stand here: put the text in quotes', False),

@@ -1,4 +1,4 @@
-"""How other endpoints fare while one fails: those of its host, its account, its provider, and other providers."""
+"""The state of other endpoints while one fails: those of its host, its account, its provider, and other providers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Census:
         self._counted_at = 0.0
 
     def siblings(self, outcome: Outcome) -> Siblings:
-        """Return how the others fare by their last probes, while this one fails."""
+        """Return how many of the others are up and down by their last probes, while this one fails."""
         now = self._clock()
         if self._count is None or now - self._counted_at > AGE:
             self._count, self._counted_at = _Count(self._store), now

@@ -14,7 +14,7 @@ from exporter.config.syntax import explain
         ('a: "b\n---\n', "the quote that opens here is never closed"),
         ("a: [b", "the list that opens here is never closed, or lacks a comma"),
         ("a: {b", "the mapping that opens here is never closed, or lacks a comma"),
-        ("a: b: c", 'a ": " cannot stand here: put the text in quotes, or mend the indentation'),
+        ("a: b: c", 'a ": " cannot stand here: put the text in quotes, or correct the indentation'),
         ("a: %b", "a tab, or one of % @ `, cannot start a value: use spaces, or put the text in quotes"),
         ('a: "\\q"', "no such escape in double quotes: write \\\\ for a backslash, or use single quotes"),
         ('a: "\\x4"', "no such escape in double quotes: write \\\\ for a backslash, or use single quotes"),
