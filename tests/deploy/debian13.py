@@ -19,7 +19,7 @@ from tests.deploy.debian import CACHE, RELEASE, ROOT, as_root, bootstrap, comman
 from tests.servers.process import ServerError
 
 TREE = CACHE / RELEASE
-CHECKOUT = Path("/root/gmail-exporter")
+CHECKOUT = Path("/opt/gmail-exporter")
 
 # What README asks for on Debian, and git, by which a user comes by a checkout.
 PACKAGES = ("python3-venv", "make", "git", "ca-certificates")

@@ -226,19 +226,15 @@ async def test_no_name(
     assert [(state.up, state.was_ever_up, state.ip_version) for state in controls.states] == [(True, True, 4)] * 2
 
 
-@pytest.mark.skipif(not HAS_IPV6, reason="this host has no IPv6 on loopback")
 async def test_each_version_of_ip(scripted: StartScripted, make: Make) -> None:
     """A look is made over each that the name has an address of and this host a route for."""
-    both = await scripted(acts.silence, ipv6=True)
+    both = await scripted(acts.silence, ipv6=HAS_IPV6)
     only4 = await scripted(acts.silence)
     controls = make(same_port(both.port, "both.example"), replace(same_port(only4.port, "both.example"), name="four"))
     await controls.look()
-    assert [(each.name, each.ip_version, each.up) for each in controls.states] == [
-        ("other", 6, True),
-        ("other", 4, True),
-        ("four", 6, False),
-        ("four", 4, True),
-    ]
+    expected = [("other", 6, True), ("other", 4, True), ("four", 6, False), ("four", 4, True)]
+    found = [(each.name, each.ip_version, each.up) for each in controls.states]
+    assert found == [one for one in expected if one[1] == 4 or HAS_IPV6]
 
 
 async def test_the_next_address(scripted: StartScripted, make: Make, names: NameServer) -> None:
