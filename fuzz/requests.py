@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 SENTINEL = "s3ntinel-hunter2"
 SECONDS = 3.0
 """Seconds in which a request that is complete must be answered."""
+
+PIECES = 20
+"""Pieces in which they are waited for: time in which this process was stopped, or got no processor, counts as one."""
 
 CONFIGURATION = """
 accounts: {ops: {username: probe@example.com, app_password: {env: PASSWORD}}}
@@ -161,19 +165,27 @@ class Requests:
         try:
             protocol.connection_made(transport)
             protocol.data_received(case)
-            ends = self._loop.time() + SECONDS
-            while tasks and not _waits_for_client(protocol):
-                await asyncio.wait(set(tasks), timeout=SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                if self._loop.time() > ends:
-                    raise Wrong("a request is not answered in time")
+            if not await _end(tasks, lambda: _waits_for_client(protocol)):
+                raise Wrong("a request is not answered in time")
             protocol.connection_lost(None)
-            if tasks and (await asyncio.wait(set(tasks), timeout=SECONDS))[1]:
+            if not await _end(tasks):
                 raise Wrong("a request goes on when its client has gone")
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         return bytes(transport.written)
+
+
+async def _end(tasks: set[asyncio.Task[None]], suffices: Callable[[], bool] = lambda: False) -> bool:
+    """Wait until there is no task, or something else suffices; return whether that took `SECONDS` at most."""
+    for _ in range(PIECES):
+        while tasks and not suffices():
+            if not (await asyncio.wait(set(tasks), timeout=SECONDS / PIECES, return_when=asyncio.FIRST_COMPLETED))[0]:
+                break
+        else:
+            return True
+    return False
 
 
 def _waits_for_client(protocol: HttpConnection) -> bool:

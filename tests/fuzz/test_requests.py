@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -48,9 +49,13 @@ async def _raises(_scope: Scope, _receive: Receive, _send: Send) -> None:
     raise IndexError("planted")
 
 
-async def _status(_scope: Scope, _receive: Receive, send: Send) -> None:
-    await send({"type": "http.response.start", "status": 502, "headers": [(b"content-length", b"0")]})
+async def _answer(_scope: Scope, _receive: Receive, send: Send, status: int = 200) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _status(scope: Scope, receive: Receive, send: Send) -> None:
+    await _answer(scope, receive, send, 502)
 
 
 async def _secret(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -93,6 +98,19 @@ def test_no_answer(fuzzer: Requests, monkeypatch: pytest.MonkeyPatch) -> None:
         fuzzer.run(GET)
     with pytest.raises(Wrong, match="^a request goes on when its client has gone"):
         fuzzer.run(GET.replace(b"GET", b"POST").replace(b"\r\n\r\n", b"\r\nContent-Length: 5\r\n\r\n"))
+
+
+def test_process_that_was_stopped(fuzzer: Requests, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time in which the process could not run is no finding."""
+
+    async def stand_still(scope: Scope, receive: Receive, send: Send) -> None:
+        time.sleep(2 * requests.SECONDS)  # noqa: ASYNC251 (this is what is tested)
+        await asyncio.sleep(0)
+        await _answer(scope, receive, send)
+
+    monkeypatch.setattr(requests, "SECONDS", 0.1)
+    answering(fuzzer, stand_still)
+    fuzzer.run(GET)
 
 
 @pytest.mark.parametrize("written", [b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nA\r\n: b\r\n\r\n"])
