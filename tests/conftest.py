@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakSet
 
 import pytest
+import structlog
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
@@ -91,6 +93,17 @@ def no_storage_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts are searched for the secrets of this test alone: one of a single letter would be found in any text."""
     monkeypatch.setattr(search, "_in_use", WeakSet())
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    """After a test that sets up the daemon's logging, it is as the other tests expect it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 class StartScripted(Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -14,16 +13,7 @@ from exporter.daemon import logs
 from exporter.probing.redact import REDACTED
 from exporter.probing.search import Secrets
 
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """Logging as the other tests expect it."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("restored_logging")
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:

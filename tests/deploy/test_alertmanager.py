@@ -144,8 +144,8 @@ def test_an_outage_of_gmail_is_one_page(running: tuple[Alertmanager, Webhook]) -
     assert {each["labels"]["endpoint"] for each in page.alerts} == set(endpoints)
     assert len(alertmanager.wait_for("GmailEndpointDown", "suppressed")) == len(sites)
     alertmanager.wait_for("GmailErrorBudgetBurningFast", "suppressed")
-    assert [each.path for each in webhook.notifications].count("/page") == 1
-    assert {each.path for each in webhook.notifications} == {"/page", "/accounts"}
+    assert [each.path for each in webhook.received].count("/page") == 1
+    assert {each.path for each in webhook.received} == {"/page", "/accounts"}
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_inhibition(
     alertmanager.post([source, *inhibited, *notified])
 
     def received() -> list[dict[str, Any]]:
-        return [each["labels"] for notification in webhook.notifications for each in notification.alerts]
+        return [each["labels"] for notification in webhook.received for each in notification.alerts]
 
     for expected in (source, *notified):
         webhook.wait_for(lambda _, expected=expected: expected["labels"] in received())  # type: ignore[misc]

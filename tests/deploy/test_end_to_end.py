@@ -135,8 +135,8 @@ def whole_site(
 def site(whole_site: Site, dovecot: Dovecot, postfix: Postfix) -> Site:
     """All endpoints are up, and there was no notification."""
     whole_site.wait_until_all_is_well()
-    whole_site.webhook.notifications.clear()
-    whole_site.ntfy.messages.clear()
+    whole_site.webhook.received.clear()
+    whole_site.ntfy.received.clear()
     return whole_site
 
 
@@ -170,12 +170,12 @@ def test_a_wrong_password_is_no_outage(site: Site) -> None:
     site.prometheus.wait_for(f"{suspended[:-1]},endpoint='{refused}'}}", timeout=30)
     time.sleep(4)  # the next time at which Alertmanager could send another one
     assert [found.labels["endpoint"] for found in site.prometheus.query(suspended)] == [refused]
-    assert site.webhook.notifications == [notification]
+    assert site.webhook.received == [notification]
     assert alert["labels"]["reason"] == "auth_invalid_credentials"
     assert "with the account ops. Reason: auth_invalid_credentials" in alert["annotations"]["description"]
     site.secret.write_text(OPS_PASSWORD, "utf-8")
     assert site.notification("GmailLoginFailing", "resolved").path == "/accounts"
-    told = {name for each in site.webhook.notifications if each.status == "firing" for name in each.names}
+    told = {name for each in site.webhook.received if each.status == "firing" for name in each.names}
     assert told == {"GmailLoginFailing"}
     assert not site.prometheus.query("count_over_time(ALERTS{alertname='GmailEndpointDown'}[1h])")
 
@@ -186,7 +186,7 @@ def test_an_outage_is_one_page(site: Site, dovecot: Dovecot) -> None:
     page = site.notification("GmailEndpointDown")
     # The next time at which it could send another one.
     time.sleep(4)
-    assert site.webhook.notifications == [page]
+    assert site.webhook.received == [page]
     assert page.path == "/page"
     assert {alert["labels"]["endpoint"] for alert in page.alerts} == {"imap", "pop3"}
     assert "error expanding template" not in json.dumps(page.body)
@@ -212,7 +212,7 @@ def test_an_outage_is_one_page(site: Site, dovecot: Dovecot) -> None:
     resolved = site.notification("GmailEndpointDown", "resolved")
     assert resolved.path == "/page"
     assert check(site.ntfy.wait_for(lambda each: each.title.startswith("Resolved: ")))
-    assert {name for each in site.webhook.notifications for name in each.names} == {"GmailEndpointDown"}
+    assert {name for each in site.webhook.received for name in each.names} == {"GmailEndpointDown"}
 
 
 def test_an_exporter_that_is_down_is_the_only_alert(site: Site) -> None:
@@ -220,7 +220,7 @@ def test_an_exporter_that_is_down_is_the_only_alert(site: Site) -> None:
     assert site.exporter.stop()[0] == 0
     page = site.notification("GmailExporterDown")
     time.sleep(4)
-    assert site.webhook.notifications == [page]
+    assert site.webhook.received == [page]
     assert page.path == "/page"
     [alert] = page.alerts
     assert alert["labels"].items() >= {"severity": "critical", "blame": "client", "job": "gmail"}.items()

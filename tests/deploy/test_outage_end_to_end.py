@@ -52,13 +52,13 @@ def test_the_network_then_the_provider(network: Network, authority: Authority, t
         page = webhook.wait_for(lambda each: "GmailNetworkDown" in each.names)
         assert check(ntfy.wait_for(lambda each: each.priority == "urgent")).startswith("Our network is down.\n")
         time.sleep(4)  # the next time at which it could send another one
-        assert webhook.notifications == [page]
+        assert webhook.received == [page]
         assert len(page.alerts) == 1
         internet.heal()
         webhook.wait_for(lambda each: "GmailNetworkDown" in each.names and each.status == "resolved")
         prometheus.wait_for("sum(ALERTS) or vector(0)", lambda found: found[0].value == 0, timeout=60)
-        webhook.notifications.clear()
-        ntfy.messages.clear()
+        webhook.received.clear()
+        ntfy.received.clear()
 
         refuse_imap(network)
         page = webhook.wait_for(lambda each: "GmailEndpointDown" in each.names)
@@ -69,4 +69,4 @@ def test_the_network_then_the_provider(network: Network, authority: Authority, t
         assert first == "The mail provider is at fault; our network is fine."
         internet.heal()
         webhook.wait_for(lambda each: "GmailEndpointDown" in each.names and each.status == "resolved")
-        assert {name for each in webhook.notifications for name in each.names} == {"GmailEndpointDown"}
+        assert {name for each in webhook.received for name in each.names} == {"GmailEndpointDown"}

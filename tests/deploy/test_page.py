@@ -112,7 +112,7 @@ def test_many_alerts_are_one_page(running: tuple[Alertmanager, Ntfy], number: in
     assert f" does not answer, and {number - 1} more: mailbox-" in text.splitlines()[0]
     assert text.count("mailbox-") == min(number, 4) + 1  # the link, too
     assert text.splitlines()[-1].startswith(PAGE)
-    assert len(ntfy.messages) == 1
+    assert len(ntfy.received) == 1
 
 
 LONG = "ein-sehr-langer-name-" * 20

@@ -45,12 +45,6 @@ class Alertmanager(Server):
         process.wait_until(self._is_ready, log=str)
         self._process = process
 
-    def stop(self) -> None:
-        """End it, and return once it has gone; its notifications and silences stay until `close`."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-
     def post(self, alerts: Sequence[Mapping[str, Any]]) -> None:
         """Send it alerts, as Prometheus does.
 

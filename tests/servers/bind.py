@@ -58,12 +58,6 @@ class Bind(Server):
         process.wait_until(self._is_ready, log=self.log_text)
         self._process = process
 
-    def stop(self) -> None:
-        """As every server does."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-
     def put(self, name: str, kind: str, *values: str) -> None:
         """Make these the records of a name that are of one kind; none: there are no such records."""
         zone = max((one for one in self._zones if f".{name}".endswith(f".{one}")), key=len)
@@ -138,12 +132,6 @@ class Unbound(Server):
         process = Process(argv, output=self.directory / "output")
         process.wait_until(self._is_ready, log=self.log_text)
         self._process = process
-
-    def stop(self) -> None:
-        """As every server does."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
 
     def _is_ready(self) -> bool:
         try:

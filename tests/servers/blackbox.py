@@ -37,12 +37,6 @@ class Blackbox(Server):
         process.wait_until(lambda: is_listening(self.port), log=str)
         self._process = process
 
-    def stop(self) -> None:
-        """As every server does."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-
     def probe(self, module: str, target: str) -> str:
         """The metrics of a target, as text."""
         query = urllib.parse.urlencode({"module": module, "target": target})

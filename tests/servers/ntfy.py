@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import json
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import helm_python as helm
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-    from typing import Self
+from tests.servers.receiver import Receiver
 
 LIMIT = 4096
 """Octets of a message, by default and at ntfy.sh."""
@@ -55,61 +50,22 @@ def go_template(text: str, data: dict[str, Any]) -> str:
     return rendered["template/templates/text.txt"]
 
 
-class Ntfy:
-    """An HTTP server on an ephemeral loopback port that keeps what is to be shown, in order."""
+class Ntfy(Receiver[Message]):
+    """Keeps what is to be shown."""
 
     def __init__(self) -> None:
-        self.messages: list[Message] = []
+        super().__init__()
         self.refused: list[str] = []
         """What was lost, and why."""
-        take = self._take
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                status = take(self.path, self.headers.get("Authorization", ""), body)
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.end_headers()
-                self.wfile.write(b'{"event":"message"}')
+    def summary(self) -> str:
+        """As every receiver does."""
+        return f"{self.received}, refused: {self.refused}"
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is inherited
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def wait_for(self, wanted: Callable[[Message], object], timeout: float = 30.0) -> Message:
-        """Wait for a message that is as wanted, or take the first that has come already.
-
-        Raises:
-            TimeoutError: none within `timeout` seconds; with what has come.
-        """
-        deadline = time.monotonic() + timeout
-        while True:
-            for message in list(self.messages):
-                if wanted(message):
-                    return message
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"no such message within {timeout} s: {self.messages}, refused: {self.refused}")
-            time.sleep(0.05)
-
-    def _take(self, address: str, authorization: str, body: bytes) -> int:
-        """Keep a message, or refuse it, and return the status of the answer."""
+    def take(self, path: str, authorization: str, body: bytes) -> int:
+        """As every receiver does."""
         at = time.monotonic()
-        parts = urlsplit(address)
+        parts = urlsplit(path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if query.get("template") != "yes":
             self.refused.append("this server has no templates of its own")
@@ -125,5 +81,5 @@ class Ntfy:
             return 413
         priority, tags = query.get("priority", "default"), query.get("tags", "")
         token = authorization.removeprefix("Bearer ")
-        self.messages.append(Message(parts.path.strip("/"), title, text, priority, tags, token, at))
+        self.received.append(Message(parts.path.strip("/"), title, text, priority, tags, token, at))
         return 200

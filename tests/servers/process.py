@@ -186,9 +186,11 @@ class Server(ABC):
             ServerError: it did not start; with what it logged. Or it runs already.
         """
 
-    @abstractmethod
     def stop(self) -> None:
         """End it, and return once it and all its children have gone; its ports refuse connections then."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
 
     def restart(self) -> None:
         """Stop and start, on the same ports, with what it kept."""

@@ -79,12 +79,6 @@ class Prometheus(Server):
         process.wait_until(self._is_ready, log=str)
         self._process = process
 
-    def stop(self) -> None:
-        """End it, and return once it has gone; its database stays until `close`."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-
     def backfill(self, exposition: Path) -> None:
         """Put samples of the past, as OpenMetrics, into the database of a Prometheus that does not run.
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+from tests.servers.receiver import Receiver
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from types import TracebackType
-    from typing import Self
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True)
@@ -39,50 +36,14 @@ class Notification:
         return {alert["labels"]["alertname"] for alert in self.alerts}
 
 
-class Webhook:
-    """An HTTP server on an ephemeral loopback port that takes every notification and keeps it."""
+class Webhook(Receiver[Notification]):
+    """Takes every notification and keeps it."""
 
-    def __init__(self) -> None:
-        self.notifications: list[Notification] = []
-        keep = self.notifications.append
+    def take(self, path: str, authorization: str, body: bytes) -> int:
+        """As every receiver does."""
+        self.received.append(Notification(path, json.loads(body)))
+        return 204
 
-        class Take(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                keep(Notification(self.path, json.loads(body)))
-                self.send_response(204)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is inherited
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Take)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def wait_for(self, wanted: Callable[[Notification], object], timeout: float = 30.0) -> Notification:
-        """Wait for a notification that is as wanted, or take the first that has come already.
-
-        Raises:
-            TimeoutError: none within `timeout` seconds; with what has come.
-        """
-        deadline = time.monotonic() + timeout
-        while True:
-            for notification in list(self.notifications):
-                if wanted(notification):
-                    return notification
-            if time.monotonic() > deadline:
-                came = [(each.path, each.status, sorted(each.names)) for each in self.notifications]
-                raise TimeoutError(f"no such notification within {timeout} s; there came: {came}")
-            time.sleep(0.05)
+    def summary(self) -> str:
+        """As every receiver does."""
+        return str([(each.path, each.status, sorted(each.names)) for each in self.received])
