@@ -11,7 +11,8 @@ from types import MappingProxyType
 
 from exporter import cli
 from exporter.daemon import composition
-from exporter.model.outcome import Observed, Outcome, Phase, Target, TlsFacts
+from exporter.model.certificate import TlsFacts
+from exporter.model.outcome import Observed, Outcome, Phase, Target
 from exporter.model.reason import Reason
 from exporter.model.settings import Config
 from exporter.probing.resolve import Resolver

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from exporter.config.mistake import Mistake
 from exporter.config.source import ConfigFiles
 from exporter.config.web import read_web
+from exporter.model.certificate import TlsFacts
 from exporter.model.message import Unacceptable
-from exporter.model.outcome import TlsFacts
 from exporter.probing import client_tls
 from fuzz.fuzzer import Wrong
 from fuzz.mutation import ODD_OCTETS, SEEDS, dictionary

@@ -11,8 +11,9 @@ from typing import Any
 
 from exporter.exposition.cache import Exposition
 from exporter.exposition.text import Format
+from exporter.model.certificate import Certificate, TlsFacts
 from exporter.model.login import Cause, Denial, LoginStatus
-from exporter.model.outcome import Certificate, Observed, Outcome, Phase, Target, TlsFacts
+from exporter.model.outcome import Observed, Outcome, Phase, Target
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, Endpoint, IpFamily, Protocol, SecretRef
 from exporter.monitor.instruments import ExporterMetrics

@@ -11,8 +11,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from exporter.model.certificate import Certificate, TlsFacts
 from exporter.model.login import Denial, LoginStatus
-from exporter.model.outcome import Certificate, Folder, Line, Observed, Outcome, Phase, Quota, Target, TlsFacts
+from exporter.model.outcome import Folder, Line, Observed, Outcome, Phase, Quota, Target
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, IpFamily, Protocol, Role, SecretRef, Security
 from exporter.monitor.store import Past, Store

@@ -16,7 +16,8 @@ from exporter.model.delivery_plan import intervals
 from exporter.model.mailbox import mailboxes
 from exporter.model.message import one_line
 from exporter.model.plan import PLANNED, REQUESTED, Plan
-from exporter.model.settings import Config, VerdictSettings
+from exporter.model.settings import Config
+from exporter.model.verdict_settings import VerdictSettings
 
 _PAIRS = 5
 """Stretched intervals of a mailbox that a line names."""

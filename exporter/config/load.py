@@ -16,7 +16,8 @@ from exporter.config.schema import CONFIGURATION
 from exporter.config.section import Report, Section
 from exporter.config.source import ConfigFiles, decode
 from exporter.model.mailbox import mailboxes
-from exporter.model.settings import Config, ProbeSettings, VerdictSettings
+from exporter.model.settings import Config, ProbeSettings
+from exporter.model.verdict_settings import VerdictSettings
 
 if TYPE_CHECKING:
     from exporter.config.web import Reading

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from exporter.config import kinds, server_tls
 from exporter.config.table import REQUIRED, Key, ListOf, Names, Table, Value
-from exporter.model import settings
+from exporter.model import settings, verdict_settings
 from exporter.model.evidence import ControlKind
 
 DEFAULTS = Table(
@@ -140,21 +140,21 @@ PROBE = Table(
 )
 
 CONTROL = Table(
-    settings.Control,
+    verdict_settings.Control,
     Key("kind", kinds.choice(ControlKind), REQUIRED, "what it is compared for: see below"),
     Key("host", kinds.HOST, REQUIRED, "whom to contact; with `neutral` an IP address"),
     Key("port", kinds.PORT, REQUIRED, "the port there"),
 )
 
 STATUS = Table(
-    settings.StatusSettings,
-    Key("provider", kinds.choice(settings.StatusProvider), "", "whose account of its own incidents is read"),
+    verdict_settings.StatusSettings,
+    Key("provider", kinds.choice(verdict_settings.StatusProvider), "", "whose account of its own incidents is read"),
     Key("interval", kinds.duration(60, 86400), "", "how often it is read while an endpoint fails; hourly otherwise",
-        in_effect=lambda status: status.provider is not settings.StatusProvider.NONE),
+        in_effect=lambda status: status.provider is not verdict_settings.StatusProvider.NONE),
 )
 
 TRACE = Table(
-    settings.TraceSettings,
+    verdict_settings.TraceSettings,
     Key("on_failure", kinds.SWITCH, "`true`", "whether the path to a server is traced when it begins to fail"),
     # A trace takes seconds; each sends some dozens of packets.
     Key("max_per_hour", kinds.whole(60), "", "traces in any hour, over all servers"),
@@ -162,7 +162,7 @@ TRACE = Table(
 )
 
 VERDICT = Table(
-    settings.VerdictSettings,
+    verdict_settings.VerdictSettings,
     Key("controls", Names("mapping of names", CONTROL, kinds.check_name), "`web`, see below; `{}` for none",
         "what is contacted besides the endpoints, to compare with"),
     Key("resolvers", ListOf("list of addresses", kinds.RESOLVER, '"192.0.2.53"', unique=True), "none",

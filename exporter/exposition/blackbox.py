@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 from exporter.exposition.text import Family, Format, Labels, Sample, render
 from exporter.model.address import is_ip_address
+from exporter.model.certificate import TlsFacts
 from exporter.model.message import escape_invisible
-from exporter.model.outcome import LOGIN_PHASES, Outcome, Phase, TlsFacts
+from exporter.model.outcome import LOGIN_PHASES, Outcome, Phase
 from exporter.model.reason import Reason
 
 

@@ -15,10 +15,11 @@ from prometheus_client.utils import floatToGoString
 from exporter.accounts.access import Access
 from exporter.exposition.deliveries import DELIVERY_FAMILIES
 from exporter.exposition.text import Family, Labels, Sample
+from exporter.model.certificate import TlsFacts
 from exporter.model.domain import Mode
 from exporter.model.evidence import ControlState, Evidence, PathEnd, ProviderStatus
 from exporter.model.login import Denial
-from exporter.model.outcome import Check, Outcome, Phase, TlsFacts
+from exporter.model.outcome import Check, Outcome, Phase
 from exporter.model.reason import Reason
 from exporter.monitor.mail_domains import MailDomain
 from exporter.monitor.store import DURATION_BUCKETS, Series

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from exporter.model.reason import Reason, fill
+from exporter.model.remedy import REMEDIES
 
 
 class Exchange(NamedTuple):
@@ -34,7 +35,7 @@ class Finding:
     def remedy(self) -> str:
         """What to do about it."""
         silence = "no name server answers in time; check those in /etc/resolv.conf, and whether this host reaches them"
-        return fill(self.reason.remedy, silence=silence, ending="check the name servers in /etc/resolv.conf")
+        return fill(REMEDIES[self.reason], silence=silence, ending="check the name servers in /etc/resolv.conf")
 
 
 class Mode(StrEnum):

@@ -19,7 +19,8 @@ import structlog
 
 from exporter.model.evidence import Evidence, Tally, Trace
 from exporter.model.outcome import Outcome, Target, TargetKey
-from exporter.model.settings import Config, IpFamily, TraceSettings
+from exporter.model.settings import Config, IpFamily
+from exporter.model.verdict_settings import TraceSettings
 from exporter.monitor.siblings import Census
 from exporter.monitor.store import Store
 from exporter.probing.path import Tracer

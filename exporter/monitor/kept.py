@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from sys import getsizeof
 
-from exporter.model.outcome import Certificate, Detail, Line, Outcome, Target
+from exporter.model.certificate import Certificate
+from exporter.model.outcome import Detail, Line, Outcome, Target
 
 FAILURES = 10
 """Failed Outcomes of a target that are kept, regardless of their age."""

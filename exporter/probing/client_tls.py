@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from exporter.model.address import canonical
-from exporter.model.outcome import Certificate, TlsFacts
+from exporter.model.certificate import Certificate, TlsFacts
 from exporter.model.settings import Tls
 from exporter.model.trust import CIPHERS, VERIFY_FLAGS
 from exporter.probing import roots

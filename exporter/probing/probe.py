@@ -20,8 +20,9 @@ from typing import Any
 import structlog
 
 from exporter.model.address import is_ip_address
+from exporter.model.certificate import TlsFacts
 from exporter.model.domain import Tlsa
-from exporter.model.outcome import Line, Observed, Outcome, Phase, Target, TlsFacts
+from exporter.model.outcome import Line, Observed, Outcome, Phase, Target
 from exporter.model.reason import CERTIFICATE_REASONS, Reason
 from exporter.model.settings import AddressChoice, IpFamily, Protocol, Security
 from exporter.probing import client_tls, dane, imap, pop3, smtp

@@ -14,8 +14,9 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import TypeAlias
 
+from exporter.model.certificate import Certificate, TlsFacts
 from exporter.model.message import escape_invisible, is_visible
-from exporter.model.outcome import MAX_DETAIL, Certificate, Line, TlsFacts
+from exporter.model.outcome import MAX_DETAIL, Line
 from exporter.model.settings import Endpoint
 from exporter.probing.dialogue import Credential
 from exporter.probing.links import brackets, may_have_links, personal_parts

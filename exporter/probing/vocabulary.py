@@ -11,6 +11,7 @@ from functools import cache
 from exporter.model.login import Denial
 from exporter.model.outcome import Check, Phase
 from exporter.model.reason import Blame, Reason, Retry
+from exporter.model.remedy import REMEDIES
 from exporter.model.settings import MechanismChoice, Protocol, Role, Security
 from exporter.probing.pieces import letters, marks
 
@@ -130,6 +131,7 @@ _OURS = """
 def _texts() -> tuple[str, ...]:
     tables = [*Reason, *Blame, *Retry, *Denial, *Phase, *Check, *Role, *Protocol, *Security, *MechanismChoice]
     ours = [text for row in tables for text in (row.value, *vars(row).values()) if isinstance(text, str)]
+    ours += REMEDIES.values()
     lines = f"{_CAPABILITIES}\n{_PROTOCOLS}\n{_SERVERS}\n{_OURS}".splitlines()
     return *lines, *ours
 

@@ -17,7 +17,8 @@ from aiodns.error import DNSError
 
 from exporter.host.threads import in_thread
 from exporter.model.evidence import ControlKind, ControlState
-from exporter.model.settings import Control, IpFamily, Tls
+from exporter.model.settings import IpFamily, Tls
+from exporter.model.verdict_settings import Control
 from exporter.probing import client_tls
 from exporter.probing.classify import describe
 from exporter.probing.connection import Connection

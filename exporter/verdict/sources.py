@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from exporter.model.evidence import ControlKind, ControlState, HostFacts, ProviderStatus, SecondOpinion
-from exporter.model.settings import Config, Endpoint, IpFamily, StatusProvider, StatusSettings, VerdictSettings
+from exporter.model.settings import Config, Endpoint, IpFamily
+from exporter.model.verdict_settings import StatusProvider, StatusSettings, VerdictSettings
 from exporter.probing.resolve import NameResolver
 from exporter.verdict.controls import FRESH, Controls
 from exporter.verdict.status import StatusFeed

@@ -16,7 +16,7 @@ import structlog
 
 from exporter.host.threads import in_thread
 from exporter.model.evidence import ProviderStatus
-from exporter.model.settings import StatusProvider, StatusSettings
+from exporter.model.verdict_settings import StatusProvider, StatusSettings
 from exporter.probing.http_client import Answer, Bounds, NoAnswer, get
 from exporter.probing.resolve import NameResolver
 from exporter.verdict.incidents import DASHBOARD, FormChanged, read

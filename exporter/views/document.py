@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from exporter.model.certificate import Certificate, TlsFacts
 from exporter.model.evidence import TcpEvidence
 from exporter.model.login import LoginStatus
-from exporter.model.outcome import Certificate, Folder, Outcome, Target, TlsFacts
+from exporter.model.outcome import Folder, Outcome, Target
 from exporter.model.verdict import Judgement
 from exporter.monitor.history import HistoryEntry
 from exporter.monitor.store import Series

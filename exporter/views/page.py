@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 from urllib.parse import urlencode
 
+from exporter.model.certificate import TlsFacts
 from exporter.model.login import Cause, Denial
-from exporter.model.outcome import Check, Detail, Outcome, Phase, Target, TlsFacts
+from exporter.model.outcome import Check, Detail, Outcome, Phase, Target
 from exporter.model.reason import GOOGLE, Reason, fill
-from exporter.model.remedy import AT_GOOGLE, evidence_at
+from exporter.model.remedy import REMEDIES, evidence_at
+from exporter.model.remedy_at_google import AT_GOOGLE
 from exporter.model.settings import Protocol, Security
 from exporter.monitor.store import Series
 from exporter.views import chart
@@ -91,14 +93,14 @@ def remedies(reason: Reason) -> dict[str, str]:
 
     The key says where that is.
     """
-    said = {"": fill(reason.remedy)}
+    said = {"": fill(REMEDIES[reason])}
     if reason in AT_GOOGLE:
         said["At Google"] = fill(AT_GOOGLE[reason], GOOGLE)
     for placeholder, texts in (
         ("{silence}", {phase: phase.silence for phase in Phase}),
         ("{ending}", {phase: phase.ending for phase in Phase}),
     ):
-        if placeholder in reason.remedy:
+        if placeholder in REMEDIES[reason]:
             said |= {
                 f"In {phase}": f"{fill(text, evidence=evidence_at(''))}."
                 for phase, text in texts.items()

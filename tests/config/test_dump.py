@@ -13,18 +13,8 @@ from exporter.config.load import load
 from exporter.model.address import Address
 from exporter.model.evidence import ControlKind
 from exporter.model.message import Unacceptable, check_identity, check_text
-from exporter.model.settings import (
-    Account,
-    Config,
-    Control,
-    Endpoint,
-    Protocol,
-    SecretRef,
-    StatusProvider,
-    StatusSettings,
-    TraceSettings,
-    VerdictSettings,
-)
+from exporter.model.settings import Account, Config, Endpoint, Protocol, SecretRef
+from exporter.model.verdict_settings import Control, StatusProvider, StatusSettings, TraceSettings, VerdictSettings
 from tests.config.conftest import SENTINEL, Loader
 
 EXPECTED = """\

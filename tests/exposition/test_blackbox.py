@@ -11,8 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.exposition import blackbox
 from exporter.exposition.text import Format
+from exporter.model.certificate import Certificate, TlsFacts
 from exporter.model.login import Denial
-from exporter.model.outcome import Certificate, Observed, Outcome, Phase, TlsFacts
+from exporter.model.outcome import Observed, Outcome, Phase
 from exporter.model.reason import Blame, Reason
 from exporter.model.settings import IpFamily, Protocol, Security, Tls
 from exporter.model.verdict import Judgement, Verdict

@@ -21,8 +21,9 @@ from prometheus_client.utils import floatToGoString
 
 from exporter.exposition.gmail import BASE_LABELS, FAMILIES, PROBE_DURATION, base_labels, samples
 from exporter.exposition.text import Format, Labels, Sample, render
+from exporter.model.certificate import TlsFacts
 from exporter.model.login import Denial, LoginStatus
-from exporter.model.outcome import Folder, Observed, Outcome, Phase, Quota, TlsFacts
+from exporter.model.outcome import Folder, Observed, Outcome, Phase, Quota
 from exporter.model.reason import Reason
 from exporter.model.settings import IpFamily, Role
 from exporter.monitor.store import Series

@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from exporter.model.outcome import Certificate, TlsFacts
+from exporter.model.certificate import Certificate, TlsFacts
 from exporter.probing import client_tls
 from fuzz import certificates
 from fuzz.certificates import Certificates

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from exporter.model.outcome import Check, Outcome, Phase, Target, TlsFacts
+from exporter.model.outcome import Check, Outcome, Phase, Target
 from exporter.model.reason import Blame, Reason
 from exporter.model.settings import IpFamily
 from exporter.model.verdict import Judgement, Verdict
@@ -108,13 +108,6 @@ def test_address_of_a_target() -> None:
     """The address is HOST:PORT, with an IPv6 address in brackets."""
     assert target().address == "imap.gmail.com:993"
     assert target(host="::1").address == "[::1]:993"
-
-
-@pytest.mark.parametrize(("verified", "expires"), [(None, 1.0), (3.0, 3.0)])
-def test_certificate_expiry(verified: float | None, expires: float) -> None:
-    """The expiry is that of the verified chain, or else of the first certificate to expire that was sent."""
-    facts = TlsFacts("TLSv1.3", "X", "CN=x", "00", not_after=2.0, chain_not_after=1.0, verified_not_after=verified)
-    assert facts.expires_at == expires
 
 
 def test_every_failure_has_a_summary_and_a_remedy() -> None:

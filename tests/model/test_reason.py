@@ -9,12 +9,11 @@ from exporter.model.reason import ANY_PROVIDER, CERTIFICATE_REASONS, Blame, Reas
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_reason(reason: Reason) -> None:
-    """A reason has its name as code, a blame, a retry, and a remedy on one line that ends with a full stop."""
+    """A reason has its name as code, a blame, a retry, and a summary that is no sentence."""
     assert reason.value == reason.name.lower()
     assert isinstance(reason.blame, Blame)
     assert isinstance(reason.retry, Retry)
-    assert reason.remedy.endswith(".")
-    assert "\n" not in reason.remedy
+    assert not reason.summary.endswith(".")
 
 
 def test_certificate_reasons() -> None:
@@ -66,23 +65,3 @@ def test_blame(blame: Blame) -> None:
 def test_retry(retry: Retry) -> None:
     """The meaning of a retry is a sentence."""
     assert retry.meaning.endswith(".")
-
-
-ENDED_BY_ANOTHER_SECRET = {
-    Reason.AUTH_INVALID_CREDENTIALS,
-    Reason.AUTH_APP_PASSWORD_REQUIRED,
-    Reason.OAUTH_SCOPE_INSUFFICIENT,
-    Reason.OAUTH_GRANT_REVOKED,
-    Reason.OAUTH_GRANT_INVALID,
-    Reason.OAUTH_KEY_INVALID,
-    Reason.OAUTH_CLIENT_DELETED,
-    Reason.OAUTH_SUBJECT_INVALID,  # by another user name, which is another mailbox
-}
-
-
-@pytest.mark.parametrize("reason", [each for each in Reason if each.retry is Retry.HOLD])
-def test_a_remedy_says_how_a_hold_ends(reason: Reason) -> None:
-    """Only another secret or a release ends it: a remedy that changes no secret says so."""
-    if reason.value.startswith(("certificate_", "starttls_")):
-        return  # no login is made at all
-    assert ("release the account {account}" in reason.remedy) is (reason not in ENDED_BY_ANOTHER_SECRET)

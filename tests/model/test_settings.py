@@ -8,21 +8,8 @@ from typing import Any
 import pytest
 
 from exporter.model.evidence import ControlKind
-from exporter.model.settings import (
-    PORTS,
-    Account,
-    Config,
-    Control,
-    Endpoint,
-    Protocol,
-    SecretRef,
-    Security,
-    StatusProvider,
-    StatusSettings,
-    Tls,
-    VerdictSettings,
-    service_of,
-)
+from exporter.model.settings import PORTS, Account, Config, Endpoint, Protocol, SecretRef, Security, Tls, service_of
+from exporter.model.verdict_settings import Control, StatusProvider, StatusSettings, VerdictSettings
 
 ENDPOINT = Endpoint(name="a", protocol=Protocol.IMAP, host="h", port=993)
 

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from exporter.model.certificate import TlsFacts
 from exporter.model.evidence import TcpEvidence, TcpFinding
 from exporter.model.login import Cause, Denial, LoginStatus
-from exporter.model.outcome import Outcome, Phase, Target, TlsFacts
+from exporter.model.outcome import Outcome, Phase, Target
 from exporter.model.reason import Reason
 from exporter.monitor.changes import MINUTE, NAMES, SINGLE, Changes
 from exporter.monitor.store import Store

@@ -13,7 +13,8 @@ from structlog.testing import capture_logs
 from exporter.model.evidence import Evidence, Hop, HostFacts, PathEnd, Tally, Trace
 from exporter.model.outcome import Outcome, Phase, Target
 from exporter.model.reason import Reason
-from exporter.model.settings import Config, Endpoint, IpFamily, TraceSettings, VerdictSettings
+from exporter.model.settings import Config, Endpoint, IpFamily
+from exporter.model.verdict_settings import TraceSettings, VerdictSettings
 from exporter.monitor import gathering as module
 from exporter.monitor.gathering import FRESH, MAX_PATHS, Gathering
 from exporter.monitor.store import Store

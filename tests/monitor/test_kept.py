@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.model.outcome import Certificate, Detail, Line, Observed, Outcome, Phase, Target
+from exporter.model.certificate import Certificate
+from exporter.model.outcome import Detail, Line, Observed, Outcome, Phase, Target
 from exporter.model.reason import Reason
 from exporter.model.settings import IpFamily
 from exporter.monitor.kept import FAILURES, MAX_IN_ALL, MAX_OF_ENDPOINT, MAX_OLD_DETAIL, MIN_SHARE, Kept, Memory

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from exporter.model import outcome
-from exporter.model.outcome import TlsFacts
+from exporter.model import certificate as presented
+from exporter.model.certificate import TlsFacts
 from exporter.model.settings import Tls
 from exporter.model.trust import CIPHERS, VERIFY_FLAGS
 from exporter.probing import client_tls
@@ -35,13 +35,13 @@ def certificate_of(authority: Authority, kind: str) -> Certificate:
     return authority.issue() if kind == "issue" else getattr(authority, kind)
 
 
-def facts_of(certificate: x509.Certificate) -> outcome.Certificate:
+def facts_of(certificate: x509.Certificate) -> presented.Certificate:
     """Return what cryptography reads of one certificate."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         names = x509.SubjectAlternativeName([])
-    return outcome.Certificate(
+    return presented.Certificate(
         subject=certificate.subject.rfc4514_string(),
         issuer=certificate.issuer.rfc4514_string(),
         names=tuple(str(name.value) for name in names),
@@ -357,7 +357,7 @@ async def facts_of_odd(scripted: StartScripted, directory: Path, fields: Mapping
 async def test_odd_certificates(scripted: StartScripted, tmp_path: Path, odd: str) -> None:
     """What cryptography cannot read of a certificate is absent, without a warning; all else is known."""
     facts = await facts_of_odd(scripted, tmp_path, der.ODD.get(odd, {}))
-    expected = outcome.Certificate(**{**PLAIN, **READ.get(odd, {})}, fingerprint_sha256=facts.fingerprint_sha256)
+    expected = presented.Certificate(**{**PLAIN, **READ.get(odd, {})}, fingerprint_sha256=facts.fingerprint_sha256)
     assert facts.chain == (expected,)
     assert (facts.issuer, facts.not_after) == (expected.issuer, expected.not_after)
     assert facts.chain_not_after == facts.expires_at == expected.not_after

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from exporter.model.outcome import MAX_DETAIL, Certificate, Line
+from exporter.model.certificate import Certificate
+from exporter.model.outcome import MAX_DETAIL, Line
 from exporter.probing.redact import REDACTED, Redactor, redact, redact_everything, shortened
 from exporter.probing.search import Secrets
 from exporter.probing.vocabulary import common_letters, common_marks

@@ -24,9 +24,10 @@ from exporter.accounts.tokens import AccessToken
 from exporter.exposition.cache import Exposition
 from exporter.exposition.gmail import evidence_samples
 from exporter.exposition.text import Format
+from exporter.model.certificate import TlsFacts
 from exporter.model.evidence import Incident, ProviderStatus
 from exporter.model.login import Cause, Denial, LoginStatus
-from exporter.model.outcome import Folder, Observed, Outcome, Phase, Quota, Target, TlsFacts
+from exporter.model.outcome import Folder, Observed, Outcome, Phase, Quota, Target
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, Config, IpFamily, OAuth2, Protocol, Role, SecretRef, Security
 from exporter.model.verdict import Verdict

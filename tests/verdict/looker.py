@@ -16,7 +16,8 @@ import structlog
 from exporter.host.threads import in_thread
 from exporter.model.address import Address
 from exporter.model.evidence import ControlKind
-from exporter.model.settings import Config, Control, Endpoint, IpFamily, Protocol, VerdictSettings
+from exporter.model.settings import Config, Endpoint, IpFamily, Protocol
+from exporter.model.verdict_settings import Control, VerdictSettings
 from exporter.probing.resolve import Resolver
 from exporter.verdict.sources import EvidenceSources
 from tests.servers.internet import IMAP, NEUTRAL, OTHER_PROVIDER, SECOND_RESOLVER

@@ -12,7 +12,7 @@ from email.utils import formatdate
 import pytest
 
 from exporter.model.evidence import ControlKind, ControlState
-from exporter.model.settings import Control
+from exporter.model.verdict_settings import Control
 from exporter.probing.resolve import Resolver
 from exporter.verdict.controls import AT_ONCE, FRESH, INTERVAL, Controls, timeless_context
 from tests.conftest import StartScripted

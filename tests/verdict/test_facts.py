@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from exporter.model.certificate import Certificate
 from exporter.model.evidence import (
     ControlKind,
     ControlState,
@@ -21,7 +22,7 @@ from exporter.model.evidence import (
     Tally,
     Trace,
 )
-from exporter.model.outcome import Certificate, Outcome, Phase
+from exporter.model.outcome import Outcome, Phase
 from exporter.model.reason import Reason
 from exporter.model.settings import IpFamily, Protocol, Security
 from exporter.verdict.facts import Fact, facts_of

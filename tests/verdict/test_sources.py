@@ -11,16 +11,8 @@ import pytest
 
 from exporter.model.address import Address
 from exporter.model.evidence import ControlKind, ProviderStatus
-from exporter.model.settings import (
-    Config,
-    Control,
-    Endpoint,
-    IpFamily,
-    Protocol,
-    StatusProvider,
-    StatusSettings,
-    VerdictSettings,
-)
+from exporter.model.settings import Config, Endpoint, IpFamily, Protocol
+from exporter.model.verdict_settings import Control, StatusProvider, StatusSettings, VerdictSettings
 from exporter.probing.resolve import Resolver
 from exporter.verdict import sources as sources_module
 from exporter.verdict.controls import Controls

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.model.evidence import ProviderStatus
-from exporter.model.settings import StatusProvider, StatusSettings
+from exporter.model.verdict_settings import StatusProvider, StatusSettings
 from exporter.probing.http_client import Bounds
 from exporter.probing.resolve import FixedResolver, Resolver
 from exporter.verdict.status import BOUNDS, HOURLY, URL, StatusFeed

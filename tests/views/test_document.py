@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from exporter.model.certificate import Certificate, TlsFacts
 from exporter.model.evidence import TcpEvidence, TcpFinding
 from exporter.model.login import Cause, Denial, LoginStatus
-from exporter.model.outcome import Certificate, Check, Folder, Line, Observed, Outcome, Phase, Quota, TlsFacts
+from exporter.model.outcome import Check, Folder, Line, Observed, Outcome, Phase, Quota
 from exporter.model.reason import Blame, Reason, Retry
 from exporter.model.settings import IpFamily, Protocol, Role
 from exporter.views.document import outcome_to_json

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
+from exporter.model.certificate import TlsFacts
 from exporter.model.evidence import TcpEvidence, TcpFinding
 from exporter.model.login import Denial
-from exporter.model.outcome import Folder, Line, Observed, Outcome, Phase, Quota, Target, TlsFacts
+from exporter.model.outcome import Folder, Line, Observed, Outcome, Phase, Quota, Target
 from exporter.model.reason import Blame, Reason
 from exporter.model.release import NOWHERE, Way
 from exporter.model.settings import Account, IpFamily, OAuth2, Role, SecretRef, Security

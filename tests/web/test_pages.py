@@ -22,6 +22,7 @@ from exporter.model.evidence import (
 )
 from exporter.model.outcome import Phase
 from exporter.model.reason import Reason, fill
+from exporter.model.remedy import REMEDIES
 from exporter.model.verdict import Verdict
 from exporter.monitor.store import Store
 from exporter.verdict.judge import judged
@@ -450,7 +451,7 @@ async def test_reasons(site: Site) -> None:
     for reason in Reason:
         assert (f'id="{reason}"' in page) is (reason is not Reason.OK)
         assert (f'href="#{reason}"' in page) is (reason is not Reason.OK)
-        assert reason is Reason.OK or html.escape(fill(reason.remedy), quote=False).split("'")[0] in page
+        assert reason is Reason.OK or html.escape(fill(REMEDIES[reason]), quote=False).split("'")[0] in page
 
 
 @pytest.mark.parametrize(
