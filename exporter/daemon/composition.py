@@ -47,6 +47,7 @@ from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.mail_domains import MailDomains
 from exporter.monitor.schedule import Schedule
 from exporter.monitor.store import Store
+from exporter.monitor.stored_domains import StoredDomains
 from exporter.probing.kernel import ARRIVAL_CLOCK
 from exporter.probing.resolve import Resolver
 from exporter.verdict.sources import TICK, EvidenceSources
@@ -116,13 +117,15 @@ class Daemon:
         self._stopped = asyncio.Event()
         self._web = WebSettings(options.web.usable(), options.site)
         self._store = Store()
-        self._archive = Archive(options.ledger.path, makes_directory=options.ledger.store.makes_directory)
         self._metrics = ExporterMetrics(options.shard, logs.dropped, options.site.external_url)
         self._resolver = Resolver()
         self._evidence = EvidenceSources(self._resolver)
         self._gathering = Gathering(self._store, self._resolver, self._evidence)
         self._checker = Checker(self._store, self._resolver, options.ledger, self._environ, gathering=self._gathering)
         self._domains = self._checker.policies = MailDomains(self._resolver, self._store, self._arrange)
+        self._archive = Archive(
+            options.ledger.path, [StoredDomains(self._domains)], makes_directory=options.ledger.store.makes_directory
+        )
         self._schedule = Schedule(self._check, self._metrics)
         logins = Logins(self._checker.account_of, self._resolver, self._checker.add)
         self._mail = Deliveries(logins, Sends(options.ledger), options.ledger)

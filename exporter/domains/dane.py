@@ -17,6 +17,8 @@ class DaneFacts:
     records: tuple[Tlsa, ...] = ()
     authenticated: bool = False
     failure: str = ""
+    is_known: bool = False
+    """Whether they were looked up; else there may be some."""
 
     @property
     def in_force(self) -> tuple[Tlsa, ...]:
@@ -35,7 +37,7 @@ async def look_up(servers: Sequence[tuple[str, int]], host: str, port: int) -> D
     except LookupFailed as error:
         return DaneFacts(failure=str(error))
     records = tuple(_tlsa(text) for text in found.records)
-    return DaneFacts(records, found.authenticated and address.authenticated)
+    return DaneFacts(records, found.authenticated and address.authenticated, is_known=True)
 
 
 def _tlsa(text: str) -> Tlsa:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aiodns.error import DNSError
 
 from exporter.domains import dane, dnssec, mta_sts, tls_rpt, txt
 from exporter.domains.dane import DaneFacts
-from exporter.model.domain import Exchange, Finding, Mode, Policy
+from exporter.model.domain import Change, Exchange, Finding, Mode, Policy, Tlsa
 from exporter.model.outcome import Phase
 from exporter.model.reason import Reason
 from exporter.model.settings import Endpoint
@@ -31,6 +31,10 @@ CHANGED_FOR = 3600.0
 """Seconds for which a change is told."""
 
 
+MAX_SHOWN = 8
+"""TLSA records that are shown of an exchange, where they change."""
+
+
 @dataclass(slots=True)
 class MtaSts:
     """The MTA-STS policy of a domain, as a sender knows it. Times are Unix seconds."""
@@ -39,9 +43,10 @@ class MtaSts:
     policy: Policy | None = None
     fetched_at: float = 0.0
     tried_at: float = 0.0
-    changed_at: float | None = None
-    changes: str = ""
-    """What was different when the policy changed last."""
+    change: Change | None = None
+    """When the policy changed last."""
+    is_looked_up: bool = False
+    """Whether this process has looked up the record."""
     record_failure: Finding | None = None
     fetch_failure: Finding | None = None
 
@@ -49,13 +54,27 @@ class MtaSts:
         """The policy that senders go by; None where there is none, or it has expired (RFC 8461 §3.3)."""
         return self.policy if self.policy and now - self.fetched_at <= self.policy.max_age else None
 
+    def restore(self, past: MtaSts, now: float) -> None:
+        """Go on with what an earlier process knew, unless this one has fetched the policy already.
+
+        RFC 8461 §3.3: a sender keeps a policy for its `max_age`, whether it can be fetched again or not.
+        """
+        if self.policy is None:
+            self.policy, self.fetched_at = past.policy, past.fetched_at
+            self.policy_id = self.policy_id or (None if self.is_looked_up else past.policy_id)
+            self.change = past.change
+        elif past.policy and past.policy != self.policy:
+            self.change = Change(now, _difference(past.policy, self.policy))
+        else:
+            self.change = self.change or past.change
+
     async def renew(self, resolver: Resolver, endpoint: Endpoint, now: float) -> None:
         """Look up the record, and fetch the policy where that is due."""
         domain, seconds = endpoint.domain or "", endpoint.timeout
         before = self.policy_id
         try:
             self.policy_id = await mta_sts.look_up_id(resolver, domain)
-            self.record_failure = None
+            self.record_failure, self.is_looked_up = None, True
         except DNSError as error:
             self.record_failure = lookup_failure(error, f"_mta-sts.{domain}", endpoint)
             return
@@ -65,6 +84,8 @@ class MtaSts:
             self.policy_id, self.record_failure = None, Finding(Reason.MTA_STS_POLICY_INVALID, str(error))
         if self.policy_id is None:
             self.fetch_failure = None
+            if self.in_force(now) is None:
+                self.policy = None  # it is over, and the domain announces no other
             return
         is_new = self.policy_id != before
         wait = RETRY_INTERVAL if self.fetch_failure else FETCH_INTERVAL
@@ -82,7 +103,7 @@ class MtaSts:
             self.fetch_failure = Finding(Reason.MTA_STS_POLICY_INVALID, str(error))
             return
         if self.policy and policy != self.policy:
-            self.changed_at, self.changes = now, _difference(self.policy, policy)
+            self.change = Change(now, _difference(self.policy, policy))
         self.policy, self.fetched_at, self.fetch_failure = policy, now, None
 
     def findings(self, endpoint: Endpoint, exchanges: Sequence[Exchange], now: float) -> Iterator[Finding]:
@@ -91,11 +112,11 @@ class MtaSts:
         yield from filter(None, (self.record_failure, self.fetch_failure))
         if self.policy_id is None and self.record_failure is None and (endpoint.expect_mta_sts or policy):
             yield Finding(Reason.MTA_STS_TXT_MISSING, f"_mta-sts.{endpoint.domain} has no TXT record of a policy")
-        if self.policy and policy is None:
+        if self.policy and policy is None and (self.fetch_failure or self.record_failure):
             age = f"its max_age of {self.policy.max_age:.0f} s is over"
             yield Finding(Reason.MTA_STS_POLICY_EXPIRED, f"the policy could not be fetched again, and {age}")
-        if self.changed_at is not None and now - self.changed_at < CHANGED_FOR:
-            yield Finding(Reason.MTA_STS_POLICY_CHANGED, self.changes)
+        if self.change and now - self.change.at < CHANGED_FOR:
+            yield Finding(Reason.MTA_STS_POLICY_CHANGED, self.change.text)
         if policy is None or policy.mode is Mode.NONE:
             return
         if policy.mode is Mode.TESTING:
@@ -116,15 +137,29 @@ class Policies:
     tls_rpt_at: float = 0.0
     dane: dict[str, DaneFacts] = field(default_factory=dict)
     """By exchange; empty where no resolver is believed."""
+    tlsa_change: Change | None = None
+    """When the TLSA records of an exchange changed last."""
     mx_authenticated: bool | None = None
     """Whether DNSSEC authenticates the MX records; None where no resolver is believed, or the look-up failed."""
+
+    def restore(self, past: Policies, now: float) -> None:
+        """Go on with what an earlier process knew."""
+        self.mta_sts.restore(past.mta_sts, now)
+        self.tlsa_change = self.tlsa_change or past.tlsa_change
+        if self.mx_authenticated is None:
+            self.mx_authenticated = past.mx_authenticated
+        for host, before in past.dane.items():
+            if not (known := self.dane.get(host, DaneFacts())).is_known:
+                self.dane[host] = replace(before, failure=known.failure)
+            else:
+                self._compare(host, before, known, now)
 
     async def renew(self, resolver: Resolver, endpoint: Endpoint, exchanges: Sequence[Exchange], now: float) -> None:
         """Look up everything that is due; what fails keeps what was known."""
         await asyncio.gather(
             self.mta_sts.renew(resolver, endpoint, now),
             self._renew_tls_rpt(resolver, endpoint, now),
-            self._renew_dane(resolver, endpoint, exchanges),
+            self._renew_dane(resolver, endpoint, exchanges, now),
         )
 
     async def _renew_tls_rpt(self, resolver: Resolver, endpoint: Endpoint, now: float) -> None:
@@ -136,23 +171,31 @@ class Policies:
         except DNSError:
             self.tls_rpt = None
 
-    async def _renew_dane(self, resolver: Resolver, endpoint: Endpoint, exchanges: Sequence[Exchange]) -> None:
+    async def _renew_dane(
+        self, resolver: Resolver, endpoint: Endpoint, exchanges: Sequence[Exchange], now: float
+    ) -> None:
         servers = dnssec.believed(resolver.nameservers, endpoint.trusted_resolvers)
         if not servers:
             self.dane, self.mx_authenticated = {}, None
             return
         hosts = [exchange.host for exchange in exchanges]
         facts = await asyncio.gather(*(dane.look_up(servers, host, endpoint.port) for host in hosts))
-        # What cannot be looked up now is as it was: a sender waits, too.
-        self.dane = {
-            host: DaneFacts(before.records, before.authenticated, one.failure) if one.failure else one
-            for host, one in zip(hosts, facts, strict=True)
-            for before in [self.dane.get(host, DaneFacts())]
-        }
+        known, self.dane = self.dane, {}
+        for host, one in zip(hosts, facts, strict=True):
+            before = known.get(host, DaneFacts())
+            # What cannot be looked up now is as it was: a sender waits, too.
+            self.dane[host] = replace(before, failure=one.failure) if one.failure else one
+            self._compare(host, before, self.dane[host], now)
         try:
             self.mx_authenticated = (await dnssec.ask(servers, endpoint.domain or "", "MX")).authenticated
         except dnssec.LookupFailed:
             self.mx_authenticated = None
+
+    def _compare(self, host: str, before: DaneFacts, after: DaneFacts, now: float) -> None:
+        """Keep that the TLSA records of an exchange have changed, if they have."""
+        if before.is_known and set(before.records) != set(after.records):
+            text = f"{host}: {_shown(before.records)} before; {_shown(after.records)} now"
+            self.tlsa_change = Change(now, text)
 
     def tlsa_of(self, host: str) -> DaneFacts | None:
         """Return the TLSA records by which senders verify an exchange; None where DANE does not apply to it.
@@ -178,6 +221,11 @@ def lookup_failure(error: Exception, name: str, endpoint: Endpoint) -> Finding:
     """Return what is wrong where a look-up failed."""
     said = "no answer in time" if isinstance(error, TimeoutError) else describe(error)
     return Finding(classify(error, Phase.RESOLVE, endpoint.protocol), f"the look-up of {name}: {said}")
+
+
+def _shown(records: Sequence[Tlsa]) -> str:
+    shown = sorted(map(str, records))
+    return ", ".join([*shown[:MAX_SHOWN], *(["…"] if len(shown) > MAX_SHOWN else [])]) or "none"
 
 
 def _difference(before: Policy, after: Policy) -> str:

@@ -18,6 +18,15 @@ class Exchange(NamedTuple):
     host: str
 
 
+class Change(NamedTuple):
+    """That something of a domain is not as it was."""
+
+    at: float
+    """When it was seen, in Unix seconds."""
+    text: str
+    """How it was before, and how it is now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What is wrong with a domain: why, the words of whoever said so, and the exchange if it concerns one."""
@@ -78,3 +87,8 @@ class Tlsa(NamedTuple):
     def is_usable(self) -> bool:
         """Whether SMTP senders use it (RFC 7672 §3.1): DANE-TA or DANE-EE, of a known selector and hash."""
         return self.usage in (2, 3) and self.selector in (0, 1) and self.matching in (0, 1, 2)
+
+    def __str__(self) -> str:
+        """As in the DNS, with the beginning of its data."""
+        shown = self.data.hex()
+        return f"{self.usage} {self.selector} {self.matching} {shown[:16]}{'…' if len(shown) > 16 else ''}"

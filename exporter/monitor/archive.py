@@ -1,8 +1,9 @@
 """The file in which the history survives a restart: beside that of the login budgets, with its name and `.history`.
 
-A line that says what it is, and a zlib stream of lines: one for the layout of the histories, one for each target. It is
-written whole, beside itself, and takes its own place in one step. Whatever is wrong with it costs the history and
-nothing else, and is told once.
+A line that says what it is, and a zlib stream of lines: one for the layout of the histories, those of each section, and
+one for each target. Sections come first, for they may know targets: the exchanges of a domain. The file is written
+whole, beside itself, and takes its own place in one step. Whatever is wrong with it costs the history and nothing else,
+and is told once.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ import zlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
 from exporter.host.threads import in_thread
 from exporter.model.outcome import Target, TargetKey
+from exporter.monitor.history import Layout
 from exporter.monitor.store import Past, Store
 from exporter.monitor.stored import decode, encode, header, key_of, layout_of
 
@@ -54,6 +56,8 @@ SLICE = 0.002
 LOCKED = "another process keeps its history there: give each a storage of its own"
 
 _MODE = 0o600
+_OF_SECTION = '{"kind": '
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError, struct.error)
 _MIB = 1024 * 1024
 
 log = structlog.get_logger("history")
@@ -71,17 +75,43 @@ class Locked(Unusable):
     """Another process uses the file, perhaps not for much longer."""
 
 
+class Section(Protocol):
+    """Something besides the targets that is stored, in lines of its own."""
+
+    @property
+    def kind(self) -> str:
+        """Its name in the file."""
+
+    @property
+    def version(self) -> object:
+        """What changes whenever there is something new to store."""
+
+    def lines(self, limit: int) -> Iterable[Mapping[str, Any]]:
+        """Return what is stored, a mapping of JSON values for each line, of about `limit` octets at most."""
+
+    def restore(self, fields: Mapping[str, Any]) -> None:
+        """Take one line.
+
+        Raises:
+            ValueError, TypeError, LookupError: It cannot be read.
+        """
+
+    def restored(self) -> None:
+        """All lines were taken; the targets follow."""
+
+
 class Archive:
     """The history of all targets, in a file beside that of the login budgets; without one, nothing is stored."""
 
-    def __init__(self, ledger: Path | None, *, makes_directory: bool = False) -> None:
+    def __init__(self, ledger: Path | None, sections: Sequence[Section] = (), *, makes_directory: bool = False) -> None:
+        self._sections = sections
         self.path = ledger.with_name(f"{ledger.name}.history") if ledger else None
         self._makes_directory = makes_directory
         self._may_write = False
         self._is_told = False
         """Whether it was told that the file cannot be used; once it was written, it is told again."""
-        self._written: tuple[int, ...] = ()
-        """What was written last: the number of targets, and how often they have changed."""
+        self._written: tuple[object, ...] = ()
+        """What was written last: the versions of the sections, the number of targets, and how often they changed."""
         self._lock: int | None = None
         """The descriptor of the file, which is locked: two processes must not overwrite each other's history."""
         self._one_at_a_time = threading.Lock()
@@ -120,9 +150,11 @@ class Archive:
         self._is_told = True
 
     async def _restore(self, store: Store) -> None:
-        targets = {series.target.key: series.target for series in store}
         try:
-            found, unreadable = await in_thread(self._read, targets)
+            layout, lines = await in_thread(self._read)
+            unreadable = await self._restore_sections(lines)
+            targets = {series.target.key: series.target for series in store}
+            found, unknown = await in_thread(_decode, lines, layout, targets)
         except (Foreign, Locked):
             raise
         except Unusable as error:
@@ -130,11 +162,25 @@ class Archive:
             self._tell("history not restored", error)
             return
         self._may_write, self._is_told = True, False
-        if unreadable:
-            log.warning("history not restored of some targets", path=str(self.path), targets=unreadable)
+        if unreadable + unknown:
+            log.warning("history not restored of some targets", path=str(self.path), targets=unreadable + unknown)
         async for target, past in _in_turns(found):
             if store.holds(target):
                 store[target.key].restore(past)
+
+    async def _restore_sections(self, lines: Sequence[str]) -> int:
+        """Let each section take its lines, and return how many of them cannot be read."""
+        by_kind, unreadable = {section.kind: section for section in self._sections}, 0
+        async for line in _in_turns(line for line in lines if line.startswith(_OF_SECTION)):
+            try:
+                fields = json.loads(line)
+                if section := by_kind.get(fields["kind"]):  # else it is of a later version
+                    section.restore(fields)
+            except _UNREADABLE:
+                unreadable += 1
+        for section in self._sections:
+            section.restored()
+        return unreadable
 
     async def _write(self, store: Store) -> int:
         """Write it, if it has changed, and return how many octets it has; 0 where it has not.
@@ -142,38 +188,31 @@ class Archive:
         Raises:
             Unusable: It cannot be written.
         """
-        state = (len(store), *(series.version for series in store))
+        versions = tuple(section.version for section in self._sections)
+        state = (versions, len(store), *(series.version for series in store))
         if state == self._written:
             return 0
         share = min(MAX_OF_TARGET, MAX_IN_ALL // max(1, len(store)))
-        lines = [line async for series in _in_turns(list(store)) if (line := encode(series, share))]
+        lines = [
+            json.dumps({"kind": section.kind, **fields})
+            for section in self._sections
+            async for fields in _in_turns(section.lines(share))
+        ]
+        lines += [line async for series in _in_turns(list(store)) if (line := encode(series, share))]
         octets = await in_thread(self._replace, [header(), *lines])
         self._written, self._is_told = state, False
         return octets
 
     # In a thread
 
-    def _read(self, targets: Mapping[TargetKey, Target]) -> tuple[list[tuple[Target, Past]], int]:
-        """Return what is stored of these targets, and of how many more it cannot be read."""
+    def _read(self) -> tuple[Layout, list[str]]:
+        """Return the layout of the histories, and the lines after it."""
         with self._one_at_a_time:
-            lines = _lines(self._lock_and_read())
-        now = time.time()
-        found, unreadable = [], 0
+            first, *lines = _lines(self._lock_and_read())
         try:
-            layout = layout_of(lines[0])
+            return layout_of(first), lines
         except (ValueError, TypeError, LookupError):
             raise Unusable("it is damaged") from None
-        for line in lines[1:]:
-            try:
-                fields = json.loads(line)
-                target = targets.get(key_of(fields))  # type: ignore[arg-type]
-                past = decode(fields, layout, target, now) if target else None
-            except (ValueError, TypeError, LookupError, AttributeError, RecursionError, struct.error):
-                unreadable += 1
-                continue
-            if target and past:
-                found.append((target, past))
-        return found, unreadable
 
     def _lock_and_read(self) -> bytes:
         """Return the content of the file, which is locked from now on; where there is none, an empty one is made."""
@@ -232,6 +271,27 @@ class Archive:
                 raise Unusable(os.strerror(error.errno or 0)) from None
             self._hold(descriptor)
         return len(content)
+
+
+def _decode(
+    lines: Iterable[str], layout: Layout, targets: Mapping[TargetKey, Target]
+) -> tuple[list[tuple[Target, Past]], int]:
+    """Return what lines say of these targets, and how many of them cannot be read."""
+    now = time.time()
+    found, unreadable = [], 0
+    for line in lines:
+        if line.startswith(_OF_SECTION):
+            continue
+        try:
+            fields = json.loads(line)
+            target = targets.get(key_of(fields))  # type: ignore[arg-type]
+            past = decode(fields, layout, target, now) if target else None
+        except _UNREADABLE:
+            unreadable += 1
+            continue
+        if target and past:
+            found.append((target, past))
+    return found, unreadable
 
 
 async def _in_turns(items: Iterable[T]) -> AsyncIterator[T]:

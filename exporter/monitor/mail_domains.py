@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from aiodns.error import DNSError
 from exporter.domains import exchanges
 from exporter.domains.exchanges import NullMx
 from exporter.domains.policies import CHANGED_FOR, Policies, lookup_failure
-from exporter.model.domain import Exchange, Finding, Mode, Policy, Tlsa
+from exporter.model.domain import Change, Exchange, Finding, Mode, Policy, Tlsa
 from exporter.model.outcome import Outcome, Phase, Target
 from exporter.model.reason import Reason
 from exporter.model.settings import Endpoint
@@ -43,9 +43,8 @@ class MailDomain:
     failure: Finding | None = None
     """Why the last look-up failed."""
     policies: Policies = field(default_factory=Policies)
-    changed_at: float | None = None
-    """When its exchanges changed, in Unix seconds."""
-    changes: str = ""
+    change: Change | None = None
+    """When its exchanges changed last."""
     version: int = 0
     """The number of times that something was found."""
     dane: dict[str, bool] = field(default_factory=dict)
@@ -54,6 +53,8 @@ class MailDomain:
     """By exchange: why senders that go by its policies refuse it, as its last probe shows."""
     told: frozenset[Finding] = field(default_factory=frozenset)
     """What was logged."""
+    told_tlsa: Change | None = None
+    """The change of TLSA records that was logged."""
 
     @property
     def name(self) -> str:
@@ -68,8 +69,8 @@ class MailDomain:
             hosts = ", ".join(sorted(one.host for one in self.exchanges)) or "none"
             detail = f"expected {', '.join(self.endpoint.expect)}; found {hosts}"
             found.append(Finding(Reason.MX_RECORDS_CHANGED, detail))
-        elif not self.endpoint.expect and self.changed_at is not None and now - self.changed_at < CHANGED_FOR:
-            found.append(Finding(Reason.MX_RECORDS_CHANGED, self.changes))
+        elif not self.endpoint.expect and self.change and now - self.change.at < CHANGED_FOR:
+            found.append(Finding(Reason.MX_RECORDS_CHANGED, self.change.text))
         found += self.policies.findings(self.endpoint, self.exchanges, now)
         found += self.refused.values()
         return tuple(found)
@@ -90,6 +91,25 @@ class MailDomain:
             self.dane[host] = dane
         if refused:
             self.refused[host] = refused
+
+    @property
+    def changes(self) -> Mapping[str, Change]:
+        """What has changed last, by the records: `mx`, `mta_sts` or `tlsa`."""
+        policies = self.policies
+        found = {"mx": self.change, "mta_sts": policies.mta_sts.change, "tlsa": policies.tlsa_change}
+        return {records: change for records, change in found.items() if change}
+
+    def restore(self, past: MailDomain) -> None:
+        """Go on with what an earlier process knew; what this one has looked up counts, and what has changed is told."""
+        if not self.is_known and past.exchanges:
+            self.exchanges, self.is_known, self.change = past.exchanges, True, past.change
+        elif self.is_known and past.exchanges and past.exchanges != self.exchanges:
+            self.change = _change(past.exchanges, self.exchanges)
+        else:
+            self.change = self.change or past.change
+        self.told_tlsa = past.policies.tlsa_change
+        self.policies.restore(past.policies, time.time())
+        self.version += 1
 
     @property
     def as_expected(self) -> bool:
@@ -150,6 +170,14 @@ class MailDomains(ExchangePolicies):
             return True
         return None if None in last or not last else False
 
+    def restored(self) -> None:
+        """Probe the exchanges that an earlier process knew, and tell what is not as it was."""
+        if self._domains:
+            self._changed()
+        for domain in self:
+            if domain.policies.mta_sts.is_looked_up:
+                self._tell(domain)
+
     async def look_up(self, target: Target) -> None:
         """Look up a domain now."""
         domain = self._domains.get(target.endpoint.name)
@@ -204,8 +232,8 @@ class MailDomains(ExchangePolicies):
 
     async def renew(self, domain: MailDomain) -> None:
         """Look up the exchanges of a domain."""
-        before = domain.exchanges
-        found, failure, is_known = before, None, True
+        found: tuple[Exchange, ...] | None = None
+        failure, is_known = None, True
         try:
             async with asyncio.timeout(domain.endpoint.timeout):
                 found = await exchanges.look_up(self._resolver, domain.name)
@@ -213,11 +241,13 @@ class MailDomains(ExchangePolicies):
             found, failure = (), Finding(Reason.MX_NULL, str(error))
         except (DNSError, TimeoutError) as error:
             failure = lookup_failure(error, f"the MX records of {domain.name}", domain.endpoint)
-            is_known = domain.is_known
+            is_known = False
+        before = domain.exchanges
+        if found is None:
+            found = before
         if domain.is_known and before and found != before:
-            domain.changed_at = time.time()
-            domain.changes = f"{_shown(before)} before; {_shown(found)} now"
-        domain.failure, domain.is_known, domain.exchanges = failure, is_known, found
+            domain.change = _change(before, found)
+        domain.failure, domain.is_known, domain.exchanges = failure, is_known or domain.is_known, found
         domain.version += 1
 
     def _settle(self) -> None:
@@ -235,6 +265,9 @@ class MailDomains(ExchangePolicies):
             if finding not in domain.told:
                 facts = {"reason": finding.reason.value, "detail": finding.detail, "remedy": finding.remedy}
                 log.warning("domain failing", **_facts(domain), **facts)
+        if (change := domain.policies.tlsa_change) and change != domain.told_tlsa:
+            log.info("TLSA records changed", **_facts(domain), change=change.text)
+            domain.told_tlsa = change
         if domain.told and not found:
             log.info("domain recovered", **_facts(domain))
         domain.told = found
@@ -243,6 +276,10 @@ class MailDomains(ExchangePolicies):
         """Forget what would be told later."""
         if self._timer is not None:
             self._timer.cancel()
+
+
+def _change(before: Sequence[Exchange], after: Sequence[Exchange]) -> Change:
+    return Change(time.time(), f"{_shown(before)} before; {_shown(after)} now")
 
 
 def _shown(exchanges: Sequence[Exchange]) -> str:

@@ -103,7 +103,7 @@ def decode(fields: Fields, layout: Layout, target: Target, now: float) -> Past |
     # The newest record begins with when its probe began.
     last = struct.unpack_from("<d", records, len(records) - RECORD_OCTETS)[0] if records else -math.inf
     failures = [_outcome(failure, target, until) for failure in fields["failures"][-FAILURES:]]
-    since = _time(fields["since"], until)
+    since = time_of(fields["since"], until)
     return Past(
         Condition(fields["condition"]),
         since or now,
@@ -150,7 +150,7 @@ def _failure(outcome: Outcome, limit: int) -> str:
 
 def _outcome(fields: Fields, target: Target, until: float) -> Outcome | None:
     """Return a failure; None where this version does not know its phase or its reason, or its time is none."""
-    started_at, ended_at = _time(fields["started_at"], until), _time(fields["ended_at"], until)
+    started_at, ended_at = time_of(fields["started_at"], until), time_of(fields["ended_at"], until)
     try:
         phase, reason = Phase(fields["phase"]), Reason(fields["reason"])
         phases = {Phase(name): float(seconds) for name, seconds in fields["phases"].items()}
@@ -166,10 +166,10 @@ def _outcome(fields: Fields, target: Target, until: float) -> Outcome | None:
         phases=MappingProxyType(phases),
         phase=phase,
         reason=reason,
-        detail=_text(fields["detail"]),
-        observed=Observed(address=_text(fields["address"]) if fields["address"] else None),
+        detail=text_of(fields["detail"]),
+        observed=Observed(address=text_of(fields["address"]) if fields["address"] else None),
         dialogue=tuple(
-            Line(float(at), "C" if speaker == "C" else "S" if speaker == "S" else "", _text(text))
+            Line(float(at), "C" if speaker == "C" else "S" if speaker == "S" else "", text_of(text))
             for at, speaker, text in fields["dialogue"][:MAX_LINES]
             if _is_duration(float(at))
         ),
@@ -186,11 +186,11 @@ def _judgement(fields: Fields | None) -> Judgement | None:
         verdict, blame = Verdict(fields["verdict"]), Blame(fields["blame"])
     except ValueError:
         return None
-    sentence, also = _text(fields["sentence"]), _text(fields["also"])
-    return Judgement(verdict, blame, sentence, tuple(map(_text, fields["facts"][:MAX_FACTS])), also)
+    sentence, also = text_of(fields["sentence"]), text_of(fields["also"])
+    return Judgement(verdict, blame, sentence, tuple(map(text_of, fields["facts"][:MAX_FACTS])), also)
 
 
-def _time(value: object, until: float) -> float | None:
+def time_of(value: object, until: float) -> float | None:
     """Return a time; None where it is none, or after `until`."""
     return float(value) if isinstance(value, int | float) and 0 < value <= until else None
 
@@ -199,7 +199,7 @@ def _is_duration(seconds: float) -> bool:
     return 0 <= seconds < math.inf
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
     """Return a text that is safe to show, whoever wrote the file."""
     text = str(value)[:MAX_DETAIL]
     return text if text.isprintable() else "".join(each if each.isprintable() else "\ufffd" for each in text)

@@ -44,6 +44,44 @@ def exporter(tmp_path: Path, bind: Bind, authority: Authority, postfix: Postfix)
         yield running
 
 
+def test_a_restart(tmp_path: Path, bind: Bind, authority: Authority, postfix: Postfix) -> None:
+    """The exchanges are probed also where the name server fails at the start, and a change meanwhile is told."""
+    endpoint = {"protocol": "smtp", "port": postfix.smtp_port, "tls": {"ca_file": str(authority.ca_file)}}
+    defaults = {"interval": "1s", "timeout": "900ms"}
+    config = tmp_path / "config.yml"
+    config.write_text(
+        json.dumps({"defaults": defaults, "endpoints": {"mx": {**endpoint, "domain": "example.com"}}}), "utf-8"
+    )
+
+    def daemon(number: int) -> Exporter:
+        return Exporter(
+            tmp_path / f"log{number}",
+            config,
+            f"--storage.path={tmp_path / 'ledger.db'}",
+            before=ASK_BIND.format(address=bind.address),
+        )
+
+    with daemon(1) as exporter:
+        exporter.wait_for(lambda: len(exporter.values("gmail_up", "host")) == 2)
+        began = exporter.get("/api/v1/endpoints/mx").json()["endpoints"][0]["history"][0]["started_at"]
+        assert exporter.stop()[0] == 0
+    bind.stop()
+    with daemon(2) as exporter:
+        exporter.wait_for(lambda: len(exporter.values("gmail_up", "host")) == 2)
+        exporter.wait_for(lambda: "dns_error" in exporter.values("gmail_mx_failure_info", "reason"))
+        history = exporter.get("/api/v1/endpoints/mx").json()["endpoints"][0]["history"]
+        assert history[0]["started_at"] == began
+        assert "mx_records_changed" not in exporter.values("gmail_mx_failure_info", "reason")
+        assert exporter.stop()[0] == 0
+    bind.start()
+    bind.put("example.com", "MX", "10 second.example.com.")
+    bind.put("second.example.com", "A", "127.0.0.1")
+    with daemon(3) as exporter:
+        exporter.wait_for(lambda: exporter.values("gmail_up", "host") == {"second.example.com": 1.0})
+        assert exporter.values("gmail_mx_failure_info", "reason") == {"mx_records_changed": 1.0}
+        assert "10 postfix.example.com, 20 gone.example.com before" in exporter.get("/endpoints/mx").text
+
+
 def test_domain(exporter: Exporter, bind: Bind, postfix: Postfix) -> None:
     """Its exchanges are series of their own; it is up while one of them is; they come and go with the records."""
     hosts = {"postfix.example.com": 1.0, "gone.example.com": 0.0}

@@ -264,6 +264,16 @@ async def test_expiry(bench: Bench) -> None:
     assert bench.policies.mta_sts.in_force(bench.now) is None
 
 
+async def test_a_policy_that_is_given_up(bench: Bench) -> None:
+    """A domain that announces none any more has none once the last one is over: no fault for ever."""
+    bench.host.body = ENFORCE.replace(b"86400", b"7200")
+    await bench.renew()
+    txt()(bench)
+    assert [one.reason for one in await bench.renew(7200)] == [Reason.MTA_STS_TXT_MISSING]
+    assert await bench.renew(1) == []
+    assert bench.policies.mta_sts.policy is None
+
+
 async def test_record_in_pieces(bench: Bench) -> None:
     """A record may have several strings, and other records beside it (RFC 8461 §3.1)."""
     bench.bind.put("_mta-sts.example.com", "TXT", '"v=STSv1" ";id=piece" "s"', '"v=spf1 -all"')
@@ -304,6 +314,11 @@ async def test_dane(bench: Bench) -> None:
     assert facts is not None
     assert len(facts.records) == 3
     assert len(facts.in_force) == 2, "PKIX-EE is not for SMTP (RFC 7672 §3.1.3)"
+    change = bench.policies.tlsa_change
+    assert change is not None
+    assert change.at == bench.now
+    both = sorted([f"3 1 1 {DIGEST[:16]}…", f"3 1 1 {other[:16]}…", f"1 1 1 {other[:16]}…"])
+    assert change.text == f"mx1.example.com: 3 1 1 {DIGEST[:16]}… before; {', '.join(both)} now"
 
 
 async def test_tlsa_without_dnssec(bench: Bench) -> None:

@@ -10,10 +10,11 @@ import subprocess
 import sys
 import threading
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -203,6 +204,53 @@ async def test_it_is_written_while_it_runs_and_only_if_it_has_changed(ledger: Pa
         assert file.status.st_ino == written.st_ino
         life.add(failure())
         await until(lambda: file.status.st_ino != written.st_ino)
+
+
+class Notes:
+    """A section whose lines are notes."""
+
+    kind = "note"
+
+    def __init__(self, *notes: str) -> None:
+        self.notes = list(notes)
+        self.is_complete = False
+
+    @property
+    def version(self) -> object:
+        return tuple(self.notes)
+
+    def lines(self, limit: int) -> Iterable[Mapping[str, Any]]:
+        return ({"text": note} for note in self.notes if len(note) < limit)
+
+    def restore(self, fields: Mapping[str, Any]) -> None:
+        self.notes.append(fields["text"].upper())
+
+    def restored(self) -> None:
+        self.is_complete = True
+
+
+async def test_sections(ledger: Path, file: File) -> None:
+    """What is not a target has lines of its own, before those of the targets; one that cannot be read is counted."""
+    first = Life(ledger)
+    first.archive = Archive(ledger, [Notes("a", "b", "x" * 100_000)])
+    await first.archive._restore(first.store)
+    first.add(failure())
+    await first.archive.close(first.store)
+    first.release()
+    kinds = [json.loads(line).get("kind") for line in file.lines]
+    assert kinds == ["note", "note", None]
+    head, _, packed = file.content.partition(b"\n")
+    damage = b'\n{"kind": "note", "text": 1}\n{"kind": "of the future"}\n{"kind": ["note"]}\n{"kind": '
+    content = zlib.decompress(packed).replace(b"\n", damage + b"\n", 1)
+    file.content = head + b"\n" + zlib.compress(content)
+    second, notes = Life(ledger), Notes()
+    second.archive = Archive(ledger, [notes])
+    with capture_logs() as logs:
+        await second.archive._restore(second.store)
+    assert (notes.notes, notes.is_complete) == (["A", "B"], True)
+    assert len(second.store[target().key].history) == 1
+    assert [(line["event"], line["targets"]) for line in logs] == [("history not restored of some targets", 3)]
+    second.release()
 
 
 async def test_removed_targets_are_forgotten(ledger: Path, file: File) -> None:
