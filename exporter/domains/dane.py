@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporter.domains import dnssec
 from exporter.domains.dnssec import LookupFailed
-from exporter.model.domain import Tlsa
+from exporter.model.domain import Finding, Tlsa
+from exporter.model.reason import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,7 @@ class DaneFacts:
 
     records: tuple[Tlsa, ...] = ()
     authenticated: bool = False
-    failure: str = ""
+    failure: Finding | None = None
     is_known: bool = False
     """Whether they were looked up; else there may be some."""
 
@@ -26,16 +28,23 @@ class DaneFacts:
         return tuple(one for one in self.records if one.is_usable) if self.authenticated else ()
 
 
-async def look_up(servers: Sequence[tuple[str, int]], host: str, port: int) -> DaneFacts:
-    """Return the TLSA records of an exchange.
+async def look_up(servers: Sequence[tuple[str, int]], host: str, port: int, seconds: float) -> DaneFacts:
+    """Return the TLSA records of an exchange, which are looked up for so many seconds at most.
 
-    RFC 7672 §2.2.2: where the exchange's own addresses are not authenticated, its TLSA records are not looked up.
+    RFC 7672 §2.2.2: where the exchange's own addresses are not authenticated, its TLSA records count for nothing, and
+    neither does it that they cannot be looked up: some name servers do not answer questions for TLSA at all (§2.1.1).
     """
+    name, address = f"_{port}._tcp.{host}", None
     try:
-        address = await dnssec.ask(servers, host, "A")
-        found = await dnssec.ask(servers, f"_{port}._tcp.{host}", "TLSA")
-    except LookupFailed as error:
-        return DaneFacts(failure=str(error))
+        async with asyncio.timeout(seconds):
+            address = await dnssec.ask(servers, host, "A")
+            found = await dnssec.ask(servers, name, "TLSA")
+    except (LookupFailed, TimeoutError) as error:
+        if address and not address.authenticated:
+            return DaneFacts()
+        said = str(error) or f"the TLSA look-up of {name}: no answer in time"
+        reason = error.reason if isinstance(error, LookupFailed) else Reason.TIMEOUT
+        return DaneFacts(failure=Finding(reason, said, host))
     records = tuple(_tlsa(text) for text in found.records)
     return DaneFacts(records, found.authenticated and address.authenticated, is_known=True)
 

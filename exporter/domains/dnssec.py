@@ -11,7 +11,6 @@ import ipaddress
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import dns.asyncquery
 import dns.exception
 import dns.flags
 import dns.message
@@ -20,6 +19,7 @@ import dns.rdatatype
 import dns.resolver
 
 from exporter.model.address import split_address
+from exporter.model.reason import Reason
 
 SECONDS = 2.0
 """Seconds that a name server has for an answer, before it, or the next one, is asked again."""
@@ -28,7 +28,11 @@ _TRIES = 2
 
 
 class LookupFailed(Exception):
-    """No name server has answered, or the one that has could not find out."""
+    """No name server has answered (`timeout`), or the one that has could not find out."""
+
+    def __init__(self, text: str, reason: Reason = Reason.DNS_ERROR) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class Answer(NamedTuple):
@@ -67,16 +71,77 @@ async def ask(servers: Sequence[tuple[str, int]], name: str, kind: str) -> Answe
         question = dns.message.make_query(name, kind, flags=dns.flags.RD | dns.flags.AD, use_edns=0)
     except dns.exception.DNSException as error:
         raise LookupFailed(f"the {kind} look-up of {name}: {error}") from None
-    said = "no answer"
+    said, reason = "no answer in time", Reason.TIMEOUT
     for host, port in [*servers] * _TRIES:
         try:
-            answer, _ = await dns.asyncquery.udp_with_fallback(question, host, timeout=SECONDS, port=port)
-        except (dns.exception.DNSException, OSError, asyncio.IncompleteReadError) as error:
-            said = str(error) or type(error).__name__
+            async with asyncio.timeout(SECONDS):
+                answer = await _exchange(question, host, port)
+        except TimeoutError:
+            continue
+        except (dns.exception.DNSException, OSError, EOFError) as error:
+            said, reason = str(error) or type(error).__name__, Reason.DNS_ERROR
             continue
         if answer.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
             wanted = dns.rdatatype.from_text(kind)
             records = tuple(one.to_text() for rrset in answer.answer if rrset.rdtype == wanted for one in rrset)
             return Answer(records, bool(answer.flags & dns.flags.AD))
-        said = dns.rcode.to_text(answer.rcode())
-    raise LookupFailed(f"the {kind} look-up of {name}: {said}")
+        said, reason = dns.rcode.to_text(answer.rcode()), Reason.DNS_ERROR
+    raise LookupFailed(f"the {kind} look-up of {name}: {said}", reason)
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    """Waits for the one answer to a question."""
+
+    def __init__(self, question: dns.message.Message) -> None:
+        self._question = question
+        self.answer: asyncio.Future[dns.message.Message] = asyncio.get_running_loop().create_future()
+
+    def datagram_received(self, data: bytes, _addr: object) -> None:
+        """Take an answer to this question, and pass over anything else: anybody may send that."""
+        if not self.answer.done() and data[:2] == self._question.id.to_bytes(2, "big"):
+            try:
+                self.answer.set_result(_read(self._question, data))
+            except dns.exception.DNSException as error:
+                self.answer.set_exception(error)
+
+    def error_received(self, exc: Exception) -> None:
+        """Nobody listens there."""
+        if not self.answer.done():
+            self.answer.set_exception(exc)
+
+
+async def _exchange(question: dns.message.Message, host: str, port: int) -> dns.message.Message:
+    """Return the answer of a name server: by TCP where it is too long for UDP (RFC 7766 §5)."""
+    wire = question.to_wire()
+    transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: _Datagrams(question), remote_addr=(host, port)
+    )
+    try:
+        transport.sendto(wire)
+        answer = await protocol.answer
+    finally:
+        transport.close()
+    if not answer.flags & dns.flags.TC:
+        return answer
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(len(wire).to_bytes(2, "big") + wire)
+        size = int.from_bytes(await reader.readexactly(2), "big")
+        return _read(question, await reader.readexactly(size))
+    finally:
+        writer.close()
+
+
+def _read(question: dns.message.Message, data: bytes) -> dns.message.Message:
+    """Return an answer. Records that make no sense, such as a digest that is too short, are left out, as senders do.
+
+    Raises:
+        dns.exception.DNSException: It is malformed, or none to this question.
+    """
+    answer = dns.message.from_wire(data, continue_on_error=True)
+    for error in answer.errors:
+        if error.exception.__cause__ is None:  # else it is of the value of a record, whose octets were read
+            raise error.exception
+    if not question.is_response(answer):
+        raise dns.exception.FormError
+    return answer

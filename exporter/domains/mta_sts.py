@@ -5,12 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from aiodns.error import ARES_ENODATA, ARES_ENOTFOUND, DNSError
+
 from exporter.domains import txt
+from exporter.host.threads import in_thread
 from exporter.model.domain import Mode, Policy
 from exporter.model.message import escape_invisible
-from exporter.model.settings import Tls
-from exporter.probing.client_tls import build_context
-from exporter.probing.http_client import Bounds, NoAnswer, get, web_context
+from exporter.model.outcome import Phase
+from exporter.model.reason import Reason
+from exporter.model.settings import Protocol, Tls
+from exporter.probing.classify import classify
+from exporter.probing.client_tls import AuthoritiesUnreadable, build_context
+from exporter.probing.http_client import AnswerTooLarge, Bounds, NoAnswer, get
 from exporter.probing.resolve import Resolver
 
 VERSION = "STSv1"
@@ -24,12 +30,24 @@ MAX_AGE = 31_557_600
 PORT = 443
 """The port of the policy host."""
 
+_NOT_ANSWERED = (Reason.TIMEOUT, Reason.REFUSED, Reason.UNREACHABLE, Reason.RESET, Reason.INTERNAL)
+
 _ID = re.compile(r"[A-Za-z0-9]{1,32}")
-_PATTERN = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?")
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+# RFC 8461 §3.2: *. before a domain of RFC 5321 §4.1.2, which has no dot at its end; other scripts are A-labels there.
+_PATTERN = re.compile(rf"(?=.{{1,253}}$)(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
 
 
 class Unreachable(Exception):
-    """The policy cannot be fetched, so that senders have none, or the last one."""
+    """The policy cannot be fetched, so that senders have none, or the last one.
+
+    Args:
+        is_certain: Whether the policy host, or the DNS, has said so: with no answer, the fault may be on the way.
+    """
+
+    def __init__(self, text: str, *, is_certain: bool = True) -> None:
+        super().__init__(text)
+        self.is_certain = is_certain
 
 
 class Invalid(Exception):
@@ -58,19 +76,22 @@ async def fetch(resolver: Resolver, domain: str, tls: Tls, seconds: float) -> Po
     """Return the policy of a domain.
 
     Raises:
+        aiodns.error.DNSError: The look-up of the policy host failed.
         Unreachable: The policy host does not give one: RFC 8461 §3.3 takes no redirect, and no status but 200.
         Invalid: What it gives is no policy.
     """
-    host = f"mta-sts.{domain}"
+    host = host_of(domain)
     url = f"https://{host}{f':{PORT}' if PORT != 443 else ''}/.well-known/mta-sts.txt"
-    # Its certificate is verified as those of the exchanges are.
-    context = build_context(replace(tls, server_name=None)) if tls.ca_file else web_context()
     try:
+        # Its certificate is verified as those of the exchanges are.
+        context = await in_thread(build_context, replace(tls, server_name=None)) if tls.ca_file else None
         answer = await get(url, resolver, Bounds(seconds, MAX_OCTETS), context=context)
+    except AuthoritiesUnreadable as error:
+        raise Unreachable(str(error), is_certain=False) from None
+    except AnswerTooLarge as error:
+        raise Invalid(f"{host}: {error}") from None
     except NoAnswer as error:
-        if "larger than" in str(error):
-            raise Invalid(f"{host}: {error}") from None
-        raise Unreachable(f"{host}: {error}") from None
+        raise _failure(host, error) from None
     if 300 <= answer.status < 400:
         raise Unreachable(f"{host} redirects (status {answer.status}), which senders do not follow")
     if answer.status != 200:
@@ -79,6 +100,20 @@ async def fetch(resolver: Resolver, domain: str, tls: Tls, seconds: float) -> Po
     if kind != "text/plain":
         raise Invalid(f"the content type is {escape_invisible(kind)[:80] or 'missing'}, not text/plain")
     return parse(answer.body)
+
+
+def host_of(domain: str) -> str:
+    """Return the host that has the policy of a domain (RFC 8461 §3.3)."""
+    return f"mta-sts.{domain}"
+
+
+def _failure(host: str, error: NoAnswer) -> Exception:
+    """Return why there is no answer."""
+    cause = error.cause
+    if isinstance(cause, DNSError) and cause.args[0] not in (ARES_ENODATA, ARES_ENOTFOUND):
+        return cause
+    is_lost = isinstance(cause, OSError) and classify(cause, Phase.CONNECT, Protocol.SMTP) in _NOT_ANSWERED
+    return Unreachable(f"{host}: {error}", is_certain=not is_lost)
 
 
 def parse(body: bytes) -> Policy:
@@ -97,7 +132,7 @@ def parse(body: bytes) -> Policy:
             continue
         value = value.strip(" \t")
         if name == "mx":
-            patterns.append(value.lower().removesuffix("."))
+            patterns.append(value.lower())
         else:
             fields.setdefault(name, value)
     return Policy(_mode(fields), _patterns(fields, patterns), _max_age(fields))

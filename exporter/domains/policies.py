@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from aiodns.error import DNSError
 
 from exporter.domains import dane, dnssec, mta_sts, tls_rpt, txt
 from exporter.domains.dane import DaneFacts
-from exporter.model.domain import Change, Exchange, Finding, Mode, Policy, Tlsa
+from exporter.model.domain import Change, Exchange, Finding, Mode, Policy
 from exporter.model.outcome import Phase
-from exporter.model.reason import Reason
+from exporter.model.reason import Blame, Reason
 from exporter.model.settings import Endpoint
 from exporter.probing.classify import classify, describe
 from exporter.probing.resolve import Resolver
@@ -32,7 +33,7 @@ CHANGED_FOR = 3600.0
 
 
 MAX_SHOWN = 8
-"""TLSA records that are shown of an exchange, where they change."""
+"""Patterns of a policy, or TLSA records of an exchange, that are shown: a policy of 64 KiB has thousands."""
 
 
 @dataclass(slots=True)
@@ -73,9 +74,10 @@ class MtaSts:
         domain, seconds = endpoint.domain or "", endpoint.timeout
         before = self.policy_id
         try:
-            self.policy_id = await mta_sts.look_up_id(resolver, domain)
+            async with asyncio.timeout(seconds):
+                self.policy_id = await mta_sts.look_up_id(resolver, domain)
             self.record_failure, self.is_looked_up = None, True
-        except DNSError as error:
+        except (DNSError, TimeoutError) as error:
             self.record_failure = lookup_failure(error, f"_mta-sts.{domain}", endpoint)
             return
         except txt.Ambiguous as error:
@@ -88,7 +90,8 @@ class MtaSts:
                 self.policy = None  # it is over, and the domain announces no other
             return
         is_new = self.policy_id != before
-        wait = RETRY_INTERVAL if self.fetch_failure else FETCH_INTERVAL
+        # A sender with mail for the domain fetches a policy that is over, too: max_age may be less than an hour.
+        wait = RETRY_INTERVAL if self.fetch_failure else FETCH_INTERVAL if self.in_force(now) else 0.0
         if is_new or now - self.tried_at >= wait:
             await self._fetch(resolver, endpoint, domain, seconds, now)
 
@@ -96,8 +99,12 @@ class MtaSts:
         self.tried_at = now
         try:
             policy = await mta_sts.fetch(resolver, domain, endpoint.tls, seconds)
+        except DNSError as error:
+            self.fetch_failure = lookup_failure(error, mta_sts.host_of(domain), endpoint)
+            return
         except mta_sts.Unreachable as error:
-            self.fetch_failure = Finding(Reason.MTA_STS_POLICY_UNREACHABLE, str(error))
+            reason = Reason.MTA_STS_POLICY_UNREACHABLE
+            self.fetch_failure = Finding(reason, str(error), is_certain=error.is_certain)
             return
         except mta_sts.Invalid as error:
             self.fetch_failure = Finding(Reason.MTA_STS_POLICY_INVALID, str(error))
@@ -110,11 +117,15 @@ class MtaSts:
         """Yield what is wrong."""
         policy = self.in_force(now)
         yield from filter(None, (self.record_failure, self.fetch_failure))
-        if self.policy_id is None and self.record_failure is None and (endpoint.expect_mta_sts or policy):
+        # RFC 8461 §8.3: a policy of mode none is taken back by removing its record.
+        is_wanted = endpoint.expect_mta_sts or (policy is not None and policy.mode is not Mode.NONE)
+        if self.policy_id is None and self.record_failure is None and is_wanted:
             yield Finding(Reason.MTA_STS_TXT_MISSING, f"_mta-sts.{endpoint.domain} has no TXT record of a policy")
-        if self.policy and policy is None and (self.fetch_failure or self.record_failure):
+        if self.policy and policy is None and (failure := self.record_failure or self.fetch_failure):
             age = f"its max_age of {self.policy.max_age:.0f} s is over"
-            yield Finding(Reason.MTA_STS_POLICY_EXPIRED, f"the policy could not be fetched again, and {age}")
+            detail = f"the policy could not be fetched again, and {age}"
+            is_certain = failure.blame is not Blame.UNKNOWN
+            yield Finding(Reason.MTA_STS_POLICY_EXPIRED, detail, is_certain=is_certain)
         if self.change and now - self.change.at < CHANGED_FOR:
             yield Finding(Reason.MTA_STS_POLICY_CHANGED, self.change.text)
         if policy is None or policy.mode is Mode.NONE:
@@ -123,8 +134,8 @@ class MtaSts:
             yield Finding(Reason.MTA_STS_TESTING, "mode: testing")
         for exchange in exchanges:
             if not policy.covers(exchange.host):
-                named = ", ".join(policy.patterns)
-                yield Finding(Reason.MTA_STS_MX_MISMATCH, f"mode {policy.mode}; mx: {named}", exchange.host)
+                detail = f"mode {policy.mode}; mx: {_shown(policy.patterns)}"
+                yield Finding(Reason.MTA_STS_MX_MISMATCH, detail, exchange.host)
 
 
 @dataclass(slots=True)
@@ -135,12 +146,13 @@ class Policies:
     tls_rpt: bool | None = None
     """Whether the domain asks for reports; None while that is not known."""
     tls_rpt_at: float = 0.0
+    tls_rpt_failure: Finding | None = None
     dane: dict[str, DaneFacts] = field(default_factory=dict)
     """By exchange; empty where no resolver is believed."""
     tlsa_change: Change | None = None
     """When the TLSA records of an exchange changed last."""
     mx_authenticated: bool | None = None
-    """Whether DNSSEC authenticates the MX records; None where no resolver is believed, or the look-up failed."""
+    """Whether DNSSEC authenticates the MX records; None where no resolver is believed, or no look-up has succeeded."""
 
     def restore(self, past: Policies, now: float) -> None:
         """Go on with what an earlier process knew."""
@@ -155,7 +167,7 @@ class Policies:
                 self._compare(host, before, known, now)
 
     async def renew(self, resolver: Resolver, endpoint: Endpoint, exchanges: Sequence[Exchange], now: float) -> None:
-        """Look up everything that is due; what fails keeps what was known."""
+        """Look up everything that is due, each within the endpoint's timeout; what fails keeps what was known."""
         await asyncio.gather(
             self.mta_sts.renew(resolver, endpoint, now),
             self._renew_tls_rpt(resolver, endpoint, now),
@@ -165,11 +177,13 @@ class Policies:
     async def _renew_tls_rpt(self, resolver: Resolver, endpoint: Endpoint, now: float) -> None:
         if self.tls_rpt is not None and now - self.tls_rpt_at < FETCH_INTERVAL:
             return
+        domain = endpoint.domain or ""
         try:
-            self.tls_rpt = await tls_rpt.is_announced(resolver, endpoint.domain or "")
-            self.tls_rpt_at = now
-        except DNSError:
-            self.tls_rpt = None
+            async with asyncio.timeout(endpoint.timeout):
+                self.tls_rpt = await tls_rpt.is_announced(resolver, domain)
+            self.tls_rpt_at, self.tls_rpt_failure = now, None
+        except (DNSError, TimeoutError) as error:
+            self.tls_rpt_failure = lookup_failure(error, tls_rpt.name_of(domain), endpoint)
 
     async def _renew_dane(
         self, resolver: Resolver, endpoint: Endpoint, exchanges: Sequence[Exchange], now: float
@@ -179,22 +193,28 @@ class Policies:
             self.dane, self.mx_authenticated = {}, None
             return
         hosts = [exchange.host for exchange in exchanges]
-        facts = await asyncio.gather(*(dane.look_up(servers, host, endpoint.port) for host in hosts))
+        seconds = endpoint.timeout
+        facts, _ = await asyncio.gather(
+            asyncio.gather(*(dane.look_up(servers, host, endpoint.port, seconds) for host in hosts)),
+            self._authenticate(servers, endpoint),
+        )
         known, self.dane = self.dane, {}
         for host, one in zip(hosts, facts, strict=True):
             before = known.get(host, DaneFacts())
             # What cannot be looked up now is as it was: a sender waits, too.
-            self.dane[host] = replace(before, failure=one.failure) if one.failure else one
+            self.dane[host] = one if one.is_known else replace(before, failure=one.failure)
             self._compare(host, before, self.dane[host], now)
-        try:
-            self.mx_authenticated = (await dnssec.ask(servers, endpoint.domain or "", "MX")).authenticated
-        except dnssec.LookupFailed:
-            self.mx_authenticated = None
+
+    async def _authenticate(self, servers: Sequence[tuple[str, int]], endpoint: Endpoint) -> None:
+        """Look up whether the MX records are authenticated; that it fails is told by the look-up of the exchanges."""
+        with suppress(dnssec.LookupFailed, TimeoutError):
+            async with asyncio.timeout(endpoint.timeout):
+                self.mx_authenticated = (await dnssec.ask(servers, endpoint.domain or "", "MX")).authenticated
 
     def _compare(self, host: str, before: DaneFacts, after: DaneFacts, now: float) -> None:
         """Keep that the TLSA records of an exchange have changed, if they have."""
         if before.is_known and set(before.records) != set(after.records):
-            text = f"{host}: {_shown(before.records)} before; {_shown(after.records)} now"
+            text = f"{host}: {_records(before)} before; {_records(after)} now"
             self.tlsa_change = Change(now, text)
 
     def tlsa_of(self, host: str) -> DaneFacts | None:
@@ -208,9 +228,11 @@ class Policies:
     def findings(self, endpoint: Endpoint, exchanges: Sequence[Exchange], now: float) -> Iterator[Finding]:
         """Yield what is wrong."""
         yield from self.mta_sts.findings(endpoint, exchanges, now)
+        if self.tls_rpt_failure:
+            yield self.tls_rpt_failure
         for host, facts in self.dane.items():
             if facts.failure:
-                yield Finding(Reason.DNS_ERROR, facts.failure, host)
+                yield facts.failure
             if facts.records and not facts.authenticated:
                 yield Finding(Reason.DANE_UNAUTHENTICATED, "the TLSA records are not authenticated by DNSSEC", host)
             elif facts.records and self.mx_authenticated is False:
@@ -223,9 +245,12 @@ def lookup_failure(error: Exception, name: str, endpoint: Endpoint) -> Finding:
     return Finding(classify(error, Phase.RESOLVE, endpoint.protocol), f"the look-up of {name}: {said}")
 
 
-def _shown(records: Sequence[Tlsa]) -> str:
-    shown = sorted(map(str, records))
-    return ", ".join([*shown[:MAX_SHOWN], *(["…"] if len(shown) > MAX_SHOWN else [])]) or "none"
+def _records(facts: DaneFacts) -> str:
+    return _shown(sorted(map(str, facts.records)))
+
+
+def _shown(texts: Sequence[str]) -> str:
+    return ", ".join([*texts[:MAX_SHOWN], *(["…"] if len(texts) > MAX_SHOWN else [])]) or "none"
 
 
 def _difference(before: Policy, after: Policy) -> str:
@@ -234,7 +259,7 @@ def _difference(before: Policy, after: Policy) -> str:
         f"{name} was {old} and is {new}"
         for name, old, new in (
             ("mode", before.mode, after.mode),
-            ("mx", ", ".join(before.patterns) or "none", ", ".join(after.patterns) or "none"),
+            ("mx", _shown(before.patterns), _shown(after.patterns)),
             ("max_age", f"{before.max_age:.0f}", f"{after.max_age:.0f}"),
         )
         if old != new

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 from exporter.domains import txt
 from exporter.probing.resolve import Resolver
+
+# RFC 8460 §3: addresses of RFC 6068 or RFC 9110, whose schemes may be in capital letters (RFC 3986 §3.1).
+_ADDRESS = re.compile(r"mailto:[^@\s]+@[^@\s]+|https://[^/\s]\S*", re.IGNORECASE)
+
+
+def name_of(domain: str) -> str:
+    """Return the name of a domain's record."""
+    return f"_smtp._tls.{domain}"
 
 
 async def is_announced(resolver: Resolver, domain: str) -> bool:
@@ -13,7 +23,8 @@ async def is_announced(resolver: Resolver, domain: str) -> bool:
         aiodns.error.DNSError: The look-up failed.
     """
     try:
-        record = await txt.look_up(resolver, f"_smtp._tls.{domain}", "TLSRPTv1")
+        record = await txt.look_up(resolver, name_of(domain), "TLSRPTv1")
     except txt.Ambiguous:
         return False  # RFC 8460 §3: several records are as none
-    return record is not None and txt.fields_of(record).get("rua", "").startswith(("mailto:", "https:"))
+    addresses = txt.fields_of(record).get("rua", "").split(",") if record else []
+    return any(_ADDRESS.fullmatch(address.strip(" \t")) for address in addresses)

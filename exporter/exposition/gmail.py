@@ -335,7 +335,7 @@ def domain_samples(domain: MailDomain, *, is_up: bool | None) -> Iterator[Sample
         yield Sample(MX_AS_EXPECTED, "", _NO_LABELS, domain.as_expected)
     yield from _policies(domain)
     for finding in domain.findings:
-        labels = Labels(reason=finding.reason.value, blame=finding.reason.blame.value)
+        labels = Labels(reason=finding.reason.value, blame=finding.blame.value)
         if finding.host:
             labels["host"] = finding.host
         yield Sample(MX_FAILURE_INFO, "", labels, 1)

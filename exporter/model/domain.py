@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from exporter.model.reason import Reason, fill
+from exporter.model.reason import Blame, Reason, fill
 from exporter.model.remedy import REMEDIES
 
 
@@ -34,6 +35,13 @@ class Finding:
     reason: Reason
     detail: str = ""
     host: str = ""
+    is_certain: bool = True
+    """Whether the party that the reason blames is at fault for certain."""
+
+    @property
+    def blame(self) -> Blame:
+        """The party at fault."""
+        return self.reason.blame if self.is_certain else Blame.UNKNOWN
 
     @property
     def summary(self) -> str:
@@ -45,6 +53,16 @@ class Finding:
         """What to do about it."""
         silence = "no name server answers in time; check those in /etc/resolv.conf, and whether this host reaches them"
         return fill(REMEDIES[self.reason], silence=silence, ending="check the name servers in /etc/resolv.conf")
+
+
+def merged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return one finding for each reason and exchange, as there is one series: with the details of all."""
+    found: dict[tuple[Reason, str], Finding] = {}
+    for finding in findings:
+        key = finding.reason, finding.host
+        known = found.get(key)
+        found[key] = replace(finding, detail=f"{known.detail}; {finding.detail}") if known else finding
+    return tuple(found.values())
 
 
 class Mode(StrEnum):

@@ -18,7 +18,7 @@ from aiodns.error import DNSError
 from exporter.domains import exchanges
 from exporter.domains.exchanges import NullMx
 from exporter.domains.policies import CHANGED_FOR, Policies, lookup_failure
-from exporter.model.domain import Change, Exchange, Finding, Mode, Policy, Tlsa
+from exporter.model.domain import Change, Exchange, Finding, Mode, Policy, Tlsa, merged
 from exporter.model.outcome import Outcome, Phase, Target
 from exporter.model.reason import Reason
 from exporter.model.settings import Endpoint
@@ -73,7 +73,7 @@ class MailDomain:
             found.append(Finding(Reason.MX_RECORDS_CHANGED, self.change.text))
         found += self.policies.findings(self.endpoint, self.exchanges, now)
         found += self.refused.values()
-        return tuple(found)
+        return merged(found)
 
     @property
     def policy(self) -> Policy | None:
@@ -192,12 +192,8 @@ class MailDomains(ExchangePolicies):
         self._tell(domain)
 
     async def renew_policies(self, domain: MailDomain) -> None:
-        """Look up the policies of a domain, within its timeout."""
-        try:
-            async with asyncio.timeout(domain.endpoint.timeout):
-                await domain.policies.renew(self._resolver, domain.endpoint, domain.exchanges, time.time())
-        except TimeoutError:
-            log.info("policies not looked up in time", **_facts(domain))
+        """Look up the policies of a domain."""
+        await domain.policies.renew(self._resolver, domain.endpoint, domain.exchanges, time.time())
         hosts = {one.host for one in domain.exchanges}
         domain.refused = {host: finding for host, finding in domain.refused.items() if host in hosts}
         domain.dane = {host: matches for host, matches in domain.dane.items() if host in hosts}

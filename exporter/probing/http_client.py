@@ -42,6 +42,10 @@ class NoAnswer(Exception):
         self.cause = cause
 
 
+class AnswerTooLarge(NoAnswer):
+    """The answer is larger than its bound."""
+
+
 class Bounds(NamedTuple):
     """What an answer may take."""
 
@@ -124,7 +128,7 @@ async def _read(response: httpcore.Response, most: int) -> Answer:
     async for chunk in response.aiter_stream():
         body += chunk
         if len(body) > most:
-            raise NoAnswer(f"the answer is larger than {most} octets")
+            raise AnswerTooLarge(f"the answer is larger than {most} octets")
     return Answer(response.status, headers, bytes(body))
 
 

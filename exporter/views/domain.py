@@ -122,7 +122,7 @@ def finding_to_json(finding: Finding) -> Mapping[str, Any]:
     """Return what is wrong with a domain as JSON values."""
     return {
         "reason": finding.reason.value,
-        "blame": finding.reason.blame.value,
+        "blame": finding.blame.value,
         "host": finding.host or None,
         "detail": finding.detail,
         "remedy": finding.remedy,

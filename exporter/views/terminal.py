@@ -161,7 +161,7 @@ def domain(view: DomainView) -> Iterable[RenderableType]:
         yield f"[yellow]![/] [bold]{escape(finding.host or view.domain.name)}[/]  {escape(finding.summary)}"
         yield _facts(
             ("reason", f"[bold]{finding.reason}[/]"),
-            ("fault", f"{fill(finding.reason.blame.label)}: {finding.reason.blame.party}"),
+            ("fault", f"{fill(finding.blame.label)}: {finding.blame.party}"),
             ("detail", escape(finding.detail)),
             ("remedy", escape(finding.remedy)),
         )

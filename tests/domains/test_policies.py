@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,11 +12,11 @@ import pytest
 from exporter.domains import mta_sts
 from exporter.domains.policies import CHANGED_FOR, FETCH_INTERVAL, RETRY_INTERVAL, Policies
 from exporter.model.domain import Exchange, Finding, Mode
-from exporter.model.reason import Reason
+from exporter.model.reason import Blame, Reason
 from exporter.model.settings import Endpoint, Protocol, Security, Tls
 from exporter.probing.resolve import Resolver
 from tests.servers.bind import Bind, Unbound
-from tests.servers.dns import Failure, NameServer
+from tests.servers.forwarder import Fault, Forwarder
 from tests.servers.policy_host import ENFORCE, PolicyHost
 
 if TYPE_CHECKING:
@@ -89,8 +88,7 @@ class Bench:
         self.now += seconds
         resolver = Resolver([self.address])
         try:
-            async with asyncio.timeout(self.timeout):
-                await self.policies.renew(resolver, self.endpoint, self.exchanges, self.now)
+            await self.policies.renew(resolver, self.endpoint, self.exchanges, self.now)
         finally:
             await resolver.close()
         return self.findings
@@ -281,21 +279,96 @@ async def test_record_in_pieces(bench: Bench) -> None:
     assert bench.policies.mta_sts.policy_id == "pieces"
 
 
-@pytest.mark.parametrize("failure", ["servfail", "silence"])
-async def test_failing_look_up(bench: Bench, failure: Failure) -> None:
-    """What cannot be looked up keeps what was known."""
-    await bench.renew()
-    async with NameServer({"_mta-sts.example.com": failure}) as server:
+LOOK_UPS: dict[str, tuple[str, str, str]] = {
+    "record": ("_mta-sts.example.com", "TXT", ""),
+    "TLS-RPT": ("_smtp._tls.example.com", "TXT", ""),
+    "address of the policy host": ("mta-sts.example.com", "A", ""),
+    "address of an exchange": ("mx1.example.com", "A", "mx1.example.com"),
+    "TLSA": ("_25._tcp.mx1.example.com", "TLSA", "mx1.example.com"),
+}
+FAILURES: dict[Fault, set[Reason]] = {
+    "servfail": {Reason.DNS_ERROR},
+    "refused": {Reason.DNS_ERROR},
+    "silence": {Reason.TIMEOUT, Reason.MTA_STS_POLICY_UNREACHABLE},
+}
+
+
+@pytest.mark.parametrize("case", LOOK_UPS)
+@pytest.mark.parametrize("fault", FAILURES)
+async def test_failing_look_up(bench: Bench, unbound: Unbound, case: str, fault: Fault) -> None:
+    """What cannot be looked up keeps what was known, and is told; no domain is blamed for it."""
+    name, kind, host = LOOK_UPS[case]
+    bench.bind.put("_25._tcp.mx1.example.com", "TLSA", f"3 1 1 {DIGEST}")
+    async with Forwarder(unbound.address) as server:
         bench.address, bench.timeout = server.address, 0.5
-        if failure == "silence":
-            with pytest.raises(TimeoutError):
-                await bench.renew(30)
-        else:
-            found = await bench.renew(30)
-            assert Reason.DNS_ERROR in [one.reason for one in found]
-            assert "the look-up of _mta-sts.example.com" in found[0].detail
-    assert bench.policies.mta_sts.policy_id == "1"
+        assert await bench.renew() == []
+        known = bench.policies.tlsa_of("mx1.example.com")
+        server.faults = {(name, kind): fault, (name, "AAAA"): fault}
+        (found,) = await bench.renew(FETCH_INTERVAL)
+        assert found.reason in FAILURES[fault]
+        assert (found.blame, found.host) == (Blame.UNKNOWN, host)
+        assert name in found.detail
+        policies = bench.policies
+        assert (policies.mta_sts.policy_id, policies.tls_rpt, policies.mx_authenticated) == ("1", True, True)
+        assert policies.mta_sts.in_force(bench.now) is not None
+        tlsa = policies.tlsa_of("mx1.example.com")
+        assert known is not None
+        assert tlsa is not None
+        assert tlsa.records == known.records
+        server.faults = {}
+        assert await bench.renew(FETCH_INTERVAL) == [], "it is over"
+
+
+async def test_failing_look_up_of_the_exchanges(bench: Bench, unbound: Unbound) -> None:
+    """DANE goes on by the last answer: whoever looks up the exchanges tells that it fails."""
+    bench.bind.put("_25._tcp.mx1.example.com", "TLSA", f"3 1 1 {DIGEST}")
+    async with Forwarder(unbound.address) as server:
+        bench.address = server.address
+        await bench.renew()
+        server.faults = {("example.com", "MX"): "servfail"}
+        assert await bench.renew(30) == []
+        assert bench.policies.tlsa_of("mx1.example.com") is not None
+
+
+async def test_policy_taken_back(bench: Bench) -> None:
+    """RFC 8461 §8.3: first a policy of mode none, then no record. That is no fault, then and later."""
+    await bench.renew()
+    bench.host.body = b"version: STSv1\nmode: none\nmax_age: 86400\n"
+    txt("v=STSv1; id=2;")(bench)
+    assert [one.reason for one in await bench.renew(30)] == [Reason.MTA_STS_POLICY_CHANGED]
+    txt()(bench)
+    assert await bench.renew(CHANGED_FOR) == []
+    assert await bench.renew(86400) == []
+
+
+async def test_short_age(bench: Bench) -> None:
+    """A policy that is over is fetched again, before an hour has passed; it is told only where that fails."""
+    bench.host.body = ENFORCE.replace(b"86400", b"60")
+    assert await bench.renew() == []
+    assert await bench.renew(30) == []
+    assert len(bench.host.requests) == 1
+    assert await bench.renew(31) == []
+    assert len(bench.host.requests) == 2
     assert bench.policies.mta_sts.in_force(bench.now) is not None
+
+
+async def test_expiry_while_nothing_is_known(bench: Bench, unbound: Unbound) -> None:
+    """Where only this host's resolver fails, the expiry is nobody's fault."""
+    await bench.renew()
+    async with Forwarder(unbound.address) as server:
+        bench.address, server.faults = server.address, {"_mta-sts.example.com": "servfail"}
+        found = await bench.renew(86401)
+    assert [one.reason for one in found] == [Reason.DNS_ERROR, Reason.MTA_STS_POLICY_EXPIRED]
+    assert {one.blame for one in found} == {Blame.UNKNOWN}
+
+
+async def test_huge_policy(bench: Bench) -> None:
+    """Whatever its size, what is told of it is short."""
+    bench.host.body = ENFORCE
+    await bench.renew()
+    bench.host.body = ENFORCE.replace(b"mx: *.example.com\n", b"mx: *.other.example.com\n" * 2500)
+    for finding in await bench.renew(FETCH_INTERVAL):
+        assert len(finding.detail) < 500
 
 
 async def test_dane(bench: Bench) -> None:

@@ -98,10 +98,10 @@ def test_a_look_up_that_failed_before_it_was_restored() -> None:
     assert stored is not None
     failing = Finding(Reason.DNS_ERROR, "no answer")
     fresh = MailDomain(ENDPOINT, failure=failing)
-    fresh.policies.dane = {"mx1.example.com": DaneFacts(failure="no answer")}
+    fresh.policies.dane = {"mx1.example.com": DaneFacts(failure=failing)}
     fresh.restore(decode(stored, fresh, now))
     assert (fresh.exchanges, fresh.failure) == (EXCHANGES, failing)
-    assert fresh.policies.dane == {"mx1.example.com": DaneFacts((TLSA,), True, "no answer", is_known=True)}
+    assert fresh.policies.dane == {"mx1.example.com": DaneFacts((TLSA,), True, failing, is_known=True)}
 
 
 @pytest.mark.parametrize(
