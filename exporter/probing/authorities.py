@@ -10,7 +10,8 @@ import ssl
 import threading
 import time
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 
 from exporter.model.settings import Tls
 from exporter.probing import client_tls
@@ -30,9 +31,18 @@ class _Look:
     """An error is a result, too: nobody may be waiting for it any more."""
 
 
-_looks: dict[Tls, _Look] = {}
+@dataclass(frozen=True, slots=True)
+class _Good:
+    began: float
+    context: ssl.SSLContext
+
+
+_Configuration = tuple[Path, str]
+"""The file and the lowest version of TLS, which is all that a context depends on."""
+
+_looks: dict[_Configuration, _Look] = {}
 """The last look at each file."""
-_good: dict[Tls, ssl.SSLContext] = {}
+_good: dict[_Configuration, _Good] = {}
 """What the last one found that succeeded."""
 
 
@@ -46,11 +56,13 @@ async def context_of(tls: Tls) -> ssl.SSLContext:
     """
     if tls.ca_file is None:
         return client_tls.context(tls)
-    tls = replace(tls, server_name=None)
-    now = time.monotonic()
-    look = _looks.get(tls)
+    now, of = time.monotonic(), (tls.ca_file, tls.min_version)
+    good = _good.get(of)
+    if good and now - good.began <= FRESH:
+        return good.context  # what nearly every probe needs, without locks
+    look = _looks.get(of)
     if look is None or (look.result.done() and now - look.began > FRESH):
-        look = _looks[tls] = _begin(tls, now)
+        look = _looks[of] = _begin(tls, now)
     left = look.began + PATIENCE - now
     if not look.result.done() and left > 0:
         await asyncio.wait({asyncio.wrap_future(look.result)}, timeout=left)
@@ -58,10 +70,10 @@ async def context_of(tls: Tls) -> ssl.SSLContext:
         found = look.result.result()
         if isinstance(found, Exception):
             raise AuthoritiesUnreadable(str(found)) from found
-        _good[tls] = found
-    elif tls not in _good:
+        good = _good[of] = _Good(look.began, found)
+    elif good is None:
         raise AuthoritiesUnreadable(f"{tls.ca_file}: no answer of the file system within {PATIENCE:g} s")
-    return _good[tls]
+    return good.context
 
 
 def _begin(tls: Tls, now: float) -> _Look:
