@@ -33,6 +33,8 @@ class Known(NamedTuple):
 
 def in_order(addresses: Sequence[IpAddress], known: Known) -> list[IpAddress]:
     """Return the addresses in the order in which they are tried: those known to be dead last, unless all are."""
+    if not known.dead:
+        return list(addresses)
     of_dead = {address: place for place, address in enumerate(known.dead)}
     alive = [each for each in addresses if each[1] not in of_dead]
     if not alive:
@@ -45,6 +47,8 @@ def in_order(addresses: Sequence[IpAddress], known: Known) -> list[IpAddress]:
 
 def dead_after(addresses: Sequence[IpAddress], known: Known, failed: Sequence[str], served: str | None) -> list[str]:
     """Return which addresses of the name are known to be dead after a probe: `Known.dead` for the next one."""
+    if not known.dead and not failed:
+        return []
     present = {address for _, address in addresses}
     tried = {*failed, served}
     return [

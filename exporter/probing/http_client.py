@@ -78,7 +78,7 @@ async def get(
         async with asyncio.timeout(bounds.seconds):
             if context is None and parts.scheme == "https":
                 context = await in_thread(web_context)  # the first time it takes 30 ms, which no probe should wait for
-            addresses = routed(await resolver.resolve(host, IpFamily.ANY), IpFamily.ANY)
+            addresses = routed(await resolver.resolve(host, IpFamily.ANY))
             target = httpcore.URL(
                 scheme=parts.scheme.encode(),
                 host=host.encode("ascii"),

@@ -35,7 +35,15 @@ from exporter.probing.dialogue import Credential, CredentialUnavailable, Dialogu
 from exporter.probing.driver import Driver
 from exporter.probing.evidence import tcp_evidence
 from exporter.probing.redact import redactor_of, shortened
-from exporter.probing.resolve import OUT_OF_RESOURCES, FixedResolver, IpAddress, NameResolver, NotAName, routed
+from exporter.probing.resolve import (
+    OUT_OF_RESOURCES,
+    FixedResolver,
+    IpAddress,
+    NameResolver,
+    NotAName,
+    check_route,
+    routed,
+)
 from exporter.probing.search import Secrets
 
 PROTOCOLS: Mapping[Protocol, ProtocolDialogue] = {
@@ -229,7 +237,8 @@ class Attempt:
         addresses = await self._resolver.resolve(endpoint.host, family)
         self._clock.leave()
         self._clock.enter(Phase.CONNECT)
-        self._addresses = routed(addresses, family)[:MAX_COUNTED]
+        # An address of the one family that is wanted needs no look whether there is a route: its connect shows that.
+        self._addresses = (routed(addresses) if family is IpFamily.ANY else addresses)[:MAX_COUNTED]
         tried = in_order(self._addresses, self._known)[:MAX_TRIED]
         if endpoint.addresses is AddressChoice.ALL and self._trust is not _Trust.INSPECT:
             others = [address for address in self._addresses if address != tried[0]]
@@ -246,6 +255,10 @@ class Attempt:
             except OSError as error:
                 if error.errno in OUT_OF_RESOURCES:
                     raise  # the address has nothing to do with it
+                if error.errno and family is not IpFamily.ANY:
+                    self.addressed = None  # nothing was sent to it, if there is no route
+                    check_route(kind, address)
+                    self.addressed = kind, address
                 self._dead.append(address)
                 if left == 1:
                     raise

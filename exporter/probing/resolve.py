@@ -187,20 +187,28 @@ def _literal(host: str) -> Sequence[IpAddress]:
     return ((socket.AF_INET if version == 4 else socket.AF_INET6, host),)
 
 
-def routed(addresses: Sequence[IpAddress], family: IpFamily) -> list[IpAddress]:
+def routed(addresses: Sequence[IpAddress]) -> list[IpAddress]:
     """Return the addresses of those families that this host has a route for, which the first of each family shows.
 
-    Where there is none, `any` returns the last: to connect to it gives the operating system's error.
-
-    Raises:
-        AddressFamilyUnavailable: there is none, and the family is not `any`.
+    Where there is none, it is the last: to connect to it gives the operating system's error.
     """
+    if len(addresses) == 1:
+        return list(addresses)
     first = dict(reversed(addresses))
     routes = {kind: has_route(kind, address) for kind, address in first.items()}
-    kept = [(kind, address) for kind, address in addresses if routes[kind]]
-    if not kept and family is not IpFamily.ANY:
-        raise AddressFamilyUnavailable(f"this host has no {_NAMES[family]} route to {addresses[-1][1]}")
-    return kept or [addresses[-1]]
+    return [(kind, address) for kind, address in addresses if routes[kind]] or [addresses[-1]]
+
+
+def check_route(kind: socket.AddressFamily, address: str) -> None:
+    """Find out whether an address of the one wanted family does not connect because this host has no route.
+
+    Raises:
+        AddressFamilyUnavailable: there is none.
+        OSError: no more files can be opened, so it is not known.
+    """
+    if not has_route(kind, address):
+        family = IpFamily.IPV6 if kind == socket.AF_INET6 else IpFamily.IPV4
+        raise AddressFamilyUnavailable(f"this host has no {_NAMES[family]} route to {address}")
 
 
 def has_route(kind: socket.AddressFamily, address: str) -> bool:

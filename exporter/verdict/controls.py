@@ -161,7 +161,7 @@ class Controls:
         """Return its addresses: of the versions of IP that this host has a route for, or that have worked before."""
         found = self._addresses[control]
         try:
-            kept = routed(found, IpFamily.ANY)
+            kept = routed(found)
         except OSError:  # no more files: to connect says so
             kept = list(found)
         worked = self._ever_up.get(control, set())
