@@ -77,6 +77,10 @@ def _difference() -> int:
     return min(readings)[1]
 
 
+_TCP_INFO = struct.Struct("=BxB21xI40xI28xI16xQQ")
+"""Of linux/tcp.h: the fields of `TcpInfo`, in its order."""
+
+
 class TcpInfo(NamedTuple):
     """Linux's struct tcp_info, as much of it as is used. What an old kernel does not have is None."""
 
@@ -104,11 +108,11 @@ def tcp_info(connection: socket.socket) -> TcpInfo | None:
         return None
     if len(data) < 72:
         return None
-    state, retransmits = data[0], data[2]
-    unacked, rtt = struct.unpack_from("=I", data, 24)[0], struct.unpack_from("=I", data, 68)[0] / 1e6
-    total = struct.unpack_from("=I", data, 100)[0] if len(data) >= 104 else None
-    acked, received = struct.unpack_from("=QQ", data, 120) if len(data) >= 136 else (None, None)
-    return TcpInfo(state, retransmits, unacked, rtt, total, acked, received)
+    whole = data if len(data) >= _TCP_INFO.size else data.ljust(_TCP_INFO.size, b"\0")
+    state, retransmits, unacked, rtt, total, acked, received = _TCP_INFO.unpack_from(whole)
+    if len(data) < _TCP_INFO.size:
+        total, acked, received = total if len(data) >= 104 else None, None, None
+    return TcpInfo(state, retransmits, unacked, rtt / 1e6, total, acked, received)
 
 
 ARRIVAL_CLOCK = ArrivalClock()

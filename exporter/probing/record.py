@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections import deque
 from functools import lru_cache
 from itertools import accumulate, chain
-from typing import NamedTuple
+from typing import TypeAlias
 
 from exporter.model.outcome import MAX_DETAIL, Line
 from exporter.probing.dialogue import as_text
@@ -33,16 +33,8 @@ _MAX_LINE = 2 * MAX_DETAIL  # octets that are read for people; what is taken out
 _OCTETS_OF_LINE = 160  # of memory, besides its text
 
 
-class _Raw(NamedTuple):
-    """A line as it was received or sent."""
-
-    at: float
-    speaker: str
-    line: bytes
-
-
-def _octets_of(line: bytes) -> int:
-    return _OCTETS_OF_LINE + len(line)
+_Raw: TypeAlias = tuple[float, str, bytes]
+"""When a line was received or sent, by whom it was said, and what it is."""
 
 
 class DialogueRecord:
@@ -57,25 +49,26 @@ class DialogueRecord:
 
     def add(self, at: float, speaker: str, line: bytes) -> None:
         """Add the next line."""
-        raw, octets = _Raw(at, speaker, line), _octets_of(line)
+        octets = _OCTETS_OF_LINE + len(line)
         is_short = not self._last and self._first_octets + octets <= MAX_OCTETS // 2
         if is_short and len(self._first) < MAX_LINES // 2:
-            self._first.append(raw)
+            self._first.append((at, speaker, line))
             self._first_octets += octets
             return
-        self._last.append(raw)
+        self._last.append((at, speaker, line))
         self._last_octets += octets
         while len(self._last) > MAX_LINES // 2 or self._last_octets > MAX_OCTETS // 2:
-            self._last_octets -= _octets_of(self._last.popleft().line)
+            _, _, gone = self._last.popleft()
+            self._last_octets -= _OCTETS_OF_LINE + len(gone)
             self._left_out += 1
 
     def unanswered(self) -> list[bytes]:
         """Return the server's lines since the client last sent something, the last three of them at most."""
         lines: list[bytes] = []
-        for raw in chain(reversed(self._last), reversed(self._first)):
-            if raw.speaker != "S" or len(lines) == _LAST_WORDS:
+        for _, speaker, line in chain(reversed(self._last), reversed(self._first)):
+            if speaker != "S" or len(lines) == _LAST_WORDS:
                 break
-            lines.append(raw.line)
+            lines.append(line)
         return lines[::-1]
 
     def lines(self) -> list[Line]:

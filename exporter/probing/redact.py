@@ -27,6 +27,7 @@ REDACTED = "[redacted]"
 
 _MAX_TEXT = 2 * MAX_DETAIL  # characters that are searched at once; what is taken out leaves room for more
 _OVERLAP = 64  # characters of the lines before them, which may hold the beginning of a piece
+_FEW_LINES = 16  # of a dialogue, as most have: all of them are looked at in one step
 _MAX_ESCAPE = 11  # characters of an escape that may stand at the end of a line
 # What a line of a reply begins with; the secret of two lines stands behind it in the second.
 _PREFIX = re.compile(
@@ -70,6 +71,8 @@ class Redactor:
 
     def certificates(self, facts: TlsFacts) -> TlsFacts:
         """Return the facts of a handshake as they may be shown: a certificate may have anything in its names."""
+        if not self._secrets:
+            return facts
         texts = [text for one in facts.chain for text in (one.subject, one.issuer, one.serial_number, *one.names)]
         if not self._secrets.are_in("\n".join(texts)):
             return facts
@@ -83,6 +86,13 @@ class Redactor:
             names=tuple(map(self.text, one.names)),
             serial_number=self.text(one.serial_number),
         )
+
+    def may_show(self, lines: Sequence[Line]) -> bool:
+        """Whether a dialogue may be shown as it is; False says nothing, True is what nearly every short one gives."""
+        if self._secrets or len(lines) > _FEW_LINES:
+            return False
+        texts = [line.text for line in lines]
+        return max(map(len, texts), default=0) <= MAX_DETAIL and _is_plain("".join(texts), MAX_DETAIL * _FEW_LINES)
 
     def lines(self, lines: Sequence[Line]) -> Iterator[Line]:
         """Yield the lines of a dialogue as they may be shown; what the client sent, as it is.
@@ -231,9 +241,9 @@ def _shown(text: str, secret: Iterable[Span] = ()) -> str:
     return shortened(shown)
 
 
-def _is_plain(text: str) -> bool:
+def _is_plain(text: str, most: int = MAX_DETAIL) -> bool:
     """Whether nothing has to be taken out or escaped, which is so for nearly every text of a server."""
-    return len(text) <= MAX_DETAIL and is_visible(text) and not may_have_links(text)
+    return len(text) <= most and is_visible(text) and not may_have_links(text)
 
 
 def _without(text: str, parts: Iterable[Span], superfluous: Iterable[Span] = ()) -> Iterator[str]:
