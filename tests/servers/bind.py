@@ -89,15 +89,16 @@ class Bind(Server):
         return True
 
     def _configuration(self) -> str:
+        # inline-signing no: else BIND 9.20 signs a copy of the zone, and answers an update before that has it.
         zones = "".join(
             f'zone "{zone}" {{ type primary; file "{zone}.zone"; allow-update {{ 127.0.0.1; }};'
             " check-integrity no; check-mx ignore; check-mx-cname ignore;"
-            f"{' dnssec-policy default;' if zone in self.signed else ''} }};\n"
+            f"{' dnssec-policy default; inline-signing no;' if zone in self.signed else ''} }};\n"
             for zone in self._zones
         )
         return f"""
             options {{
-                directory "{self.directory}"; pid-file none; session-keyfile none; lock-file none;
+                directory "{self.directory}"; pid-file none; session-keyfile none;
                 listen-on port {self.port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
                 recursion no; empty-zones-enable no; notify no; dnssec-validation no;
                 managed-keys-directory "{self.directory}"; key-directory "{self.directory}";
