@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import platform
 import shutil
 import ssl
@@ -95,6 +96,7 @@ def main() -> None:
     options = parser.parse_args()
     if shutil.which(options.blackbox) is None:
         parser.error(f"no program {options.blackbox}: install prometheus-blackbox-exporter, or give --blackbox=PATH")
+    os.environ["PYTHONDONTWRITEBYTECODE"] = ""  # what is installed has its byte code
     names = options.only or list(MEASUREMENTS)
     with tempfile.TemporaryDirectory() as directory, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         version = version_of(options.blackbox)

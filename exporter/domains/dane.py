@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from exporter.domains import dnssec
-from exporter.domains.dnssec import LookupFailed
 from exporter.model.domain import Finding, Tlsa
 from exporter.model.reason import Reason
 
@@ -34,16 +32,18 @@ async def look_up(servers: Sequence[tuple[str, int]], host: str, port: int, seco
     RFC 7672 §2.2.2: where the exchange's own addresses are not authenticated, its TLSA records count for nothing, and
     neither does it that they cannot be looked up: some name servers do not answer questions for TLSA at all (§2.1.1).
     """
+    from exporter.domains import dnssec  # noqa: PLC0415 (see policies.py)
+
     name, address = f"_{port}._tcp.{host}", None
     try:
         async with asyncio.timeout(seconds):
             address = await dnssec.ask(servers, host, "A")
             found = await dnssec.ask(servers, name, "TLSA")
-    except (LookupFailed, TimeoutError) as error:
+    except (dnssec.LookupFailed, TimeoutError) as error:
         if address and not address.authenticated:
             return DaneFacts()
         said = str(error) or f"the TLSA look-up of {name}: no answer in time"
-        reason = error.reason if isinstance(error, LookupFailed) else Reason.TIMEOUT
+        reason = error.reason if isinstance(error, dnssec.LookupFailed) else Reason.TIMEOUT
         return DaneFacts(failure=Finding(reason, said, host))
     records = tuple(_tlsa(text) for text in found.records)
     return DaneFacts(records, found.authenticated and address.authenticated, is_known=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from aiodns.error import DNSError
 
-from exporter.domains import dane, dnssec, mta_sts, tls_rpt, txt
+from exporter.domains import dane, mta_sts, tls_rpt, txt
 from exporter.domains.dane import DaneFacts
 from exporter.model.domain import Change, Exchange, Finding, Mode, Policy
 from exporter.model.outcome import Phase
@@ -188,6 +188,8 @@ class Policies:
     async def _renew_dane(
         self, resolver: Resolver, endpoint: Endpoint, exchanges: Sequence[Exchange], now: float
     ) -> None:
+        from exporter.domains import dnssec  # noqa: PLC0415 (dnspython takes 3 MB, which only a domain needs)
+
         servers = dnssec.believed(resolver.nameservers, endpoint.trusted_resolvers)
         if not servers:
             self.dane, self.mx_authenticated = {}, None
@@ -207,6 +209,8 @@ class Policies:
 
     async def _authenticate(self, servers: Sequence[tuple[str, int]], endpoint: Endpoint) -> None:
         """Look up whether the MX records are authenticated; that it fails is told by the look-up of the exchanges."""
+        from exporter.domains import dnssec  # noqa: PLC0415
+
         with suppress(dnssec.LookupFailed, TimeoutError):
             async with asyncio.timeout(endpoint.timeout):
                 self.mx_authenticated = (await dnssec.ask(servers, endpoint.domain or "", "MX")).authenticated

@@ -9,7 +9,6 @@ targets together, always at the one that takes most. Results, times and phases a
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from sys import getsizeof
@@ -134,7 +133,7 @@ class Kept:
     _last: _Entry | None = None
     _last_login: _Entry | None = None
     _last_success: _Entry | None = None
-    _failures: deque[_Entry] = field(default_factory=lambda: deque(maxlen=FAILURES))
+    _failures: list[_Entry] = field(default_factory=list)
 
     @classmethod
     def of(cls, target: Target, memory: Memory) -> Kept:
@@ -169,9 +168,9 @@ class Kept:
     def restore(self, failures: Sequence[Outcome]) -> None:
         """Keep these failed Outcomes of an earlier process, too: they are older than all others."""
         room = FAILURES - len(self._failures)
-        for outcome in reversed(failures[-room:] if room else ()):
-            entry = _Entry(outcome)
-            self._failures.appendleft(entry)
+        older = [_Entry(outcome) for outcome in failures[-room:]] if room else []
+        self._failures[:0] = older
+        for entry in older:
             self.memory.take(entry)
         self._enforce()
 
@@ -185,7 +184,7 @@ class Kept:
         if outcome.ok:
             self._last_success = entry
         else:
-            self._failures.append(entry)
+            self._failures = [*self._failures[1 - FAILURES :], entry]
         self.memory.take(entry)
         after = self.entries()
         for one in before:

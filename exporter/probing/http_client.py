@@ -10,10 +10,8 @@ import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
-
-import httpcore
 
 from exporter.host.threads import in_thread
 from exporter.model.settings import IpFamily, Tls
@@ -22,6 +20,9 @@ from exporter.probing.classify import describe
 from exporter.probing.client_tls import build_context
 from exporter.probing.redact import redact
 from exporter.probing.resolve import IpAddress, NameResolver, routed
+
+if TYPE_CHECKING:
+    import httpcore
 
 _PORTS = {"https": 443, "http": 80}
 
@@ -72,6 +73,8 @@ async def get(
     Raises:
         NoAnswer: the name, the connection or TLS failed, the answer is not HTTP, or is beyond the bounds.
     """
+    import httpcore  # noqa: PLC0415 (a megabyte, which no probe needs)
+
     parts = urlsplit(url)
     host = (parts.hostname or "").removesuffix(".")
     try:
@@ -104,6 +107,8 @@ async def _first(
     context: ssl.SSLContext | None,
 ) -> Answer:
     """Return the answer of the first address that connects."""
+    import httpcore  # noqa: PLC0415 (see `get`)
+
     host, left = target.host.decode(), len(addresses)
     for _, address in addresses:
         connect = share(bounds.seconds, left, bounds.seconds)

@@ -25,8 +25,8 @@ RENDERED = 30
 """An octet of HTML or JSON takes as much CPU as this many octets of metrics, whose lines are cached."""
 
 _GZIP = zlib.MAX_WBITS | 16
-_AT_ONCE = 8192
-"""Pieces, a megabyte of lines. Between two lots the thread waits for the interpreter, as long as 5 ms."""
+_AT_ONCE = 2048
+"""Pieces, less than a megabyte of lines. Between two lots the thread waits for the interpreter, as long as 5 ms."""
 
 
 @dataclass(frozen=True, slots=True)
