@@ -124,6 +124,11 @@ def without(one: dict[str, Any], *labels: str) -> dict[str, Any]:
     return {"labels": {name: value for name, value in one["labels"].items() if name not in labels}}
 
 
+def of_domain(name: str, endpoint: str = "mx") -> dict[str, Any]:
+    """Return an alert of a mail domain itself."""
+    return without(alert(name, endpoint, domain="example.com", blame="unknown"), "protocol", "host", "port")
+
+
 ONE_ENDPOINT = ("job", "instance", "endpoint", "protocol", "port")
 
 
@@ -164,6 +169,8 @@ def test_an_outage_of_gmail_is_one_page(running: tuple[Alertmanager, Webhook]) -
                 alert("GmailUnreachableFromOneSite"),
                 alert("GmailCertificateInvalid"),
                 alert("GmailLoginFailing", blame="account"),
+                alert("GmailExchangeDown", "mx", domain="example.com"),
+                *(of_domain(name) for name in ("GmailDomainDown", "GmailDomainPolicyFailing")),
             ],
             [
                 alert("GmailEndpointDown", instance="b:9993"),
@@ -178,6 +185,27 @@ def test_an_outage_of_gmail_is_one_page(running: tuple[Alertmanager, Webhook]) -
                 [alert("GmailEndpointDown", "pop3"), alert("GmailEndpointDown", instance="b:9993")],
             )
             for name in ("GmailPortBlocked", "GmailResolverFailing")
+        ),
+        *(
+            (
+                alert(name, "mx", blame="network"),
+                [alert("GmailExchangeDown", "mx", domain="example.com"), of_domain("GmailDomainDown")],
+                [of_domain("GmailDomainDown", "other"), of_domain("GmailDomainPolicyFailing")],
+            )
+            for name in ("GmailPortBlocked", "GmailResolverFailing")
+        ),
+        (
+            of_domain("GmailDomainDown"),
+            [alert("GmailExchangeDown", "mx", domain="example.com")],
+            [alert("GmailExchangeDown", "other", domain="example.net")],
+        ),
+        (
+            alert("GmailExchangeDown", "mx", domain="example.com"),
+            [
+                alert("GmailEndpointSlow", "mx"),
+                without(alert("GmailErrorBudgetBurningFast", "mx"), "job", "instance"),
+            ],
+            [alert("GmailEndpointSlow", "mx", host="other.example.com"), of_domain("GmailDomainPolicyFailing")],
         ),
         (
             alert("GmailTLSIntercepted", blame="network"),

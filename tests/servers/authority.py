@@ -102,7 +102,8 @@ class Authority:
                 key_type=trustme.KeyType.ECDSA,
             )
             chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
-            self._issued[label] = self._write(label, chain, issued.private_key_pem.bytes())
+            file = f"{label[:80]}-{len(self._issued)}"  # of many names
+            self._issued[label] = self._write(file, chain, issued.private_key_pem.bytes())
         return self._issued[label]
 
     @cached_property

@@ -51,13 +51,23 @@ class Postfix(Server):
 
     host = "localhost"
 
-    def __init__(self, certificate: Certificate, dovecot: Dovecot) -> None:
+    def __init__(
+        self,
+        certificate: Certificate,
+        dovecot: Dovecot,
+        *,
+        exchange: tuple[str, int] | None = None,
+        settings: str = "",
+    ) -> None:
+        """With `exchange`, its SMTP is at that address and port of loopback alone; `settings` are lines of main.cf."""
         find_program("/usr/sbin/postfix", "postfix")
         self.program = find_program(f"{PROGRAMS}/master", "postfix")
         self.fakeroot = None if os.geteuid() == 0 else find_program("fakeroot", "fakeroot")
         self.certificate = certificate
         self.dovecot = dovecot
-        self.smtp_port, self.smtps_port, self.submission_port, self.strict_port = distinct_ports(4)
+        free, self.smtps_port, self.submission_port, self.strict_port = distinct_ports(4)
+        self._settings = settings
+        self._smtp_address, self.smtp_port = exchange or ("", free)
         # In the system's temporary directory and not pytest's: Postfix's own account has to get through.
         self.directory = Path(tempfile.mkdtemp(prefix="postfix-"))
         self.directory.chmod(0o755)
@@ -74,8 +84,11 @@ class Postfix(Server):
             own += f" {self.directory}/queue/p[ru]*"
             argv = [self.fakeroot, "--", "/bin/sh", "-c", f'{own} && exec "$@"', "sh", *argv]
         process = Process(argv, output=self.directory / "output")
-        ports = (self.smtp_port, self.smtps_port, self.submission_port, self.strict_port)
-        process.wait_until(lambda: all(map(is_listening, ports)), log=self.log_text)
+        ports = (self.smtps_port, self.submission_port, self.strict_port)
+        process.wait_until(
+            lambda: all(map(is_listening, ports)) and is_listening(self.smtp_port, self._smtp_address or "127.0.0.1"),
+            log=self.log_text,
+        )
         self._process = process
 
     def hold(self) -> None:
@@ -132,13 +145,14 @@ class Postfix(Server):
                 auth_socket=self.dovecot.auth_socket,
                 lmtp=self.dovecot.lmtp_address,
             )
+            + self._settings
         )
         # Postfix's own program runs with another group, and then takes no configuration but the system's.
         self._flush = Path(shutil.copyfile("/usr/sbin/postqueue", self.directory / "postqueue"))
         self._flush.chmod(0o755)
         (etc / "master.cf").write_text(
             _MASTER.format(
-                smtp=self.smtp_port,
+                smtp=f"{self._smtp_address}:{self.smtp_port}" if self._smtp_address else self.smtp_port,
                 smtps=self.smtps_port,
                 submission=self.submission_port,
                 strict=self.strict_port,
