@@ -47,6 +47,7 @@ from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.mail_domains import MailDomains
 from exporter.monitor.schedule import Schedule
 from exporter.monitor.store import Store
+from exporter.monitor.stored_deliveries import StoredDeliveries
 from exporter.monitor.stored_domains import StoredDomains
 from exporter.probing.kernel import ARRIVAL_CLOCK
 from exporter.probing.resolve import Resolver
@@ -123,14 +124,14 @@ class Daemon:
         self._gathering = Gathering(self._store, self._resolver, self._evidence)
         self._checker = Checker(self._store, self._resolver, options.ledger, self._environ, gathering=self._gathering)
         self._domains = self._checker.policies = MailDomains(self._resolver, self._store, self._arrange)
-        self._archive = Archive(
-            options.ledger.path, [StoredDomains(self._domains)], makes_directory=options.ledger.store.makes_directory
-        )
         self._schedule = Schedule(self._check, self._metrics)
         logins = Logins(self._checker.account_of, self._resolver, self._checker.add)
         self._mail = Deliveries(logins, Sends(options.ledger), options.ledger)
         self._deliveries = DeliverySchedule(self._mail.run)
         self._schedule.recur("deliveries", EVERY, self._deliveries.begin_what_is_due)
+        sections = StoredDomains(self._domains), StoredDeliveries(self._deliveries)
+        makes_directory = options.ledger.store.makes_directory
+        self._archive = Archive(options.ledger.path, sections, makes_directory=makes_directory)
         self._exposition = Exposition(
             self._store,
             self._metrics,

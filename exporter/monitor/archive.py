@@ -36,7 +36,7 @@ MAGIC = b"gmail-exporter history "
 VERSION = b"1"
 
 MAX_OF_TARGET = 64 * 1024
-"""Octets of the line of a target."""
+"""Octets of the line of a target, or of one of a section."""
 
 MAX_IN_ALL = 32 * 1024 * 1024
 """Octets of all lines: with more than 512 targets, each has its even share."""
@@ -57,7 +57,7 @@ LOCKED = "another process keeps its history there: give each a storage of its ow
 
 _MODE = 0o600
 _OF_SECTION = '{"kind": '
-_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError, struct.error)
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, struct.error)
 _MIB = 1024 * 1024
 
 log = structlog.get_logger("history")

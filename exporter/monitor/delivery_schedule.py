@@ -38,14 +38,18 @@ class DeliverySchedule:
         return iter(self._series.values())
 
     def configure(self, config: Config) -> None:
-        """Make exactly these deliveries. What did not change keeps its series."""
+        """Make exactly these deliveries. What did not change keeps its series; the others go on with their results."""
         planned = intervals(config)
         before, self._series = self._series, {}
         for name, delivery in config.deliveries.items():
-            kept = before.get(name)
-            if kept is None or kept.delivery != delivery or kept.interval != planned[name]:
-                kept = DeliverySeries(delivery, planned[name])
-                if planned[name] > delivery.interval:
+            kept = before.get(name) or DeliverySeries(delivery)
+            if kept.delivery != delivery:
+                changed = DeliverySeries(delivery)
+                changed.follow(kept)
+                kept = changed
+            if kept.interval != planned[name]:
+                kept.interval, kept.next_at = planned[name], 0.0
+                if kept.interval > delivery.interval:
                     _tell_stretch(kept)
             self._series[name] = kept
 

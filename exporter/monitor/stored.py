@@ -156,7 +156,7 @@ def _outcome(fields: Fields, target: Target, until: float) -> Outcome | None:
         phases = {Phase(name): float(seconds) for name, seconds in fields["phases"].items()}
     except ValueError:
         return None
-    if started_at is None or ended_at is None or reason is Reason.OK or not all(map(_is_duration, phases.values())):
+    if started_at is None or ended_at is None or reason is Reason.OK or not all(map(is_duration, phases.values())):
         return None
     missing = (Detail.DIALOGUE,) if fields.get("without") else ()
     return Outcome(
@@ -171,7 +171,7 @@ def _outcome(fields: Fields, target: Target, until: float) -> Outcome | None:
         dialogue=tuple(
             Line(float(at), "C" if speaker == "C" else "S" if speaker == "S" else "", text_of(text))
             for at, speaker, text in fields["dialogue"][:MAX_LINES]
-            if _is_duration(float(at))
+            if is_duration(float(at))
         ),
         judgement=_judgement(fields.get("judgement")),
         not_kept=(*missing, Detail.CAPABILITIES, Detail.CERTIFICATES),
@@ -195,7 +195,8 @@ def time_of(value: object, until: float) -> float | None:
     return float(value) if isinstance(value, int | float) and 0 < value <= until else None
 
 
-def _is_duration(seconds: float) -> bool:
+def is_duration(seconds: float) -> bool:
+    """Whether it is a number of seconds that can have passed."""
     return 0 <= seconds < math.inf
 
 

@@ -118,6 +118,7 @@ def series_to_json(series: DeliverySeries) -> dict[str, Any]:
         "delivery": series.delivery.name,
         "interval_seconds": series.interval,
         "next_at": series.next_at or None,
+        "since": series.since,
         "runs": {made.value: series.counts[made] for made in Made},
         "results": [result_to_json(result) for result in series.results],
     }

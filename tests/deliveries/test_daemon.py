@@ -23,7 +23,7 @@ LABELS = {"delivery": "ops-to-probe", "from": "ops", "to": "probe"}
 
 
 async def test_a_queue_that_is_stopped(lab: Lab) -> None:
-    """Mail arrives; it waits in a queue, and that is a failure; it arrives again."""
+    """Mail arrives; it waits in a queue, and that is a failure; it arrives again, as a restart does not forget."""
     senders = replace(lab.accounts["ops"], max_sends_per_day=2000, max_logins_per_day=10_000)
     readers = replace(lab.accounts["probe"], max_logins_per_day=10_000)
     lab.accounts |= {"ops": senders, "probe": readers}
@@ -55,6 +55,15 @@ async def test_a_queue_that_is_stopped(lab: Lab) -> None:
         await until(lambda: value("gmail_delivery_up") == 1, 20)
         result = exporter.get("/api/v1/deliveries").json()["deliveries"][0]["results"][-1]
         assert result["folder"] == "inbox"
+        (before,) = exporter.get("/api/v1/deliveries").json()["deliveries"]
+        assert exporter.stop()[0] == 0
+    with await asyncio.to_thread(Exporter, lab.directory / "log.2", file, *flags, before=UNPLANNED) as exporter:
+        # The next message is half an hour away.
+        await until(lambda: value("gmail_delivery_up") == 1, 20)
+        (after,) = exporter.get("/api/v1/deliveries").json()["deliveries"]
+        assert after["results"][: len(before["results"])] == before["results"]
+        assert after["since"] == before["since"]
+        assert value("gmail_delivery_failure_info", **failed) is None
     log = (lab.directory / "log").read_text("utf-8")
     for event in ("delivered", "delivery failed"):
         assert event in log

@@ -87,7 +87,7 @@ async def test_the_clock_is_set() -> None:
 
 
 async def test_reload() -> None:
-    """What did not change keeps its series; a result of what was removed in the meantime is dropped."""
+    """What did not change keeps its series; a result of what has changed in the meantime is dropped."""
     clock, maker = Clock(), Maker()
     schedule = DeliverySchedule(maker, clock)
     schedule.configure(CONFIG)
@@ -98,12 +98,30 @@ async def test_reload() -> None:
     maker.wait = asyncio.Event()
     running = asyncio.create_task(schedule.run(DELIVERY.name))
     await asyncio.sleep(0)
-    schedule.configure(replace(CONFIG, deliveries={DELIVERY.name: replace(DELIVERY, timeout=60.0)}))
+    shorter = replace(DELIVERY, timeout=60.0)
+    schedule.configure(replace(CONFIG, deliveries={DELIVERY.name: shorter}))
     maker.wait.set()
     await running
-    assert [series.last for series in schedule] == [None]
+    assert [list(series.results) for series in schedule] == [[delivered(delivery=shorter)]]
     schedule.configure(Config())
     assert list(schedule) == []
+
+
+async def test_another_plan() -> None:
+    """Where others take their share of the day, a delivery comes less often, and is otherwise as it was."""
+    clock, maker = Clock(), Maker()
+    schedule = DeliverySchedule(maker, clock)
+    schedule.configure(CONFIG)
+    await pass_time(schedule, clock, 1800)
+    (before,) = schedule
+    others = {f"d{number}": replace(DELIVERY, name=f"d{number}") for number in range(4)}
+    schedule.configure(replace(CONFIG, deliveries={DELIVERY.name: DELIVERY, **others}))
+    assert next(iter(schedule)) is before
+    assert before.interval > 1800
+    assert before.last == delivered()
+    made = before.counts.total()
+    await pass_time(schedule, clock, before.interval)
+    assert before.counts.total() == made + 1
 
 
 async def test_log() -> None:

@@ -1,16 +1,18 @@
-"""The totals of a delivery."""
+"""The results and the totals of a delivery."""
 
 from __future__ import annotations
 
-from exporter.model.delivery import Stage
-from exporter.monitor.delivery_series import DURATION_BUCKETS, KEPT, DeliverySeries, Made
-from tests.deliveries.results import DELIVERY, STAGES, delivered, missing, not_made
+from dataclasses import replace
+
+from exporter.model.delivery import DeliveryResult, Stage
+from exporter.monitor.delivery_series import DURATION_BUCKETS, KEPT, DeliveryPast, DeliverySeries, Made
+from tests.deliveries.results import DELIVERY, STAGES, VIA, delivered, in_spam, missing, not_made
 
 
 def test_totals() -> None:
     """Results are counted by how they ended, and messages by how long they took."""
     series = DeliverySeries(DELIVERY, 1800.0)
-    assert (series.last, series.last_made) == (None, None)
+    assert (series.last, series.since, series.version) == (None, None, 0)
     for result in (delivered(), missing(), not_made(), delivered(stages={**STAGES, Stage.TRANSFER: 9999.0})):
         series.add(result)
     assert series.counts == {Made.SUCCESS: 2, Made.FAILURE: 1, Made.NOT_MADE: 1}
@@ -19,8 +21,7 @@ def test_totals() -> None:
     assert series.duration_sum == 10001.5
     series.add(not_made())
     assert series.last == not_made()
-    assert series.last_made is not None
-    assert series.last_made.duration == 9999.0
+    assert series.version == 5
 
 
 def test_memory() -> None:
@@ -30,3 +31,74 @@ def test_memory() -> None:
         series.add(delivered(started_at=float(number)))
     assert len(series.results) == KEPT
     assert series.results[0].started_at == 5
+
+
+def at(result: DeliveryResult, seconds: float) -> DeliveryResult:
+    """The result, so many seconds later."""
+    return replace(result, started_at=result.started_at + seconds, ended_at=result.ended_at + seconds)
+
+
+def test_since() -> None:
+    """A state lasts until mail begins to arrive, not to arrive, or not to be sent."""
+    series = DeliverySeries(DELIVERY, 1800.0)
+    began = []
+    for number, result in enumerate([delivered(), delivered(), missing(), in_spam(), not_made(), delivered()]):
+        series.add(at(result, number))
+        began.append(series.since and series.since - delivered().ended_at)
+    assert began == [0, 0, 2, 2, 4, 5]
+
+
+def past_of(*results: DeliveryResult, is_recent: bool = True) -> DeliveryPast:
+    """What an earlier process knew, which saw the state of the last result begin an hour before."""
+    return DeliveryPast(results, results[-1].ended_at - 3600, is_recent=is_recent)
+
+
+def test_restored() -> None:
+    """The last result and its time are there at once; it counts in no total."""
+    series = DeliverySeries(DELIVERY, 1800.0)
+    series.restore(past_of(delivered(), missing()))
+    assert (series.last, series.since) == (missing(), missing().ended_at - 3600)
+    assert (series.counts.total(), series.version, sum(series.buckets)) == (0, 0, 0)
+    series.add(at(missing(), 10))
+    assert series.since == missing().ended_at - 3600
+    series.add(recovered := at(delivered(), 20))
+    assert (series.last, series.since) == (recovered, recovered.ended_at)
+    assert [result.up for result in series.results] == [True, False, False, True]
+
+
+def test_restored_late() -> None:
+    """Results of this process stay the newest; a state that has lasted began in the earlier one."""
+    for here, since in (
+        ([at(missing(), 10)], missing().ended_at - 3600),
+        ([at(delivered(), 10)], delivered().ended_at + 10),
+        ([at(delivered(), 10), at(missing(), 20)], missing().ended_at + 20),
+    ):
+        series = DeliverySeries(DELIVERY, 1800.0)
+        for result in here:
+            series.add(result)
+        series.restore(past_of(missing()))
+        assert list(series.results) == [missing(), *here]
+        assert (series.last, series.since) == (here[-1], since)
+
+
+def test_restored_after_a_long_time() -> None:
+    """What is too old to tell of the present is there as the past alone."""
+    series = DeliverySeries(DELIVERY, 1800.0)
+    series.restore(past_of(missing(), is_recent=False))
+    assert (list(series.results), series.last, series.since) == ([missing()], None, None)
+    series.add(at(missing(), 10))
+    assert series.since == missing().ended_at + 10
+
+
+def test_other_settings() -> None:
+    """A delivery between the same mailboxes goes on with its results, which are its own then; another one does not."""
+    before = DeliverySeries(DELIVERY, 1800.0)
+    before.add(missing())
+    shorter = replace(DELIVERY, timeout=60.0)
+    after = DeliverySeries(shorter, 1800.0)
+    after.follow(before)
+    assert after.last == missing(delivery=shorter)
+    assert after.since == missing().ended_at
+    other = DeliverySeries(replace(DELIVERY, via=replace(VIA, host="smtp.example.com")), 1800.0)
+    other.follow(before)
+    assert list(other.results) == []
