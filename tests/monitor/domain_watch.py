@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,11 +37,11 @@ class Watch:
 
     def __post_init__(self) -> None:
         self._ledger = Ledger()
-        self.domains = MailDomains(self.resolver, self.store, self._arrange)
+        self.domains = MailDomains(self.resolver, self.store, self.arrange)
         self._checker = Checker(self.store, self.resolver, self._ledger, {})
         self._checker.policies = self.domains
         self._exposition = Exposition(self.store, ExporterMetrics(), domains=self.domains)
-        self._arrange()
+        self.arrange()
 
     def domain(self, name: str) -> MailDomain:
         """Return the domain of an endpoint."""
@@ -49,12 +49,18 @@ class Watch:
         assert found is not None
         return found
 
-    async def round(self) -> None:
-        """Look up every domain once, and then probe every exchange once: what happens in an interval."""
+    async def round(self, at_once: int = 100) -> None:
+        """Look up every domain once, and then probe every exchange once, so many together: as in an interval."""
         self.resolver._born = -1e9  # c-ares has a cache, of a second
-        await asyncio.gather(*(self.domains.look_up(domain.look_up) for domain in list(self.domains)))
-        self._arrange()
-        await asyncio.gather(*(self._checker.check(series.target) for series in list(self.store)))
+        free = asyncio.Semaphore(at_once)
+
+        async def wait_for(work: Awaitable[object]) -> None:
+            async with free:
+                await work
+
+        await asyncio.gather(*(wait_for(self.domains.look_up(domain.look_up)) for domain in list(self.domains)))
+        self.arrange()
+        await asyncio.gather(*(wait_for(self._checker.check(series.target)) for series in list(self.store)))
 
     @property
     def samples(self) -> list[Sample]:
@@ -82,7 +88,8 @@ class Watch:
         self._ledger.close()
         await self.resolver.close()
 
-    def _arrange(self) -> None:
+    def arrange(self) -> None:
+        """Watch exactly these endpoints, and the exchanges that are known now."""
         self.store.configure(self.domains.configure(self.endpoints))
 
 
@@ -93,8 +100,9 @@ def tlsa_of(certificate: Certificate) -> str:
 
 
 def zone_of(domain: str, exchanges: Iterable[str], txt: Iterable[str], reports: Iterable[str]) -> str:
-    """Return the records of a domain below a zone: MX, and what announces its policy and its reports."""
+    """Return the records of a domain below a zone, or of it (@): MX, and what announces its policy and its reports."""
+    below = "" if domain == "@" else f".{domain}"
     lines = [f"{domain} MX {exchange}" for exchange in exchanges]
-    lines += [f'_mta-sts.{domain} TXT "{text}"' for text in txt]
-    lines += [f'_smtp._tls.{domain} TXT "{text}"' for text in reports]
+    lines += [f'_mta-sts{below} TXT "{text}"' for text in txt]
+    lines += [f'_smtp._tls{below} TXT "{text}"' for text in reports]
     return "\n".join(lines)
