@@ -21,7 +21,7 @@ from exporter.domains.policies import CHANGED_FOR, Policies, lookup_failure
 from exporter.model.domain import Change, Exchange, Finding, Mode, Policy, Tlsa, merged
 from exporter.model.outcome import Outcome, Phase, Target
 from exporter.model.reason import Reason
-from exporter.model.settings import Endpoint
+from exporter.model.settings import Endpoint, IpFamily
 from exporter.monitor.checker import ExchangePolicies
 from exporter.monitor.store import Store
 from exporter.probing.resolve import Resolver
@@ -47,10 +47,9 @@ class MailDomain:
     """When its exchanges changed last."""
     version: int = 0
     """The number of times that something was found."""
-    dane: dict[str, bool] = field(default_factory=dict)
-    """By exchange: whether its certificate matches its TLSA records, where these are in force."""
-    refused: dict[str, Finding] = field(default_factory=dict)
-    """By exchange: why senders that go by its policies refuse it, as its last probe shows."""
+    probed: dict[tuple[str, IpFamily], tuple[bool | None, Finding | None]] = field(default_factory=dict)
+    """What the last probe of an exchange shows, by its address family: whether its certificate matches the TLSA records
+    that are in force, and why senders that go by its policies refuse it."""
     told: frozenset[Finding] = field(default_factory=frozenset)
     """What was logged."""
     told_tlsa: Change | None = None
@@ -72,7 +71,7 @@ class MailDomain:
         elif not self.endpoint.expect and self.change and now - self.change.at < CHANGED_FOR:
             found.append(Finding(Reason.MX_RECORDS_CHANGED, self.change.text))
         found += self.policies.findings(self.endpoint, self.exchanges, now)
-        found += self.refused.values()
+        found += dict.fromkeys(refused for _, refused in self.probed.values() if refused)
         return merged(found)
 
     @property
@@ -80,17 +79,21 @@ class MailDomain:
         """The MTA-STS policy that is in force."""
         return self.policies.mta_sts.in_force(time.time())
 
-    def learn(self, host: str, dane: bool | None, refused: Finding | None) -> None:
+    @property
+    def dane(self) -> Mapping[str, bool]:
+        """By exchange: whether its certificate matches its TLSA records, at each of its addresses."""
+        found: dict[str, bool] = {}
+        for (host, _), (matches, _) in self.probed.items():
+            if matches is not None:
+                found[host] = matches and found.get(host, True)
+        return found
+
+    def learn(self, target: Target, dane: bool | None, refused: Finding | None) -> None:
         """Keep what the last probe of an exchange shows: whether it matches its TLSA records, and why it is refused."""
-        if (self.dane.get(host), self.refused.get(host)) == (dane, refused):
-            return
-        self.version += 1
-        self.dane.pop(host, None)
-        self.refused.pop(host, None)
-        if dane is not None:
-            self.dane[host] = dane
-        if refused:
-            self.refused[host] = refused
+        key = target.endpoint.host, target.ip_family
+        if self.probed.get(key, (None, None)) != (dane, refused):
+            self.version += 1
+            self.probed[key] = dane, refused
 
     @property
     def changes(self) -> Mapping[str, Change]:
@@ -195,8 +198,7 @@ class MailDomains(ExchangePolicies):
         """Look up the policies of a domain."""
         await domain.policies.renew(self._resolver, domain.endpoint, domain.exchanges, time.time())
         hosts = {one.host for one in domain.exchanges}
-        domain.refused = {host: finding for host, finding in domain.refused.items() if host in hosts}
-        domain.dane = {host: matches for host, matches in domain.dane.items() if host in hosts}
+        domain.probed = {key: shown for key, shown in domain.probed.items() if key[0] in hosts}
         domain.version += 1
 
     def tlsa(self, target: Target) -> Sequence[Tlsa]:
@@ -221,7 +223,7 @@ class MailDomains(ExchangePolicies):
         elif observed.tls_fault and outcome.up and policy and policy.demands_tls_of(endpoint.host):
             detail = f"{observed.tls_fault}: {observed.tls_fault_detail}"
             refused = Finding(Reason.MTA_STS_CERTIFICATE, detail, endpoint.host)
-        domain.learn(endpoint.host, observed.dane, refused)
+        domain.learn(outcome.target, observed.dane, refused)
         if outcome.up and refused and policy and policy.mode is Mode.ENFORCE:
             return replace(outcome, phase=Phase.TLS, reason=refused.reason, detail=refused.detail)
         return outcome

@@ -109,6 +109,7 @@ async def test_no_record(server: Forwarder) -> None:
     for host in (HOST, "gone.example.com"):
         facts = await found(server, host)
         assert (facts.records, facts.failure) == ((), None)
+        assert (host, "A") not in server.questions, "nothing depends on it"
 
 
 async def test_unsigned_zone(bind: Bind, server: Forwarder) -> None:

@@ -3,118 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.domains import mta_sts
-from exporter.domains.policies import CHANGED_FOR, FETCH_INTERVAL, RETRY_INTERVAL, Policies
-from exporter.model.domain import Exchange, Finding, Mode
-from exporter.model.reason import Blame, Reason
-from exporter.model.settings import Endpoint, Protocol, Security, Tls
-from exporter.probing.resolve import Resolver
-from tests.servers.bind import Bind, Unbound
-from tests.servers.forwarder import Fault, Forwarder
-from tests.servers.policy_host import ENFORCE, PolicyHost
+from exporter.domains.policies import CHANGED_FOR, FETCH_INTERVAL, RETRY_INTERVAL
+from exporter.model.domain import Finding, Mode
+from exporter.model.reason import Reason
+from tests.domains.policy_bench import DIGEST, Bench, txt
+from tests.servers.policy_host import ENFORCE
 
 if TYPE_CHECKING:
     from tests.conftest import StartScripted
-    from tests.servers.authority import Authority
-
-ZONE = """
-@ MX 10 mx1
-@ MX 20 mx2
-mx1 A 127.0.0.1
-mx2 A 127.0.0.1
-mta-sts A 127.0.0.1
-_mta-sts TXT "v=STSv1; id=1;"
-_smtp._tls TXT "v=TLSRPTv1; rua=mailto:reports@example.com"
-"""
-DIGEST = hashlib.sha256(b"a key").hexdigest()
-EXCHANGES = (Exchange(10, "mx1.example.com"), Exchange(20, "mx2.example.com"))
-
-
-@pytest.fixture(scope="module")
-def bind() -> Iterator[Bind]:
-    """One BIND for the tests of this file: a signed zone, and one that is not."""
-    with Bind({"example.com": ZONE, "example.net": ZONE}, signed=["example.com"]) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def unbound(bind: Bind) -> Iterator[Unbound]:
-    """The resolver that verifies it."""
-    with Unbound(bind) as server:
-        yield server
-
-
-@dataclass
-class Bench:
-    """The policies of example.com, on a clock of its own."""
-
-    bind: Bind
-    address: str
-    authority: Authority
-    host: PolicyHost
-    policies: Policies = field(default_factory=Policies)
-    now: float = 1_800_000_000.0
-    expect_mta_sts: bool = False
-    domain: str = "example.com"
-    timeout: float = 5.0
-    trusted: tuple[str, ...] = ()
-
-    @property
-    def endpoint(self) -> Endpoint:
-        return Endpoint(
-            name="mx",
-            protocol=Protocol.SMTP,
-            domain=self.domain,
-            port=25,
-            security=Security.STARTTLS,
-            tls=Tls(ca_file=self.authority.ca_file),
-            expect_mta_sts=self.expect_mta_sts,
-            timeout=self.timeout,
-            trusted_resolvers=self.trusted,
-        )
-
-    @property
-    def exchanges(self) -> tuple[Exchange, ...]:
-        return tuple(Exchange(one.preference, one.host.replace("example.com", self.domain)) for one in EXCHANGES)
-
-    async def renew(self, seconds: float = 0.0) -> list[Finding]:
-        """Look everything up, so many seconds later."""
-        self.now += seconds
-        resolver = Resolver([self.address])
-        try:
-            await self.policies.renew(resolver, self.endpoint, self.exchanges, self.now)
-        finally:
-            await resolver.close()
-        return self.findings
-
-    @property
-    def findings(self) -> list[Finding]:
-        return list(self.policies.findings(self.endpoint, self.exchanges, self.now))
-
-
-@pytest.fixture
-async def bench(
-    bind: Bind,
-    unbound: Unbound,
-    authority: Authority,
-    scripted: StartScripted,
-    monkeypatch: pytest.MonkeyPatch,
-) -> AsyncIterator[Bench]:
-    """A domain that is as it should be; afterwards its records are as before."""
-    host = PolicyHost()
-    context = authority.issue("mta-sts.example.com", "mta-sts.example.net").context
-    server = await scripted(host, security="tls", context=context)
-    monkeypatch.setattr(mta_sts, "PORT", server.port)
-    yield Bench(bind, unbound.address, authority, host)
-    bind.put("_mta-sts.example.com", "TXT", '"v=STSv1; id=1;"')
-    for name in ("_25._tcp.mx1.example.com", "_25._tcp.mx1.example.net"):
-        bind.put(name, "TLSA")
 
 
 async def test_all_is_well(bench: Bench) -> None:
@@ -130,11 +32,6 @@ async def test_all_is_well(bench: Bench) -> None:
     assert len(bench.host.requests) == 1
     await bench.renew(FETCH_INTERVAL)
     assert bench.host.requests == [b"GET /.well-known/mta-sts.txt HTTP/1.1"] * 2
-
-
-def txt(*records: str) -> Callable[[Bench], None]:
-    """Make these the records of the policy."""
-    return lambda bench: bench.bind.put("_mta-sts.example.com", "TXT", *(f'"{record}"' for record in records))
 
 
 def answer(**changes: bytes) -> Callable[[Bench], None]:
@@ -279,57 +176,6 @@ async def test_record_in_pieces(bench: Bench) -> None:
     assert bench.policies.mta_sts.policy_id == "pieces"
 
 
-LOOK_UPS: dict[str, tuple[str, str, str]] = {
-    "record": ("_mta-sts.example.com", "TXT", ""),
-    "TLS-RPT": ("_smtp._tls.example.com", "TXT", ""),
-    "address of the policy host": ("mta-sts.example.com", "A", ""),
-    "address of an exchange": ("mx1.example.com", "A", "mx1.example.com"),
-    "TLSA": ("_25._tcp.mx1.example.com", "TLSA", "mx1.example.com"),
-}
-FAILURES: dict[Fault, set[Reason]] = {
-    "servfail": {Reason.DNS_ERROR},
-    "refused": {Reason.DNS_ERROR},
-    "silence": {Reason.TIMEOUT, Reason.MTA_STS_POLICY_UNREACHABLE},
-}
-
-
-@pytest.mark.parametrize("case", LOOK_UPS)
-@pytest.mark.parametrize("fault", FAILURES)
-async def test_failing_look_up(bench: Bench, unbound: Unbound, case: str, fault: Fault) -> None:
-    """What cannot be looked up keeps what was known, and is told; no domain is blamed for it."""
-    name, kind, host = LOOK_UPS[case]
-    bench.bind.put("_25._tcp.mx1.example.com", "TLSA", f"3 1 1 {DIGEST}")
-    async with Forwarder(unbound.address) as server:
-        bench.address, bench.timeout = server.address, 0.5
-        assert await bench.renew() == []
-        known = bench.policies.tlsa_of("mx1.example.com")
-        server.faults = {(name, kind): fault, (name, "AAAA"): fault}
-        (found,) = await bench.renew(FETCH_INTERVAL)
-        assert found.reason in FAILURES[fault]
-        assert (found.blame, found.host) == (Blame.UNKNOWN, host)
-        assert name in found.detail
-        policies = bench.policies
-        assert (policies.mta_sts.policy_id, policies.tls_rpt, policies.mx_authenticated) == ("1", True, True)
-        assert policies.mta_sts.in_force(bench.now) is not None
-        tlsa = policies.tlsa_of("mx1.example.com")
-        assert known is not None
-        assert tlsa is not None
-        assert tlsa.records == known.records
-        server.faults = {}
-        assert await bench.renew(FETCH_INTERVAL) == [], "it is over"
-
-
-async def test_failing_look_up_of_the_exchanges(bench: Bench, unbound: Unbound) -> None:
-    """DANE goes on by the last answer: whoever looks up the exchanges tells that it fails."""
-    bench.bind.put("_25._tcp.mx1.example.com", "TLSA", f"3 1 1 {DIGEST}")
-    async with Forwarder(unbound.address) as server:
-        bench.address = server.address
-        await bench.renew()
-        server.faults = {("example.com", "MX"): "servfail"}
-        assert await bench.renew(30) == []
-        assert bench.policies.tlsa_of("mx1.example.com") is not None
-
-
 async def test_policy_taken_back(bench: Bench) -> None:
     """RFC 8461 §8.3: first a policy of mode none, then no record. That is no fault, then and later."""
     await bench.renew()
@@ -350,16 +196,6 @@ async def test_short_age(bench: Bench) -> None:
     assert await bench.renew(31) == []
     assert len(bench.host.requests) == 2
     assert bench.policies.mta_sts.in_force(bench.now) is not None
-
-
-async def test_expiry_while_nothing_is_known(bench: Bench, unbound: Unbound) -> None:
-    """Where only this host's resolver fails, the expiry is nobody's fault."""
-    await bench.renew()
-    async with Forwarder(unbound.address) as server:
-        bench.address, server.faults = server.address, {"_mta-sts.example.com": "servfail"}
-        found = await bench.renew(86401)
-    assert [one.reason for one in found] == [Reason.DNS_ERROR, Reason.MTA_STS_POLICY_EXPIRED]
-    assert {one.blame for one in found} == {Blame.UNKNOWN}
 
 
 async def test_huge_policy(bench: Bench) -> None:

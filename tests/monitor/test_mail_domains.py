@@ -219,3 +219,16 @@ async def test_dane_is_kept(bench: Bench) -> None:
     await bench.domains.renew_policies(domain)
     assert domain.dane == {}
     assert bench.domains.tlsa(target) == ()
+
+
+async def test_two_addresses(bench: Bench) -> None:
+    """What the probe of one address shows does not hide what that of the other one does."""
+    bench.add("mx", "example.com", ip_family=IpFamily.BOTH)
+    domain = await bench.look_up("mx")
+    await until(lambda: len(bench.store) == 4)
+    for series in bench.store.of_endpoint("mx", "mx1.example.com"):
+        is_well = series.target.ip_family is IpFamily.IPV6
+        reason, phase = (Reason.OK, Phase.LOGOUT) if is_well else (Reason.DANE_MISMATCH, Phase.TLS)
+        bench.domains.enforced(Outcome(series.target, 1.0, 2.0, {}, phase, reason, observed=Observed(dane=is_well)))
+    assert domain.dane == {"mx1.example.com": False}
+    assert [(one.reason, one.host) for one in domain.findings] == [(Reason.DANE_MISMATCH, "mx1.example.com")]
