@@ -15,10 +15,7 @@ from exporter.probing.dialogue import CannotClear, Work
 from exporter.probing.session import Session
 
 POLL = 5.0
-"""Seconds between two looks, where the server does not offer IDLE."""
-
-IDLE = 15.0
-"""Seconds of an IDLE; between two of them there is a look into spam, of which it tells nothing."""
+"""Seconds between two looks. Meanwhile the server tells of the inbox where it offers IDLE, of spam it never does."""
 
 PATIENCE = 30.0
 """Seconds for the answer to a command."""
@@ -72,10 +69,10 @@ class Mailbox:
 
     async def _pause(self, left: float) -> float | None:
         """Wait for something new; return when the server has told of it, None where it does not tell."""
+        seconds = min(left, POLL)
         if b"IDLE" in self.capabilities:
-            seconds = min(left, IDLE)
             return await self.session.do(imap_messages.idle(next(self.tags), seconds), seconds + PATIENCE)
-        await asyncio.sleep(min(left, POLL))
+        await asyncio.sleep(seconds)
         await self.session.do(imap_messages.noop(next(self.tags)), PATIENCE)
         return None
 

@@ -125,7 +125,7 @@ async def test_spam_while_it_idles(
     scripted: StartScripted, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """IDLE tells nothing of another folder: there is a look into spam between two of them."""
-    monkeypatch.setattr(finding, "IDLE", 0.3)
+    monkeypatch.setattr(finding, "POLL", 0.3)
     found = await find(scripted, resolver, Delivery(0.4, b'"[Gmail]/Spam"'), idles=True)
     assert found is not None
     assert found.folder is Role.SPAM
