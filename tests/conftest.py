@@ -17,10 +17,13 @@ from exporter.accounts import storage
 from exporter.probing import search
 from tests.servers import process
 from tests.servers.authority import Authority
+from tests.servers.bind import Bind
 from tests.servers.dovecot import PASSWORDS, Dovecot
 from tests.servers.network import Network
 from tests.servers.postfix import Postfix
+from tests.servers.postgrey import Postgrey
 from tests.servers.prometheus import Prometheus
+from tests.servers.rspamd import DOMAIN, Rspamd
 from tests.servers.scripted import Behaviour, ScriptedServer, Security
 from tests.servers.tokens import TokenServer
 
@@ -164,6 +167,28 @@ def postfix_server(authority: Authority, dovecot_server: Dovecot) -> Iterator[Po
     """The session's Postfix, for fixtures of a wider scope than a test."""
     with ExitStack() as stack:
         yield _start(lambda: stack.enter_context(Postfix(authority.issue(), dovecot_server)))
+
+
+@pytest.fixture(scope="session")
+def rspamd_server(postfix_server: Postfix) -> Iterator[Rspamd]:
+    """The session's rspamd, as the filter of its Postfix."""
+    with ExitStack() as stack:
+        bind = _start(lambda: stack.enter_context(Bind({DOMAIN: ""})))
+        yield _start(lambda: stack.enter_context(Rspamd(postfix_server.filter_port, bind)))
+
+
+@pytest.fixture
+def rspamd(rspamd_server: Rspamd) -> Iterator[Rspamd]:
+    """A filter that signs with the right key; a test may give it another one, the next one finds it as it was."""
+    yield rspamd_server
+    rspamd_server.sign(with_right_key=True)
+
+
+@pytest.fixture
+def postgrey(postfix: Postfix) -> Iterator[Postgrey]:
+    """The policy service of Postfix, which knows nobody yet."""
+    with ExitStack() as stack:
+        yield _start(lambda: stack.enter_context(Postgrey(postfix.policy_port)))
 
 
 @pytest.fixture

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import imaplib
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,10 @@ class Lab:
         file = self.directory / f"{name}.password"
         file.write_text(password, "utf-8")
         return Account(name=name, username=username, app_password=SecretRef(file=file), **changes)
+
+    def submission(self, name: str) -> Endpoint:
+        """The submission at another port of Postfix, which has this name there, too."""
+        return replace(self.endpoints["submission"], name=name, port=getattr(self.postfix, f"{name}_port"))
 
     def _endpoint(self, name: str) -> Endpoint:
         protocol, security, port = PORTS[name]
@@ -125,6 +131,16 @@ class Lab:
             client.select(folder, readonly=True)
             _, (found,) = client.search(None, "ALL")
             return [client.fetch(number.decode(), "(BODY.PEEK[])")[1][0][1] for number in found.split()]  # type: ignore[index,misc]
+
+    def counts(self) -> list[int]:
+        """The number of messages in the recipient's inbox, spam and trash."""
+        return [len(self.messages(folder)) for folder in ("INBOX", "Junk", "Trash")]
+
+    def fill(self) -> None:
+        """Fill the recipient's mailbox up to the last octets, with a message of somebody else."""
+        with self.mailbox() as client:
+            used, limit = map(int, re.findall(rb"\d+", client.getquotaroot("INBOX")[1][1][0]))
+        self.append("Trash", b"Subject: photographs\r\n\r\n" + (b"x" * 1022 + b"\r\n") * (limit - used - 1))
 
     def append(self, folder: str, message: bytes, user: str = PROBE_USER) -> None:
         """Put a message into a folder."""

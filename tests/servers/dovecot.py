@@ -47,7 +47,7 @@ class Dovecot(Server):
     every login; Postfix does the same through it. While the token server is stopped, a token is refused for the time
     being (2.4 says that only in its challenge), and a password is taken as ever.
 
-    What comes by LMTP goes to Junk where it has the text of GTUBE, or `X-Spam: yes`.
+    What comes by LMTP goes to Junk where it has `X-Spam: yes`.
 
     It takes no login without TLS. Dovecot makes one exception, which no setting takes away: a client whose address is
     that of the server counts as secure. A client at 127.0.0.2 is refused, and sees LOGINDISABLED.

@@ -73,10 +73,9 @@ def files(program: str, values: Mapping[str, object], *, with_tokens: bool) -> d
 
 
 _SIEVE = """
-require ["body", "fileinto"];
-# The Generic Test for Unsolicited Bulk Email, in the text or in a field; filters of spam know it, too.
-if anyof (body :raw :contains "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X",
-          header :contains "X-Spam" "yes") {
+require "fileinto";
+# What a filter in front of it says.
+if header :contains "X-Spam" "yes" {
   fileinto "Junk";
 }
 """
@@ -254,6 +253,7 @@ plugin {{
   sieve_before = {directory}/junk.sieve
   quota = count:User quota
   quota_rule = *:storage={quota}K
+  quota_grace = 0
   quota_vsizes = yes
 }}
 """,
@@ -320,6 +320,7 @@ sieve_script junk {{
 }}
 quota "User quota" {{
   storage_size = {quota}K
+  storage_grace = 0
 }}
 """,
     oauth="""

@@ -1,5 +1,8 @@
 """Debian's Postfix: SMTP, SMTPS and submission on ephemeral loopback ports, with Dovecot behind it.
 
+Three more ports for submission pass on what they take to an exchange, as a provider does to another one: there a filter
+of spam looks at it, or it is greylisted.
+
 Postfix starts as root only: its master gives each service the right account. An ordinary user starts it under
 Debian's fakeroot, which pretends those changes of account; nothing that a client sees depends on them.
 """
@@ -25,6 +28,7 @@ from tests.servers.process import (
     is_listening,
     loopback_addresses,
 )
+from tests.servers.rspamd import SPAM
 
 if TYPE_CHECKING:
     from tests.servers.authority import Certificate
@@ -33,6 +37,12 @@ if TYPE_CHECKING:
 PROGRAMS: Final = "/usr/lib/postfix/sbin"
 MAIL_OWNER: Final = "postfix"
 CLIENT_NAME: Final = "probe.example.com"
+SERVICES: Final = (
+    *("smtps", "submission", "strict"),
+    *("signed", "advertising", "greylisted", "exchange", "greylisting"),
+)
+"""What has a port of loopback, beside SMTP itself."""
+
 _CHANGED: Final = "# Changed while it runs:\n"
 QUEUES: Final = (
     *("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming"),
@@ -43,7 +53,10 @@ QUEUES: Final = (
 class Postfix(Server):
     """One Postfix with a configuration, queues and a log of its own, in a temporary directory.
 
-    At its strict port it takes no other client than `CLIENT_NAME`, and says so in answer to EHLO.
+    At its strict port it takes no other client than `CLIENT_NAME`, and says so in answer to EHLO. What is submitted at
+    the signed port, and at that which adds a line of an advertisement, goes through the filter at `filter_port` both
+    when it is sent and when it is received; that of the greylisted port through the policy service at `policy_port`.
+    These have to run only when those ports are used.
 
     It authenticates through Dovecot's SASL and delivers example.com to Dovecot by LMTP: Dovecot has to run for that,
     but not for Postfix to start. Its ports stay the same from `start` to `stop` to `start`. Files go with `close`.
@@ -65,7 +78,11 @@ class Postfix(Server):
         self.fakeroot = None if os.geteuid() == 0 else find_program("fakeroot", "fakeroot")
         self.certificate = certificate
         self.dovecot = dovecot
-        free, self.smtps_port, self.submission_port, self.strict_port = distinct_ports(4)
+        free, self.filter_port, self.policy_port, *self._ports = distinct_ports(3 + len(SERVICES))
+        ports = dict(zip(SERVICES, self._ports, strict=True))
+        self.smtps_port, self.submission_port, self.strict_port = (ports[name] for name in SERVICES[:3])
+        self.signed_port, self.advertising_port = ports["signed"], ports["advertising"]
+        self.greylisted_port = ports["greylisted"]
         self._settings = settings
         self._smtp_address, self.smtp_port = exchange or ("", free)
         # In the system's temporary directory and not pytest's: Postfix's own account has to get through.
@@ -84,9 +101,11 @@ class Postfix(Server):
             own += f" {self.directory}/queue/p[ru]*"
             argv = [self.fakeroot, "--", "/bin/sh", "-c", f'{own} && exec "$@"', "sh", *argv]
         process = Process(argv, output=self.directory / "output")
-        ports = (self.smtps_port, self.submission_port, self.strict_port)
         process.wait_until(
-            lambda: all(map(is_listening, ports)) and is_listening(self.smtp_port, self._smtp_address or "127.0.0.1"),
+            lambda: (
+                all(map(is_listening, self._ports))
+                and is_listening(self.smtp_port, self._smtp_address or "127.0.0.1")
+            ),
             log=self.log_text,
         )
         self._process = process
@@ -153,12 +172,15 @@ class Postfix(Server):
         (etc / "master.cf").write_text(
             _MASTER.format(
                 smtp=f"{self._smtp_address}:{self.smtp_port}" if self._smtp_address else self.smtp_port,
-                smtps=self.smtps_port,
-                submission=self.submission_port,
-                strict=self.strict_port,
+                **dict(zip(SERVICES, self._ports, strict=True)),
                 client_name=CLIENT_NAME,
+                filter=self.filter_port,
+                policy=self.policy_port,
+                advertisement=etc / "advertisement",
             )
         )
+        # The first line of a text: the one that is looked at is the one before which it is put.
+        (etc / "advertisement").write_text(f"/^This is a test message/ PREPEND {SPAM}\n")
 
 
 _MAIN = """
@@ -203,6 +225,12 @@ smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
 # Many short connections from one address are what tests make.
 smtpd_client_connection_count_limit = 0
 smtpd_error_sleep_time = 0
+
+# Who was sent away comes again a second later.
+queue_run_delay = 1s
+minimal_backoff_time = 1s
+maximal_backoff_time = 1s
+milter_default_action = tempfail
 """
 
 _MASTER = """
@@ -220,6 +248,35 @@ _MASTER = """
     -o smtpd_delay_reject=no
     -o {{ smtpd_helo_restrictions =
         check_helo_access inline:{{ {client_name}=OK }}, reject_non_fqdn_helo_hostname, reject }}
+{signed} inet n - n - - smtpd
+    -o syslog_name=postfix/signed
+    -o smtpd_tls_security_level=encrypt
+    -o smtpd_sasl_auth_enable=yes
+    -o smtpd_milters=inet:127.0.0.1:{filter}
+    -o content_filter=smtp:[127.0.0.1]:{exchange}
+{advertising} inet n - n - - smtpd
+    -o syslog_name=postfix/advertising
+    -o smtpd_tls_security_level=encrypt
+    -o smtpd_sasl_auth_enable=yes
+    -o smtpd_milters=inet:127.0.0.1:{filter}
+    -o content_filter=smtp:[127.0.0.1]:{exchange}
+    -o cleanup_service_name=advertise
+{greylisted} inet n - n - - smtpd
+    -o syslog_name=postfix/greylisted
+    -o smtpd_tls_security_level=encrypt
+    -o smtpd_sasl_auth_enable=yes
+    -o content_filter=smtp:[127.0.0.1]:{greylisting}
+{exchange} inet n - n - - smtpd
+    -o syslog_name=postfix/exchange
+    -o myhostname=mx.example.com
+    -o smtpd_milters=inet:127.0.0.1:{filter}
+{greylisting} inet n - n - - smtpd
+    -o syslog_name=postfix/greylisting
+    -o myhostname=mx.example.com
+    -o {{ smtpd_recipient_restrictions = check_policy_service inet:127.0.0.1:{policy} }}
+advertise unix n - n - 0 cleanup
+    -o body_checks=regexp:{advertisement}
+smtp unix - - n - - smtp
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr

@@ -29,7 +29,7 @@ def open_smtp(postfix: Postfix, authority: Authority, port: str) -> smtplib.SMTP
     """An encrypted SMTP connection."""
     if port == "smtps":
         return smtplib.SMTP_SSL("localhost", postfix.smtps_port, timeout=5, context=authority.client_context)
-    client = smtplib.SMTP("localhost", postfix.smtp_port if port == "smtp" else postfix.submission_port, timeout=5)
+    client = smtplib.SMTP("localhost", getattr(postfix, f"{port}_port"), timeout=5)
     client.starttls(context=authority.client_context)
     return client
 
@@ -145,14 +145,14 @@ def test_delivery(postfix: Postfix, authority: Authority) -> None:
     assert arrives(postfix.dovecot, authority, token), postfix.log_text()
 
 
-def arrives(dovecot: Dovecot, authority: Authority, token: str) -> bool:
-    """Whether a message with this subject comes into the inbox within five seconds."""
+def arrives(dovecot: Dovecot, authority: Authority, token: str, folder: str = "INBOX") -> bool:
+    """Whether a message with this subject comes into a folder within five seconds."""
     context = authority.client_context
     with imaplib.IMAP4_SSL("localhost", dovecot.imaps_port, ssl_context=context, timeout=5) as client:
         client.authenticate("PLAIN", lambda _: f"\0{PROBE_USER}\0{PROBE_PASSWORD}".encode())
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
-            client.select("INBOX")
+            client.select(folder)
             if client.search(None, "SUBJECT", token)[1] != [b""]:
                 return True
             time.sleep(0.05)
