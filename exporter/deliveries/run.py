@@ -36,6 +36,7 @@ from exporter.model.delivery import (
     Stage,
 )
 from exporter.model.login import Denial
+from exporter.model.outcome import Quota
 from exporter.model.plan import DAY, EARLY
 from exporter.model.reason import Blame, Reason
 from exporter.model.settings import Cleanup, Config, Delivery, Endpoint, ExpectedFolder, Role
@@ -51,6 +52,9 @@ LATE = 60.0
 
 KEPT_IN_SPAM = 30 * DAY
 """Seconds after which a message in spam is a leftover: Gmail deletes it itself after 30 days."""
+
+ROOM = 4096
+"""Octets that a message of ours needs in a mailbox at most, with what the servers on its way put into its header."""
 
 LOGIN_DELAY = 300.0
 """Seconds between two logins by POP3 until the server has told its own LOGIN-DELAY: Gmail's."""
@@ -172,7 +176,7 @@ class _Run:
             mailbox = await Mailbox.open(session, Role.INBOX, Role.SPAM, Role.TRASH)
             identifier = message_id(self.token, delivery.sender.username)
             found = await mailbox.wait_for(identifier, self._is_it, accepted_at + delivery.timeout)
-            self._judge(found, accepted_at)
+            self._judge(found, accepted_at, session.outcome.observed.quota)
             if found and found.folder is Role.INBOX and delivery.pop3 is not None:
                 await self._look_over_pop3(delivery.pop3)
             try:
@@ -197,11 +201,15 @@ class _Run:
             if error.why.denial is not Denial.INTERVAL:
                 log.info("copies of sent messages are not cleared", delivery=self.delivery.name, why=str(error))
 
-    def _judge(self, found: Found | None, accepted_at: float) -> None:
+    def _judge(self, found: Found | None, accepted_at: float, quota: Quota | None) -> None:
         delivery = self.delivery
         if found is None:
             text = f"not visible {delivery.timeout:g} s after the server had accepted it"
-            self._fail(Stage.TRANSFER, Reason.MESSAGE_MISSING, Reason.MESSAGE_MISSING.blame, text)
+            reason = Reason.MESSAGE_MISSING
+            if quota and quota.limit - quota.used < ROOM:
+                text += f"; the mailbox holds {quota.used} of {quota.limit} octets"
+                reason = Reason.MX_MAILBOX_FULL
+            self._fail(Stage.TRANSFER, reason, reason.blame, text)
             return
         self.folder = found.folder
         self.stages[Stage.TRANSFER] = max(0.0, found.at - accepted_at)

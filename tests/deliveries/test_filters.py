@@ -13,7 +13,7 @@ import pytest
 from exporter.deliveries import finding
 from exporter.deliveries import run as module_of_run
 from exporter.model.delivery import AuthResult, Method, Stage
-from exporter.model.reason import Reason
+from exporter.model.reason import Blame, Reason
 from exporter.model.settings import ExpectedFolder, Role
 from exporter.probing.session import Session
 from exporter.probing.submission import submit
@@ -85,3 +85,11 @@ def _stored(lab: Lab) -> Iterator[float]:
     line = re.compile(r"^(\S+ \S+) lmtp\(.*stored mail into mailbox 'INBOX'$", re.MULTILINE)
     for found in line.finditer(lab.dovecot.log_text()):
         yield datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC).timestamp()
+
+
+async def test_full_mailbox(lab: Lab) -> None:
+    """A message that does not come because the mailbox is full is the fault of its owner, and not of the servers."""
+    lab.fill()
+    result = await lab.deliver(lab.delivery(timeout=1.0))
+    (failure,) = result.failures
+    assert (failure.stage, failure.reason, failure.blame) == (Stage.TRANSFER, Reason.MX_MAILBOX_FULL, Blame.ACCOUNT)
