@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from concurrent.futures import Future
 
 from exporter.accounts.budget import PATIENCE
@@ -20,6 +21,11 @@ from exporter.model.mailbox import Mailbox, provider_key, user_of
 from exporter.model.plan import REQUESTED
 from exporter.model.reason import Reason, Retry
 from exporter.model.settings import Delivery
+
+BUSY_SECONDS = 60.0
+"""Seconds for which a message waits for another one of its mailbox."""
+
+BETWEEN_TRIES = 0.5
 
 LONGEST = 120.0
 """Seconds after which a submission is over, whatever the server does."""
@@ -37,7 +43,8 @@ class Sends:
     async def ask(self, delivery: Delivery, *, is_planned: bool) -> Grant | Denial:
         """Grant one message, or return why none may be sent now. No other is granted until `report` is called.
 
-        One that `is_planned` leaves a part for commands; the plan itself asks for less than is then allowed.
+        One that `is_planned` leaves a part for commands; the plan itself asks for less than is then allowed. While
+        another message of the mailbox is being sent, this one waits.
         """
         most = delivery.sender.max_sends_per_day
         request = Request(
@@ -47,6 +54,14 @@ class Sends:
             most=max(1, math.floor(most * min(1.0, REQUESTED))) if is_planned else most,
             longest=LONGEST,
         )
+        give_up_at = time.monotonic() + BUSY_SECONDS
+        while True:
+            granted = await self._grant(delivery, request)
+            if granted is not Denial.BUSY or time.monotonic() > give_up_at:
+                return granted
+            await asyncio.sleep(BETWEEN_TRIES)
+
+    async def _grant(self, delivery: Delivery, request: Request) -> Grant | Denial:
         future = self._ledger.grant(Entry(_mailbox(delivery)), request, _SECRET)
         try:
             async with asyncio.timeout(PATIENCE):

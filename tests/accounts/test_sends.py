@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from exporter.accounts import sends as module
 from exporter.accounts.ledger import Ledger
 from exporter.accounts.ledger_file import Grant
 from exporter.accounts.sends import Sends
@@ -90,15 +92,21 @@ async def test_refusals_that_are_no_limit(tmp_path: Path) -> None:
         assert await send(sends, delivery()) is None
 
 
-async def test_one_at_a_time(tmp_path: Path) -> None:
-    """While one message is being sent, another of the same mailbox has to wait."""
+async def test_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one message is being sent, another of the same mailbox waits, and not for ever."""
+    monkeypatch.setattr(module, "BETWEEN_TRIES", 0.01)
     with Ledger(Storage(tmp_path / "ledger.db"), steady(Clock())) as ledger:
         sends = Sends(ledger)
         granted = await sends.ask(delivery(), is_planned=True)
         assert isinstance(granted, Grant)
-        assert await send(sends, delivery()) is Denial.BUSY
+        waiting = asyncio.create_task(send(sends, delivery()))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
         await sends.report(granted, None, is_made=True)
-        assert await send(sends, delivery()) is None
+        assert await waiting is None
+        monkeypatch.setattr(module, "BUSY_SECONDS", 0.05)
+        assert isinstance(await sends.ask(delivery(), is_planned=True), Grant)
+        assert await send(sends, delivery()) is Denial.BUSY
 
 
 async def test_no_storage(tmp_path: Path) -> None:
