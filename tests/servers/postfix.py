@@ -103,8 +103,7 @@ class Postfix(Server):
         process = Process(argv, output=self.directory / "output")
         process.wait_until(
             lambda: (
-                all(map(is_listening, self._ports))
-                and is_listening(self.smtp_port, self._smtp_address or "127.0.0.1")
+                all(map(is_listening, self._ports)) and is_listening(self.smtp_port, self._smtp_address or "127.0.0.1")
             ),
             log=self.log_text,
         )
