@@ -70,7 +70,10 @@ def read(body: bytes) -> Open:
             raise FormChanged(f"entry {number} is not an incident")
         if _is_of_gmail(one, number) and _is_open(one, number):
             incident = _incident(one, number)
-            found.setdefault(incident.id, incident)
+            # One that is there twice is an outage where either says so.
+            known = found.setdefault(incident.id, incident)
+            if known.status not in _OUTAGES and incident.status in _OUTAGES:
+                found[incident.id] = incident
     newest = sorted(found.values(), key=lambda incident: -incident.begin)
     return Open(
         tuple(incident for incident in newest if incident.status in _OUTAGES)[:MAX_KEPT],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from exporter.model.evidence import Incident
 from exporter.verdict.incidents import DASHBOARD, MAX_KEPT, FormChanged, Open, read
 from tests.verdict.feed import CLOSED, DRIVE, GMAIL, NOTICE, OTHER, OUTAGE, encoded, without
+
+RECOVERED = {**OUTAGE, "most_recent_update": {"status": "AVAILABLE"}}
 
 
 def test_an_outage() -> None:
@@ -39,7 +42,7 @@ def test_an_outage() -> None:
         (CLOSED, 0, 0),
         (OTHER, 0, 0),
         # Recovered, and not closed yet.
-        ({**OUTAGE, "most_recent_update": {"status": "AVAILABLE"}}, 0, 1),
+        (RECOVERED, 0, 1),
         # Over for the most part.
         ({**OUTAGE, "most_recent_update": {"status": "SERVICE_INFORMATION"}}, 0, 1),
         ({**OUTAGE, "most_recent_update": {"status": "SERVICE_OUTAGE"}}, 1, 0),
@@ -72,6 +75,14 @@ def test_the_newest_first_and_not_too_many() -> None:
     assert len(found.incidents) == MAX_KEPT
     assert found.incidents[0].begin == max(incident.begin for incident in found.incidents)
     assert len({incident.id for incident in found.incidents}) == MAX_KEPT
+
+
+@pytest.mark.parametrize("entries", [(OUTAGE, RECOVERED), (RECOVERED, OUTAGE), (RECOVERED, OUTAGE, RECOVERED)])
+def test_an_outage_that_is_there_twice(entries: Sequence[dict[str, Any]]) -> None:
+    """It is one, whichever of its entries says that it has recovered, and comes first."""
+    found = read(encoded(*entries))
+    assert [incident.status for incident in found.incidents] == ["disruption"]
+    assert not found.notices
 
 
 @pytest.mark.parametrize(
