@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
+from functools import lru_cache
 
 from exporter.model.address import is_ip_address
 from exporter.model.evidence import Siblings, Tally
@@ -27,17 +28,21 @@ class _Count:
         self.hosts: defaultdict[_Key, Tally] = defaultdict(Tally)
         self.accounts: defaultdict[_Key, Tally] = defaultdict(Tally)
         self.providers: defaultdict[_Key, Tally] = defaultdict(Tally)
-        for series in store:
-            if series.last is not None:
-                self._add(series.last)
+        # Those with everything in common are counted first: at a thousand endpoints the rest takes 10 ms.
+        alike = Counter(map(_common, filter(None, (series.last for series in store))))
+        for (version, host, account, is_up), number in alike.items():
+            tally = Tally(number, 0) if is_up else Tally(0, number)
+            for of in (4, 6, None) if version is None else (version, None):
+                self.hosts[of, host] += tally
+                self.providers[of, provider_name(host)] += tally
+                if account:
+                    self.accounts[of, account] += tally
 
-    def _add(self, outcome: Outcome) -> None:
-        endpoint, version = outcome.target.endpoint, ip_version_of(outcome)
-        for of in (4, 6, None) if version is None else (version, None):
-            self.hosts[of, endpoint.host] += _tally(outcome)
-            self.providers[of, provider_name(endpoint.host)] += _tally(outcome)
-            if endpoint.account:
-                self.accounts[of, endpoint.account.name] += _tally(outcome)
+
+def _common(outcome: Outcome) -> tuple[int | None, str, str | None, bool]:
+    """Return the version of IP, the host, the account, and whether it is up."""
+    endpoint = outcome.target.endpoint
+    return ip_version_of(outcome), endpoint.host, endpoint.account.name if endpoint.account else None, outcome.up
 
 
 class Census:
@@ -77,6 +82,7 @@ class Census:
         return _tally(last) if last is not None and is_counted else Tally()
 
 
+@lru_cache(maxsize=4096)
 def provider_name(host: str) -> str:
     """Return whose host it is, as far as its name shows: Google's, that of a domain, or an address by itself.
 
