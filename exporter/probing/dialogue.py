@@ -46,6 +46,9 @@ MAX_LITERAL = 8192
 MAX_REPLY = 1 << 20
 """Octets received after one command."""
 
+LINE_COST = 128
+"""Octets that a shorter line counts as: to read it takes as long. A reply of 8,000 lines is as large as they get."""
+
 MAX_LIST = 8 << 20
 """The same after a LIST of all folders: an account may have 15,000, each with a name of 250 octets."""
 

@@ -11,6 +11,7 @@ from exporter.model.outcome import Line, Phase
 from exporter.model.reason import Reason
 from exporter.probing.clock import PhaseClock
 from exporter.probing.dialogue import (
+    LINE_COST,
     MAX_REPLY,
     MAX_SESSION,
     Arrival,
@@ -69,6 +70,8 @@ class Driver:
         self._observed = observed
         self._began = began
         self._record = DialogueRecord()
+        self._padding = 0
+        """Octets that short lines count as, besides their own."""
 
     async def drive(
         self,
@@ -84,18 +87,19 @@ class Driver:
         """
         clock, pace = self._clock, stream.pace
         answer: object = None
-        asked_at, most = stream.received, MAX_REPLY
+        asked_at, padding, most = stream.received, self._padding, MAX_REPLY
         try:
             while True:
                 step = dialogue.send(answer)
                 answer = None
                 if isinstance(step, ReadLine | ReadBytes):
                     answer = await self._read(stream, step)
-                    _check_limits(stream.received, asked_at, most)
+                    self._padding += max(0, LINE_COST - len(answer or b""))
+                    self._check_limits(stream.received, asked_at, padding, most)
                     if pace.is_over:
                         await pace.rest()
                 elif isinstance(step, Send):
-                    asked_at, most = stream.received, step.most
+                    asked_at, padding, most = stream.received, self._padding, step.most
                     stream.write(step.data)
                     clock.ask(stream.sent_at)
                     self._add("C", self._shown(step))
@@ -117,6 +121,13 @@ class Driver:
             clock.leave(stream.received_at)
             result: T = end.value
             return result
+
+    def _check_limits(self, received: int, asked_at: int, padding: int, most: int) -> None:
+        octets, cost = received - asked_at, received - asked_at + self._padding - padding
+        if octets > most or received > MAX_SESSION:
+            raise ResponseTooLarge(f"{octets} octets in answer to one command")
+        if cost > most or received + self._padding > MAX_SESSION:
+            raise ResponseTooLarge(f"{octets} octets in too many lines in answer to one command")
 
     async def lines(self) -> tuple[Line, ...]:
         """Return what was said, without secrets."""
@@ -172,8 +183,3 @@ class Driver:
         if not isinstance(value, tuple) or not all(isinstance(word, str) for word in value):
             return value
         return self._redactor.words(bounded(value))
-
-
-def _check_limits(received: int, asked_at: int, most: int) -> None:
-    if received - asked_at > most or received > MAX_SESSION:
-        raise ResponseTooLarge(f"{received - asked_at} octets in answer to one command")

@@ -14,6 +14,7 @@ from exporter.probing import imap, pop3, smtp
 from exporter.probing.clock import PhaseClock
 from exporter.probing.connection import ConnectionClosed
 from exporter.probing.dialogue import (
+    LINE_COST,
     MAX_REPLY,
     MAX_SESSION,
     Credential,
@@ -115,7 +116,7 @@ async def test_without_verification_it_ends_at_the_handshake() -> None:
     assert not driven.connection.sent
 
 
-@pytest.mark.parametrize("most", [100, MAX_REPLY])
+@pytest.mark.parametrize("most", [LINE_COST, MAX_REPLY])
 async def test_limit_of_an_answer(most: int) -> None:
     """The octets since the last command are limited; those before it do not count."""
 
@@ -130,6 +131,23 @@ async def test_limit_of_an_answer(most: int) -> None:
     await Driven(*answers)(dialogue(0))
     with pytest.raises(ResponseTooLarge, match=f"{most + 1} octets in answer to one command"):
         await Driven(*answers)(dialogue(1))
+
+
+@pytest.mark.parametrize(("line", "most"), [(b"", 10), (b"x" * (LINE_COST // 2), 10), (b"x" * 2 * LINE_COST, 5)])
+async def test_short_lines_count_as_longer_ones(line: bytes, most: int) -> None:
+    """A reply has as many lines as can be read in the time of its octets; those before the command do not count."""
+
+    def dialogue(number: int) -> Dialogue[None]:
+        for _ in range(100):
+            yield ReadLine()
+        yield Send(b"a1 LIST\r\n", most=10 * LINE_COST)
+        for _ in range(number):
+            yield ReadLine()
+
+    answers = [(0.0, b"")] * 100 + [(0.0, line)] * 100
+    await Driven(*answers)(dialogue(most))
+    with pytest.raises(ResponseTooLarge, match="octets in (too many lines in )?answer to one command"):
+        await Driven(*answers)(dialogue(most + 1))
 
 
 async def test_limit_of_a_session() -> None:

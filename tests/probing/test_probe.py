@@ -725,6 +725,7 @@ async def test_flood_within_deadline(
     """A flood of short lines does not extend the deadline."""
     for limit in ("MAX_REPLY", "MAX_SESSION"):
         monkeypatch.setattr(f"exporter.probing.driver.{limit}", 1 << 40)  # not reached before the deadline
+    monkeypatch.setattr("exporter.probing.driver.LINE_COST", 0)
     opening = {"imap": b"* OK go\r\n", "pop3": b"+OK go\r\n", "smtp": b""}[protocol]
     act = acts.in_order(
         acts.say(opening), acts.endless({"imap": b"* 1\r\n", "pop3": b"A\r\n", "smtp": b"250-\r\n"}[protocol])
