@@ -1,8 +1,9 @@
 """Passwords are checked against bcrypt hashes: in a thread, and each of them once.
 
 A comparison takes a tenth of a second, and anyone can ask for one. The next one is that of the client with the fewest
-wrong guesses; where too many wait, the one with the most loses its own. So a flood of guesses does not keep another
-client waiting, and a password that was right once is never compared again.
+wrong guesses; where too many wait, the one with the most loses its own. Between those of clients with wrong guesses
+the thread rests. So a flood of guesses does not keep another client waiting, nor take a processor from the probes, and
+a password that was right once is never compared again.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ MAX_GUESSERS = 1024
 
 FORGIVEN_SECONDS = 600.0
 """Seconds after its last wrong guess until a client's guesses are forgotten."""
+
+REST = 4.0
+"""Times the length of the last comparison until a client with wrong guesses has one: a fifth of a core is theirs."""
+
+MAX_REST = 10.0
+"""Seconds that it is at most."""
 
 _MAX_PASSWORD = 72  # octets; bcrypt ignores the rest, so that the beginning of a longer password would be enough
 
@@ -65,6 +72,9 @@ class Passwords:
         self._comparisons: dict[bytes, _Comparison] = {}
         """In the order in which they were asked for."""
         self._under_way: bytes | None = None
+        self._began_at = self._ended_at = 0.0
+        """When the last comparison began and ended, by the event loop's clock."""
+        self._resting: asyncio.TimerHandle | None = None
         self._guesses: OrderedDict[str, tuple[int, float]] = OrderedDict()
         """Wrong guesses of each client, and when it made the last one."""
 
@@ -101,6 +111,7 @@ class Passwords:
     def close(self) -> None:
         """Compare no more; only the comparison under way is completed."""
         self._thread.shutdown(wait=False)
+        self._stop_resting()
         for digest in [digest for digest in self._comparisons if digest != self._under_way]:
             self._comparisons.pop(digest).result.cancel()
 
@@ -114,6 +125,7 @@ class Passwords:
             self._begin_next()
         elif self._guesses_of(client) < self._guesses_of(comparison.client):
             comparison.client = client
+            self._begin_next()
         matches = await asyncio.shield(comparison.result)
         if matches is None:
             raise Busy
@@ -137,9 +149,16 @@ class Passwords:
     def _begin_next(self) -> None:
         if self._under_way is not None or not self._comparisons:
             return
-        self._under_way = min(self._comparisons, key=lambda digest: self._guesses_of(self._comparisons[digest].client))
-        comparison = self._comparisons[self._under_way]
+        first = min(self._comparisons, key=lambda digest: self._guesses_of(self._comparisons[digest].client))
+        comparison = self._comparisons[first]
         loop = asyncio.get_running_loop()
+        self._stop_resting()
+        if self._guesses_of(comparison.client):
+            until = self._ended_at + min(REST * (self._ended_at - self._began_at), MAX_REST)
+            if loop.time() < until:
+                self._resting = loop.call_at(until, self._begin_next)
+                return
+        self._under_way, self._began_at = first, loop.time()
         done = loop.run_in_executor(self._thread, _matches, comparison.password, comparison.expected)
         done.add_done_callback(partial(self._end, self._under_way))
 
@@ -151,8 +170,13 @@ class Passwords:
             result.set_exception(fault)
         else:
             result.set_result(done.result())
-        self._under_way = None
+        self._under_way, self._ended_at = None, asyncio.get_running_loop().time()
         self._begin_next()
+
+    def _stop_resting(self) -> None:
+        if self._resting:
+            self._resting.cancel()
+            self._resting = None
 
     def _guesses_of(self, client: str) -> int:
         count, at = self._guesses.get(client, (0, 0.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 
 import bcrypt
@@ -14,6 +15,7 @@ from exporter.web.server.passwords import (
     MAX_GUESSERS,
     MAX_REMEMBERED,
     MAX_WAITING,
+    REST,
     Busy,
     Passwords,
 )
@@ -193,9 +195,52 @@ async def test_a_flood_of_guesses_keeps_nobody_else_waiting(counted: Counted, mo
     (right,) = await guessing.guess("prometheus", SENTINEL.encode())
     results = await guessing.end()
     assert await right
-    assert order[3:5] == [b"0", SENTINEL.encode()]
+    assert SENTINEL.encode() in order[3:5]  # at most the one under way comes before it
     assert [type(result) for result in results].count(Busy) == 1
     assert type(results[MAX_WAITING - 1]) is Busy  # the last guess had to give its place
+
+
+async def test_guesses_take_no_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a comparison the thread rests before that of a client with wrong guesses, not before that of another."""
+    times: dict[bytes, tuple[float, float]] = {}
+
+    def check(password: bytes, expected: bytes) -> bool:
+        began = time.monotonic()
+        time.sleep(0.02)
+        result = CHECK(password, expected)
+        times[password] = began, time.monotonic()
+        return result
+
+    monkeypatch.setattr(bcrypt, "checkpw", check)
+    passwords = Passwords()
+    assert not await passwords.check(USERS, "alice", b"first", "guesser")
+    guess = asyncio.create_task(passwords.check(USERS, "alice", b"second", "guesser"))
+    await asyncio.sleep(0)
+    assert await passwords.check(USERS, "alice", SENTINEL.encode(), "prometheus")
+    assert b"second" not in times
+    assert not await guess
+    began, ended = times[SENTINEL.encode()]
+    assert times[b"second"][0] - ended > 0.9 * REST * (ended - began)
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+async def test_the_end_of_a_rest(counted: Counted, *, is_shared: bool) -> None:
+    """What waits for it is compared at once where another client asks for the same; it ends with the daemon."""
+    passwords = Passwords()
+    passwords._guesses["guesser"] = 5, time.monotonic()
+    passwords._began_at, passwords._ended_at = 0.0, asyncio.get_running_loop().time() + 3600
+    waiting = asyncio.create_task(passwords.check(USERS, "alice", SENTINEL.encode(), "guesser"))
+    await asyncio.sleep(0)
+    assert vars(passwords)["_resting"]
+    if is_shared:
+        assert await passwords.check(USERS, "alice", SENTINEL.encode(), "prometheus")
+        assert await waiting
+    else:
+        passwords.close()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    assert vars(passwords)["_resting"] is None
+    assert len(counted.against) == is_shared
 
 
 async def test_several_clients_share_the_queue(counted: Counted) -> None:
