@@ -66,7 +66,7 @@ _PIECE = re.compile(rb"|".join(re.escape(secret[:6].encode()) for secret in SECR
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-class _Server:
+class Server:
     """The octets of a server, as `exporter.probing.connection` would give them to a dialogue."""
 
     def __init__(self, said: bytes) -> None:
@@ -74,7 +74,13 @@ class _Server:
         self._part = self._parts.pop(0)
         self._at = 0
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether it has said everything."""
+        return self._at >= len(self._part)
+
     def read_line(self) -> bytes:
+        """Return the next line, without its end."""
         end = self._part.find(b"\n", self._at, self._at + MAX_LINE)
         if end < 0:
             if len(self._part) - self._at >= MAX_LINE:
@@ -84,12 +90,14 @@ class _Server:
         return line.removesuffix(b"\r")
 
     def read_bytes(self, count: int) -> bytes:
+        """Return the next octets."""
         if len(self._part) - self._at < count:
             raise ConnectionClosed("the server closed the connection")
         self._at += count
         return self._part[self._at - count : self._at]
 
     def start_tls(self) -> None:
+        """Go on after the handshake."""
         if self._at < len(self._part):
             raise PlaintextInjected("octets of plaintext came before the TLS handshake")
         if not self._parts:
@@ -101,7 +109,7 @@ class _Session:
     """One session with its logout, and what must be true of every one."""
 
     def __init__(self, protocol: Protocol, plan: Plan, redactor: Redactor, said: bytes) -> None:
-        self._protocol, self._plan, self._redactor, self._server = protocol, plan, redactor, _Server(said)
+        self._protocol, self._plan, self._redactor, self._server = protocol, plan, redactor, Server(said)
         # To redact every line takes most of the time: it is done where a secret is said, and now and then.
         self._shows = _PIECE.search(said) is not None or len(said) % 16 == 0
         self._phase = Phase.GREETING
@@ -181,14 +189,23 @@ class _Session:
         return self._redactor.text(as_text(line))
 
     def _check_text(self, text: str, what: str) -> None:
-        if len(text) > MAX_DETAIL:
-            raise Wrong(f"{what} is too long: {len(text)}")
-        if _CONTROL.search(text):
-            raise Wrong(f"{what} has what cannot be printed: {text!r}")
-        if self._credential and self._credential.password in text:
-            raise Wrong(f"{what} has the secret: {text!r}")
-        if self._credential and b64encode(self._credential.password.encode()).decode().rstrip("=") in text:
-            raise Wrong(f"{what} has the secret in base64: {text!r}")
+        check_text(text, what, self._credential.password if self._credential else None)
+
+
+def check_text(text: str, what: str, secret: str | None) -> None:
+    """See that a text can be shown: it is short, one line, and without the secret.
+
+    Raises:
+        Wrong: It cannot.
+    """
+    if len(text) > MAX_DETAIL:
+        raise Wrong(f"{what} is too long: {len(text)}")
+    if _CONTROL.search(text):
+        raise Wrong(f"{what} has what cannot be printed: {text!r}")
+    if secret and secret in text:
+        raise Wrong(f"{what} has the secret: {text!r}")
+    if secret and b64encode(secret.encode()).decode().rstrip("=") in text:
+        raise Wrong(f"{what} has the secret in base64: {text!r}")
 
 
 class Dialogues:

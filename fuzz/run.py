@@ -17,6 +17,7 @@ from pathlib import Path
 
 from fuzz.certificates import Certificates
 from fuzz.configuration import Configuration
+from fuzz.deliveries import Deliveries
 from fuzz.dialogues import Dialogues
 from fuzz.feeds import Feeds
 from fuzz.fuzzer import CHUNK, Finding, Fuzzer, chunk, failure, limit_process, run_chunk
@@ -27,6 +28,7 @@ Make = Callable[[Path], Fuzzer]
 
 FUZZERS: dict[str, Make] = {
     "dialogues": Dialogues,
+    "deliveries": Deliveries,
     "requests": Requests,
     "configuration": Configuration,
     "certificates": Certificates,

@@ -74,16 +74,19 @@ def idle(tag: bytes, seconds: float) -> Work[float | None]:
     yield Send(tag + b" IDLE\r\n")
     answers = Answers(lenient=True)
     yield from read_answer(tag, answers, challenge=True, final=False)
+    now: float = yield Arrival()
+    ends_at = now + seconds
     # The server may tell of a message before it says that it idles.
-    at: float | None = (yield Arrival()) if any(_EXISTS.match(each.line) for each in answers) else None
-    while at is None:
-        line: bytes | None = yield ReadLine(within=seconds)
+    at = now if any(_EXISTS.match(each.line) for each in answers) else None
+    while at is None and now < ends_at:  # what other clients do in the folder is told, too, and may go on for ever
+        line: bytes | None = yield ReadLine(within=ends_at - now)
         if line is None:
             break
+        now = yield Arrival()
         if b"\0" in line or line.upper().startswith(tag.upper() + b" "):
             raise ProtocolViolation(f"an end of IDLE that nothing asked for: {excerpt(line)}")
         if _EXISTS.match(line):
-            at = yield Arrival()
+            at = now
         elif line.upper().startswith(b"* BYE"):
             raise refusal_of([Response(line)], closing=True)
         elif not line.startswith(b"* "):

@@ -11,7 +11,7 @@ from exporter.probing.pop3 import command, read_multiline
 MAX_NEW = 20
 """Messages whose headers are read, the newest ones."""
 
-_LISTED = re.compile(rb"(\d{1,10}) ([\x21-\x7e]{1,70})\s*")  # RFC 1939 §7: UIDL
+_LISTED = re.compile(rb"([1-9]\d{0,9}) ([\x21-\x7e]{1,70})\s*")  # RFC 1939 §7: UIDL
 
 
 def find(is_it: Callable[[bytes], bool], seen: Collection[bytes] = ()) -> Work[tuple[bool, frozenset[bytes]]]:

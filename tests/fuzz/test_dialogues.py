@@ -168,7 +168,7 @@ def test_tls(fuzzer: Dialogues) -> None:
     """A line `=TLS=` is the handshake: the seeds of sessions with STARTTLS go on after it."""
     seen: list[bytes] = []
     case = b"pop3 starttls\n+OK\r\n+OK\r\nSTLS\r\n.\r\n+OK\r\n=TLS=\r\n+OK\r\nUSER\r\n.\r\n+OK\r\n"
-    server = dialogues._Server(case.partition(b"\n")[2])
+    server = dialogues.Server(case.partition(b"\n")[2])
     while True:
         try:
             seen.append(server.read_line())

@@ -159,6 +159,12 @@ def test_nothing_comes() -> None:
     assert play(idle(b"d1", 15), "C: d1 IDLE\nS: + idling\nS: * OK still here\nS: x\nT:\nC: DONE\nS: d1 OK") is None
 
 
+def test_a_busy_folder() -> None:
+    """What the server tells of other messages does not make IDLE longer: a line takes a second here."""
+    lines = "\n".join("S: * 3 FETCH (FLAGS (\\Seen))" for _ in range(10))
+    assert play(idle(b"d1", 10), f"C: d1 IDLE\nS: + idling\n{lines}\nC: DONE\nS: d1 OK") is None
+
+
 @pytest.mark.parametrize(
     ("line", "error"),
     [

@@ -58,6 +58,7 @@ def test_a_full_maildrop() -> None:
     [
         ("C: UIDL\nS: -ERR Command not understood", Refusal),
         ("C: UIDL\nS: +OK\nS: 1\nS: .", ProtocolViolation),
+        ("C: UIDL\nS: +OK\nS: 0 aaa\nS: .", ProtocolViolation),
         ("C: UIDL\nS: +OK\nS: one aaa\nS: .", ProtocolViolation),
         ("C: UIDL\nS: +OK\nS: 1 aaa\nS: .\nC: TOP 1 0\nS: -ERR [SYS/TEMP] later", Refusal),
     ],
