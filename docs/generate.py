@@ -15,7 +15,8 @@ from exporter.config import schema
 from exporter.config.table import Key, Table, Value
 from exporter.exposition import blackbox
 from exporter.exposition.deliveries import DELIVERY_FAMILIES
-from exporter.exposition.gmail import ACCOUNT_FAMILIES, BASE_LABELS, DOMAIN_FAMILIES, EVIDENCE_FAMILIES, FAMILIES
+from exporter.exposition.domains import DOMAIN_FAMILIES
+from exporter.exposition.gmail import ACCOUNT_FAMILIES, BASE_LABELS, EVIDENCE_FAMILIES, FAMILIES
 from exporter.model.login import Denial
 from exporter.model.outcome import CHECK_OF_PHASE, Phase
 from exporter.model.reason import Blame, Reason, Retry, fill

@@ -14,7 +14,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.common import TimeZoneBrowser
 
 from grafana.links import dashboard_links
-from grafana.rows import availability, certificates, deliveries, exporters, failures, logins, now, speed
+from grafana.rows import availability, certificates, deliveries, domains, exporters, failures, logins, now, speed
 from grafana.variables import PROMETHEUS_MARKS, marks, variables
 
 FILE = Path(__file__).parent / "gmail-exporter.json"
@@ -22,7 +22,7 @@ FILE = Path(__file__).parent / "gmail-exporter.json"
 UID = "gmail-exporter"
 """In the dashboard's address, and so in the alerts' `dashboard_url`."""
 
-ROWS = (now, speed, availability, failures, certificates, logins, exporters, deliveries)
+ROWS = (now, speed, availability, failures, certificates, logins, exporters, deliveries, domains)
 """From top to bottom."""
 
 EXPANDED = 2

@@ -106,9 +106,14 @@ def burn_rate(availability: str) -> str:
     return f"(1 - {availability}) / (1 - {SLO})"
 
 
+_CHECKS = selector("gmail_check_success", 'check!="tls"')
+
 STATE = (
-    f"{selector('gmail_up')} * (1 + min without (check) ({selector('gmail_check_success')}))"
+    f"{selector('gmail_up')} * (1 + min without (check) ({_CHECKS}))"
     f" or 3 * max by ({IDENTITY}, protocol, host, port) ({selector('gmail_endpoint_info')})"
     f" unless on ({IDENTITY}) {selector('gmail_up')}"
 )
-"""0 down; 1 up, but the last login or its folders failed; 2 up; 3 not probed yet."""
+"""0 down; 1 up, but the last login or its folders failed; 2 up; 3 not probed yet.
+
+An exchange may be up with a certificate that is not trusted; of everything else, that is down.
+"""

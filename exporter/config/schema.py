@@ -107,7 +107,8 @@ ENDPOINT = Table(
     _PORT,
     *_SESSION,
     Key("labels", Names("mapping of text", kinds.TEXT, kinds.check_label), "none",
-        "extra labels, on `gmail_endpoint_info` and the [alerts](#customers)"),
+        "extra labels, on `gmail_endpoint_info`, of a `domain` on `gmail_mx_info` and `gmail_mx_failure_info`, and the "
+        "[alerts](#customers)"),
     Key("expect", ListOf("list of hosts", kinds.EXCHANGE, "mx1.example.com, mx2.example.com", unique=True), "any",
         "the exchanges that the domain must have" + _OF_DOMAIN),
     Key("expect_mta_sts", kinds.SWITCH, "`false`", "whether the domain must have an MTA-STS policy" + _OF_DOMAIN,

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from exporter.accounts.access import Access
 from exporter.exposition.deliveries import delivery_labels, delivery_samples
-from exporter.exposition.gmail import ALL_FAMILIES, account_samples, base_labels, domain_samples, samples
+from exporter.exposition.domains import domain_samples
+from exporter.exposition.gmail import ALL_FAMILIES, account_samples, base_labels, samples
 from exporter.exposition.text import Format, Labels, Lines, Sample, render
 from exporter.model.outcome import TargetKey
 from exporter.monitor.delivery_series import DeliverySeries

@@ -14,14 +14,13 @@ from prometheus_client.utils import floatToGoString
 
 from exporter.accounts.access import Access
 from exporter.exposition.deliveries import DELIVERY_FAMILIES
+from exporter.exposition.domains import DOMAIN_FAMILIES
 from exporter.exposition.text import Family, Labels, Sample
 from exporter.model.certificate import TlsFacts
-from exporter.model.domain import Mode
 from exporter.model.evidence import ControlState, Evidence, PathEnd, ProviderStatus
 from exporter.model.login import Denial
 from exporter.model.outcome import Check, Outcome, Phase
 from exporter.model.reason import Reason
-from exporter.monitor.mail_domains import MailDomain
 from exporter.monitor.store import DURATION_BUCKETS, Series
 
 BASE_LABELS = ("endpoint", "protocol", "host", "port", "ip_family")
@@ -128,26 +127,6 @@ INCIDENT_INFO = Family.of("gmail_provider_incident_info", "gauge",
     "provider", "severity", "impact")
 STATUS_LAST_SUCCESS = Family.of("gmail_provider_status_last_success_timestamp_seconds", "gauge",
     "When the provider's own account of its incidents was last read.", "provider")
-MX_UP = Family.of("gmail_mx_up", "gauge",
-    "Whether a mail exchange of the domain is up: mail for the domain can be delivered.")
-MX_PREFERENCE = Family.of("gmail_mx_preference", "gauge",
-    "Preference of each mail exchange of the domain; the lowest is tried first.", "host", "port")
-MX_AS_EXPECTED = Family.of("gmail_mx_as_expected", "gauge",
-    "Whether the domain has exactly the exchanges of `expect`.")
-MTA_STS_MODE = Family.of("gmail_mta_sts_mode", "gauge",
-    "Always 1: the mode of the domain's MTA-STS policy that is in force; absent without one.", "mode")
-MTA_STS_MX_COVERED = Family.of("gmail_mta_sts_mx_covered", "gauge",
-    "Whether the policy in force covers the mail exchange.", "host")
-TLS_RPT = Family.of("gmail_tls_rpt", "gauge",
-    "Whether the domain asks senders to report failures of TLS (RFC 8460).")
-DANE_MATCH = Family.of("gmail_dane_match", "gauge",
-    "Whether the certificate of the mail exchange matches its TLSA records, where these are in force.", "host")
-DNS_AUTHENTICATED = Family.of("gmail_dns_authenticated", "gauge",
-    "Whether DNSSEC authenticates the MX records of the domain, or the TLSA records of a mail exchange; absent where "
-    "no resolver is believed.", "record", "host")
-MX_FAILURE_INFO = Family.of("gmail_mx_failure_info", "gauge",
-    "1 while something is wrong with the domain itself: what, and the party at fault; with the exchange that it "
-    "concerns.", "reason", "blame", "host")
 # fmt: on
 
 EVIDENCE_FAMILIES = (CONTROL_UP, INCIDENT_INFO, STATUS_LAST_SUCCESS)
@@ -155,12 +134,6 @@ EVIDENCE_FAMILIES = (CONTROL_UP, INCIDENT_INFO, STATUS_LAST_SUCCESS)
 
 ACCOUNT_FAMILIES = (OAUTH_EXPIRY, OAUTH_REFRESH_DURATION, OAUTH_REFRESHES, OAUTH_REFRESH_FAILURES)
 """Families of an account with OAuth 2.0. Their one base label is `account`."""
-
-DOMAIN_FAMILIES = (
-    MX_UP, MX_PREFERENCE, MX_AS_EXPECTED, MTA_STS_MODE, MTA_STS_MX_COVERED, TLS_RPT, DANE_MATCH, DNS_AUTHENTICATED,
-    MX_FAILURE_INFO,
-)  # fmt: skip
-"""Families of a mail domain. Their base labels are `endpoint` and `domain`."""
 
 FAMILIES = (
     UP, CHECK_SUCCESS, PROBE_DURATION, PHASE_DURATION, TCP_RTT, TCP_RETRANSMITS, PROBES, PROBE_FAILURES, LOGINS,
@@ -322,40 +295,6 @@ def _last_login(last: Outcome) -> Iterator[Sample]:
     if last.observed.quota:
         yield Sample(MAILBOX_QUOTA, "", _NO_LABELS, last.observed.quota.limit)
         yield Sample(MAILBOX_USED, "", _NO_LABELS, last.observed.quota.used)
-
-
-def domain_samples(domain: MailDomain, *, is_up: bool | None) -> Iterator[Sample]:
-    """Every sample of a mail domain itself; those of its exchanges are as of any target."""
-    if is_up is not None:
-        yield Sample(MX_UP, "", _NO_LABELS, is_up)
-    for exchange in domain.exchanges:
-        labels = Labels(host=exchange.host, port=str(domain.endpoint.port))
-        yield Sample(MX_PREFERENCE, "", labels, exchange.preference)
-    if domain.endpoint.expect and domain.is_known:
-        yield Sample(MX_AS_EXPECTED, "", _NO_LABELS, domain.as_expected)
-    yield from _policies(domain)
-    for finding in domain.findings:
-        labels = Labels(reason=finding.reason.value, blame=finding.blame.value)
-        if finding.host:
-            labels["host"] = finding.host
-        yield Sample(MX_FAILURE_INFO, "", labels, 1)
-
-
-def _policies(domain: MailDomain) -> Iterator[Sample]:
-    policies, policy = domain.policies, domain.policy
-    if policy:
-        yield Sample(MTA_STS_MODE, "", Labels(mode=policy.mode.value), 1)
-        for exchange in domain.exchanges if policy.mode is not Mode.NONE else ():
-            yield Sample(MTA_STS_MX_COVERED, "", Labels(host=exchange.host), policy.covers(exchange.host))
-    if policies.tls_rpt is not None:
-        yield Sample(TLS_RPT, "", _NO_LABELS, policies.tls_rpt)
-    for host, matches in domain.dane.items():
-        yield Sample(DANE_MATCH, "", Labels(host=host), matches)
-    if policies.mx_authenticated is not None:
-        yield Sample(DNS_AUTHENTICATED, "", Labels(record="mx"), policies.mx_authenticated)
-    for host, facts in policies.dane.items():
-        if facts.records:
-            yield Sample(DNS_AUTHENTICATED, "", Labels(record="tlsa", host=host), facts.authenticated)
 
 
 def account_samples(access: Access) -> Iterator[Sample]:

@@ -54,6 +54,8 @@ class MailDomain:
     """What was logged."""
     told_tlsa: Change | None = None
     """The change of TLSA records that was logged."""
+    clock: Callable[[], float] = time.time
+    """Returns Unix seconds."""
 
     @property
     def name(self) -> str:
@@ -63,7 +65,7 @@ class MailDomain:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong with it now."""
-        found, now = [self.failure] if self.failure else [], time.time()
+        found, now = [self.failure] if self.failure else [], self.clock()
         if self.endpoint.expect and self.is_known and not self.as_expected:
             hosts = ", ".join(sorted(one.host for one in self.exchanges)) or "none"
             detail = f"expected {', '.join(self.endpoint.expect)}; found {hosts}"
@@ -77,7 +79,7 @@ class MailDomain:
     @property
     def policy(self) -> Policy | None:
         """The MTA-STS policy that is in force."""
-        return self.policies.mta_sts.in_force(time.time())
+        return self.policies.mta_sts.in_force(self.clock())
 
     @property
     def dane(self) -> Mapping[str, bool]:
@@ -102,16 +104,20 @@ class MailDomain:
         found = {"mx": self.change, "mta_sts": policies.mta_sts.change, "tlsa": policies.tlsa_change}
         return {records: change for records, change in found.items() if change}
 
+    def changed(self, before: Sequence[Exchange]) -> None:
+        """Keep that the exchanges are not those of before."""
+        self.change = Change(self.clock(), f"{_shown(before)} before; {_shown(self.exchanges)} now")
+
     def restore(self, past: MailDomain) -> None:
         """Go on with what an earlier process knew; what this one has looked up counts, and what has changed is told."""
         if not self.is_known and past.exchanges:
             self.exchanges, self.is_known, self.change = past.exchanges, True, past.change
         elif self.is_known and past.exchanges and past.exchanges != self.exchanges:
-            self.change = _change(past.exchanges, self.exchanges)
+            self.changed(past.exchanges)
         else:
             self.change = self.change or past.change
         self.told_tlsa = past.policies.tlsa_change
-        self.policies.restore(past.policies, time.time())
+        self.policies.restore(past.policies, self.clock())
         self.version += 1
 
     @property
@@ -196,7 +202,7 @@ class MailDomains(ExchangePolicies):
 
     async def renew_policies(self, domain: MailDomain) -> None:
         """Look up the policies of a domain."""
-        await domain.policies.renew(self._resolver, domain.endpoint, domain.exchanges, time.time())
+        await domain.policies.renew(self._resolver, domain.endpoint, domain.exchanges, domain.clock())
         hosts = {one.host for one in domain.exchanges}
         domain.probed = {key: shown for key, shown in domain.probed.items() if key[0] in hosts}
         domain.version += 1
@@ -244,7 +250,8 @@ class MailDomains(ExchangePolicies):
         if found is None:
             found = before
         if domain.is_known and before and found != before:
-            domain.change = _change(before, found)
+            domain.exchanges = found
+            domain.changed(before)
         domain.failure, domain.is_known, domain.exchanges = failure, is_known or domain.is_known, found
         domain.version += 1
 
@@ -274,10 +281,6 @@ class MailDomains(ExchangePolicies):
         """Forget what would be told later."""
         if self._timer is not None:
             self._timer.cancel()
-
-
-def _change(before: Sequence[Exchange], after: Sequence[Exchange]) -> Change:
-    return Change(time.time(), f"{_shown(before)} before; {_shown(after)} now")
 
 
 def _shown(exchanges: Sequence[Exchange]) -> str:

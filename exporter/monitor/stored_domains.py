@@ -7,7 +7,6 @@ that fails: senders keep a policy for its `max_age` (RFC 8461 §3.3).
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +48,7 @@ class StoredDomains:
         """
         domain = self.domains.get(fields["endpoint"])
         if domain and domain.name == fields["domain"]:
-            domain.restore(decode(fields, domain, time.time()))
+            domain.restore(decode(fields, domain, domain.clock()))
 
     def restored(self) -> None:
         """Tell the others what is known now."""

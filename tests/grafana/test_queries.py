@@ -14,7 +14,7 @@ import yaml
 from grafana.dashboard import FILE, rows_and_panels
 from tests.grafana.conftest import RULE_FILES
 from tests.grafana.substitution import ALL, View, seconds, substitute
-from tests.servers.life import END, INSTANCES, JOB, START, Past
+from tests.servers.life import END, INSTANCES, JOB, MOVED, START, Past
 
 ROOT = Path(__file__).parents[2]
 BOARD: dict[str, Any] = json.loads(FILE.read_text("utf-8"))
@@ -35,9 +35,6 @@ EMPTY: dict[str, str] = {}
 """Queries that rightly return nothing from the scripted life, by their name, and why."""
 
 EMPTY_RULES: dict[str, str] = {
-    **dict.fromkeys(
-        ("GmailDomainDown", "GmailDomainPolicyFailing", "GmailExchangeDown"), "no mail domain is probed in that life"
-    ),
     **dict.fromkeys(
         (f"GmailDelivery{what}" for what in ("InSpam", "Leftover", "Slow")),
         "of the messages in that life, some are missing and some are not believed, and no more",
@@ -145,8 +142,12 @@ LABEL_VALUES = re.compile(r"label_values\((.+), (\w+)\)")
         ("tenant", {"example"}),
         ("account", {"ops", "workspace"}),
         ("protocol", {"imap", "pop3", "smtp"}),
-        ("endpoint", {"imap", "pop3", "smtps", "submission", "workspace", "second", "mx"}),
-        ("host", {"imap.gmail.com", "pop.gmail.com", "smtp.gmail.com", "gmail-smtp-in.l.google.com"}),
+        ("endpoint", {"imap", "pop3", "smtps", "submission", "workspace", "second", "mx", "domain"}),
+        (
+            "host",
+            {"imap.gmail.com", "pop.gmail.com", "smtp.gmail.com", "gmail-smtp-in.l.google.com"}
+            | {"mx1.example.com", "mx2.example.com"},
+        ),
         ("exporter", set(INSTANCES)),
     ],
 )
@@ -205,16 +206,16 @@ def values(past: Past, title: str, ref: str = "A", view: View = VIEW) -> dict[st
 
 
 def test_what_is_down(past: Past) -> None:
-    """At the end: submission from both, POP3 from London, and one address family to the MX from each."""
-    assert answer(past, query_of("Down")) == [{"value": 5}]
+    """At the end: submission and an exchange from both, POP3 from London, one address family to the MX from each."""
+    assert answer(past, query_of("Down")) == [{"value": 7}]
     blames = {series["blame"]: series["value"] for series in answer(past, query_of("Whose fault"))}
-    assert blames == {"provider": 2, "account": 4, "token": 2, "client": 1, "unknown": 2}
-    assert answer(past, query_of("Up")) == [{"value": 11}]
+    assert blames == {"provider": 4, "account": 4, "token": 2, "client": 1, "unknown": 2}
+    assert answer(past, query_of("Up")) == [{"value": 13}]
     states = values(past, "Every endpoint")
     assert states["submission any london:9993"] == 0
     assert states["imap any tokyo:9993"] == 1
     assert states["smtps any tokyo:9993"] == 2
-    assert len(states) == 16
+    assert len(states) == 16 + 2  # the two exchanges of the domain have one name
     assert answer(past, query_of("Exporters silent")) == [{"value": 0}]
     assert answer(past, query_of("Probes stalled")) == [{"value": 1}]
 
@@ -225,7 +226,7 @@ def test_old_series_show_as_new_ones(past: Past) -> None:
     assert past.query('gmail_failure_info{blame="provider"}', at=END)
     shown = [query for query in TARGETS if "gmail_failure_info" in query.expression]
     blames = [{series.get("blame") for series in answer(past, query)} for query in shown]
-    assert sum("provider" in found for found in blames) == 5
+    assert sum("provider" in found for found in blames) == 6
     assert not any("google" in found for found in blames)
     # The failure that London saw before and after its update is that of one endpoint.
     endpoints = {
@@ -258,7 +259,7 @@ def test_the_filter_by_account(past: Past) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "endpoints"),
-    [("tenant", "example", {"workspace"}), ("host", "smtp.gmail.com", {"smtps", "submission"})],
+    [("tenant", "example", {"workspace", "domain"}), ("host", "smtp.gmail.com", {"smtps", "submission"})],
 )
 def test_the_filters_by_tenant_and_host(past: Past, name: str, value: str, endpoints: set[str]) -> None:
     """Each shows its own endpoints in every panel; an alert about a tenant's endpoint has the tenant."""
@@ -269,6 +270,30 @@ def test_the_filters_by_tenant_and_host(past: Past, name: str, value: str, endpo
             continue
         found = answer(past, query, view)
         assert {series["endpoint"] for series in found if "endpoint" in series} <= endpoints, query.name
+
+
+def test_mail_domains(past: Past) -> None:
+    """One exchange of two is down, which the policy does not name; the records were changed nine minutes ago."""
+    (london, tokyo) = sorted(answer(past, query_of("Domains")), key=lambda series: str(series["instance"]))
+    assert (london["domain"], london["value"], tokyo["value"]) == ("example.com", 1, 1)
+    values_of = {ref: {series["value"] for series in answer(past, query_of("Domains", ref))} for ref in "BCDFG"}
+    assert values_of == {"B": {2}, "C": {1}, "D": {1}, "F": {86400 - (END - START)}, "G": {0}}
+    exchanges = {series["host"]: series["value"] for series in answer(past, query_of("Exchanges", "B"))}
+    assert exchanges == {"mx1.example.com": 1, "mx2.example.com": 0}
+    (failing, _) = answer(past, query_of("Exchanges", "C"))
+    assert (failing["host"], failing["reason"], failing["blame"]) == ("mx2.example.com", "server_busy", "provider")
+    wrong = {
+        (series["reason"], series.get("host", "")) for series in answer(past, query_of("What is wrong with a domain"))
+    }
+    assert wrong == {("mta_sts_testing", ""), ("mta_sts_mx_mismatch", "mx2.example.com")}
+    assert {series["value"] for series in answer(past, query_of("Changes"))} == {END - START - 60 * MOVED}
+    view = replace(VIEW, chosen={**VIEW.chosen, "host": "mx2.example.com"})
+    assert {series["host"] for series in answer(past, query_of("Exchanges"), view)} == {
+        "mx1.example.com",
+        "mx2.example.com",
+    }
+    other = replace(VIEW, chosen={**VIEW.chosen, "tenant": "nobody"})
+    assert answer(past, query_of("Domains"), other) == []
 
 
 def test_how_available_it_was(past: Past) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,10 +21,13 @@ import yaml
 
 from exporter.accounts.access import Access
 from exporter.accounts.tokens import AccessToken
+from exporter.domains.dane import DaneFacts
+from exporter.domains.policies import MtaSts, Policies
 from exporter.exposition.cache import Exposition
 from exporter.exposition.gmail import evidence_samples
 from exporter.exposition.text import Format
 from exporter.model.certificate import TlsFacts
+from exporter.model.domain import Exchange, Mode, Policy, Tlsa
 from exporter.model.evidence import Incident, ProviderStatus
 from exporter.model.login import Cause, Denial, LoginStatus
 from exporter.model.outcome import Folder, Observed, Outcome, Phase, Quota, Target
@@ -33,7 +36,9 @@ from exporter.model.settings import Account, Config, IpFamily, OAuth2, Protocol,
 from exporter.model.verdict import Verdict
 from exporter.monitor.delivery_series import DeliverySeries
 from exporter.monitor.instruments import ExporterMetrics
+from exporter.monitor.mail_domains import MailDomain, MailDomains
 from exporter.monitor.store import Store
+from exporter.probing.resolve import Resolver
 from tests.deliveries.results import DELIVERY, delivered, missing
 from tests.examples import ACCOUNT, SENTINEL, UP_TO_CAPABILITY, failure, success, target
 from tests.servers.prometheus import Prometheus
@@ -61,6 +66,18 @@ WORKSPACE = Account(
     oauth2=OAuth2(client_id="1.apps", client_secret=_REFERENCE, refresh_token=_REFERENCE),
 )
 
+DOMAIN = target(
+    "domain",
+    protocol=Protocol.SMTP,
+    domain="example.com",
+    host="",
+    port=25,
+    security=Security.STARTTLS,
+    labels={"tenant": "example"},
+    expect=("mx1.example.com", "mx2.example.com"),
+).endpoint
+EXCHANGES = (Exchange(10, "mx1.example.com"), Exchange(20, "mx2.example.com"))
+
 TARGETS: Sequence[Target] = (
     target("imap", account=ACCOUNT, folders=(Role.INBOX, Role.SENT)),
     target("pop3", protocol=Protocol.POP3, host="pop.gmail.com", port=995, account=ACCOUNT),
@@ -72,6 +89,7 @@ TARGETS: Sequence[Target] = (
         target("mx", family, protocol=Protocol.SMTP, host="gmail-smtp-in.l.google.com", port=25)
         for family in (IpFamily.IPV4, IpFamily.IPV6)
     ),
+    *(Target(DOMAIN.at(exchange.host), IpFamily.ANY) for exchange in EXCHANGES),
 )
 
 LOGIN_EVERY = 2.0
@@ -91,11 +109,18 @@ class Act(NamedTuple):
     """None: whatever the family."""
     verdict: Verdict | None = None
     """What the evidence shows, which is not in the script; None: what the failure shows by itself."""
+    host: str = ""
+    """Empty: whatever the host."""
 
     def hits(self, of: Target, instance: str, minute: float) -> bool:
         """Whether it goes wrong for this target at this minute."""
-        named = of.endpoint.name in self.endpoints and instance in self.instances
-        return named and self.since <= minute < self.until and self.family in (None, of.ip_family)
+        named = of.endpoint.name in self.endpoints and self.host in ("", of.endpoint.host)
+        return (
+            named
+            and instance in self.instances
+            and self.since <= minute < self.until
+            and self.family in (None, of.ip_family)
+        )
 
 
 _EVERYTHING = frozenset(each.endpoint.name for each in TARGETS)
@@ -118,7 +143,11 @@ ACTS: Sequence[Act] = (
     Act(13, 16, Phase.CAPABILITY, Reason.TIMEOUT, frozenset({"submission"})),
     Act(1, 16, Phase.CONNECT, Reason.ADDRESS_FAMILY_UNAVAILABLE, frozenset({"mx"}), ("tokyo:9993",), IpFamily.IPV6),
     Act(13, 16, Phase.CONNECT, Reason.TIMEOUT, frozenset({"mx"}), ("london:9993",), IpFamily.IPV4),
+    Act(12, 16, Phase.GREETING, Reason.SERVER_BUSY, frozenset({"domain"}), host="mx2.example.com"),
 )
+MOVED = 6.0
+"""The minute at which the domain changes its records: the second exchange was another one before."""
+
 SLOW = (7.0, 9.0)
 """Minutes between which every answer of a server takes eight times as long."""
 
@@ -152,18 +181,25 @@ class Instance:
         incident = Incident("1", "high", "outage", "outage", START, "", "https://status.example.com/1")
         status = ProviderStatus("google", (incident,), START)
         self.delivery = DeliverySeries(DELIVERY, 120.0)
+        domains = MailDomains(Resolver(), self.store, lambda: None)
+        domains.configure([DOMAIN])
+        (self.domain,) = domains
+        self._now = START
+        _set_up(self.domain, lambda: self._now)
         self._exposition = Exposition(
             self.store,
             self.metrics,
             lambda: accesses,
             lambda: evidence_samples((), status),
-            deliveries=[self.delivery],
+            domains,
+            [self.delivery],
         )
         self.store.configure(TARGETS)
         self.metrics.loaded(_config("1"), START)
 
     def live(self, minute: float) -> None:
         """Let that happen which happens at this minute: a probe of every target twice a minute, and the rest."""
+        self._look_up(minute)
         if (minute * 2) % 1 == 0:
             for each in TARGETS:
                 if (self.name, each.endpoint.name) != STALLED or minute < STALLED_SINCE:
@@ -196,6 +232,12 @@ class Instance:
         self.access.refresh_seconds = 0.2
         if result is Reason.OK:
             self.access.token = AccessToken(SENTINEL, START + 3600)
+
+    def _look_up(self, minute: float) -> None:
+        self._now = START + 60 * minute
+        if minute == MOVED:
+            self.domain.changed([EXCHANGES[0], Exchange(20, "old.example.com")])
+        self.domain.version += 1
 
     def _probe(self, of: Target, minute: float) -> None:
         due = of.endpoint.account is not None and minute % LOGIN_EVERY == 0
@@ -253,6 +295,20 @@ class Instance:
 
 
 _NO_TOKEN = Reason.OAUTH_GRANT_REVOKED
+
+
+def _set_up(domain: MailDomain, clock: Callable[[], float]) -> None:
+    """Let the domain be known, with a policy that its second exchange does not meet."""
+    policy = Policy(Mode.TESTING, ("mx1.example.com",), 86400.0)
+    facts = DaneFacts((Tlsa(3, 1, 1, b"x" * 32),), authenticated=True, is_known=True)
+    domain.policies = Policies(
+        MtaSts(policy_id="1", policy=policy, fetched_at=START),
+        tls_rpt=False,
+        dane={"mx1.example.com": facts},
+        mx_authenticated=True,
+    )
+    domain.exchanges, domain.is_known, domain.clock = EXCHANGES, True, clock
+    domain.learn(Target(DOMAIN.at("mx1.example.com"), IpFamily.ANY), True, None)
 
 
 def _config(digit: str) -> Config:
