@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from exporter.exposition.cache import Exposition
-from exporter.exposition.text import Format
+from exporter.exposition.text import Format, Samples
 from exporter.model.certificate import Certificate, TlsFacts
 from exporter.model.login import Cause, Denial, LoginStatus
 from exporter.model.outcome import Observed, Outcome, Phase, Target
@@ -134,3 +134,19 @@ def exposition_of(*all_series: Series) -> Exposition:
 def scraped(exposition: Exposition, fmt: Format = Format.TEXT) -> bytes:
     """The body of a scrape."""
     return b"".join(exposition.pieces(fmt))
+
+
+class Single(NamedTuple):
+    """One sample: the name of its family, the suffix of its own name, its labels beside the base labels, its value."""
+
+    family: str
+    suffix: str
+    labels: Mapping[str, str]
+    value: float
+
+
+def singles(found: Iterable[Samples]) -> Iterator[Single]:
+    """Each sample by itself."""
+    for form, values in found:
+        for (suffix, labels), value in zip(form.rows, values, strict=True):
+            yield Single(form.family.metric.name, suffix, labels, value)

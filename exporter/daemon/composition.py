@@ -27,7 +27,7 @@ from exporter.deliveries.logins import Logins
 from exporter.deliveries.run import Deliveries
 from exporter.exposition.cache import Exposition
 from exporter.exposition.gmail import evidence_samples
-from exporter.exposition.text import Sample
+from exporter.exposition.text import Samples
 from exporter.host import allocator
 from exporter.host.environment import Environment
 from exporter.host.process import attempt, open_files, raise_open_files
@@ -298,7 +298,7 @@ class Daemon:
             yield partial(self._archive.keep, self._store)
         yield from self._reload.watches(self._options.auto_reload_interval)
 
-    def _samples(self) -> Iterator[Sample]:
+    def _samples(self) -> Iterator[Samples]:
         return evidence_samples(self._evidence.controls.states, self._evidence.feed.status)
 
     async def _check(self, target: Target) -> None:

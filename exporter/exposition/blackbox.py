@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from exporter.exposition.text import Family, Format, Labels, Sample, render
+from exporter.exposition.text import Family, Format, Labels, Samples, render
 from exporter.model.address import is_ip_address
 from exporter.model.certificate import TlsFacts
 from exporter.model.message import escape_invisible
@@ -17,7 +17,7 @@ from exporter.model.reason import Reason
 
 
 def _gauge(name: str, text: str, *labels: str) -> Family:
-    return Family.of(name, "gauge", text, *labels)
+    return Family(name, "gauge", text, *labels)
 
 
 # fmt: off
@@ -68,7 +68,7 @@ _NO_ANSWER = frozenset({Reason.TIMEOUT, Reason.RESET, Reason.RESPONSE_TOO_LARGE,
 _DIALOGUE = frozenset({Phase.GREETING, Phase.CAPABILITY, Phase.STARTTLS})
 
 
-def samples(outcome: Outcome) -> Iterator[Sample]:
+def samples(outcome: Outcome) -> Iterator[Samples]:
     """Every sample of a requested probe."""
     observed = outcome.observed
     address = ipaddress.ip_address(observed.address) if observed.address else None
@@ -90,7 +90,7 @@ def samples(outcome: Outcome) -> Iterator[Sample]:
         yield _sample(LOGIN_SUSPENDED, outcome.held_by is not None)
 
 
-def _tls_samples(facts: TlsFacts) -> Iterator[Sample]:
+def _tls_samples(facts: TlsFacts) -> Iterator[Samples]:
     if facts.chain_not_after is not None:
         yield _sample(EARLIEST_CERT_EXPIRY, facts.chain_not_after)
     if facts.verified_not_after is not None:
@@ -102,8 +102,8 @@ def _tls_samples(facts: TlsFacts) -> Iterator[Sample]:
     yield _sample(TLS_CIPHER, 1, facts.cipher)
 
 
-def _sample(family: Family, value: float, *labels: str) -> Sample:
-    return Sample(family, "", Labels(zip(family.labels, labels, strict=True)), value)
+def _sample(family: Family, value: float, *labels: str) -> Samples:
+    return family.sample(value, **dict(zip(family.labels, labels, strict=True)))
 
 
 def exposition(outcome: Outcome, fmt: Format) -> bytes:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from exporter.accounts.access import Access
 from exporter.exposition.deliveries import delivery_labels, delivery_samples
 from exporter.exposition.domains import domain_samples
-from exporter.exposition.gmail import ALL_FAMILIES, account_samples, base_labels, samples
-from exporter.exposition.text import Format, Labels, Lines, Sample, render
+from exporter.exposition.gmail import ALL_FAMILIES, FAMILIES, account_samples, base_labels, samples
+from exporter.exposition.text import Format, Labels, Lines, Samples, render
 from exporter.model.outcome import TargetKey
 from exporter.monitor.delivery_series import DeliverySeries
 from exporter.monitor.instruments import ExporterMetrics
@@ -40,11 +40,11 @@ class Exposition:
     store: Store
     exporter: ExporterMetrics
     accesses: Callable[[], Iterable[Access]] = tuple
-    evidence: Callable[[], Iterable[Sample]] = tuple
+    evidence: Callable[[], Iterable[Samples]] = tuple
     """Returns the samples of what is looked at besides the endpoints."""
     domains: MailDomains | None = None
     deliveries: Iterable[DeliverySeries] = ()
-    _columns: dict[str, list[bytes]] = field(default_factory=lambda: {family.name: [] for family in ALL_FAMILIES})
+    _columns: dict[str, list[bytes]] = field(default_factory=lambda: {family.name: [] for family in FAMILIES})
     """For each family the lines of each target, which has the same place in all; empty where it has none."""
     _free: list[int] = field(default_factory=list)
     """Places of targets that are gone."""
@@ -63,7 +63,7 @@ class Exposition:
             others.append(render(Labels(), evidence))
         for family in ALL_FAMILIES:
             name = family.name
-            lines = [*filter(None, self._columns[name]), *(other[name] for other in others if name in other)]
+            lines = [*filter(None, self._columns.get(name, ())), *(other[name] for other in others if name in other)]
             if lines:
                 pieces += [family.head(fmt), *lines]
         # At the end, for in OpenMetrics it has the EOF mark.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from functools import cached_property, lru_cache
-from typing import NamedTuple
 
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
@@ -16,28 +16,8 @@ Lines = Mapping[str, bytes]
 """The lines of one target or account, by the name of their family."""
 
 
-class Family(NamedTuple):
-    """A metric family: its declaration, and the labels that it has beside the base labels."""
-
-    metric: Metric
-    labels: tuple[str, ...]
-    name: str
-
-    @classmethod
-    def of(cls, name: str, kind: str, text: str, *labels: str) -> Family:
-        """Declare a metric family."""
-        return cls(Metric(name, text, kind), labels, name)
-
-    def head(self, fmt: Format) -> bytes:
-        """Return its HELP and TYPE lines."""
-        name, kind = self.metric.name, self.metric.type
-        if kind == "counter" and fmt is Format.TEXT:
-            name += "_total"
-        return f"# HELP {name} {self.metric.documentation}\n# TYPE {name} {kind}\n".encode()
-
-
 class Labels(dict[str, str]):
-    """Labels, and their text: most samples share the same few, and the text is made once."""
+    """Labels, and their text: those that all samples of a target have are written in each of its lines."""
 
     @cached_property
     def text(self) -> str:
@@ -45,39 +25,78 @@ class Labels(dict[str, str]):
         return ",".join(f'{name}="{_escape(value)}"' for name, value in self.items())
 
 
-class Sample(NamedTuple):
-    """One sample: its family, the suffix of its name, its labels beside the base labels, its value."""
+class Family:
+    """A metric family: its declaration, and the labels that it has beside the base labels."""
 
-    family: Family
-    suffix: str
-    labels: Labels
-    value: float
+    def __init__(self, name: str, kind: str, text: str, *labels: str) -> None:
+        self.name = name
+        self.metric = Metric(name, text, kind)
+        self.labels = labels
+        self._suffix = "_total" if kind == "counter" else ""
+        self._without_labels = self.form({})
+
+    def sample(self, value: float, /, **labels: str) -> Samples:
+        """Return one sample, with these labels beside the base labels."""
+        return self.form(labels) if labels else self._without_labels, (value,)
+
+    def form(self, *labels: Mapping[str, str]) -> Form:
+        """Return the form of samples with these labels."""
+        return Form(self, *((self._suffix, of_one) for of_one in labels))
+
+    def histogram(self, bounds: Sequence[float]) -> Form:
+        """Return the form of a histogram: its buckets up to these bounds and without one, their count, their sum."""
+        texts = [str(floatToGoString(bound)) for bound in (*bounds, math.inf)]  # type: ignore[no-untyped-call]
+        return Form(self, *(("_bucket", {"le": text}) for text in texts), ("_count", {}), ("_sum", {}))
+
+    def head(self, fmt: Format) -> bytes:
+        """Return its HELP and TYPE lines."""
+        name, kind = self.metric.name, self.metric.type
+        if fmt is Format.TEXT:
+            name += self._suffix
+        return f"# HELP {name} {self.metric.documentation}\n# TYPE {name} {kind}\n".encode()
 
 
-def render(base: Labels, samples: Iterable[Sample]) -> Lines:
+class Form:
+    """The text of samples of one family but for their base labels and their values, which most targets have in common.
+
+    Attributes:
+        rows: Of each sample the suffix of its name, and its labels beside the base labels.
+    """
+
+    __slots__ = ("family", "rows", "template")
+
+    def __init__(self, family: Family, *rows: tuple[str, Mapping[str, str]]) -> None:
+        self.family = family
+        self.rows = rows
+        self.template = "".join(
+            f"{family.name}{suffix}{_BASE}{',' if labels else ''}{Labels(labels).text}}} ".replace("%", "%%") + "%s\n"
+            for suffix, labels in rows
+        )
+
+
+Samples = tuple[Form, Sequence[float]]
+"""Samples of one family: their form, and a value for each of its rows."""
+
+_BASE = "{\n"
+"""In a form, where the base labels are. It is in no label, for a line feed is escaped there."""
+
+
+def render(base: Labels, samples: Iterable[Samples]) -> Lines:
     """Return samples as lines, the same in text 0.0.4 and OpenMetrics 1.0; `base` are the labels of all of them."""
-    shared = base.text
-    separator = "," if shared else ""
-    lines: dict[str, list[str]] = {}
-    for family, suffix, labels, value in samples:
-        name = family.name
-        own = labels.text
-        text = f"{{{shared}{separator}{own}}}" if own else f"{{{shared}}}" if shared else ""
-        line = f"{name}{suffix}{text} {_integer(value) if isinstance(value, int) else _number(value)}\n"
-        if name in lines:
-            lines[name].append(line)
-        else:
-            lines[name] = [line]
-    return {name: "".join(of_family).encode() for name, of_family in lines.items()}
-
-
-def _number(value: float) -> str:
-    # Go's text has an exponent from a million on; below that it is Python's.
-    return repr(value) if 0.0 <= value < 1e6 else str(floatToGoString(value))  # type: ignore[no-untyped-call]
+    begin = f"{{{base.text}"
+    lines: dict[str, bytes] = {}
+    for form, values in samples:
+        text = form.template % tuple(
+            [repr(value) if value.__class__ is float and 0.0 <= value < 1e6 else _number(value) for value in values]
+        )
+        text = text.replace(_BASE, begin) if base else text.replace(f"{_BASE}}}", "").replace(f"{_BASE},", "{")
+        name = form.family.name
+        lines[name] = lines[name] + text.encode() if name in lines else text.encode()
+    return lines
 
 
 @lru_cache(maxsize=4096)
-def _integer(value: int) -> str:
+def _number(value: float) -> str:
     return str(floatToGoString(value))  # type: ignore[no-untyped-call]
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.exposition import cache
-from exporter.exposition.text import Format, Labels, Lines, Sample, render
+from exporter.exposition.text import Format, Labels, Lines, Samples, render
 from exporter.model.login import Denial
 from exporter.model.outcome import Folder, Observed, Phase
 from exporter.model.reason import Reason
@@ -38,7 +38,7 @@ def test_lines_are_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     scraped(exposition)
     rendered = []
 
-    def counting(base: Labels, of_target: Iterable[Sample]) -> Lines:
+    def counting(base: Labels, of_target: Iterable[Samples]) -> Lines:
         rendered.append(base["endpoint"])
         return render(base, of_target)
 

@@ -10,6 +10,7 @@ from exporter.model.outcome import Target
 from exporter.model.reason import Reason
 from exporter.model.settings import Endpoint, IpFamily, Protocol, Security
 from exporter.monitor.mail_domains import MailDomain
+from tests.examples import singles
 
 ENDPOINT = Endpoint(
     name="mx",
@@ -26,7 +27,8 @@ ENDPOINT = Endpoint(
 def lines(domain: MailDomain, *, is_up: bool | None) -> set[str]:
     """Every sample, without the labels that all of them have."""
     return {
-        f"{sample.family.name} {dict(sample.labels)} {sample.value:g}" for sample in domain_samples(domain, is_up=is_up)
+        f"{sample.family} {dict(sample.labels)} {sample.value:g}"
+        for sample in singles(domain_samples(domain, is_up=is_up))
     }
 
 

@@ -29,7 +29,7 @@ from exporter.model.reason import Reason
 from exporter.model.settings import Account, IpFamily, OAuth2, Role, SecretRef
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.store import Series, Store
-from tests.examples import ACCOUNT, FACTS, SENTINEL, UNREAD, budgeted, failure, success, target
+from tests.examples import ACCOUNT, FACTS, SENTINEL, UNREAD, budgeted, failure, singles, success, target
 
 
 def exposed(*outcomes: Outcome) -> dict[str, dict[str, float]]:
@@ -38,9 +38,9 @@ def exposed(*outcomes: Outcome) -> dict[str, dict[str, float]]:
     for outcome in outcomes:
         series.add(outcome)
     values: dict[str, dict[str, float]] = {}
-    for sample in samples(series):
+    for sample in singles(samples(series)):
         labels = ",".join(f"{name}={value}" for name, value in sample.labels.items())
-        values.setdefault(sample.family.metric.name + sample.suffix, {})[labels] = float(sample.value)
+        values.setdefault(sample.family + sample.suffix, {})[labels] = float(sample.value)
     return values
 
 
@@ -229,20 +229,20 @@ def test_login_budget() -> None:
     series = Series(imap)
     series.add(budgeted(success(imap), None, 1_700_000_900.0, Denial.INTERVAL))
     series.add(budgeted(success(imap), Denial.HOLD, denied=Denial.HOLD))
-    values = {(s.family.metric.name, *s.labels.values()): s.value for s in samples(series)}
+    values = {(s.family, *s.labels.values()): s.value for s in singles(samples(series))}
     assert values["gmail_login_denials", "interval"] == 1
     assert values["gmail_login_denials", "hold"] == 1
     assert values["gmail_login_denials", "ceiling"] == 0
     assert values["gmail_login_held_info", "hold"] == 1
     assert ("gmail_login_next_timestamp_seconds",) not in values
     series.add(budgeted(success(imap), Denial.HOLD, cause=Cause("pop3", Reason.ACCOUNT_DISABLED)))
-    values = {(s.family.metric.name, *s.labels.values()): s.value for s in samples(series)}
+    values = {(s.family, *s.labels.values()): s.value for s in singles(samples(series))}
     assert values["gmail_login_held_info", "hold", "pop3", "account_disabled"] == 1
     series.add(budgeted(success(imap), Denial.BACKOFF, cause=Cause("pop3")))
-    values = {(s.family.metric.name, *s.labels.values()): s.value for s in samples(series)}
+    values = {(s.family, *s.labels.values()): s.value for s in singles(samples(series))}
     assert values["gmail_login_held_info", "backoff", "pop3"] == 1
     series.add(budgeted(success(imap), None, 1_700_000_900.0, Denial.BUSY))
-    values = {(s.family.metric.name, *s.labels.values()): s.value for s in samples(series)}
+    values = {(s.family, *s.labels.values()): s.value for s in singles(samples(series))}
     assert values["gmail_login_next_timestamp_seconds",] == 1_700_000_900
     assert ("gmail_login_held_info", "hold") not in values
 
@@ -259,16 +259,16 @@ def test_failures_and_interval_of_logins() -> None:
         replace(success(imap), login=status),
         replace(success(imap, login=True), login=status),
     ):
-        before = {s.family.metric.name: s.value for s in samples(series)}
+        before = {s.family: s.value for s in singles(samples(series))}
         series.add(outcome)
         found.append((before.get("gmail_login_interval_seconds"), before.get("gmail_login_consecutive_failures")))
-    values = {s.family.metric.name: s.value for s in samples(series)}
+    values = {s.family: s.value for s in singles(samples(series))}
     assert found == [(None, None), (2700, None), (2700, 1), (2700, 1)]
     assert (values["gmail_login_interval_seconds"], values["gmail_login_consecutive_failures"]) == (2700, 0)
     series = Series(target())
     series.add(success())
     assert not {"gmail_login_interval_seconds", "gmail_login_consecutive_failures"} & {
-        s.family.metric.name for s in samples(series)
+        s.family for s in singles(samples(series))
     }
 
 
@@ -293,9 +293,9 @@ INCIDENT = Incident("a", "high", "outage", "disruption", 1.0, "IMAP is slow", "h
 def seen(*controls: ControlState, status: ProviderStatus | None = None) -> dict[str, dict[str, float]]:
     """The values of controls and of the provider's status, by name, then by labels."""
     values: dict[str, dict[str, float]] = {}
-    for sample in evidence_samples(controls, status):
+    for sample in singles(evidence_samples(controls, status)):
         labels = ",".join(f"{name}={value}" for name, value in sample.labels.items())
-        values.setdefault(sample.family.metric.name, {})[labels] = float(sample.value)
+        values.setdefault(sample.family, {})[labels] = float(sample.value)
     return values
 
 

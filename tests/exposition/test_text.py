@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -17,10 +17,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from prometheus_client.utils import floatToGoString
 
 from exporter.exposition.gmail import BASE_LABELS, FAMILIES, PROBE_DURATION, base_labels, samples
-from exporter.exposition.text import Format, Labels, Sample, render
+from exporter.exposition.text import Form, Format, Labels, Samples, render
 from exporter.model.certificate import TlsFacts
 from exporter.model.login import Denial, LoginStatus
 from exporter.model.outcome import Folder, Observed, Outcome, Phase, Quota
@@ -85,6 +84,12 @@ def any_series(draw: st.DrawFn) -> Series:
     return series
 
 
+def add(metric: Metric, base: Mapping[str, str], form: Form, of_form: Sequence[float]) -> None:
+    """Give the same samples to a metric of prometheus_client."""
+    for (suffix, labels), value in zip(form.rows, of_form, strict=True):
+        metric.add_sample(metric.name + suffix, {**base, **labels}, float(value))
+
+
 class Reference:
     """A collector that gives the same samples to prometheus_client."""
 
@@ -97,9 +102,9 @@ class Reference:
         for family in FAMILIES:
             metric = Metric(family.metric.name, family.metric.documentation, family.metric.type)
             for base, of_series in found:
-                for sample in of_series:
-                    if sample.family is family:
-                        metric.add_sample(family.metric.name + sample.suffix, {**base, **sample.labels}, sample.value)
+                for form, of_form in of_series:
+                    if form.family is family:
+                        add(metric, base, form, of_form)
             if metric.samples:
                 yield metric
 
@@ -137,38 +142,31 @@ bounds = st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=5, 
 
 
 @st.composite
-def any_samples(draw: st.DrawFn) -> list[Sample]:
+def any_samples(draw: st.DrawFn) -> list[Samples]:
     """Samples of arbitrary families with arbitrary labels, and histograms with arbitrary buckets."""
-    found = []
+    found: list[Samples] = []
     for family in draw(st.lists(st.sampled_from(FAMILIES), max_size=6, unique_by=lambda family: family.metric.name)):
         if family is PROBE_DURATION:
-            counts = draw(st.lists(st.integers(0, 2**60), min_size=6, max_size=6))
-            for bound, count in zip([*sorted(draw(bounds)), math.inf], counts, strict=False):
-                found.append(Sample(family, "_bucket", Labels(le=floatToGoString(bound)), count))  # type: ignore[no-untyped-call]
-            found.append(Sample(family, "_count", Labels(), found[-1].value))
-            found.append(Sample(family, "_sum", Labels(), draw(values)))
+            of_buckets = sorted(draw(bounds))
+            counts = draw(st.lists(st.integers(0, 2**60), min_size=len(of_buckets) + 2, max_size=len(of_buckets) + 2))
+            found.append((family.histogram(of_buckets), (*counts, draw(values))))
             continue
-        suffix = "_total" if family.metric.type == "counter" else ""
-        of_family = st.lists(st.tuples(*(texts for _ in family.labels)), min_size=1, max_size=3, unique=True)
-        found += [
-            Sample(family, suffix, Labels(zip(family.labels, labels, strict=True)), draw(values))
-            for labels in draw(of_family)
-        ]
+        of_family = draw(st.lists(st.tuples(*(texts for _ in family.labels)), min_size=1, max_size=3, unique=True))
+        form = family.form(*(dict(zip(family.labels, labels, strict=True)) for labels in of_family))
+        found.append((form, [draw(values) for _ in of_family]))
     return found
 
 
 @given(any_samples(), st.tuples(texts, texts, texts, texts, texts))
-def test_any_sample(all_samples: list[Sample], base: tuple[str, ...]) -> None:
+def test_any_sample(all_samples: list[Samples], base: tuple[str, ...]) -> None:
     """Arbitrary values and label texts are rendered line for line as by prometheus_client."""
     labels = Labels(zip(BASE_LABELS, base, strict=True))
     ours = render(labels, all_samples)
-    for name in {sample.family.metric.name for sample in all_samples}:
-        of_family = [sample for sample in all_samples if sample.family.metric.name == name]
-        declared = of_family[0].family.metric
+    for form, of_form in all_samples:
+        name, declared = form.family.name, form.family.metric
         # Without timestamps and exemplars both formats write a sample the same; the library sorts its labels.
         metric = Metric(declared.name, declared.documentation, declared.type)
-        for sample in of_family:
-            metric.add_sample(name + sample.suffix, {**labels, **sample.labels}, float(sample.value))
+        add(metric, labels, form, of_form)
         for generate in (generate_latest, generate_openmetrics):
             registry = CollectorRegistry()
             registry.register(SingleMetric(metric))
