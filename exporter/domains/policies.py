@@ -1,7 +1,8 @@
 """The policies of one domain: looked up again and again, and what is wrong with them.
 
-The TXT and TLSA records are looked up each time; the policy is fetched hourly, and at once when the id of its record
-changes. What cannot be looked up or fetched keeps what was known before, as senders do.
+The TXT records are looked up each time, and those of TLSA where DNSSEC authenticates the domain, else hourly; the
+policy is fetched hourly, and at once when the id of its record changes. What cannot be looked up or fetched keeps what
+was known before, as senders do.
 """
 
 from __future__ import annotations
@@ -149,6 +150,8 @@ class Policies:
     tls_rpt_failure: Finding | None = None
     dane: dict[str, DaneFacts] = field(default_factory=dict)
     """By exchange; empty where no resolver is believed."""
+    dane_at: float = 0.0
+    """When the TLSA records of all exchanges were looked up, in Unix seconds."""
     tlsa_change: Change | None = None
     """When the TLSA records of an exchange changed last."""
     mx_authenticated: bool | None = None
@@ -194,15 +197,17 @@ class Policies:
         if not servers:
             self.dane, self.mx_authenticated = {}, None
             return
+        await self._authenticate(servers, endpoint)
         hosts = [exchange.host for exchange in exchanges]
-        seconds = endpoint.timeout
-        facts, _ = await asyncio.gather(
-            asyncio.gather(*(dane.look_up(servers, host, endpoint.port, seconds) for host in hosts)),
-            self._authenticate(servers, endpoint),
-        )
-        known, self.dane = self.dane, {}
-        for host, one in zip(hosts, facts, strict=True):
-            before = known.get(host, DaneFacts())
+        # RFC 7672 §2.2.1: without authenticated MX records nobody goes by those of TLSA. Most domains have neither, and
+        # to ask for five exchanges costs as much as two probes.
+        is_due = self.mx_authenticated is not False or now - self.dane_at >= FETCH_INTERVAL
+        self.dane = {host: self.dane.get(host, DaneFacts()) for host in hosts}
+        asked = [host for host, facts in self.dane.items() if is_due or facts.failure or not facts.is_known]
+        found = await asyncio.gather(*(dane.look_up(servers, host, endpoint.port, endpoint.timeout) for host in asked))
+        self.dane_at = now if is_due else self.dane_at
+        for host, one in zip(asked, found, strict=True):
+            before = self.dane[host]
             # What cannot be looked up now is as it was: a sender waits, too.
             self.dane[host] = one if one.is_known else replace(before, failure=one.failure)
             self._compare(host, before, self.dane[host], now)
@@ -213,7 +218,8 @@ class Policies:
 
         with suppress(dnssec.LookupFailed, TimeoutError):
             async with asyncio.timeout(endpoint.timeout):
-                self.mx_authenticated = (await dnssec.ask(servers, endpoint.domain or "", "MX")).authenticated
+                answer = await dnssec.ask(servers, endpoint.domain or "", "MX", reads_records=False)
+                self.mx_authenticated = answer.authenticated
 
     def _compare(self, host: str, before: DaneFacts, after: DaneFacts, now: float) -> None:
         """Keep that the TLSA records of an exchange have changed, if they have."""

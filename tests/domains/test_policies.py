@@ -239,6 +239,9 @@ async def test_tlsa_without_dnssec(bench: Bench) -> None:
     assert [(one.reason, one.host) for one in found] == [(Reason.DANE_UNAUTHENTICATED, "mx1.example.net")]
     assert bench.policies.tlsa_of("mx1.example.net") is None
     assert bench.policies.mx_authenticated is False
+    bench.bind.put("_25._tcp.mx1.example.net", "TLSA")
+    assert await bench.renew(30) == found, "they are looked up hourly"
+    assert await bench.renew(FETCH_INTERVAL) == []
 
 
 async def test_resolver_that_strips_ad(bench: Bench) -> None:
