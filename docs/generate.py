@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import Metric
 from bench.result import Figure
 from exporter.config import schema
 from exporter.config.table import Key, Table, Value
-from exporter.exposition import blackbox
+from exporter.exposition import blackbox, blackbox_domain
 from exporter.exposition.deliveries import DELIVERY_FAMILIES
 from exporter.exposition.domains import DOMAIN_FAMILIES
 from exporter.exposition.gmail import ACCOUNT_FAMILIES, BASE_LABELS, EVIDENCE_FAMILIES, FAMILIES
@@ -252,6 +252,8 @@ def metrics() -> str:
         (f"`{_exposed(m)}`", m.type, code(_labels(m)), m.documentation) for m in ExporterMetrics().registry.collect()
     ]
     probe = [(f"`{f.metric.name}`", "gauge", code(f.labels), f.metric.documentation) for f in blackbox.FAMILIES]
+    of_domains = blackbox_domain.DOMAIN_FAMILIES
+    probe += [(f"`{f.metric.name}`", "gauge", "`host`", f.metric.documentation) for f in of_domains]
     return METRICS.format(
         probe=table(("metric", "type", "labels", "meaning"), probe),
         families=table(("metric", "type", "further labels", "meaning"), families),

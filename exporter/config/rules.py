@@ -103,14 +103,14 @@ def _check_place(endpoint: Section) -> None:
                 endpoint.wrong(key, "has a meaning only with domain", at_value=False)
         return
     _check_domain(endpoint)
-    if not endpoint.given("port"):
-        endpoint.values["port"] = PORT_OF_EXCHANGES
     # In one order, so that another order in the file is no change.
     endpoint.values["expect"] = tuple(sorted(endpoint.get("expect") or ()))
 
 
 def _check_domain(endpoint: Section) -> None:
-    """Check that nothing is said of a domain that mail exchanges do not have."""
+    """Check that nothing is said of a domain that mail exchanges do not have; their port is 25 by default."""
+    if not endpoint.given("port"):
+        endpoint.values["port"] = PORT_OF_EXCHANGES
     if endpoint.given("host"):
         endpoint.wrong("host", "must not be said with domain, whose exchanges the DNS names", at_value=False)
     if endpoint.get("protocol") not in {None, Protocol.SMTP}:
@@ -142,6 +142,8 @@ def _check_greeting(endpoint: Section, interval: float | None, timeout: float | 
 
 def check_module(module: Section, defaults: Section, accounts: Accounts) -> None:
     """Check a module. It has no interval, because the client decides on that; one probe is of one address family."""
+    if module.get("domain"):
+        _check_domain(module)
     _check_session(module, accounts)
     _effective(module, defaults, "timeout")
     _effective(module, defaults, "login_interval")

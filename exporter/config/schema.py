@@ -130,6 +130,9 @@ MODULE = Table(
     Key("ip_family", kinds.ONE_FAMILY, "of `defaults`; `any` where that is `both`", "as in [`defaults`](#defaults)"),
     Key("allow_hosts", replace(_PATTERNS, of=kinds.LOGIN_HOST), "required with an account; else `probe.allow`",
         "the targets that this module is for"),
+    Key("domain", kinds.SWITCH, "`false`",
+        "whether a target is a mail domain, each [mail exchange](#mail-exchanges) of which is probed; only with "
+        "`protocol: smtp`, and the `port` is 25 then"),
 )
 
 PROBE = Table(

@@ -143,7 +143,7 @@ class Daemon:
         self._health = Health(self._store, self._schedule.seconds_since_tick)
         self._metrics.kernel_timestamps.set_function(lambda: ARRIVAL_CLOCK.in_use)
         self._metrics.probes_overdue.set_function(lambda: len(self._health.overdue()))
-        self._probe = Probe(self._checker, self._metrics, options.timeout_offset)
+        self._probe = Probe(self._checker, self._resolver, self._metrics, options.timeout_offset)
         self._config = config
         self._reload = Reloader(
             Sources(options.config_file, options.web_config_file, self._environ),

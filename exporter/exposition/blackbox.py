@@ -6,9 +6,10 @@ Names, types, labels and meanings are those of its `tcp` prober; an unknown valu
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from exporter.exposition.text import Family, Format, Labels, Samples, render
+from exporter.exposition.text import Family, Format, Labels, Lines, Samples, render
 from exporter.model.address import is_ip_address
 from exporter.model.certificate import TlsFacts
 from exporter.model.message import escape_invisible
@@ -16,43 +17,44 @@ from exporter.model.outcome import LOGIN_PHASES, Outcome, Phase
 from exporter.model.reason import Reason
 
 
-def _gauge(name: str, text: str, *labels: str) -> Family:
+def gauge(name: str, text: str, *labels: str) -> Family:
+    """Declare a metric of `/probe`."""
     return Family(name, "gauge", text, *labels)
 
 
 # fmt: off
-SUCCESS = _gauge("probe_success",
+SUCCESS = gauge("probe_success",
     "Whether the probe connected, secured the connection, was greeted and got the capabilities. "
     "Login does not count here: a wrong password is not an outage.")
-DURATION = _gauge("probe_duration_seconds",
+DURATION = gauge("probe_duration_seconds",
     "How long the probe took: the sum of its phases.")
-DNS_LOOKUP_TIME = _gauge("probe_dns_lookup_time_seconds",
+DNS_LOOKUP_TIME = gauge("probe_dns_lookup_time_seconds",
     "How long the look-up of the target's name took.")
-IP_PROTOCOL = _gauge("probe_ip_protocol",
+IP_PROTOCOL = gauge("probe_ip_protocol",
     "IP version used: 4 or 6; 0 where no address was found.")
-IP_ADDR_HASH = _gauge("probe_ip_addr_hash",
+IP_ADDR_HASH = gauge("probe_ip_addr_hash",
     "Hash (FNV-1a, 32 bits) of the address used, to see that it changes; 0 where none was found.")
-FAILED_DUE_TO_REGEX = _gauge("probe_failed_due_to_regex",
+FAILED_DUE_TO_REGEX = gauge("probe_failed_due_to_regex",
     "Whether the server answered, but not as a healthy mail server does.")
-EARLIEST_CERT_EXPIRY = _gauge("probe_ssl_earliest_cert_expiry",
+EARLIEST_CERT_EXPIRY = gauge("probe_ssl_earliest_cert_expiry",
     "Earliest notAfter in the chain that the server presented, also where it was not trusted.")
-LAST_CHAIN_EXPIRY = _gauge("probe_ssl_last_chain_expiry_timestamp_seconds",
+LAST_CHAIN_EXPIRY = gauge("probe_ssl_last_chain_expiry_timestamp_seconds",
     "Earliest notAfter in the chain by which the server was trusted; absent where it was not.")
-LAST_CHAIN_INFO = _gauge("probe_ssl_last_chain_info",
+LAST_CHAIN_INFO = gauge("probe_ssl_last_chain_info",
     "Always 1: the server's own certificate.",
     "fingerprint_sha256", "subject", "issuer", "subjectalternative", "serialnumber")
-TLS_VERSION = _gauge("probe_tls_version_info",
+TLS_VERSION = gauge("probe_tls_version_info",
     "Always 1: the TLS version agreed on.", "version")
-TLS_CIPHER = _gauge("probe_tls_cipher_info",
+TLS_CIPHER = gauge("probe_tls_cipher_info",
     "Always 1: the cipher agreed on.", "cipher")
-PHASE_DURATION = _gauge("probe_phase_duration_seconds",
+PHASE_DURATION = gauge("probe_phase_duration_seconds",
     "How long each phase took.", "phase")
-FAILURE_INFO = _gauge("probe_failure_info",
+FAILURE_INFO = gauge("probe_failure_info",
     "1 where the probe, or its login, failed: where, why, and the party at fault; absent otherwise.",
     "phase", "reason", "blame")
-LOGIN_SUCCESS = _gauge("probe_login_success",
+LOGIN_SUCCESS = gauge("probe_login_success",
     "Whether the login, and the checks after it, succeeded; absent where this probe did not log in.")
-LOGIN_SUSPENDED = _gauge("probe_login_suspended",
+LOGIN_SUSPENDED = gauge("probe_login_suspended",
     "Whether logins are held back to protect the account; absent where the module has none.")
 # fmt: on
 
@@ -72,50 +74,68 @@ def samples(outcome: Outcome) -> Iterator[Samples]:
     """Every sample of a requested probe."""
     observed = outcome.observed
     address = ipaddress.ip_address(observed.address) if observed.address else None
-    yield _sample(SUCCESS, outcome.up)
-    yield _sample(DURATION, outcome.duration)
-    yield _sample(DNS_LOOKUP_TIME, outcome.phases.get(Phase.RESOLVE, 0.0))
-    yield _sample(IP_PROTOCOL, address.version if address else 0)
-    yield _sample(IP_ADDR_HASH, _fnv1a(address.packed) if address else 0)
-    yield _sample(FAILED_DUE_TO_REGEX, outcome.phase in _DIALOGUE and outcome.reason not in _NO_ANSWER)
+    yield sample(SUCCESS, outcome.up)
+    yield sample(DURATION, outcome.duration)
+    yield sample(DNS_LOOKUP_TIME, outcome.phases.get(Phase.RESOLVE, 0.0))
+    yield sample(IP_PROTOCOL, address.version if address else 0)
+    yield sample(IP_ADDR_HASH, _fnv1a(address.packed) if address else 0)
+    yield sample(FAILED_DUE_TO_REGEX, outcome.phase in _DIALOGUE and outcome.reason not in _NO_ANSWER)
     if observed.tls:
         yield from _tls_samples(observed.tls)
     for phase, seconds in outcome.phases.items():
-        yield _sample(PHASE_DURATION, seconds, phase.value)
+        yield sample(PHASE_DURATION, seconds, phase.value)
     if not outcome.ok:
-        yield _sample(FAILURE_INFO, 1, outcome.phase.value, outcome.reason.value, outcome.blame.value)
+        yield sample(FAILURE_INFO, 1, outcome.phase.value, outcome.reason.value, outcome.blame.value)
     if outcome.login_reached:
-        yield _sample(LOGIN_SUCCESS, outcome.phase not in LOGIN_PHASES or outcome.ok)
+        yield sample(LOGIN_SUCCESS, outcome.phase not in LOGIN_PHASES or outcome.ok)
     if outcome.login:
-        yield _sample(LOGIN_SUSPENDED, outcome.held_by is not None)
+        yield sample(LOGIN_SUSPENDED, outcome.held_by is not None)
 
 
 def _tls_samples(facts: TlsFacts) -> Iterator[Samples]:
     if facts.chain_not_after is not None:
-        yield _sample(EARLIEST_CERT_EXPIRY, facts.chain_not_after)
+        yield sample(EARLIEST_CERT_EXPIRY, facts.chain_not_after)
     if facts.verified_not_after is not None:
-        yield _sample(LAST_CHAIN_EXPIRY, facts.verified_not_after)
+        yield sample(LAST_CHAIN_EXPIRY, facts.verified_not_after)
     for leaf in facts.chain[:1]:
         names = ",".join(name for name in leaf.names if not is_ip_address(name))
-        yield _sample(LAST_CHAIN_INFO, 1, leaf.fingerprint_sha256, leaf.subject, leaf.issuer, names, leaf.serial_number)
-    yield _sample(TLS_VERSION, 1, facts.version.replace("TLSv", "TLS "))
-    yield _sample(TLS_CIPHER, 1, facts.cipher)
+        yield sample(LAST_CHAIN_INFO, 1, leaf.fingerprint_sha256, leaf.subject, leaf.issuer, names, leaf.serial_number)
+    yield sample(TLS_VERSION, 1, facts.version.replace("TLSv", "TLS "))
+    yield sample(TLS_CIPHER, 1, facts.cipher)
 
 
-def _sample(family: Family, value: float, *labels: str) -> Samples:
+def sample(family: Family, value: float, *labels: str) -> Samples:
+    """Return a sample with the family's own labels."""
     return family.sample(value, **dict(zip(family.labels, labels, strict=True)))
 
 
-def exposition(outcome: Outcome, fmt: Format) -> bytes:
-    """Return the metrics of a requested probe."""
-    lines = render(Labels(), samples(outcome))
-    known = [family for family in FAMILIES if family.metric.name in lines]
-    end = b"# EOF\n" if fmt is Format.OPENMETRICS else b""
-    return b"".join(family.head(fmt) + lines[family.metric.name] for family in known) + end
+def document(lines: Iterable[Lines], families: Iterable[Family], fmt: Format) -> bytes:
+    """Return the lines of these families, each family in one piece."""
+    parts = [*lines]
+    pieces = []
+    for family in families:
+        found = [part[family.name] for part in parts if family.name in part]
+        pieces += [family.head(fmt), *found] if found else []
+    return b"".join([*pieces, b"# EOF\n" if fmt is Format.OPENMETRICS else b""])
 
 
-def debug(outcome: Outcome) -> str:
-    """Return the dialogue, the result and the metrics, for people: without secrets and control characters."""
+@dataclass(frozen=True, slots=True)
+class ProbedTarget:
+    """The Outcome of one server."""
+
+    outcome: Outcome
+
+    def exposition(self, fmt: Format) -> bytes:
+        """Return the metrics."""
+        return document([render(Labels(), samples(self.outcome))], FAMILIES, fmt)
+
+    def debug(self) -> str:
+        """Return the dialogue, the result and the metrics, for people: without secrets and control characters."""
+        return f"{told(self.outcome)}\nThe metrics:\n{self.exposition(Format.TEXT).decode()}"
+
+
+def told(outcome: Outcome) -> str:
+    """Return the dialogue and the result of one probe."""
     endpoint = outcome.target.endpoint
     dialogue = "".join(f"{escape_invisible(str(line))}\n" for line in outcome.dialogue) or "(nothing was said)\n"
     times = "".join(f"{seconds:9.6f} s  {phase}\n" for phase, seconds in outcome.phases.items())
@@ -124,8 +144,7 @@ def debug(outcome: Outcome) -> str:
         f"deadline {endpoint.timeout:.3g} s\n\n"
         f"The dialogue, in seconds since the probe began:\n{dialogue}\n"
         f"Duration of each phase:\n{times}\n"
-        f"The result:\n{_result(outcome)}\n"
-        f"The metrics:\n{exposition(outcome, Format.TEXT).decode()}"
+        f"The result:\n{_result(outcome)}"
     )
 
 

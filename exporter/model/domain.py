@@ -65,6 +65,15 @@ def merged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(found.values())
 
 
+@dataclass(frozen=True, slots=True)
+class ExchangesFound:
+    """A look-up of a domain's exchanges: which there are, or why that is not known, and how long it took in seconds."""
+
+    exchanges: tuple[Exchange, ...]
+    failure: Finding | None
+    seconds: float
+
+
 class Mode(StrEnum):
     """What senders do where a policy is not met (RFC 8461 §5): refuse, only report, or nothing."""
 

@@ -219,15 +219,21 @@ class Module(SessionSettings):
 
     A module with an account has `allow_hosts`, each of them one host and one port: the account logs in nowhere else.
     For a module without an account, `allow_hosts` takes the place of `ProbeSettings.allow` where it is set.
+
+    Attributes:
+        domain: Whether a target is a mail domain, each exchange of which is probed.
     """
 
     allow_hosts: tuple[HostPattern, ...] | None = None
+    domain: bool = False
 
     def endpoint(self, address: Address) -> Endpoint:
         """Return the endpoint that is probed at an address. Its name has slashes, as no endpoint of a file can have."""
         port = address.port or self.port
         common = {each.name: getattr(self, each.name) for each in fields(SessionSettings)}
         common |= {"name": f"probe/{self.name}/{Address(address.host, port)}", "port": port}
+        if self.domain:
+            return Endpoint(**common, domain=address.host.lower().removesuffix("."))
         return Endpoint(**common, host=address.host)
 
     @property

@@ -18,7 +18,7 @@ from aiodns.error import DNSError
 from exporter.domains import exchanges
 from exporter.domains.exchanges import NullMx
 from exporter.domains.policies import CHANGED_FOR, Policies, lookup_failure
-from exporter.model.domain import Change, Exchange, Finding, Mode, Policy, Tlsa, merged
+from exporter.model.domain import Change, Exchange, ExchangesFound, Finding, Mode, Policy, Tlsa, merged
 from exporter.model.outcome import Outcome, Phase, Target
 from exporter.model.reason import Reason
 from exporter.model.settings import Endpoint, IpFamily
@@ -236,19 +236,10 @@ class MailDomains(ExchangePolicies):
 
     async def renew(self, domain: MailDomain) -> None:
         """Look up the exchanges of a domain."""
-        found: tuple[Exchange, ...] | None = None
-        failure, is_known = None, True
-        try:
-            async with asyncio.timeout(domain.endpoint.timeout):
-                found = await exchanges.look_up(self._resolver, domain.name)
-        except NullMx as error:
-            found, failure = (), Finding(Reason.MX_NULL, str(error))
-        except (DNSError, TimeoutError) as error:
-            failure = lookup_failure(error, f"the MX records of {domain.name}", domain.endpoint)
-            is_known = False
-        before = domain.exchanges
-        if found is None:
-            found = before
+        looked_up = await look_up_exchanges(self._resolver, domain.endpoint)
+        failure, before = looked_up.failure, domain.exchanges
+        is_known = failure is None or failure.reason is Reason.MX_NULL
+        found = looked_up.exchanges if is_known else before
         if domain.is_known and before and found != before:
             domain.exchanges = found
             domain.changed(before)
@@ -281,6 +272,20 @@ class MailDomains(ExchangePolicies):
         """Forget what would be told later."""
         if self._timer is not None:
             self._timer.cancel()
+
+
+async def look_up_exchanges(resolver: Resolver, endpoint: Endpoint) -> ExchangesFound:
+    """Look up the exchanges of an endpoint's domain, within its timeout."""
+    found: tuple[Exchange, ...] = ()
+    began, failure, name = time.monotonic(), None, endpoint.domain or ""
+    try:
+        async with asyncio.timeout(endpoint.timeout):
+            found = await exchanges.look_up(resolver, name)
+    except NullMx as error:
+        failure = Finding(Reason.MX_NULL, str(error))
+    except (DNSError, TimeoutError) as error:
+        failure = lookup_failure(error, f"the MX records of {name}", endpoint)
+    return ExchangesFound(found, failure, time.monotonic() - began)
 
 
 def _shown(exchanges: Sequence[Exchange]) -> str:

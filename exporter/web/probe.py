@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Coroutine
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from exporter.exposition import blackbox
-from exporter.model.address import Address, HostPattern, parse_address
+from exporter.exposition import blackbox, blackbox_domain
+from exporter.exposition.text import Format
+from exporter.model.address import Address, HostPattern, is_ip_address, parse_address
 from exporter.model.message import Unacceptable, show
 from exporter.model.outcome import Target
 from exporter.model.settings import Config, Module, ProbeSettings, Tls
 from exporter.monitor.checker import Checker
 from exporter.monitor.instruments import ExporterMetrics
+from exporter.monitor.mail_domains import look_up_exchanges
+from exporter.probing.resolve import Resolver
 from exporter.web.server.encoding import make_exposition, wanted_format, wants_gzip
 from exporter.web.server.origins import FOREIGN, is_foreign
 
@@ -48,18 +52,30 @@ _PARAMETERS = ("target", "module", "debug", "hostname")
 
 
 class Query(NamedTuple):
-    """The target of a request, whether it must have a public address, and whether the dialogue is the answer."""
+    """The target of a request, whether what is probed must have a public address, and whether the dialogue is asked."""
 
     target: Target
-    public_only: bool
+    public_only: Callable[[Address], bool]
+    """Told for the server that is probed: the target, or an exchange of it."""
     debug: bool
+
+
+class Probed(Protocol):
+    """What is answered."""
+
+    def exposition(self, fmt: Format) -> bytes:
+        """Return the metrics."""
+
+    def debug(self) -> str:
+        """Return all that is known, for people."""
 
 
 class Probe:
     """The answer to a scrape of `/probe`."""
 
-    def __init__(self, checker: Checker, metrics: ExporterMetrics, offset: float = OFFSET) -> None:
+    def __init__(self, checker: Checker, resolver: Resolver, metrics: ExporterMetrics, offset: float = OFFSET) -> None:
         self._checker = checker
+        self._resolver = resolver
         self._metrics = metrics
         self._offset = offset
         self._modules: Mapping[str, Module] = {}
@@ -80,8 +96,7 @@ class Probe:
         try:
             query = self._read(request)
             with self._slot(), self._metrics.probes_in_flight.track_inprogress():
-                probing = self._checker.check_requested(query.target, public_only=query.public_only)
-                outcome = await _until_disconnect(request, probing)
+                probed = await _until_disconnect(request, self._probe(query))
         except ClientDisconnect:
             self._count("abandoned")
             return Response(status_code=499)  # the client has disconnected
@@ -90,10 +105,31 @@ class Probe:
             return PlainTextResponse(f"{refusal.detail}\n", refusal.status_code, refusal.headers)
         self._count("answered")
         if query.debug:
-            return PlainTextResponse(blackbox.debug(outcome))
+            return PlainTextResponse(probed.debug())
         fmt = wanted_format(request)
-        body = await make_exposition([blackbox.exposition(outcome, fmt)], fmt, gzip=wants_gzip(request))
+        body = await make_exposition([probed.exposition(fmt)], fmt, gzip=wants_gzip(request))
         return body.answer(request)
+
+    async def _probe(self, query: Query) -> Probed:
+        """Probe the target, or look the domain up and probe each of its exchanges at the same time."""
+        endpoint = query.target.endpoint
+        if endpoint.domain is None:
+            public_only = query.public_only(Address(endpoint.host, endpoint.port))
+            return blackbox.ProbedTarget(await self._checker.check_requested(query.target, public_only=public_only))
+        found = await look_up_exchanges(self._resolver, replace(endpoint, timeout=endpoint.timeout / 2))
+        left = replace(endpoint, timeout=endpoint.timeout - found.seconds)
+        targets = [Target(left.at(exchange.host), left.ip_family) for exchange in found.exchanges]
+        # The first of them has the slot of the request.
+        with self._slot(len(targets) - 1) if len(targets) > 1 else nullcontext():
+            outcomes = await asyncio.gather(
+                *(
+                    self._checker.check_requested(
+                        target, public_only=query.public_only(Address(target.endpoint.host, target.endpoint.port))
+                    )
+                    for target in targets
+                )
+            )
+        return blackbox_domain.ProbedDomain(query.target, found, outcomes)
 
     def _count(self, result: str) -> None:
         self._metrics.probe_requests.labels(result).inc()
@@ -106,11 +142,17 @@ class Probe:
         parameters = _parameters(request)
         module = self._module(parameters.get("module", ""))
         address = _address("target", parameters.get("target", ""))
-        public_only = self._check_allowed(module, address)
+        if module.domain and is_ip_address(address.host):
+            raise HTTPException(
+                400,
+                f"target {show(address.host)} must be a domain, such as example.com, with the module {module.name}",
+            )
+        self._check_allowed(module, address)
         timeout = min(module.timeout, _time_left(request, self._offset))
         endpoint = replace(module.endpoint(address), timeout=timeout)
         if parameters.get("hostname"):
             endpoint = replace(endpoint, tls=_tls_for_hostname(module, parameters["hostname"]))
+        public_only = partial(self._is_public_only, module)
         return Query(Target(endpoint, endpoint.ip_family), public_only, parameters.get("debug") == "true")
 
     def _module(self, name: str) -> Module:
@@ -126,38 +168,47 @@ class Probe:
             raise HTTPException(400, f"there is no module {show(name)}; {_known(names)}")
         return self._modules[name]
 
-    def _check_allowed(self, module: Module, address: Address) -> bool:
-        """Return whether the target is probed at public addresses only.
+    def _allowed_hosts(self, module: Module) -> tuple[HostPattern, ...] | None:
+        """What the module may probe at any address; None where nothing says it."""
+        if module.account is not None or module.allow_hosts is not None:
+            return module.allow_hosts or ()
+        return self._settings.allow
+
+    def _is_public_only(self, module: Module, address: Address) -> bool:
+        """Whether a server is probed at public addresses only: no pattern allows it.
+
+        A domain's owner says which exchanges it has; an exchange that no pattern allows is never inside this network.
+        """
+        allowed = self._allowed_hosts(module)
+        return allowed is None or not _allowed(allowed, module, address)
+
+    def _check_allowed(self, module: Module, address: Address) -> None:
+        """Check that the target may be named.
 
         Raises:
-            HTTPException: the target is not allowed.
+            HTTPException: it is not allowed.
         """
-        if module.account is not None or module.allow_hosts is not None:
-            if not _allowed(module.allow_hosts or (), module, address):
-                raise HTTPException(403, f"{show(str(address))} is not in allow_hosts of the module {module.name}")
-            return False
-        if self._settings.allow is not None:
-            if not _allowed(self._settings.allow, module, address):
-                raise HTTPException(403, f"{show(str(address))} is not in probe.allow")
-            return False
-        if address.port not in {None, module.port}:
+        allowed = self._allowed_hosts(module)
+        if allowed is not None and not _allowed(allowed, module, address):
+            where = "probe.allow" if allowed is self._settings.allow else f"allow_hosts of the module {module.name}"
+            raise HTTPException(403, f"{show(str(address))} is not in {where}")
+        if allowed is None and address.port not in {None, module.port}:
             raise HTTPException(
                 403,
                 f"port {address.port} is not that of the module {module.name}, {module.port}: allow it in probe.allow",
             )
-        return True
 
     @contextmanager
-    def _slot(self) -> Iterator[None]:
-        if self._running >= self._settings.max_concurrent:
-            raise HTTPException(
-                503, f"{self._running} probes are under way already (probe.max_concurrent)", {"Retry-After": "1"}
-            )
-        self._running += 1
+    def _slot(self, count: int = 1) -> Iterator[None]:
+        if self._running + count > self._settings.max_concurrent:
+            more = f", and {count} more would be too many" if count > 1 else ""
+            text = f"{self._running} probes are under way already{more} (probe.max_concurrent)"
+            raise HTTPException(503, text, {"Retry-After": "1"})
+        self._running += count
         try:
             yield
         finally:
-            self._running -= 1
+            self._running -= count
 
 
 def _known(names: Sequence[str]) -> str:
@@ -191,6 +242,8 @@ def _tls_for_hostname(module: Module, hostname: str) -> Tls:
     name = _address("hostname", hostname)
     if name.port is not None:
         raise HTTPException(400, f"hostname {show(hostname)} must be a host name without a port")
+    if module.domain:
+        raise HTTPException(400, f"hostname is not for the module {module.name}: each exchange has a name of its own")
     if module.account is not None:
         raise HTTPException(
             400, f"hostname is not for the module {module.name}: its account logs in to the target itself"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,11 +19,13 @@ from tests.servers.authority import Authority
 from tests.servers.blackbox import Blackbox
 from tests.servers.dovecot import Dovecot
 from tests.servers.exporter import Exporter
-from tests.servers.process import free_port
+from tests.servers.process import find_program, free_port
 from tests.servers.prometheus import Prometheus
 
 DOCS = Path(__file__).parents[2] / "docs" / "migrating-from-blackbox.md"
-MODULES, JOB, ALERTS, BETTER_ALERTS, SHARDS = re.findall(r"```yaml\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
+MODULES, JOB, ALERTS, BETTER_ALERTS, DOMAIN_MODULE, DOMAIN_JOB, SHARDS = re.findall(
+    r"```yaml\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL
+)
 
 SHARDED = ("imap.gmail.com", "imap.googlemail.com", "mail.example.com", "mail.example.org")
 
@@ -104,6 +107,20 @@ def server(site: Site) -> Iterator[Prometheus]:
     with Prometheus(site.jobs(), rule_files=site.rules) as started:
         started.wait_for("up", lambda found: len(found) == 8 and all(sample.value == 1 for sample in found))
         yield started
+
+
+def test_the_documented_job_for_mail_domains(tmp_path: Path) -> None:
+    """The module is a configuration, and Prometheus takes the job, which names it."""
+    file = tmp_path / "config.yml"
+    file.write_text(DOMAIN_MODULE, "utf-8")
+    module = load(file, {}).modules["mx"]
+    assert (module.domain, module.port, module.security) == (True, 25, "starttls")
+    (job,) = yaml.safe_load(DOMAIN_JOB)["scrape_configs"]
+    assert job["params"] == {"module": [module.name]}
+    assert module.timeout < float(job["scrape_timeout"].removesuffix("s"))
+    scraping = tmp_path / "prometheus.yml"
+    scraping.write_text(DOMAIN_JOB, "utf-8")
+    subprocess.run([find_program("promtool", "prometheus"), "check", "config", str(scraping)], check=True)
 
 
 def test_the_documented_modules_are_a_configuration(tmp_path: Path) -> None:

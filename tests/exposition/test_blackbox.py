@@ -63,7 +63,7 @@ class Exposed:
 
 def exposed(outcome: Outcome) -> Exposed:
     """The exposition of an Outcome."""
-    return Exposed.of(blackbox.exposition(outcome, Format.TEXT).decode())
+    return Exposed.of(blackbox.ProbedTarget(outcome).exposition(Format.TEXT).decode())
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +182,7 @@ def test_every_family() -> None:
     assert ("subjectalternative", "a,b") in next(
         labels for name, labels in metrics.values if name.endswith("chain_info")
     )
-    assert 'serialnumber="0a"' in blackbox.exposition(outcome, Format.TEXT).decode()
+    assert 'serialnumber="0a"' in blackbox.ProbedTarget(outcome).exposition(Format.TEXT).decode()
     assert metrics.value("probe_login_suspended") == 1
 
 
@@ -238,13 +238,13 @@ def test_hostile_text() -> None:
         labels for name, labels in exposed(outcome).values if "chain_info" in name
     )
     hostile = replace(outcome, phase=Phase.LOGIN, reason=Reason.SERVER_REFUSED, detail="a\x1b[2J\u202eb\nc")
-    assert "detail: a\\x1b[2J\\u202eb\\nc\n" in blackbox.debug(hostile)
+    assert "detail: a\\x1b[2J\\u202eb\\nc\n" in blackbox.ProbedTarget(hostile).debug()
 
 
 def test_openmetrics() -> None:
     """OpenMetrics has the same lines, and the EOF mark at the end."""
-    text = blackbox.exposition(success(), Format.TEXT)
-    assert blackbox.exposition(success(), Format.OPENMETRICS) == text + b"# EOF\n"
+    text = blackbox.ProbedTarget(success()).exposition(Format.TEXT)
+    assert blackbox.ProbedTarget(success()).exposition(Format.OPENMETRICS) == text + b"# EOF\n"
 
 
 def test_debug_has_the_verdict() -> None:
@@ -252,5 +252,5 @@ def test_debug_has_the_verdict() -> None:
     judgement = Judgement(
         Verdict.PROVIDER_DOWN, Blame.PROVIDER, "Google is silent", ("It said\x1b nothing.",), "an incident"
     )
-    text = blackbox.debug(replace(failure(), judgement=judgement))
+    text = blackbox.ProbedTarget(replace(failure(), judgement=judgement)).debug()
     assert "verdict: provider_down: Google is silent; an incident\n  It said\\x1b nothing.\n" in text

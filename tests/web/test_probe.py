@@ -37,18 +37,19 @@ SCRAPE = "X-Prometheus-Scrape-Timeout-Seconds"
 
 
 class Service:
-    """`/probe` with a checker and a store, and a name server with the addresses of every name."""
+    """`/probe` with a checker and a store, and a name server that has the addresses of every name."""
 
-    def __init__(self, directory: Path, authority: Authority, names: NameServer) -> None:
+    names: NameServer
+
+    def __init__(self, directory: Path, authority: Authority, address: str) -> None:
         self.directory = directory
         self.authority = authority
-        self.names = names
         self.shard = Shard()
         self.store = Store()
-        self.resolver = Resolver([names.address])
+        self.resolver = Resolver([address])
         self.checker = Checker(self.store, self.resolver, Ledger(), {"SECRET": SENTINEL})
         self.metrics = ExporterMetrics()
-        self.probe = Probe(self.checker, self.metrics)
+        self.probe = Probe(self.checker, self.resolver, self.metrics)
         self.transport = httpx.ASGITransport(application(self.probe))
 
     def configure(self, text: str) -> Config:
@@ -84,7 +85,8 @@ class Service:
 async def service(tmp_path: Path, authority: Authority) -> AsyncIterator[Service]:
     """A service without a configuration."""
     async with NameServer({"localhost": ["127.0.0.1"], "mail.example": ["127.0.0.1"]}) as names:
-        service = Service(tmp_path, authority, names)
+        service = Service(tmp_path, authority, names.address)
+        service.names = names
         yield service
         await service.checker.close()
         await service.resolver.close()
