@@ -9,7 +9,7 @@ import resource
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 import httpx
@@ -58,11 +58,17 @@ class Watcher(Exporter):
     """A daemon at the client, which probes each second; this host trusts `trusted.pem` of the directory."""
 
     def __init__(
-        self, internet: Internet, directory: Path, name: str, verdict: Mapping[str, Any], **environ: str
+        self,
+        internet: Internet,
+        directory: Path,
+        name: str,
+        verdict: Mapping[str, Any],
+        endpoints: Mapping[str, Any] = ENDPOINTS,
+        environ: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         config = directory / f"{name}.yml"
         # With libfaketime each look at a clock takes long.
-        endpoints = {"imap": ENDPOINTS["imap"]} if environ else ENDPOINTS
+        endpoints = {"imap": ENDPOINTS["imap"]} if environ else endpoints
         defaults = {"interval": "2s", "timeout": "1900ms"} if environ else {"interval": "1s", "timeout": "900ms"}
         config.write_text(json.dumps({"defaults": defaults, "endpoints": endpoints, "verdict": verdict}), "utf-8")
         [self._listening] = listen(["127.0.0.1:0"])

@@ -198,8 +198,8 @@ def test_clock(world: World, tmp_path: Path) -> None:
     library = FakeClock(tmp_path / "clock").environ["LD_PRELOAD"]
     ahead = {"LD_PRELOAD": library, "FAKETIME": "+1d", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
     with (
-        Watcher(world.internet, world.directory, "full-ahead", WITH_CONTROLS, **ahead) as full,
-        Watcher(world.internet, world.directory, "plain-ahead", BY_DEFAULT, **ahead) as plain,
+        Watcher(world.internet, world.directory, "full-ahead", WITH_CONTROLS, environ=ahead) as full,
+        Watcher(world.internet, world.directory, "plain-ahead", BY_DEFAULT, environ=ahead) as plain,
     ):
         check(TABLE["The clock is a day ahead"], full, plain, tmp_path)
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SECOND_RESOLVER = "8.8.8.8"
 NEUTRAL = "9.9.9.9"
 OTHER_PROVIDER = "imap.mail.yahoo.com"
+DOMAIN, OTHER_EXCHANGE = "example.org", "mx.example.net"
 IMAP = ("142.250.27.108", "142.250.27.109")
 """Both addresses of imap.gmail.com over IPv4."""
 
@@ -37,6 +38,9 @@ NAMES: Mapping[str, Sequence[str]] = {
     "smtp.gmail.com": ("142.250.27.111", "2a00:1450:4025::6f"),
     "www.google.com": ("142.250.27.104", "2a00:1450:4025::68"),
     OTHER_PROVIDER: ("87.248.103.8",),
+    # Without MX records, each is its own mail exchange.
+    DOMAIN: ("87.248.103.9",),
+    OTHER_EXCHANGE: ("87.248.103.10",),
 }
 
 INCIDENT: Mapping[str, Any] = {
@@ -89,6 +93,8 @@ class Internet:
             "web": (self._web, "tls", "www.google.com", 443),
             "plain": (self._web, "none", "www.google.com", 80),
             "other": (Imap(), "tls", OTHER_PROVIDER, 993),
+            "exchange": (Smtp(), "starttls", DOMAIN, 25),
+            "other_exchange": (Smtp(), "starttls", OTHER_EXCHANGE, 25),
             "neutral": (_say_nothing, "none", NEUTRAL, 443),
         }
         self._loop = asyncio.new_event_loop()
