@@ -9,8 +9,9 @@ mailbox.
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
@@ -43,7 +44,7 @@ class Mailbox:
     requests: Plan = field(default=Plan(), hash=False)
     """Of those that scrapes of `/probe` may ask for, at the `allow_hosts` of its modules."""
     planned: Mapping[TargetKey, float] = field(default_factory=dict, hash=False)
-    """For each target of a plan that is tight, the seconds from one login to the next."""
+    """Where a plan is tight, or deliveries log in: for each target, the seconds from one login to the next."""
 
     @property
     def max_logins_per_day(self) -> int:
@@ -95,12 +96,13 @@ def _planned(
     deliveries = Plan.of((seconds for _, seconds in own), PLANNED * ceiling - len(at_endpoints))
     own = [(endpoint, deliveries.interval(seconds)) for endpoint, seconds in own]
     left = [_left(target, own) for target in at_endpoints]
-    plan, requests = plans(left, _intervals(at_requests), ceiling, deliveries.planned)
+    asked = [target.endpoint.login_interval for target in at_requests]
+    plan, requests = plans(left, asked, ceiling, deliveries.planned)
     planned = {
-        target.key: one.interval(target.endpoint.login_interval)
-        for one, targets in ((plan, at_endpoints), (requests, at_requests))
-        if one.is_tight
-        for target in targets
+        target.key: one.interval(seconds) if one.is_tight else target.endpoint.login_interval
+        for one, targets, intervals in ((plan, at_endpoints, left), (requests, at_requests, asked))
+        for target, seconds in zip(targets, intervals, strict=True)
+        if one.is_tight or seconds != target.endpoint.login_interval
     }
     places = _places([*at_endpoints, *at_requests])
     return replace(mailbox, places=places, deliveries=deliveries, plan=plan, requests=requests, planned=planned)
@@ -116,16 +118,17 @@ def _sessions(config: Config) -> list[tuple[Endpoint, float]]:
 
 
 def _left(target: Target, sessions: Iterable[tuple[Endpoint, float]]) -> float:
-    """The interval of a target's logins that are left to it: the session of a delivery is one at the first target."""
+    """The interval of a target's logins that are left to it: the session of a delivery is one at the first target.
+
+    The login interval counts from each session, too: as many logins as fit in between two sessions are left, however
+    much of the time there that is. Those of several deliveries may all be at the same time.
+    """
     endpoint = target.endpoint
-    if target != Target.of(endpoint)[0]:
+    seconds = min((seconds for of, seconds in sessions if of == endpoint), default=math.inf)
+    if math.isinf(seconds) or target != Target.of(endpoint)[0]:
         return endpoint.login_interval
-    satisfied = sum(DAY / seconds for of, seconds in sessions if of == endpoint)
-    return DAY / max(1.0, DAY / endpoint.login_interval - satisfied) if satisfied else endpoint.login_interval
-
-
-def _intervals(targets: Iterable[Target]) -> Iterator[float]:
-    return (target.endpoint.login_interval for target in targets)
+    between = math.ceil(seconds / endpoint.login_interval - 1e-9) - 1
+    return DAY / max(1.0, DAY / seconds * between)
 
 
 def user_of(account: Account) -> str:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.model.delivery_plan import intervals
 from exporter.model.mailbox import mailboxes
+from exporter.model.outcome import Target
 from exporter.model.plan import DAY, PLANNED
 from exporter.model.settings import Account, Config, Delivery, Endpoint, Protocol, SecretRef
 
@@ -84,3 +85,20 @@ def test_a_session_is_a_login_of_its_endpoint() -> None:
     assert without.plan.asked == pytest.approx(96)
     assert with_one.plan.asked == pytest.approx(48)
     assert with_one.deliveries.asked == pytest.approx(48)
+
+
+@pytest.mark.parametrize(("minutes", "left"), [(15, 1), (20, 72), (30, 48), (40, 72), (60, 72), (1440, 95)])
+def test_logins_between_two_sessions(minutes: int, left: int) -> None:
+    """So many logins of an endpoint are planned as fit in between, each 15 minutes after the one before, or session."""
+    made = config(1, [60.0 * minutes], max_sends_per_day=2000)
+    (of_recipient,) = (each for each in mailboxes(made) if each.username.startswith("probe"))
+    assert of_recipient.plan.asked == pytest.approx(left)
+
+
+def test_no_more_logins_than_are_planned() -> None:
+    """Where not all fit, the interval of an endpoint at which deliveries log in is that of what is left to it."""
+    made = config(4, [1800.0])
+    (of_recipient,) = (each for each in mailboxes(made) if each.username.startswith("probe"))
+    assert of_recipient.plan.is_tight
+    at_read = of_recipient.planned[Target.of(made.endpoints["read0"])[0].key]
+    assert at_read == of_recipient.plan.interval(DAY / 48) > 1800
