@@ -41,7 +41,7 @@ from exporter.model.plan import DAY, EARLY
 from exporter.model.reason import Blame, Reason
 from exporter.model.settings import Cleanup, Config, Delivery, Endpoint, ExpectedFolder, Role
 from exporter.probing import pop3_messages
-from exporter.probing.session import Session, WorkFailed
+from exporter.probing.session import WITHOUT_ANSWER, Session, WorkFailed
 from exporter.probing.submission import submit
 
 SUBMIT_SECONDS = 60.0
@@ -163,6 +163,8 @@ class _Run:
                     accepted_at = await session.do(submit(extensions, sender, recipient, message), SUBMIT_SECONDS)
                 except WorkFailed as failed:
                     refused = failed.reason
+                    if refused in WITHOUT_ANSWER:  # it may arrive; the next run clears it away then
+                        failed.detail += "; whether the server has taken the message is not known"
                     raise
         finally:
             await sends.report(granted, refused, is_made=is_made)

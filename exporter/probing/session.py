@@ -31,7 +31,8 @@ T = TypeVar("T")
 LOGOUT_SECONDS = 5.0
 """Seconds for the logout of a session."""
 
-_WITHOUT_ANSWER = frozenset({Reason.TIMEOUT, Reason.RESET, Reason.CLOSED})
+WITHOUT_ANSWER = frozenset({Reason.TIMEOUT, Reason.RESET, Reason.CLOSED})
+"""Why a piece of work ended where the server has said nothing to it: what it did is not known."""
 
 log = structlog.get_logger("session")
 
@@ -46,7 +47,7 @@ class WorkFailed(Exception):
     @property
     def blame(self) -> Blame:
         """The party at fault: a server that has let somebody in and falls silent is at fault itself."""
-        return Blame.PROVIDER if self.reason in _WITHOUT_ANSWER else self.reason.blame
+        return Blame.PROVIDER if self.reason in WITHOUT_ANSWER else self.reason.blame
 
 
 class Session(Attempt):
