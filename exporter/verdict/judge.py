@@ -70,7 +70,7 @@ TABLE: tuple[Row, ...] = (
     Row(_is(Symptom.UNANSWERED), (Fact.BLOCKED_BEFORE_WEB,), Verdict.PORT_BLOCKED),
     Row(_is(Symptom.NO_ROUTE), (), Verdict.EXPORTER),
     # The reason says so itself.
-    Row(_is(Symptom.ACCOUNT), (), Verdict.ACCOUNT),
+    Row(_is(Symptom.ACCOUNT, Symptom.DOMAIN), (), Verdict.ACCOUNT),
     Row(_is(Symptom.TOKEN), (), Verdict.TOKEN),
     Row(_is(Symptom.EXPORTER, Symptom.HELD_BACK), (), Verdict.EXPORTER),
 )

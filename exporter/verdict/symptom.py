@@ -34,6 +34,7 @@ class Symptom(TableEnum):
     STRIPPED = "stripped", "is not to be had with STARTTLS: {summary}"
     HELD_BACK = "held_back", "does not serve this host's address: {summary}"
     ACCOUNT = "account", "refuses the account: {summary}"
+    DOMAIN = "domain", "is not as its domain's records say: {summary}"
     TOKEN = "token", "gets no valid access token: {summary}"
     EXPORTER = "exporter", "is not used as it should be: {summary}"
     # fmt: on
@@ -63,7 +64,7 @@ UNREACHED = frozenset(
 AT_FAULT = frozenset({Symptom.SILENT, Symptom.CLOSED, Symptom.FAULT})
 """Symptoms of a server that was reached, and does not serve."""
 
-TOLD = frozenset({Symptom.HELD_BACK, Symptom.ACCOUNT, Symptom.TOKEN, Symptom.EXPORTER})
+TOLD = frozenset({Symptom.HELD_BACK, Symptom.ACCOUNT, Symptom.DOMAIN, Symptom.TOKEN, Symptom.EXPORTER})
 """Symptoms that need no evidence: the reason says so itself."""
 
 _LATER = frozenset(Phase) - {Phase.RESOLVE, Phase.CONNECT}
@@ -111,6 +112,26 @@ _OF_REASON: Mapping[Reason, Symptom | Mapping[Phase, Symptom]] = {
 }
 """Of the reasons whose blame only evidence can tell."""
 
+_OF_DOMAIN = frozenset(
+    {
+        Reason.MX_ADDRESS_LITERAL,
+        Reason.MX_RECORDS_CHANGED,
+        Reason.MX_NULL,
+        Reason.MTA_STS_TXT_MISSING,
+        Reason.MTA_STS_TXT_AMBIGUOUS,
+        Reason.MTA_STS_POLICY_UNREACHABLE,
+        Reason.MTA_STS_POLICY_INVALID,
+        Reason.MTA_STS_POLICY_EXPIRED,
+        Reason.MTA_STS_POLICY_CHANGED,
+        Reason.MTA_STS_TESTING,
+        Reason.MTA_STS_MX_MISMATCH,
+        Reason.MTA_STS_CERTIFICATE,
+        Reason.DANE_MISMATCH,
+        Reason.DANE_UNAUTHENTICATED,
+    }
+)
+"""Reasons of a mail domain: no account is concerned."""
+
 _OF_BLAME: Mapping[Blame, Symptom] = {
     Blame.PROVIDER: Symptom.FAULT,
     Blame.NETWORK: Symptom.HELD_BACK,
@@ -123,6 +144,8 @@ _OF_BLAME: Mapping[Blame, Symptom] = {
 
 def symptom_of_pair(phase: Phase, reason: Reason) -> Symptom:
     """Return the symptom of a reason in a phase. There is one for every pair."""
+    if reason in _OF_DOMAIN:
+        return Symptom.DOMAIN
     found = _OF_REASON.get(reason) or _OF_BLAME[reason.blame]
     return found if isinstance(found, Symptom) else found[phase]
 

@@ -123,6 +123,7 @@ WITHOUT_EVIDENCE = {
     Symptom.STRIPPED: Verdict.INTERCEPTED,  # at a host of Google's
     Symptom.HELD_BACK: Verdict.EXPORTER,
     Symptom.ACCOUNT: Verdict.ACCOUNT,
+    Symptom.DOMAIN: Verdict.ACCOUNT,
     Symptom.TOKEN: Verdict.TOKEN,
     Symptom.EXPORTER: Verdict.EXPORTER,
 }

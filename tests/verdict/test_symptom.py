@@ -47,6 +47,10 @@ def test_every_symptom_is_used(symptom: Symptom) -> None:
         (Phase.LOGIN, Reason.AUTH_TEMPORARY, Symptom.FAULT),
         (Phase.CAPABILITY, Reason.EHLO_THROTTLED, Symptom.HELD_BACK),
         (Phase.CONNECT, Reason.INTERNAL, Symptom.EXPORTER),
+        (Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS, Symptom.ACCOUNT),
+        (Phase.RESOLVE, Reason.MX_ADDRESS_LITERAL, Symptom.DOMAIN),
+        (Phase.TLS, Reason.MTA_STS_CERTIFICATE, Symptom.DOMAIN),
+        (Phase.TLS, Reason.DANE_MISMATCH, Symptom.DOMAIN),
     ],
 )
 def test_pairs(phase: Phase, reason: Reason, symptom: Symptom) -> None:
