@@ -16,6 +16,7 @@ from aiodns.error import DNSError
 
 from exporter.domains import dane, mta_sts, tls_rpt, txt
 from exporter.domains.dane import DaneFacts
+from exporter.model.address import is_ip_address
 from exporter.model.domain import Change, Exchange, Finding, Mode, Policy
 from exporter.model.outcome import Phase
 from exporter.model.reason import Blame, Reason
@@ -198,7 +199,8 @@ class Policies:
             self.dane, self.mx_authenticated = {}, None
             return
         await self._authenticate(servers, endpoint)
-        hosts = [exchange.host for exchange in exchanges]
+        # An address in place of a name has no records; the probe says what is wrong.
+        hosts = [exchange.host for exchange in exchanges if not is_ip_address(exchange.host)]
         # RFC 7672 §2.2.1: without authenticated MX records nobody goes by those of TLSA. Most domains have neither, and
         # to ask for five exchanges costs as much as two probes.
         is_due = self.mx_authenticated is not False or now - self.dane_at >= FETCH_INTERVAL

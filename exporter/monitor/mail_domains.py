@@ -226,6 +226,9 @@ class MailDomains(ExchangePolicies):
         policy, refused = domain.policy, None
         if outcome.reason is Reason.DANE_MISMATCH:
             refused = Finding(outcome.reason, outcome.detail, endpoint.host)
+        elif outcome.reason is Reason.STARTTLS_UNAVAILABLE and self.tlsa(outcome.target):
+            # RFC 7672 §2.2: nor do they deliver in the clear where there are TLSA records.
+            refused = Finding(Reason.DANE_MISMATCH, f"{outcome.reason}: {outcome.detail}", endpoint.host)
         elif observed.tls_fault and outcome.up and policy and policy.demands_tls_of(endpoint.host):
             detail = f"{observed.tls_fault}: {observed.tls_fault_detail}"
             refused = Finding(Reason.MTA_STS_CERTIFICATE, detail, endpoint.host)

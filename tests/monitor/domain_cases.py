@@ -15,7 +15,7 @@ ID, REPORTS = "v=STSv1; id=1;", "v=TLSRPTv1; rua=mailto:reports@example.com"
 HOSTS = "\n".join(
     [
         *(f"{name} A {WELL}" for name in ("good", "second", "deep.good", "match", "mismatch")),
-        f"plain A {PLAIN}",
+        f"plain A {PLAIN}\nbare A {PLAIN}",
         f"refusing A {REFUSING}",
     ]
 )
@@ -188,6 +188,16 @@ CASES: dict[str, Case] = {
         {POLICY_CRITICAL, *ALL_DOWN},
         mx=("10 mismatch",),
         txt=(),
+    ),
+    "tlsa-no-starttls": Case(
+        {"dane_mismatch bare.example.com"},
+        {"gmail_mx_up": 0.0, "gmail_dane_match{}": 0.0},
+        {POLICY_CRITICAL, *ALL_DOWN},
+        mx=("10 bare",),
+        txt=(),
+    ),
+    "address": Case(
+        metrics={"gmail_mx_up": 0.0, "gmail_up{192.0.2.1}": 0.0}, alerts=ALL_DOWN, mx=("10 192.0.2.1.",), txt=()
     ),
     "tlsa-unsigned": Case(
         {"dane_unauthenticated match.example.net"},

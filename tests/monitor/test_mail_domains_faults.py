@@ -59,7 +59,8 @@ def resolving(postfixes: list[Postfix]) -> Iterator[Unbound]:
         zones[case.zone].append(zone_of(name, case.mx, case.txt, case.reports))
         zones[case.zone] += [f"mta-sts.{name} A {case.address}"] if case.address and case.txt else []
     port, right = postfixes[0].smtp_port, tlsa_of(postfixes[0].certificate)
-    zones["example.com"] += [f"_{port}._tcp.match TLSA {right}", f"_{port}._tcp.mismatch TLSA 3 1 1 {'0' * 64}"]
+    zones["example.com"] += [f"_{port}._tcp.{host} TLSA {right}" for host in ("match", "bare")]
+    zones["example.com"] += [f"_{port}._tcp.mismatch TLSA 3 1 1 {'0' * 64}"]
     zones["example.net"] += [f"_{port}._tcp.match TLSA {right}"]
     joined = {zone: "\n".join(lines) for zone, lines in zones.items()}
     with Bind(joined, signed=["example.com"]) as bind, Unbound(bind) as unbound:
