@@ -24,6 +24,7 @@ from tests.scenes import every_failure, every_state, many
 from tests.views.test_document import SCHEMA as OUTCOME
 from tests.views.test_document import strict
 from tests.web.conftest import Site
+from tests.web.test_deliveries import tables_of_deliveries
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 SCHEMA: dict[str, Any] = json.loads((DOCS / "api.schema.json").read_text("utf-8"))
@@ -124,6 +125,7 @@ async def test_documentation(site: Site) -> None:
         ITEM["login"]["properties"],
         ITEM["login"]["properties"]["cause"]["properties"],
         ITEM["history"]["items"]["properties"],
+        *tables_of_deliveries(),
     ]
     rows = re.findall(r"^\| `(\w+)` \| .+ \| (.+) \|$", documentation, re.MULTILINE)
     expected = [(key, value["description"]) for table in tables for key, value in table.items()]

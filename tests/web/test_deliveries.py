@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from exporter.model.delivery import DeliveryFailure, DeliveryResult, Hop, Stage
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from exporter.model.delivery import AuthResult, DeliveryFailure, DeliveryResult, Hop, Method, Stage
+from exporter.model.login import Denial
 from exporter.model.reason import Blame, Reason
-from exporter.monitor.delivery_series import DeliverySeries
+from exporter.monitor.delivery_series import KEPT, DeliverySeries, Made
 from tests.deliveries.results import DELIVERY, delivered, in_spam, missing, not_made
+from tests.views.test_document import strict
 from tests.web.conftest import Site
+
+SCHEMA: dict[str, Any] = json.loads((Path(__file__).parents[2] / "docs" / "deliveries.schema.json").read_text("utf-8"))
+SERIES = SCHEMA["properties"]["deliveries"]["items"]["properties"]
+RESULT = SERIES["results"]["items"]["properties"]
+VALIDATOR = Draft202012Validator(strict(SCHEMA))
 
 
 def series(*results: DeliveryResult) -> DeliverySeries:
@@ -64,10 +79,62 @@ async def test_hostile_text(site: Site) -> None:
     assert "<b>x" not in text
 
 
-async def test_json(site: Site) -> None:
-    """All that is known of each delivery."""
-    site.deliveries[:] = [series(delivered(), missing())]
+async def document(site: Site, *results: DeliveryResult) -> Any:
+    """The JSON of one delivery with these results, checked against the schema."""
+    site.deliveries[:] = [series(*results)]
     answer = await site.request("/api/v1/deliveries")
-    (found,) = answer.json()["deliveries"]
-    assert (found["delivery"], found["interval_seconds"]) == ("ops-to-probe", 1800.0)
-    assert [result["up"] for result in found["results"]] == [True, False]
+    assert answer.headers["content-type"] == "application/json"
+    whole = json.loads(answer.text, parse_constant=pytest.fail)
+    VALIDATOR.validate(whole)
+    return whole
+
+
+@pytest.mark.parametrize("made", [delivered, missing, in_spam, not_made])
+async def test_json(site: Site, made: Callable[[], DeliveryResult]) -> None:
+    """Every result is of the schema, with its keys in their order."""
+    whole = await document(site, made())
+    (found,) = whole["deliveries"]
+    assert list(whole) == list(SCHEMA["properties"])
+    assert list(found) == list(SERIES)
+    assert (found["delivery"], found["interval_seconds"], found["next_at"]) == ("ops-to-probe", 1800.0, None)
+    (result,) = found["results"]
+    assert list(result) == list(RESULT)
+    assert result["up"] == made().up
+    assert found["since"] == result["ended_at"]
+
+
+async def test_json_of_many_results(site: Site) -> None:
+    """The last ones are there, the oldest first; before the first one nothing is known."""
+    (found,) = (await document(site, *(delivered(started_at=float(number)) for number in range(KEPT + 2))))[
+        "deliveries"
+    ]
+    assert [result["started_at"] for result in found["results"]] == list(range(2, KEPT + 2))
+    assert found["runs"] == {"success": KEPT + 2, "failure": 0, "not_made": 0}
+    (found,) = (await document(site))["deliveries"]
+    assert (found["results"], found["since"]) == ([], None)
+
+
+def test_schema() -> None:
+    """The schema is valid, and has exactly the values of the program."""
+    Draft202012Validator.check_schema(SCHEMA)
+    failure = RESULT["failures"]["items"]["properties"]
+    assert (failure["stage"]["enum"], failure["blame"]["enum"]) == (list(Stage), list(Blame))
+    assert RESULT["not_made"]["properties"]["denial"]["enum"] == [*Denial, None]
+    assert list(RESULT["stages"]["properties"]) == [stage for stage in Stage if stage is not Stage.POP3]
+    assert list(RESULT["authentication"]["properties"]) == list(Method)
+    assert all(of["enum"] == list(AuthResult) for of in RESULT["authentication"]["properties"].values())
+    assert list(SERIES["runs"]["properties"]) == list(Made)
+    assert SERIES["results"]["maxItems"] == KEPT
+
+
+def tables_of_deliveries() -> list[dict[str, Any]]:
+    """The tables of docs/api.md that are about deliveries, in their order."""
+    return [
+        SCHEMA["properties"],
+        SERIES,
+        SERIES["runs"]["properties"],
+        RESULT,
+        RESULT["hops"]["items"]["properties"],
+        RESULT["failures"]["items"]["properties"],
+        RESULT["not_made"]["properties"],
+    ]
