@@ -104,10 +104,10 @@ async def serve(kinds: Mapping[str, Behaviour], certificate: Certificate) -> Non
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run the servers, hostile ones at a lower priority: they are not what is measured."""
+    """Run the servers, hostile ones at the lowest priority: they stand for other hosts."""
     which, *files = arguments
     if which == "hostile":
-        os.nice(5)
+        os.nice(19)
     asyncio.run(serve(servers_of(which), Certificate(*map(Path, files))))
 
 

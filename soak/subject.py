@@ -50,6 +50,9 @@ class Subject:
             "FAKETIME_TIMESTAMP_FILE": str(self._clock),
             "FAKETIME_CACHE_DURATION": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            # Else libfaketime takes the deadlines of pthread_cond_timedwait for those of the wall clock, long past: a
+            # thread that waits for Python's lock never sleeps, and takes it from the one that works, at every step.
+            "FAKETIME_FORCE_MONOTONIC_FIX": "0",
         }
         command = [sys.executable, "-m", "soak.watched", str(self._tasks), *self._flags]
         self._popen = subprocess.Popen(
