@@ -11,13 +11,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from exporter.domains.dane import DaneFacts
+from exporter.domains.policies import MtaSts, Policies
 from exporter.model.certificate import Certificate, TlsFacts
+from exporter.model.domain import Change, Exchange, Mode, Policy, Tlsa
 from exporter.model.login import Denial, LoginStatus
 from exporter.model.outcome import Folder, Line, Observed, Outcome, Phase, Quota, Target
 from exporter.model.reason import Reason
 from exporter.model.settings import Account, IpFamily, Protocol, Role, SecretRef, Security
+from exporter.monitor.mail_domains import MailDomains
 from exporter.monitor.store import Past, Store
 from exporter.probing.redact import redact
+from exporter.probing.resolve import Resolver
 from exporter.verdict.judge import judged
 from tests.examples import ACCOUNT, target
 
@@ -95,6 +100,7 @@ class Scene:
         self.now = self._at = time.time()
         self.store = Store(lambda: self._at)
         self.random = random.Random(seed)
+        self.domains: MailDomains | None = None
 
     def configure(self, *targets: Target) -> None:
         """Configure these targets."""
@@ -197,6 +203,44 @@ def every_state(interval: float = LONG) -> Scene:
     for number in range(6):
         scene.add(scene.outcome(down, scene.now - 9 - 30 * (5 - number), failed=(Phase.CONNECT, Reason.REFUSED)))
     scene.add_history(overdue, count=40, until=2 * interval + 60)
+    return scene
+
+
+def mail_domain() -> Scene:
+    """A domain with five exchanges: one is down, one has a certificate for another name; its policy is in testing."""
+    scene = Scene()
+    hosts = ["gmail-smtp-in", *(f"alt{number}.gmail-smtp-in" for number in range(1, 5))]
+    exchanges = tuple(Exchange(5 + 5 * number, f"{host}.l.google.com") for number, host in enumerate(hosts))
+    mx: dict[str, Any] = {"protocol": Protocol.SMTP, "port": 25, "security": Security.STARTTLS, "interval": LONG}
+    endpoint = target("mx", host="", domain="example.com", labels={"tenant": "acme"}, **mx).endpoint
+    scene.domains = MailDomains(Resolver(), scene.store, lambda: None)
+    scene.domains.configure([endpoint])
+    (domain,) = scene.domains
+    domain.exchanges, domain.is_known = exchanges, True
+    policy = Policy(Mode.TESTING, ("*.gmail-smtp-in.l.google.com",), 86400.0)
+    facts = DaneFacts((Tlsa(3, 1, 1, b"x" * 32),), authenticated=True, is_known=True)
+    domain.policies = Policies(
+        MtaSts("20260101", policy, fetched_at=scene.now - 900),
+        tls_rpt=True,
+        dane={exchanges[1].host: facts},
+        mx_authenticated=True,
+    )
+    domain.policies.tlsa_change = Change(scene.now - 7200, f"{exchanges[1].host}: 3 1 1 00… before; 3 1 1 78… now")
+    targets = domain.targets
+    scene.configure(*targets, target("imap", interval=LONG))
+    domain.learn(targets[1], True, None)
+    for number, each in enumerate(targets):
+        scene.add_history(each, count=60, timeouts=(3, 30))
+        if number == 3:
+            scene.add(scene.outcome(each, scene.now - 3, failed=(Phase.CONNECT, Reason.TIMEOUT)))
+        elif number == 2:
+            fault: dict[str, Any] = {
+                "tls_fault": Reason.CERTIFICATE_HOSTNAME_MISMATCH,
+                "tls_fault_detail": "it is for mx.example.net",
+            }
+            scene.add(scene.domains.enforced(scene.outcome(each, scene.now - 3, **fault)))
+        else:
+            scene.add(scene.outcome(each, scene.now - 3))
     return scene
 
 

@@ -123,7 +123,7 @@ def _show(checked: Checked, options: CommandOptions) -> None:
         *terminal.explanations(all_series),
         *terminal.interceptions(all_series),
         *terminal.held_accounts(all_series, options.ledger.path, options.way),
-        *(line for view in checked.domains for line in terminal.domain(view)),
+        *(line for view in checked.domains for line in terminal.domain(view, screen.width)),
     )
 
 

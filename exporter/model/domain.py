@@ -44,6 +44,11 @@ class Finding:
         return self.reason.blame if self.is_certain else Blame.UNKNOWN
 
     @property
+    def party(self) -> str:
+        """The party at fault, in words."""
+        return "the domain's administrator" if self.blame is Blame.ACCOUNT else self.blame.party
+
+    @property
     def summary(self) -> str:
         """What is wrong, as a clause without a full stop."""
         return fill(self.reason.summary, protocol="SMTP", during="while it was looked up")

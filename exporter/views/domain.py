@@ -10,6 +10,9 @@ from exporter.model.domain import Finding, Mode
 from exporter.monitor.mail_domains import MailDomain, MailDomains
 from exporter.monitor.store import Series, Store
 from exporter.views.state import State, state_of
+from exporter.views.times import iso, span
+
+_RECORDS = {"mx": "MX", "mta_sts": "MTA-STS", "tlsa": "TLSA"}
 
 
 class ExchangeRow(NamedTuple):
@@ -23,6 +26,11 @@ class ExchangeRow(NamedTuple):
     """Whether the MTA-STS policy covers it; None without one."""
     dane: bool | None
     """Whether its certificate matches its TLSA records; None where there are none in force."""
+
+    @property
+    def objection(self) -> str:
+        """Why senders that demand TLS refuse it; empty where they take it."""
+        return "the policy does not name it" if self.covered is False else self.warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +55,24 @@ class DomainView:
     @property
     def policies(self) -> list[tuple[str, str]]:
         """The policies of the domain in words: the name of each, and what is known of it."""
-        policies, policy = self.domain.policies, self.domain.policy
+        policies, policy, now = self.domain.policies, self.domain.policy, self.domain.clock()
+        mta_sts = "none"
+        if policy:
+            left = span(policies.mta_sts.fetched_at + policy.max_age - now)
+            mta_sts = (
+                f"{policy.mode}, {len(policy.patterns)} mx, id {policies.mta_sts.policy_id}, holds for {left} more"
+            )
         known = {True: "yes", False: "no", None: "not known"}
         dane = sum(bool(facts.records) for facts in policies.dane.values())
         return [
-            (
-                "MTA-STS",
-                f"{policy.mode}, {len(policy.patterns)} mx, id {policies.mta_sts.policy_id}" if policy else "none",
-            ),
+            ("MTA-STS", mta_sts),
             ("TLS-RPT", known[policies.tls_rpt]),
             ("DNSSEC", known[policies.mx_authenticated]),
             ("DANE", f"at {dane} of {len(self.exchanges)} exchanges" if policies.dane else "not known"),
+            *(
+                (f"{_RECORDS[records]} changed", f"{span(now - change.at)} ago: {change.text}")
+                for records, change in self.domain.changes.items()
+            ),
         ]
 
 
@@ -111,6 +126,10 @@ def domain_to_json(view: DomainView) -> Mapping[str, Any]:
             for row in view.exchanges
         ],
         "mta_sts_mode": domain.policy.mode.value if domain.policy else None,
+        "changes": [
+            {"record": records, "at": iso(change.at), "detail": change.text}
+            for records, change in domain.changes.items()
+        ],
         "tls_rpt": domain.policies.tls_rpt,
         "dns_authenticated": domain.policies.mx_authenticated,
         "as_expected": domain.as_expected if domain.endpoint.expect and domain.is_known else None,

@@ -120,11 +120,12 @@ class Group(NamedTuple):
 def groups(shown: Iterable[tuple[Series, State]], by: str) -> list[Group]:
     """Return targets by account, by host, or in one group; an empty `by` chooses what fits."""
     listed = list(shown)
+    is_mixed = by == "none"
     by = by or _best_grouping(listed)
     found: dict[str, list[tuple[Series, State]]] = {}
     for series, state in listed:
         endpoint = series.target.endpoint
-        if endpoint.domain and by != "none":
+        if endpoint.domain and not is_mixed:
             # An exchange stands under its domain, however the others are grouped.
             found.setdefault(f"{_DOMAIN}{endpoint.domain}", []).append((series, state))
             continue

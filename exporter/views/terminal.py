@@ -142,26 +142,30 @@ def _hold(account: str, series: Series, storage: Path | None, way: Way) -> Table
     return _facts(*rows)
 
 
-def domain(view: DomainView) -> Iterable[RenderableType]:
-    """A mail domain: its exchanges with what senders that demand TLS object to, and what is wrong with it."""
+def domain(view: DomainView, width: int) -> Iterable[RenderableType]:
+    """A mail domain, in `width` columns: its exchanges with what senders object to, and what is wrong with it."""
     mark = {State.UP: "[green]✔[/]", State.DOWN: "[red]✘[/]"}.get(view.state, "[yellow]![/]")
     yield Text()
     yield f"{mark} [bold]{escape(view.domain.name)}[/]  {escape(view.sentence)}"
     if view.exchanges:
         said = {True: "[green]yes[/]", False: "[red]no[/]", None: "-"}
-        table = _table(">preference", "exchange", "", "in policy", "DANE", "senders that demand TLS")
+        table = _table("exchange", ">preference", "", "in policy", "DANE", "with TLS")
         for row in view.exchanges:
-            verdict = escape(row.warning) or ("take it" if row.state is State.UP else "-")
-            covered, dane = said[row.covered], said[row.dane]
-            table.add_row(str(row.preference), escape(row.host), row.state.label.lower(), covered, dane, verdict)
-        yield table
-    yield _facts(*((name, escape(text)) for name, text in view.policies))
+            taken = "[yellow]refused[/]" if row.objection else "taken"
+            cells = [said[row.covered], said[row.dane], taken if row.state is State.UP else "-"]
+            table.add_row(escape(row.host), str(row.preference), row.state.label.lower(), *cells)
+        yield _fit(table, width)
+    refused = [row for row in view.exchanges if row.objection and row.state is State.UP]
+    yield _facts(
+        *(("refused", escape(f"{row.host}, by senders that demand TLS: {row.objection}")) for row in refused),
+        *((name, escape(text)) for name, text in view.policies),
+    )
     for finding in view.findings:
         yield Text()
         yield f"[yellow]![/] [bold]{escape(finding.host or view.domain.name)}[/]  {escape(finding.summary)}"
         yield _facts(
             ("reason", f"[bold]{finding.reason}[/]"),
-            ("fault", f"{fill(finding.blame.label)}: {finding.blame.party}"),
+            ("fault", f"{fill(finding.blame.label)}: {finding.party}"),
             ("detail", escape(finding.detail)),
             ("remedy", escape(finding.remedy)),
         )

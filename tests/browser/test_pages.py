@@ -24,7 +24,7 @@ from exporter.web.pages import FULL_ROWS, Pages
 from exporter.web.server.application import application
 from exporter.web.server.websettings import WebSettings
 from tests.examples import ACCOUNT, target
-from tests.scenes import HOSTILE, Scene, every_failure, every_state, many, restored
+from tests.scenes import HOSTILE, Scene, every_failure, every_state, mail_domain, many, restored
 from tests.servers.browser import Site
 
 POLICY = (
@@ -53,11 +53,11 @@ class Shown:
 
     def __init__(self, scene: Scene, browser: Browser) -> None:
         self.scene = scene
-        self.pages = Pages(scene.store, self._probe)
+        self.pages = Pages(scene.store, self._probe, domains=scene.domains)
         releases = Releases(WebSettings(), True, self._release, lambda: ["legacy"], self.pages.probe_endpoint)
         self.pages.permits_release = releases.permits
         self.released: list[str] = []
-        self.site = Site(with_policy(application(self.pages, releases, Api(scene.store))))
+        self.site = Site(with_policy(application(self.pages, releases, Api(scene.store, scene.domains))))
         self.errors: list[str] = []
         self._browser = browser
         self._contexts: list[Any] = []
@@ -197,6 +197,16 @@ def test_accessibility_of_failures(failures: Shown, path: str, scheme: str) -> N
     page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
     assert violations(page) == []
     assert fits(page)
+
+
+@pytest.mark.parametrize("path", ["/", "/endpoints/mx"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_accessibility_of_a_mail_domain(browser: Browser, path: str, size: dict[str, int]) -> None:
+    """Its pages have no serious violation, and fit the window however long the names of its exchanges are."""
+    with showing(mail_domain(), browser) as shown:
+        page = shown.open(path, viewport=size)
+        assert violations(page) == []
+        assert fits(page)
 
 
 def test_hostile_text(failures: Shown) -> None:

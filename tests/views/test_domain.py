@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 import pytest
+from rich.console import Console
 
 from exporter.model.domain import Exchange, Finding
 from exporter.model.outcome import Observed, Outcome, Phase
@@ -11,8 +14,11 @@ from exporter.model.settings import Endpoint, Protocol, Security
 from exporter.monitor.mail_domains import MailDomains
 from exporter.monitor.store import Store
 from exporter.probing.resolve import Resolver
+from exporter.views import terminal
 from exporter.views.domain import DomainView, domain_to_json, view_of
-from exporter.views.state import State
+from exporter.views.page import groups
+from exporter.views.state import State, state_of
+from tests.scenes import mail_domain
 
 HOSTS = ("mx1.example.com", "mx2.example.com")
 
@@ -79,3 +85,39 @@ def test_json() -> None:
         "remedy": "The domain has a null MX record (RFC 7505): remove it, and add one for each server that takes its "
         "mail.",
     }
+
+
+def test_a_policy_in_testing() -> None:
+    """Its end, what has changed, and what senders that demand TLS object to, are on the page and on a terminal."""
+    scene = mail_domain()
+    assert scene.domains is not None
+    (domain,) = scene.domains
+    made = view_of(domain, scene.domains, scene.store)
+    assert [row.objection for row in made.exchanges] == [
+        "the policy does not name it",
+        "",
+        "its certificate is for another name",
+        "",
+        "",
+    ]
+    policies = dict(made.policies)
+    assert policies["MTA-STS"] == "testing, 1 mx, id 20260101, holds for 24 h more"
+    assert policies["TLSA changed"].startswith("2 h ago: alt1.gmail-smtp-in.l.google.com: 3 1 1 00… before")
+    assert [change["record"] for change in domain_to_json(made)["changes"]] == ["tlsa"]
+    assert {finding.party for finding in made.findings} == {"the domain's administrator"}
+    console = Console(width=80, record=True, file=StringIO())
+    for part in terminal.domain(made, 80):
+        console.print(part)
+    text = console.export_text()
+    for row in made.exchanges:
+        (line,) = [line for line in text.splitlines() if line.startswith(f"{row.host} ")]
+        assert line.split()[1:3] == [str(row.preference), row.state.label.lower()], "no column is cut off"
+    assert "gmail-smtp-in.l.google.com, by senders that demand TLS: the" in text
+
+
+def test_exchanges_stand_under_their_domain() -> None:
+    """Also where there is nothing to group the other endpoints by, unless somebody asks for no groups."""
+    scene = mail_domain()
+    shown = [(series, state_of(series)) for series in scene.store]
+    assert [group.title for group in groups(shown, "")] == ["example.com · mail exchanges", ""]
+    assert [len(group.members) for group in groups(shown, "none")] == [6]
