@@ -26,7 +26,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import badday, cost, growth, layers, saturation, scrape, sharding, start, truth
+from bench import badday, cost, delivery, growth, layers, saturation, scrape, sharding, start, truth
 from bench.result import Lab, Result, markdown
 from exporter import __version__
 from tests.servers.authority import Authority
@@ -35,6 +35,7 @@ MEASUREMENTS: Mapping[str, Callable[[Lab], Awaitable[Result]]] = {
     "cost": cost.measure,
     "layers": layers.measure,
     "truth": truth.measure,
+    "delivery": delivery.measure,
     "saturation": saturation.measure,
     "scrape": scrape.measure,
     "growth": growth.measure,

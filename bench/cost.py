@@ -66,7 +66,7 @@ async def turn_of_blackbox(lab: Lab, endpoints: list[Mailbox], seconds: float) -
     """Request probes of blackbox_exporter at the same rate, and measure its process."""
     with Blackbox(lab) as blackbox:
         await blackbox.ready()
-        await blackbox.drive(endpoints, WARM_UP)
+        await blackbox.drive(endpoints, 2)
         used = cpu_seconds(blackbox.pid)
         probes = len(await blackbox.drive(endpoints, seconds))
         used = cpu_seconds(blackbox.pid) - used

@@ -26,7 +26,7 @@ async def measure(lab: Lab) -> Result:
             config = write_config(
                 lab.directory / "growth.yml", mailboxes(count, server.port, interval), lab.authority.ca_file
             )
-            seconds = lab.seconds(10 if count < 5000 else 25)
+            seconds = lab.seconds(8 if count < 5000 else 25)
             warm_up = cost.WARM_UP if lab.quick else max(cost.WARM_UP, interval - seconds + 2)
             turns[count] = await cost.turn_of_ours(lab, config, seconds, warm_up, max(SCRAPE, interval / 2))
     result.data = {str(count): vars(turn) for count, turn in turns.items()}
