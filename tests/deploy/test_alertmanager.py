@@ -195,8 +195,13 @@ def test_an_outage_of_gmail_is_one_page(running: tuple[Alertmanager, Webhook]) -
             for name in ("GmailPortBlocked", "GmailResolverFailing")
         ),
         (
+            alert("GmailResolverFailing", blame="network"),
+            [of_domain("GmailDomainLookupFailing")],
+            [of_domain("GmailDomainDown"), of_domain("GmailDomainPolicyFailing")],
+        ),
+        (
             of_domain("GmailDomainDown"),
-            [alert("GmailExchangeDown", "mx", domain="example.com")],
+            [alert("GmailExchangeDown", "mx", domain="example.com"), of_domain("GmailDomainLookupFailing")],
             [alert("GmailExchangeDown", "other", domain="example.net")],
         ),
         (

@@ -336,6 +336,8 @@ def test_every_join_names_the_host() -> None:
     """An endpoint can have several hosts: what tells endpoints apart at an exporter names host and port as well."""
     for path in (*PROMETHEUS.glob("gmail-*.yml"), PROMETHEUS.parent / "alertmanager" / "alertmanager.yml"):
         text = path.read_text("utf-8")
+        # GmailDomainDown, which alerts about an endpoint inhibit, has no host.
+        text = text.replace('[alertname="GmailDomainDown"]\n    equal: [job, instance, endpoint]', "")
         joins = re.findall(r"\bon \(([^)]*)\)|equal: \[([^]]*)\]", text)
         named = [set(re.findall(r"\w+", "".join(join))) for join in joins]
         assert all(names >= {"host", "port"} for names in named if "endpoint" in names and "domain" not in names), (

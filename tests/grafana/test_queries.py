@@ -39,6 +39,7 @@ EMPTY_RULES: dict[str, str] = {
         (f"GmailDelivery{what}" for what in ("InSpam", "Leftover", "Slow")),
         "of the messages in that life, some are missing and some are not believed, and no more",
     ),
+    "GmailDomainLookupFailing": "all look-ups of that life succeed",
     "GmailEndpointSlow": "compares with a week, or needs a median above 5 s",
     "GmailShardMissing": "neither exporter of that life is a shard",
     "target:gmail_login_consecutive_failures:lasting": "logins have to fail for 45 minutes",
