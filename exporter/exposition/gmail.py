@@ -163,7 +163,7 @@ def samples(series: Series) -> Iterator[Samples]:
     """Yield every sample of a target. A value that is not known has no sample, rather than a 0."""
     endpoint = series.target.endpoint
     account = endpoint.account.name if endpoint.account else ""
-    yield _endpoint_info(*endpoint.labels.items(), ("security", endpoint.security.value), ("account", account)), (1,)
+    yield ENDPOINT_INFO.sample(1, **{**endpoint.labels, "security": endpoint.security.value, "account": account})
     yield INTERVAL.sample(endpoint.interval)
     yield from _totals(series)
     if series.last:
@@ -172,11 +172,6 @@ def samples(series: Series) -> Iterator[Samples]:
         yield from _budget(series)
     if series.last_login:
         yield from _last_login(series.last_login)
-
-
-@lru_cache(maxsize=1024)
-def _endpoint_info(*labels: tuple[str, str]) -> Form:
-    return ENDPOINT_INFO.form(dict(labels))
 
 
 def _budget(series: Series) -> Iterator[Samples]:
@@ -274,12 +269,13 @@ def _tls(facts: TlsFacts) -> Iterator[Samples]:
     for family, at in (CERTIFICATE_EXPIRY, facts.not_after), (CHAIN_EXPIRY, facts.chain_not_after):
         if at is not None:
             yield family.sample(at)
-    yield _tls_info(facts.version, facts.cipher, facts.issuer, facts.fingerprint_sha256), (1,)
-
-
-@lru_cache(maxsize=1024)
-def _tls_info(*values: str) -> Form:
-    return TLS_INFO.form(dict(zip(TLS_INFO.labels, values, strict=True)))
+    yield TLS_INFO.sample(
+        1,
+        version=facts.version,
+        cipher=facts.cipher,
+        issuer=facts.issuer,
+        fingerprint_sha256=facts.fingerprint_sha256,
+    )
 
 
 def _last_login(last: Outcome) -> Iterator[Samples]:

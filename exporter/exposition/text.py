@@ -37,7 +37,7 @@ class Family:
 
     def sample(self, value: float, /, **labels: str) -> Samples:
         """Return one sample, with these labels beside the base labels."""
-        return self.form(labels) if labels else self._without_labels, (value,)
+        return _form(self, *labels.items()) if labels else self._without_labels, (value,)
 
     def form(self, *labels: Mapping[str, str]) -> Form:
         """Return the form of samples with these labels."""
@@ -72,6 +72,11 @@ class Form:
             f"{family.name}{suffix}{_BASE}{',' if labels else ''}{Labels(labels).text}}} ".replace("%", "%%") + "%s\n"
             for suffix, labels in rows
         )
+
+
+@lru_cache(maxsize=1024)
+def _form(family: Family, *labels: tuple[str, str]) -> Form:
+    return family.form(dict(labels))
 
 
 Samples = tuple[Form, Sequence[float]]
