@@ -4,6 +4,7 @@
 # make check   lint, types, layers, generated files, Prometheus' rules and Alertmanager's routes
 # make test-rules PROMTOOL=PATH   test Prometheus' rules with the promtool of another version
 # make bench   measure cost, truth and growth beside blackbox_exporter, and put the figures into docs/performance.md
+# make bench-debian13   the same with Python and OpenSSL of Debian 13, as the image has them (ARGS="--only=cost --blackbox=/PATH")
 # make fuzz    give what comes from outside every odd form, for ten minutes (ARGS="--cases 100000 --only dialogues")
 # make soak    let everything go wrong at once for ten minutes, and put the figures into docs/reliability.md
 # make docs    write the generated parts of docs/ again
@@ -15,7 +16,7 @@ BIN := .venv/bin
 ARGS ?=
 PROMTOOL ?= promtool
 
-.PHONY: install run test test-debian13 test-rules check bench fuzz soak docs dashboard lock dev clean
+.PHONY: install run test test-debian13 test-rules check bench bench-debian13 fuzz soak docs dashboard lock dev clean
 
 install: .venv/installed
 dev: .venv/dev
@@ -47,7 +48,10 @@ test: dev
 	$(BIN)/python -m pytest --numprocesses=2 $(ARGS)
 
 test-debian13: dev
-	$(BIN)/python -m tests.deploy.debian13 "$(ARGS)"
+	$(BIN)/python -m tests.deploy.debian13 test "$(ARGS)"
+
+bench-debian13: dev
+	$(BIN)/python -m tests.deploy.debian13 bench "$(ARGS)"
 
 test-rules: dev
 	$(PROMTOOL) --version

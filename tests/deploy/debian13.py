@@ -1,12 +1,14 @@
-"""`make test-debian13`: `make test` as a new user of Debian 13 has it, in a tree that debootstrap makes, as root.
+"""`make test-debian13` and `make bench-debian13`: `make test` and `make bench` as a new user of Debian 13 has them.
 
-The release is that of the image's base. The tree is kept between runs, the checkout in it is copied anew and has no
-.venv: README's two commands are run on it. All mounts are in a namespace of their own, and end with it.
+They run as root in a tree that debootstrap makes. The release is that of the image's base. The tree is kept between
+runs, the checkout in it is copied anew and has no .venv: README's commands are run on it. A program that `--blackbox=`
+names is there, too. All mounts are in a namespace of their own, and end with it.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -55,8 +57,14 @@ set -eux
 cd {CHECKOUT}
 git init --quiet
 make run ARGS=--version
-make test ARGS="${{1-}}"
+if [ "$1" = bench ]; then
+    make dev
+    tests/servers/install
+    apt-get install --quiet --quiet --yes --no-install-recommends gcc libc6-dev libssl-dev
+fi
+make "$1" ARGS="${{2-}}"
 """
+"""Arguments: `test` or `bench`; the flags of its ARGS."""
 
 
 def main() -> int:
@@ -71,6 +79,8 @@ def main() -> int:
         _pack(archive)
         archive.seek(0)
         pairs = [str(path) for there, here in pip_configuration(Path(directory)).items() for path in (here, there)]
+        for program in re.findall(r"--blackbox=(\S+)", " ".join(sys.argv[2:])):
+            pairs += [program, program]
         inside = ["env", "-i", *_environment(os.environ), "sh", "-c", COMMANDS, "sh", *sys.argv[1:]]
         namespaces = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child"]
         prepared = [*namespaces, "sh", "-c", PREPARE, "sh", str(TREE), *pairs, "--", *inside]
