@@ -15,13 +15,16 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 
-from exporter.probing.dialogue import MAX_LINE, ResponseTooLarge, excerpt
+from exporter.probing.dialogue import MAX_LINE, MAX_REPLY, ResponseTooLarge, excerpt
 from exporter.probing.pace import Pace
 from exporter.probing.tcp import TcpSocket
 from exporter.probing.tls_layer import TlsLayer
 
 _HIGH_WATER = 64 << 10
 """Octets in the buffer above which reading pauses, so that a server cannot fill the memory."""
+
+_MAX_EXPANSION = 3
+"""Octets of TLS for one of text, with `MAX_REPLY` more: records of one octet have 23, and session tickets no text."""
 
 _TLS_RECORDS = range(20, 25)
 """The first octet of a TLS record (RFC 8446 §5.1, RFC 6520 §3); text for people begins with no such octet."""
@@ -56,6 +59,8 @@ class Connection:
         self._waiter: asyncio.Future[None] | None = None
         self._end: Exception | None = None
         self._layer: TlsLayer | None = None
+        self._encrypted = 0
+        """Octets since TLS began, before decryption."""
         self._has_spoken = False
         """Whether anything was read or written in the clear."""
         self._closing = False
@@ -74,7 +79,9 @@ class Connection:
     def receive(self, data: bytes | memoryview, at: float) -> None:
         """Buffer the data that arrived at `at`: waking the reader takes time that is not the server's."""
         if self._layer is not None:
+            self._encrypted += len(data)
             data = self._receive_tls(self._layer, data, at)
+            self._check_expansion(self.received + len(data))
             if not data:
                 return
         self.received_at = at
@@ -101,6 +108,12 @@ class Connection:
             return b""
         layer.begun = True
         return self._decrypt(layer, data, at)
+
+    def _check_expansion(self, octets: int) -> None:
+        """End a connection on which much comes and says little: it would cost time until the deadline."""
+        if self._encrypted > MAX_REPLY + _MAX_EXPANSION * octets and self._end is None:
+            self._end_with(ResponseTooLarge(f"{self._encrypted} octets of TLS records with {octets} octets of text"))
+            self._close_in_order()
 
     def _plaintext(self, data: bytes) -> Exception:
         """Return the error for plaintext in place of a handshake."""

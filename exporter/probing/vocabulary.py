@@ -122,6 +122,7 @@ _OURS = """
     the server does not offer STARTTLS the server closed the connection octets of plaintext came before the handshake
     a line of more than octets a literal of octets; at most are read a response of more than octets besides its literals
     octets in answer to one command octets in too many lines in answer to one command no answer within not visible:
+    octets of TLS records with octets of text
     the server offers no mechanism redacted
     the token endpoint gave no usable answer the token endpoint: its address must begin with https:// the grant is for
     no token within has no IPv4 or IPv6 address this host has no route to Traceback (most recent call last)

@@ -38,6 +38,16 @@ async def open_to(server: ScriptedServer, authority: Authority) -> Connection:
     return connection
 
 
+async def read_lines(server: ScriptedServer, authority: Authority) -> None:
+    """Connect to the server, and read lines for ever."""
+    connection = await open_to(server, authority)
+    try:
+        while True:
+            await connection.read_line()
+    finally:
+        connection.abort()
+
+
 async def close_at_once(connection: Connection) -> None:
     """Close, and do not wait for as long as the server's close_notify may take."""
     async with asyncio.timeout(5):
@@ -123,6 +133,27 @@ async def test_endless_line(scripted: StartScripted, authority: Authority, secur
     received = connection.received
     await connection.close(0.1)
     assert connection.received == received
+
+
+@pytest.mark.parametrize("what", ["tickets", "records of an octet"])
+async def test_much_tls_with_little_text(
+    scripted: StartScripted, authority: Authority, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is an error long before the deadline, for it takes as much time as text; a usual session is far from it."""
+
+    async def act(session: Session) -> None:
+        while what != "tickets":
+            await session.write(b"x\n")
+        await acts.silence(session)
+
+    server = await scripted(act, security="tls")
+    assert server.context is not None
+    if what == "tickets":
+        server.context.num_tickets = 250
+    monkeypatch.setattr("exporter.probing.connection.MAX_REPLY", 16 << 10)
+    with pytest.raises(ResponseTooLarge, match=r"^\d+ octets of TLS records with \d+ octets of text$"):
+        async with asyncio.timeout(20):
+            await read_lines(server, authority)
 
 
 @pytest.mark.parametrize("security", ["none", "tls"])
