@@ -79,9 +79,8 @@ def _all(found: Sequence[_Element]) -> list[_Element]:
 class _Presented:
     """Stands for the TLS connection: what a server has presented, as Python 3.13's `SSLObject` has it."""
 
-    def __init__(self, encoded: bytes, context: ssl.SSLContext) -> None:
+    def __init__(self, encoded: bytes) -> None:
         self._encoded = encoded
-        self.context = context
 
     def get_unverified_chain(self) -> list[bytes]:
         return [self._encoded]
@@ -104,7 +103,6 @@ class Certificates:
         self._elements = [(one.tag, one.content) for seed in self._seeds for one in _all(_read(seed) or [])]
         self._contents = [b"", b"\1" * 300, *dictionary("certificates.words"), *ODD_OCTETS]
         self._directory = directory
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         key = ec.generate_private_key(ec.SECP256R1())
         (directory / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         (directory / "web.yml").write_text("tls_server_config: {cert_file: odd.pem, key_file: key.pem}\n")
@@ -147,7 +145,7 @@ class Certificates:
         Raises:
             Wrong: Something that must be true of every one is not.
         """
-        facts = client_tls.facts(_Presented(case, self._context))  # type: ignore[arg-type]
+        facts = client_tls.facts(_Presented(case), verified=True)  # type: ignore[arg-type]
         if facts is None:
             raise Wrong("a certificate is presented, and there are no facts")
         _check(facts)

@@ -108,24 +108,26 @@ class _Handshake(NamedTuple):
     cipher: str
     sent: Sequence[bytes]
     trusted: Sequence[bytes]
+    own_roots: bool
 
 
-def facts(connection: ssl.SSLObject) -> TlsFacts | None:
+def facts(connection: ssl.SSLObject, *, verified: bool, own_roots: bool = False) -> TlsFacts | None:
     """Return what the server presented, after the handshake; None where it presented no certificate.
 
-    The handshake is OpenSSL's: what only OpenSSL can read in a certificate is absent here, and fails nothing.
+    The handshake is OpenSSL's: what only OpenSSL can read in a certificate is absent here, and fails nothing. With
+    `own_roots` nothing is said of the root: other ones than the public's are trusted on purpose.
     """
     sent = certificates_of(connection)
     if not sent:
         return None
-    is_verified = connection.context.verify_mode is ssl.CERT_REQUIRED
-    trusted = _chain_of(connection, "get_verified_chain") if is_verified else []
+    trusted = _chain_of(connection, "get_verified_chain") if verified else []
     cipher = connection.cipher()
-    return _known.facts(_Handshake(connection.version() or "", cipher[0] if cipher else "", sent, trusted))
+    return _known.facts(_Handshake(connection.version() or "", cipher[0] if cipher else "", sent, trusted, own_roots))
 
 
 def _facts_of(handshake: _Handshake) -> TlsFacts:
     presented, verified = _certificates(handshake.sent), _certificates(handshake.trusted)
+    certificates = [*handshake.trusted, *handshake.sent]
     chain = _known.chain(tuple(known.certificate for known in presented))
     leaf = chain[0]
     return TlsFacts(
@@ -138,7 +140,7 @@ def _facts_of(handshake: _Handshake) -> TlsFacts:
         no_sni=presented[0].no_sni,
         chain=chain,
         verified_not_after=_earliest(known.certificate for known in verified),
-        public_root=_known.root(verified + presented, [*handshake.trusted, *handshake.sent]),
+        public_root=None if handshake.own_roots else _known.root(verified + presented, certificates),
     )
 
 
@@ -176,14 +178,14 @@ class _KnownCertificates:
         self._facts: dict[str, _Known] = {}
         self._chains: dict[tuple[Certificate, ...], tuple[Certificate, ...]] = {}
         self._roots: dict[tuple[str, ...], bool | None] = {}
-        self._presented: dict[tuple[str, str, int, bytes], TlsFacts] = {}
+        self._presented: dict[tuple[str, str, int, bool, bytes], TlsFacts] = {}
         self._octets = 0
 
     def facts(self, handshake: _Handshake) -> TlsFacts:
         """Return the facts of a handshake: one object for all that are alike, and nothing is parsed again."""
-        version, cipher, sent, trusted = handshake
+        version, cipher, sent, trusted, own_roots = handshake
         # DER says where each certificate ends.
-        key = version, cipher, len(sent), hashlib.sha256(b"".join([*sent, *trusted])).digest()
+        key = version, cipher, len(sent), own_roots, hashlib.sha256(b"".join([*sent, *trusted])).digest()
         if (known := self._presented.get(key)) is None:
             known = _facts_of(handshake)
             if len(self._presented) >= _MAX_CHAINS:

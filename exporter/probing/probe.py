@@ -281,9 +281,7 @@ class Attempt:
         name = (self._endpoint.tls.server_name or self._endpoint.host).removesuffix(".")
         secured = await connection.start_tls(context, name, self._clock.ask)
         self._clock.leave(connection.secured_at)
-        facts = client_tls.facts(secured)
-        if facts and self._endpoint.tls.ca_file is not None:
-            facts = replace(facts, public_root=None)  # other roots than the public's are what the file is for
+        facts = client_tls.facts(secured, verified=verifies, own_roots=self._endpoint.tls.ca_file is not None)
         self._observed["tls"] = facts and self._redactor.certificates(facts)
         if self.tlsa:
             self._observed["dane"] = False
@@ -354,11 +352,11 @@ class Attempt:
         self._observed["tcp"] = tcp_evidence(error, self._opened.tcp.info() if self._opened else None)
 
     def _plan(self, connection: Connection) -> Plan:
-        address = connection.tcp.local_address().partition("%")[0]  # without the scope of a link-local address
-        # RFC 5321 §4.1.3: an address literal is a valid name for a client, and needs no look-up.
-        literal = f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+        name = self._endpoint.client_name or ""
+        if not name and self._endpoint.protocol is Protocol.SMTP:  # the others have no use for one
+            name = smtp.address_literal(connection.tcp.local_address())
         return Plan(
-            client_name=self._endpoint.client_name or literal,
+            client_name=name,
             starttls=self._endpoint.security is Security.STARTTLS,
             login=self._login,
             mechanism=self._endpoint.mechanism,

@@ -54,6 +54,12 @@ class Reply:
     lines: tuple[bytes, ...]
 
 
+def address_literal(address: str) -> str:
+    """Return the name of a client that has none (RFC 5321 §4.1.3): it is valid, and needs no look-up."""
+    address = address.partition("%")[0]  # without the scope of a link-local address
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+
+
 def session(plan: Plan) -> Dialogue[None]:
     """Greeting, EHLO, STARTTLS where the plan wants it, login."""
     yield Enter(Phase.GREETING)

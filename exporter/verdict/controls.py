@@ -195,7 +195,7 @@ class Controls:
                 return None
             context = await in_thread(self._context)  # the first time it takes 30 ms, which no probe should wait for
             secured = await connection.start_tls(context, control.host.removesuffix("."))
-            facts = client_tls.facts(secured)
+            facts = client_tls.facts(secured, verified=True)
             return facts.public_root if facts else None
         finally:
             await connection.close(0.0)

@@ -35,8 +35,8 @@ def test_cases(fuzzer: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[TlsFacts | None] = []
     facts = client_tls.facts
 
-    def keep(presented: ssl.SSLObject) -> TlsFacts | None:
-        seen.append(facts(presented))
+    def keep(presented: ssl.SSLObject, *, verified: bool) -> TlsFacts | None:
+        seen.append(facts(presented, verified=verified))
         return seen[-1]
 
     monkeypatch.setattr(client_tls, "facts", keep)
@@ -68,14 +68,14 @@ def test_wrong_facts(
 ) -> None:
     """The facts are checked."""
     facts = replace(FACTS, chain=(replace(GOOD, **change),))  # type: ignore[arg-type]
-    monkeypatch.setattr(client_tls, "facts", lambda _presented: facts)
+    monkeypatch.setattr(client_tls, "facts", lambda _presented, **_: facts)
     with pytest.raises(Wrong, match=f"^{wrong}"):
         fuzzer.run(b"0\0")
 
 
 def test_no_facts(fuzzer: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
     """A certificate that was presented has facts."""
-    monkeypatch.setattr(client_tls, "facts", lambda _presented: None)
+    monkeypatch.setattr(client_tls, "facts", lambda _presented, **_: None)
     with pytest.raises(Wrong, match="^a certificate is presented, and there are no facts"):
         fuzzer.run(b"0\0")
 

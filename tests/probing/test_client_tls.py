@@ -57,7 +57,8 @@ async def handshake_facts(scripted: StartScripted, server: ssl.SSLContext, clien
     started = await scripted(acts.silence, security="tls", context=server)
     connection = await connect("127.0.0.1", started.port)
     try:
-        return client_tls.facts(await connection.start_tls(client, "localhost"))
+        secured = await connection.start_tls(client, "localhost")
+        return client_tls.facts(secured, verified=client.verify_mode is ssl.CERT_REQUIRED)
     finally:
         connection.abort()
 
