@@ -31,7 +31,7 @@ from codecs import utf_8_decode
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from exporter.model.outcome import Phase
 from exporter.model.reason import Reason
@@ -65,24 +65,26 @@ MAX_TEXT = 2048
 """Octets of a server's text that are read for people: Gmail's texts have a few hundred, a hostile one millions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Enter:
+class Enter(NamedTuple):
     """Begin a phase."""
 
     phase: Phase
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """Send `data`. `shown` is displayed in its place; None: `data` holds no secret of ours.
 
     The answer has `most` octets. What `repeats` the server's words, such as the name of a folder, may hold anything.
     """
 
-    data: bytes = field(repr=False)
+    data: bytes
     shown: bytes | None = None
     most: int = MAX_REPLY
     repeats: bool = False
+
+    def __repr__(self) -> str:
+        """Return it without `data`, which may hold a secret."""
+        return f"Send(shown={self.shown!r}, most={self.most}, repeats={self.repeats})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +106,7 @@ class StartTLS:
     """Secure the connection in place."""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """Set a field of `Observed` to a value."""
 
     field: str

@@ -191,8 +191,13 @@ def redactor_of(endpoint: Endpoint, login: Credential | None = None, secrets: Se
     """Return a redactor for the probe of an endpoint: of `secrets`, by default of that of the login."""
     if secrets is None:
         secrets = _secrets_of(login.password) if login else NO_SECRETS
+    if not secrets:
+        return _NOTHING_TO_FIND
     users = {endpoint.account.username if endpoint.account else "", login.username if login else ""}
     return Redactor(secrets, filter(None, {endpoint.host, endpoint.tls.server_name, endpoint.client_name, *users}))
+
+
+_NOTHING_TO_FIND = Redactor()
 
 
 @lru_cache(maxsize=64)

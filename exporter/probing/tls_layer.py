@@ -29,10 +29,12 @@ class TlsLayer:
     def do_handshake(self, received: bytes | memoryview = b"") -> bool:
         """Continue the handshake, and return whether it is complete."""
         self._incoming.write(received)
-        with suppress(ssl.SSLWantReadError):
+        try:
             self.connection.do_handshake()
-            self.secured = True
-        return self.secured
+        except ssl.SSLWantReadError:
+            return False
+        self.secured = True
+        return True
 
     def decrypt(self, received: bytes | memoryview = b"") -> tuple[bytes, bool]:
         """Return the plaintext, and whether close_notify followed it."""
@@ -65,4 +67,4 @@ class TlsLayer:
 
     def take(self) -> bytes:
         """Return what has to be sent, once."""
-        return self._outgoing.read()
+        return self._outgoing.read() if self._outgoing.pending else b""
