@@ -198,7 +198,11 @@ class _Run:
         try:
             async with self._session(endpoint, Stage.CLEANUP, once_a_day) as session:
                 mailbox = await Mailbox.open(session, Role.SENT, Role.TRASH)
-                await mailbox.clear(Role.SENT, lambda header: self.tokens.read(header) is not None)
+                try:
+                    await mailbox.clear(Role.SENT, lambda header: self.tokens.read(header) is not None)
+                except WorkFailed as failed:
+                    failed.detail = f"{endpoint.name}: {failed.detail}"  # it is not the mailbox of the recipient
+                    raise
         except CannotLogIn as error:
             if error.why.denial is not Denial.INTERVAL:
                 log.info("copies of sent messages are not cleared", delivery=self.delivery.name, why=str(error))

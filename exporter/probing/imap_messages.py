@@ -43,7 +43,9 @@ def list_folders(
     tags: Iterator[bytes], capabilities: frozenset[bytes], wanted: Sequence[Role]
 ) -> Work[Mapping[Role, bytes]]:
     """Return the names of the wanted folders by their special use, as far as they are visible."""
-    return (yield from find_folders(tags, capabilities, wanted)).names
+    found = (yield from find_folders(tags, capabilities, wanted)).names
+    # RFC 3501 §5.1: INBOX is there, whatever LIST shows.
+    return {Role.INBOX: b"INBOX", **found} if Role.INBOX in wanted else found
 
 
 def capability(tag: bytes) -> Work[frozenset[bytes]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from exporter.model.delivery import AuthResult, DeliveryResult, Stage
+from exporter.model.delivery import DeliveryResult, Stage
 from exporter.model.settings import Delivery, Role
 from exporter.monitor.delivery_series import DeliverySeries, Made
 from exporter.views.state import State
@@ -60,14 +60,6 @@ def sentence(result: DeliveryResult) -> str:
         return "; ".join(f"{failure.stage}: {result.summary(failure)}" for failure in failures) + "."
     where = _FOLDER.get(result.folder, "") if result.folder else ""
     return f"Found in the {where} after {span(result.duration or 0.0)}."
-
-
-def is_authenticated(result: DeliveryResult) -> bool | None:
-    """Whether the receiver takes the sender for whom it says it is; None where it says nothing."""
-    if not result.authentication:
-        return None
-    bad = (AuthResult.FAIL, AuthResult.SOFTFAIL, AuthResult.PERMERROR)
-    return not any(found in bad for found in result.authentication.values())
 
 
 def result_to_json(result: DeliveryResult) -> dict[str, Any]:

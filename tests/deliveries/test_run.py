@@ -381,7 +381,12 @@ async def test_copies_of_the_sender(bench: Bench) -> None:
     assert (request.interval, request.place) == (86400.0, "ops-imap/sent copies")
     bench.office.no_login = frozenset({"ops-imap"})
     assert (await bench.deliver(with_copies)).ok
-    bench.office.no_login, bench.office.down = frozenset(), frozenset({"ops-imap"})
+    bench.office.no_login = frozenset()
+    del bench.office.sent.folders[b"Trash"]
+    (told,) = (await bench.deliver(with_copies)).failures
+    assert (told.stage, told.reason) == (Stage.CLEANUP, Reason.MESSAGE_NOT_CLEARED)
+    assert told.detail.startswith("ops-imap: ")
+    bench.office.down = frozenset({"ops-imap"})
     assert failures(await bench.deliver(with_copies)) == [(Stage.CLEANUP, Reason.REFUSED, Blame.UNKNOWN)]
 
 

@@ -202,6 +202,13 @@ def test_the_others() -> None:
     assert found == {Role.INBOX: b"INBOX", Role.SPAM: b"[Gmail]/&BCEEPwQwBDw-"}
 
 
+def test_an_inbox_that_is_not_listed() -> None:
+    """It is there all the same, and other folders are not."""
+    text = 'C: d1 LIST "" "*"\nS: d1 OK Success'
+    assert play(list_folders(tags(), MOVE, (Role.INBOX, Role.TRASH)), text) == {Role.INBOX: b"INBOX"}
+    assert play(list_folders(tags(), MOVE, (Role.SENT, Role.TRASH)), text) == {}
+
+
 # Clearing away
 
 

@@ -7,12 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.model.delivery import AuthResult, DeliveryResult, Method, Stage
+from exporter.model.delivery import DeliveryResult, Stage
 from exporter.model.settings import Delivery, ExpectedFolder
 from exporter.monitor.delivery_series import DeliverySeries
 from exporter.views.deliveries import (
     failing,
-    is_authenticated,
     result_to_json,
     sentence,
     series_to_json,
@@ -57,12 +56,8 @@ def test_sentence(result: DeliveryResult, text: str) -> None:
     assert sentence(result) == text
 
 
-def test_authenticated() -> None:
-    """One result that speaks against the sender is enough; without any, nothing is known."""
-    assert is_authenticated(missing()) is None
-    assert is_authenticated(delivered()) is False
-    assert is_authenticated(delivered(authentication={Method.SPF: AuthResult.PASS})) is True
-    assert is_authenticated(delivered(authentication={Method.SPF: AuthResult.NEUTRAL})) is True
+def test_span() -> None:
+    """Below a second it is in milliseconds."""
     assert (span(0.25), span(61)) == ("250 ms", "61.0 s")
 
 
