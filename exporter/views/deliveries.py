@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from exporter.model.delivery import DeliveryResult, Stage
+from exporter.model.outcome import Phase
+from exporter.model.reason import Reason
 from exporter.model.settings import Delivery, Role
 from exporter.monitor.delivery_series import DeliverySeries, Made
+from exporter.monitor.history import HistoryEntry
+from exporter.views import chart
 from exporter.views.state import State
 
 _FOLDER = {Role.INBOX: "inbox", Role.SPAM: "spam"}
@@ -44,6 +49,25 @@ def _step(stage: Stage, name: str, made: Mapping[Stage, float], failed: Mapping[
     if stage in made:
         return Step(name, "ok", span(made[stage]))
     return Step(name, "bad", failed[stage].reason.value) if stage in failed else Step(name, "unknown", "?")
+
+
+def strip(series: DeliverySeries) -> chart.Strip:
+    """Return the last results as bars, the newest on the right: a message is as high as the time that it took."""
+    return chart.strip(map(_entry, series.results), ())
+
+
+def _entry(result: DeliveryResult) -> HistoryEntry:
+    """Return a result as that of a probe: one that was not made is drawn as a login that failed."""
+    phase = {True: Phase.LOGOUT, False: Phase.CONNECT, None: Phase.LOGIN}[result.up]
+    reason = Reason.OK if result.up else Reason.MESSAGE_MISSING
+    return HistoryEntry(result.started_at, {phase: result.duration or 0.0}, phase, reason)
+
+
+def history(series: DeliverySeries) -> str:
+    """Return in words what `strip` shows."""
+    found = Counter(result.up for result in series.results)
+    texts = {True: "arrived", False: "failed", None: "not made"}
+    return f"The last {len(series.results)}: " + ", ".join(f"{found[up]} {text}" for up, text in texts.items())
 
 
 def span(seconds: float) -> str:

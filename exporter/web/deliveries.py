@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from exporter.model.site import TELEMETRY_PATH
 from exporter.monitor.delivery_series import DeliverySeries
-from exporter.views.deliveries import failing, sentence, series_to_json, state_of, steps
+from exporter.views.deliveries import failing, history, sentence, series_to_json, state_of, steps, strip
 from exporter.views.state import State
 from exporter.web.render import prepare, render
 from exporter.web.server.bodies import Bodies
@@ -68,6 +68,8 @@ class DeliveryPages:
             deliveries=known,
             steps=steps,
             sentence=sentence,
+            strip=strip,
+            history=history,
             state_of=state_of,
             marks={"ok": State.UP, "bad": State.DOWN, "unknown": State.PENDING},
         )

@@ -10,13 +10,16 @@ import pytest
 from exporter.model.delivery import DeliveryResult, Stage
 from exporter.model.settings import Delivery, ExpectedFolder
 from exporter.monitor.delivery_series import DeliverySeries
+from exporter.views import chart
 from exporter.views.deliveries import (
     failing,
+    history,
     result_to_json,
     sentence,
     series_to_json,
     span,
     steps,
+    strip,
 )
 from tests.deliveries.results import DELIVERY, IMAP, STAGES, delivered, in_spam, missing, not_made
 
@@ -54,6 +57,20 @@ def test_line() -> None:
 def test_sentence(result: DeliveryResult, text: str) -> None:
     """One sentence says how it ended."""
     assert sentence(result) == text
+
+
+def test_strip() -> None:
+    """The newest message is on the right; one that took long is high, a failure higher; what was not made is marked."""
+    series = DeliverySeries(DELIVERY, 1800.0)
+    for result in (delivered(), delivered(), delivered(stages={**STAGES, Stage.TRANSFER: 99.0}), missing(), not_made()):
+        series.add(result)
+    drawn = strip(series)
+    assert drawn.up.startswith("M285 16")
+    assert drawn.up.count("M") == 3
+    assert drawn.down.startswith(f"M294 0h2v{chart.STRIP_HEIGHT}")
+    assert drawn.login.startswith("M297 0")
+    assert drawn.marks == []
+    assert history(series) == "The last 5: 3 arrived, 1 failed, 1 not made"
 
 
 def test_span() -> None:

@@ -57,6 +57,8 @@ async def test_a_line(site: Site) -> None:
     assert "mx.google.com" in text
     assert '<a href="deliveries" aria-current="page">' in text
     assert "1 arrived, 0 failed and 0 were not made" in text
+    assert 'aria-label="The last 1: 1 arrived, 0 failed, 0 not made"' in text
+    assert '<path class="up" d="M297 ' in text
 
 
 async def test_failures(site: Site) -> None:
