@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,9 +35,19 @@ PIECE = 16 << 10
 PIECE_SECONDS = 10.0
 """Seconds in which a client must take three quarters of a piece: a lower rate counts as not reading."""
 
+MAX_PIECES = 1000
+"""Empty lines in front of a request, and pieces of its body, such as chunks: each costs time, however short it is."""
+
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
+
 UNKNOWN_CODING = "The only transfer coding that is understood here is chunked.\n"
+TOO_MANY_PIECES = f"The request has more than {MAX_PIECES} chunks, or empty lines before it.\n"
 MALFORMED = "This is no request in HTTP/1.1.\n"
 FULL = "There are too many connections: try again.\n"
+
+
+class TooManyPieces(h11.RemoteProtocolError):
+    """A request comes in more than `MAX_PIECES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +60,39 @@ class Shared:
 
 
 class _Parser(h11.Connection):
-    """h11's, which passes over empty lines in front of a request.
+    """h11's, which passes over empty lines in front of a request, and bounds what costs more time than its octets show.
 
     RFC 9112 §2.2: a server "SHOULD ignore at least one empty line (CRLF) received prior to the request-line".
     """
 
+    _pieces = 0
+    """Empty lines in front of a request, or pieces of its body."""
+
     def next_event(self) -> type[h11.NEED_DATA | h11.PAUSED] | h11.Event:
-        if self.their_state is h11.IDLE:
-            waiting = self._receive_buffer
-            while (begin := bytes(waiting._data[:2])) == b"\r\n" or begin[:1] == b"\n":  # noqa: SLF001 (h11 has no other)
-                waiting.maybe_extract_at_most(2 if begin == b"\r\n" else 1)
-            if begin == b"\r":
-                return h11.NEED_DATA  # the rest of the line is under way
-        return super().next_event()
+        if self.their_state is h11.IDLE and not self._begin():
+            return h11.NEED_DATA
+        event = super().next_event()
+        if isinstance(event, h11.Data):
+            self._count()
+        elif event is not h11.NEED_DATA and event is not h11.PAUSED:
+            self._pieces = 0
+        return event
+
+    def _begin(self) -> bool:
+        """Pass over empty lines; return whether there may be a request."""
+        waiting = self._receive_buffer
+        while (begin := bytes(waiting._data[:2])) == b"\r\n" or begin[:1] == b"\n":  # noqa: SLF001 (h11 has no other)
+            waiting.maybe_extract_at_most(2 if begin == b"\r\n" else 1)
+            self._count()
+        # h11 has a limit only for a head that is not complete.
+        if len(waiting) > MAX_HEAD and not _END_OF_HEAD.search(waiting._data, 0, MAX_HEAD):  # noqa: SLF001
+            raise h11.RemoteProtocolError(TOO_LARGE_HEAD, error_status_hint=431)
+        return begin != b"\r"  # the rest of the line is under way
+
+    def _count(self) -> None:
+        self._pieces += 1
+        if self._pieces > MAX_PIECES:
+            raise TooManyPieces(TOO_MANY_PIECES)
 
 
 class HttpConnection(H11Protocol):
@@ -133,6 +164,8 @@ class HttpConnection(H11Protocol):
             self.transport.abort()  # a part of an answer was sent already
         elif isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == 501:
             self.refuse(501, UNKNOWN_CODING)
+        elif isinstance(error, TooManyPieces):
+            self.refuse(400, TOO_MANY_PIECES)
         elif len(self.conn.trailing_data[0]) > MAX_HEAD:
             self.refuse(431, TOO_LARGE_HEAD)
         else:

@@ -103,6 +103,37 @@ async def test_an_empty_line_before_a_request_is_passed_over(connect: Connect, s
     await client.reader.readuntil(b"hello")
 
 
+@pytest.mark.parametrize("size", [100_000, 600], ids=["at once", "in many reads"])
+@pytest.mark.parametrize("what", ["chunks", "lines"])
+async def test_a_request_in_many_pieces_is_refused(connect: Connect, serve: Serve, what: str, size: int) -> None:
+    """Each costs time, however short it is: they would keep everything else waiting. As many as allowed are taken."""
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    slow = Slow()
+    slow.gate.set()
+    served = await serve(slow)
+    for pieces, status in ((protocol.MAX_PIECES, b"200"), (protocol.MAX_PIECES + 1, b"400")):
+        chunks = b"1\r\nx\r\n" * (pieces if what == "chunks" else 1)
+        request = b"\r\n" * (0 if what == "chunks" else pieces) + head + chunks + b"0\r\n\r\n"
+        client = await connect(served)
+        for start in range(0, len(request), size):
+            client.send(request[start : start + size])
+            await asyncio.sleep(0)
+        answered = await client.reader.readuntil(b"\r\n\r\n")
+        assert answered.startswith(b"HTTP/1.1 " + status)
+        if status == b"400":
+            assert await client.read_all() == protocol.TOO_MANY_PIECES.encode()
+
+
+@pytest.mark.parametrize(("headers", "status"), [(1000, b"200"), (10_000, b"431")])
+async def test_a_head_of_many_short_headers_is_refused(
+    connect: Connect, serve: Serve, headers: int, status: bytes
+) -> None:
+    """By what it takes with its line ends, also where it comes as a whole."""
+    client = await connect(await serve(application()))
+    client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"a:\r\n" * headers + b"\r\n")
+    assert (await client.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 " + status)
+
+
 async def test_empty_lines_alone_are_no_request(
     connect: Connect, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
