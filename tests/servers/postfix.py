@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -112,6 +113,11 @@ class Postfix(Server):
     def hold(self) -> None:
         """Keep mail in the queue from now on."""
         self._change("defer_transports = lmtp\n")
+
+    @property
+    def deferred(self) -> set[str]:
+        """The messages that were put off once, by their queue identifiers."""
+        return set(re.findall(r": (\w+): to=.* status=deferred ", self.log_text()))
 
     def release(self) -> None:
         """Deliver mail again, and now what is in the queue."""
