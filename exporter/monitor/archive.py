@@ -86,6 +86,10 @@ class Section(Protocol):
     def version(self) -> object:
         """What changes whenever there is something new to store."""
 
+    @property
+    def count(self) -> int:
+        """How many lines there are at most."""
+
     def lines(self, limit: int) -> Iterable[Mapping[str, Any]]:
         """Return what is stored, a mapping of JSON values for each line, of about `limit` octets at most."""
 
@@ -192,7 +196,8 @@ class Archive:
         state = (versions, len(store), *(series.version for series in store))
         if state == self._written:
             return 0
-        share = min(MAX_OF_TARGET, MAX_IN_ALL // max(1, len(store)))
+        count = len(store) + sum(section.count for section in self._sections)
+        share = min(MAX_OF_TARGET, MAX_IN_ALL // max(1, count))
         lines = [
             json.dumps({"kind": section.kind, **fields})
             for section in self._sections

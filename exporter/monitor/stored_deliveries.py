@@ -41,6 +41,11 @@ class StoredDeliveries:
         """What changes with each result."""
         return tuple((series.delivery.name, series.version) for series in self.deliveries)
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return sum(1 for _ in self.deliveries)
+
     def lines(self, limit: int) -> Iterator[Fields]:
         """Yield what is stored of each delivery."""
         for series in self.deliveries:

@@ -34,6 +34,11 @@ class StoredDomains:
         """What changes whenever something was found."""
         return tuple(domain.version for domain in self.domains)
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return sum(1 for _ in self.domains)
+
     def lines(self, limit: int) -> Iterator[Fields]:
         """Yield what is stored of each domain; what would take more than `limit` octets is left out."""
         for domain in self.domains:

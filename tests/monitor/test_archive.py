@@ -214,12 +214,18 @@ class Notes:
     def __init__(self, *notes: str) -> None:
         self.notes = list(notes)
         self.is_complete = False
+        self.limit = 0
 
     @property
     def version(self) -> object:
         return tuple(self.notes)
 
+    @property
+    def count(self) -> int:
+        return len(self.notes)
+
     def lines(self, limit: int) -> Iterable[Mapping[str, Any]]:
+        self.limit = limit
         return ({"text": note} for note in self.notes if len(note) < limit)
 
     def restore(self, fields: Mapping[str, Any]) -> None:
@@ -251,6 +257,17 @@ async def test_sections(ledger: Path, file: File) -> None:
     assert len(second.store[target().key].history) == 1
     assert [(line["event"], line["targets"]) for line in logs] == [("history not restored of some targets", 3)]
     second.release()
+
+
+async def test_the_share_of_a_line(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All lines together have their bound, those of sections too."""
+    monkeypatch.setattr(archive_module, "MAX_IN_ALL", 4000)
+    life, notes = Life(ledger), Notes("a", "b", "c")
+    life.archive = Archive(ledger, [notes])
+    await life.archive._restore(life.store)
+    await life.archive._write(life.store)
+    assert notes.limit == 1000
+    life.release()
 
 
 async def test_removed_targets_are_forgotten(ledger: Path, file: File) -> None:
