@@ -17,13 +17,16 @@ from exporter.exposition import blackbox, blackbox_domain
 from exporter.exposition.deliveries import DELIVERY_FAMILIES
 from exporter.exposition.domains import DOMAIN_FAMILIES
 from exporter.exposition.gmail import ACCOUNT_FAMILIES, BASE_LABELS, EVIDENCE_FAMILIES, FAMILIES
+from exporter.model.certificate import TlsFacts
 from exporter.model.login import Denial
-from exporter.model.outcome import CHECK_OF_PHASE, Phase
-from exporter.model.reason import Blame, Reason, Retry, fill
-from exporter.model.verdict import Verdict
+from exporter.model.outcome import CHECK_OF_PHASE, Observed, Outcome, Phase, Target
+from exporter.model.reason import GOOGLE, Blame, Reason, Retry, fill
+from exporter.model.remedy import step_of
+from exporter.model.settings import Endpoint, IpFamily, Protocol
+from exporter.model.verdict import Fact, Judgement, Verdict
 from exporter.monitor.instruments import ExporterMetrics
-from exporter.verdict.facts import Fact
 from exporter.verdict.judge import CONTRADICTIONS, TABLE
+from exporter.verdict.sentences import because_of, sentence_of
 from exporter.verdict.symptom import Symptom, symptom_of_pair
 from exporter.views.page import remedies
 from grafana.guide import guide
@@ -190,13 +193,25 @@ VERDICTS = f"""# Verdicts
 
 {NOTICE}
 
+## What the page says, and what to do
+
+The sentence at the top of the page names the fault, and the pages of the endpoints have the evidence. In the sentences
+below, the endpoint is Gmail's IMAP; what stands in parentheses differs with what shows the fault.
+
+{{page}}
+
+Where nobody is known to be at fault, compare from another network: a telephone without Wi-Fi is one. What follows is
+for whoever wants to know why the page says what it says.
+
+## What a verdict is
+
 A reason says what a probe saw; a verdict says whose fault that is. It is what the evidence shows, gathered in the
 failing second, and `unknown` where the evidence shows nothing or contradicts itself: never a guess. The table below is
 the whole judge (`exporter/verdict/judge.py`), row by row; the first row that holds decides.
 
 A verdict is told once two probes in a row agree, so that it does not flicker; what the server or the reason itself says
 is told at once. It is the label `verdict` of `gmail_verdict_info`, in the JSON, in the log line and on the pages, with
-the facts that it rests on.
+the facts that it rests on; `gmail_verdict_ground_info` has the facts that decided.
 
 ## The verdicts
 
@@ -299,6 +314,7 @@ def verdicts() -> str:
         for symptom, found in phases.items():
             pairs[symptom].append(f"`{reason}`" if len(found) == len(Phase) else f"`{reason}` in {code(found)}")
     return VERDICTS.format(
+        page=table(("the page says", "what to do", "verdict"), map(_said, SAMPLES)),
         verdicts=table(
             ("verdict", "blame", "meaning", "what to do"),
             ((f"`{each}`", f"`{each.blame}`", fill(each.label), fill(each.remedy)) for each in Verdict),
@@ -317,6 +333,39 @@ def verdicts() -> str:
         ),
         contradictions=table(("fact", "and"), ((f"`{one}`", f"`{other}`") for one, other in CONTRADICTIONS)),
     )
+
+
+SAMPLES: tuple[tuple[Verdict, Phase, Reason, tuple[Fact, ...]], ...] = (
+    (Verdict.PROVIDER_DOWN, Phase.GREETING, Reason.TIMEOUT, (Fact.CONNECTED,)),
+    (Verdict.PROVIDER_DOWN, Phase.CONNECT, Reason.TIMEOUT, (Fact.SAME_PORT_UP,)),
+    (Verdict.ADDRESS_DOWN, Phase.GREETING, Reason.TIMEOUT, (Fact.OTHER_ADDRESSES,)),
+    (Verdict.NETWORK_DOWN, Phase.CONNECT, Reason.UNREACHABLE, (Fact.NEUTRAL_DOWN,)),
+    (Verdict.PORT_BLOCKED, Phase.CONNECT, Reason.TIMEOUT, (Fact.BLOCKED_BEFORE_WEB,)),
+    (Verdict.RESOLVER_FAILING, Phase.RESOLVE, Reason.TIMEOUT, (Fact.RESOLVES_ELSEWHERE,)),
+    (Verdict.RESOLVER_FAILING, Phase.CONNECT, Reason.REFUSED, (Fact.RESOLVER_LIES,)),
+    (Verdict.INTERCEPTED, Phase.TLS, Reason.CERTIFICATE_UNTRUSTED, (Fact.PRIVATE_ROOT,)),
+    (Verdict.INTERCEPTED, Phase.CONNECT, Reason.TIMEOUT, (Fact.PORTAL,)),
+    (Verdict.INTERCEPTED, Phase.STARTTLS, Reason.STARTTLS_UNAVAILABLE, (Fact.MUST_BE_PUBLIC,)),
+    (Verdict.EXPORTER, Phase.TLS, Reason.CERTIFICATE_EXPIRED, (Fact.CLOCK_WRONG,)),
+    (Verdict.EXPORTER, Phase.RESOLVE, Reason.DNS_ERROR, (Fact.FILES_USED_UP,)),
+    (Verdict.EXPORTER, Phase.TLS, Reason.CERTIFICATE_UNTRUSTED, (Fact.PUBLIC_ROOT,)),
+    (Verdict.EXPORTER, Phase.CAPABILITY, Reason.EHLO_THROTTLED, ()),
+    (Verdict.UNKNOWN, Phase.CONNECT, Reason.REFUSED, ()),
+)
+"""Outages, each with the facts that decide."""
+
+
+def _said(sample: tuple[Verdict, Phase, Reason, tuple[Fact, ...]]) -> tuple[str, str, str]:
+    verdict, phase, reason, grounds = sample
+    address = "10.0.0.1" if Fact.RESOLVER_LIES in grounds else "142.250.27.108"
+    tls = TlsFacts("TLSv1.3", "", "CN=Example Antivirus", "", None, None)
+    target = Target(Endpoint(name="imap", protocol=Protocol.IMAP, host="imap.gmail.com", port=993), IpFamily.ANY)
+    outcome = Outcome(target, 0, 0, {}, phase, reason, observed=Observed(address=address, tls=tls))
+    facts = dict.fromkeys(grounds, "")
+    sentence, because = sentence_of(outcome, verdict, facts, grounds), because_of(outcome, verdict, grounds)
+    judgement = Judgement(verdict, verdict.blame, sentence, because=because, grounds=grounds)
+    told = str(judgement)
+    return f"{told[0].upper()}{told[1:]}.", step_of(judgement, GOOGLE) or outcome.remedy, f"`{verdict}`"
 
 
 def _remedies(reason: Reason) -> str:

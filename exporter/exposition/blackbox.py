@@ -157,7 +157,7 @@ def _result(outcome: Outcome) -> str:
         f"{outcome.reason} in {outcome.phase}, the fault of {outcome.blame}{address}\n"
         f"verdict: {_verdict(outcome)}\n"
         f"detail: {escape_invisible(outcome.detail)}\n"
-        f"remedy: {outcome.remedy}\n{held}"
+        f"remedy: {outcome.next_step}\n{held}"
     )
 
 

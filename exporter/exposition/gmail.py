@@ -55,6 +55,8 @@ FAILURE_INFO = Family("gmail_failure_info", "gauge",
 VERDICT_INFO = Family("gmail_verdict_info", "gauge",
     "1 while the last probe, or the last login, failed: what the evidence shows, and the party at fault.",
     "verdict", "blame")
+VERDICT_GROUND_INFO = Family("gmail_verdict_ground_info", "gauge",
+    "1 while it fails, for each fact that decided the verdict: docs/verdicts.md has their meaning.", "verdict", "fact")
 PATH_HOPS = Family("gmail_path_hops", "gauge",
     "While it fails: the hop of the server in the last trace, by its port or by port 443 of the same address.")
 PATH_LAST_ANSWER = Family("gmail_path_last_answer_hop", "gauge",
@@ -88,6 +90,8 @@ ADDRESSES = Family("gmail_addresses", "gauge",
     "Addresses of the name that were counted, with `addresses: all`.")
 ADDRESSES_UP = Family("gmail_addresses_up", "gauge",
     "Addresses of the name that connect, with `addresses: all`.")
+ADDRESSES_PASSED_OVER = Family("gmail_addresses_passed_over", "gauge",
+    "While an address of the name serves: those that did not connect when last tried; absent where there is none.")
 FOLDER_VISIBLE = Family("gmail_folder_visible", "gauge",
     "Whether mail clients see the folder of that role.", "folder")
 FOLDER_MESSAGES = Family("gmail_folder_messages", "gauge",
@@ -135,10 +139,10 @@ ACCOUNT_FAMILIES = (OAUTH_EXPIRY, OAUTH_REFRESH_DURATION, OAUTH_REFRESHES, OAUTH
 FAMILIES = (
     UP, CHECK_SUCCESS, PROBE_DURATION, PHASE_DURATION, TCP_RTT, TCP_RETRANSMITS, PROBES, PROBE_FAILURES, LOGINS,
     LOGIN_FAILURES, LOGIN_INTERVAL,
-    FAILURE_INFO, VERDICT_INFO, PATH_HOPS, PATH_LAST_ANSWER,
+    FAILURE_INFO, VERDICT_INFO, VERDICT_GROUND_INFO, PATH_HOPS, PATH_LAST_ANSWER,
     LOGIN_SUSPENDED, LOGIN_HELD_INFO, LOGIN_DENIALS, LOGIN_NEXT,
     CERTIFICATE_EXPIRY, CHAIN_EXPIRY, TLS_INFO, PUBLIC_ROOT,
-    IP_PROTOCOL, IP_FALLBACK, CONNECT_LOST, ADDRESSES, ADDRESSES_UP,
+    IP_PROTOCOL, IP_FALLBACK, CONNECT_LOST, ADDRESSES, ADDRESSES_UP, ADDRESSES_PASSED_OVER,
     FOLDER_VISIBLE, FOLDER_MESSAGES, FOLDER_UNSEEN, FOLDER_BYTES, MAILBOX_QUOTA, MAILBOX_USED,
     LAST_RUN, LAST_SUCCESS, INTERVAL, ENDPOINT_INFO,
 )  # fmt: skip
@@ -226,6 +230,8 @@ def _last_probe(series: Series, last: Outcome) -> Iterator[Samples]:
     ):
         if value is not None:
             yield family.sample(value)
+    if passed_over := last.passed_over:
+        yield ADDRESSES_PASSED_OVER.sample(len(passed_over))
     if observed.tls:
         yield from _tls(observed.tls)
         if last.target.endpoint.needs_public_root and observed.tls.public_root is not None:
@@ -254,6 +260,9 @@ def _failures(failing: Sequence[Outcome]) -> Iterator[Samples]:
     for verdict, party in dict.fromkeys((failed.verdict, failed.blame) for failed in failing):
         if verdict is not None:
             yield VERDICT_INFO.sample(1, verdict=verdict.value, blame=party.value)
+    judgements = [failed.judgement for failed in failing if failed.judgement]
+    for told, ground in dict.fromkeys((each.verdict, ground) for each in judgements for ground in each.grounds):
+        yield VERDICT_GROUND_INFO.sample(1, verdict=told.value, fact=ground.value)
 
 
 def _path(evidence: Evidence) -> Iterator[Samples]:

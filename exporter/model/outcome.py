@@ -20,7 +20,7 @@ from exporter.model.enumeration import TableEnum
 from exporter.model.evidence import Evidence, TcpEvidence
 from exporter.model.login import Denial, LoginStatus
 from exporter.model.reason import Blame, Reason, fill
-from exporter.model.remedy import evidence_at, party_of, remedy_of
+from exporter.model.remedy import evidence_at, party_of, remedy_of, step_of
 from exporter.model.settings import PORT_OF_EXCHANGES, PORTS, Endpoint, IpFamily, Role, Security
 from exporter.model.verdict import Judgement, Verdict
 
@@ -270,10 +270,10 @@ class Outcome:
 
         It is both where nobody knows whose fault it is, and where the server at fault may be one's own.
         """
-        if self.up or self.verdict in (None, Verdict.ACCOUNT, Verdict.TOKEN, Verdict.EXPORTER):
+        step = step_of(self.judgement, self._provider) if self.judgement and not self.up else ""
+        if not step:
             return self.remedy
-        step = fill(self.verdict.remedy, self._provider)
-        may_be_own = self.verdict.blame is Blame.PROVIDER and not self.target.endpoint.is_google
+        may_be_own = self.blame is Blame.PROVIDER and not self.target.endpoint.is_google
         return f"{step} {self.remedy}" if may_be_own or self.verdict is Verdict.UNKNOWN else step
 
     @property

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from exporter.model.reason import GOOGLE, Reason, fill, provider_of
-from exporter.model.remedy_at_google import AT_GOOGLE, STATUS
+from exporter.model.remedy_at_google import AT_GOOGLE, STATUS, STATUS_PAGE
 from exporter.model.settings import Account
+from exporter.model.verdict import Fact, Judgement, Verdict
 
 REMEDIES: Mapping[Reason, str] = {
     Reason.OK: "Nothing to do.",
@@ -310,10 +311,49 @@ REMEDIES: Mapping[Reason, str] = {
 it says what is not of the protocol; `{token_host}` is the host that gives access tokens.
 """
 
+OF_GROUND: Mapping[tuple[Verdict, Fact], str] = {
+    (Verdict.PROVIDER_DOWN, Fact.ON_THIS_HOST): (
+        "Start the mail server on the exporter's own host; its log says why it does not listen."
+    ),
+    (Verdict.EXPORTER, Fact.CLOCK_WRONG): (
+        "Set the clock of the exporter's host: timedatectl set-ntp true. The certificate itself is valid."
+    ),
+    (Verdict.EXPORTER, Fact.FILES_USED_UP): (
+        "Raise the exporter's limit of open files (systemd: LimitNOFILE; else ulimit -n), and restart it."
+    ),
+    (Verdict.EXPORTER, Fact.PUBLIC_ROOT): (
+        "Renew the authorities of the exporter's host: apt-get install --only-upgrade ca-certificates."
+    ),
+    (Verdict.INTERCEPTED, Fact.PORTAL): (
+        "Open any page in a browser there, and log in to the captive portal; or use another network."
+    ),
+    (Verdict.INTERCEPTED, Fact.MUST_BE_PUBLIC): (
+        "Find the firewall or antivirus that removes STARTTLS. Type no password until then; port 465 has TLS."
+    ),
+    (Verdict.RESOLVER_FAILING, Fact.RESOLVER_LIES): (
+        "Find what redirects the name: a filter, a hosts file or a portal. Type no password until then."
+    ),
+}
+"""What to do about a verdict that rests on a fact, in place of the verdict's own remedy."""
+
 _OF_TOKENS = frozenset(reason for reason in Reason if reason.startswith("oauth_")) - {Reason.OAUTH_TOKEN_REJECTED} | {
     Reason.ACCOUNT_DELETED
 }
 """What the token endpoint says; of the others the mail server is the judge."""
+
+
+def step_of(judgement: Judgement, provider: str) -> str:
+    """Return what to do about a verdict, by the fact that it rests on where that says more.
+
+    "" where the reason says it: of the account, the token, or the exporter without such a fact.
+    """
+    verdict = judgement.verdict
+    for ground in judgement.grounds:
+        if text := OF_GROUND.get((verdict, ground)):
+            return text
+    if verdict in (Verdict.ACCOUNT, Verdict.TOKEN, Verdict.EXPORTER):
+        return ""
+    return fill(verdict.remedy, provider).replace("Google's status page", f"Google's status page ({STATUS_PAGE})")
 
 
 def evidence_at(host: str) -> str:

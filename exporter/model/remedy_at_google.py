@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from exporter.model.reason import Reason
 
-STATUS = "see the status page of Google, www.google.com/appsstatus/dashboard"
+STATUS_PAGE = "www.google.com/appsstatus/dashboard"
+STATUS = f"see the status page of Google, {STATUS_PAGE}"
 """Half a sentence, where Google alone can end a failure."""
 
 _RELEASE = "then release the account {account}."

@@ -95,7 +95,7 @@ class Changes:
         for failed in failing:
             problem, facts = _Problem.of(failed), facts_of(failed)
             if problem not in self._lasting:
-                facts["remedy"] = failed.remedy
+                facts["remedy"] = failed.next_step
             level, event = ("warning", "failing") if failed.up else ("error", "down")
             self._tell(_Kind(level, event, problem), failed.target, facts)
         self._learn(series.target.key, set(map(_Problem.of, failing)))
@@ -140,7 +140,8 @@ class Changes:
     def verdict(self, before: Outcome | None, outcome: Outcome) -> None:
         """Log what the evidence shows of an outage, where that is something else than what was told before."""
         if before and not before.up and not outcome.up and before.verdict is not outcome.verdict:
-            self._tell(_Kind("warning", "verdict"), outcome.target, facts_of(outcome))
+            facts = {**facts_of(outcome), "remedy": outcome.next_step}
+            self._tell(_Kind("warning", "verdict"), outcome.target, facts)
 
     def _learn(self, key: TargetKey, problems: set[_Problem]) -> None:
         before = self._problems.pop(key, set())

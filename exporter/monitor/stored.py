@@ -17,7 +17,7 @@ from typing import Any
 
 from exporter.model.outcome import MAX_DETAIL, Detail, Line, Observed, Outcome, Phase, Target
 from exporter.model.reason import Blame, Reason
-from exporter.model.verdict import Judgement, Verdict
+from exporter.model.verdict import Fact, Judgement, Verdict
 from exporter.monitor.history import HISTORY, LAYOUT, RECORD_OCTETS, Layout, converted
 from exporter.monitor.kept import FAILURES
 from exporter.monitor.store import Condition, Past, Series
@@ -30,6 +30,8 @@ MAX_LINES = 100
 
 MAX_FACTS = 20
 """Facts of a stored judgement."""
+
+_FACTS = frozenset(fact.value for fact in Fact)
 
 GAP = 3600.0
 """Seconds without a probe, or three intervals, after which a condition may have changed and changed back."""
@@ -186,8 +188,10 @@ def _judgement(fields: Fields | None) -> Judgement | None:
         verdict, blame = Verdict(fields["verdict"]), Blame(fields["blame"])
     except ValueError:
         return None
-    sentence, also = text_of(fields["sentence"]), text_of(fields["also"])
-    return Judgement(verdict, blame, sentence, tuple(map(text_of, fields["facts"][:MAX_FACTS])), also)
+    facts = tuple(map(text_of, fields["facts"][:MAX_FACTS]))
+    sentence, also, because = (text_of(fields.get(name, "")) for name in ("sentence", "also", "because"))
+    grounds = tuple(Fact(name) for name in fields.get("grounds", ())[:MAX_FACTS] if name in _FACTS)
+    return Judgement(verdict, blame, sentence, facts, also, because, grounds)
 
 
 def time_of(value: object, until: float) -> float | None:

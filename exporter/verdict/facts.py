@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 
 from exporter.model.address import Address
-from exporter.model.enumeration import TableEnum
 from exporter.model.evidence import ControlKind, ControlState, Evidence, PathEnd
 from exporter.model.outcome import Outcome
 from exporter.model.reason import provider_of
 from exporter.model.settings import IpFamily
+from exporter.model.verdict import Fact
 from exporter.verdict.symptom import CONNECTED, Symptom, symptom_of
 
 FEW_FILES = 4
@@ -21,43 +21,6 @@ FEW_FILES = 4
 
 LARGE_SKEW = 3600.0
 """Seconds by which a clock must be wrong to explain a certificate whose dates are not known."""
-
-
-class Fact(TableEnum):
-    """What evidence can say. `clause` is it in a few words, without a full stop."""
-
-    clause: str
-
-    # fmt: off
-    CONNECTED = "connected", "a connection to the server was made"
-    NEUTRAL_UP = "neutral_up", "a neutral control answers"
-    NEUTRAL_DOWN = "neutral_down", "no neutral control answers"
-    NEUTRAL_NEVER = "neutral_never", "no neutral control answers, nor did any before"
-    NO_NEUTRAL = "no_neutral", "no neutral control says anything"
-    SAME_PORT_UP = "same_port_up", "the same port answers at another provider"
-    SAME_PORT_DOWN = "same_port_down", "the same port is dead at another provider, too"
-    WEB_UP = "web_up", "the provider's web answers"
-    WEB_DOWN = "web_down", "the provider's web does not answer, either"
-    NO_ROUTE = "no_route", "this host has no route"
-    NO_RESOLVER = "no_resolver", "no name resolves here"
-    PATH_SHORT = "path_short", "the path ends before it used to"
-    SEVERAL_DOWN = "several_down", "everything of several providers is down"
-    BLOCKED_BEFORE_WEB = "blocked_before_web", "routers behind the last one that answers pass on port 443"
-    REFUSED_AT_WEB = "refused_at_web", "the refusal comes from as far as the answer of port 443"
-    REFUSED_NEARER = "refused_nearer", "the refusal comes from nearer than the answer of port 443"
-    ON_THIS_HOST = "on_this_host", "the server is on this host"
-    RESOLVES_ELSEWHERE = "resolves_elsewhere", "the name resolves at a second resolver"
-    RESOLVER_LIES = "resolver_lies", "the resolver gives an address that is not public"
-    PORTAL = "portal", "a captive portal answers"
-    PRIVATE_ROOT = "private_root", "the certificate's root is trusted only here"
-    PUBLIC_ROOT = "public_root", "the certificate's root is public"
-    MUST_BE_PUBLIC = "must_be_public", "the server is known to offer TLS"
-    CLOCK_WRONG = "clock_wrong", "this host's clock is wrong"
-    CLOCK_RIGHT = "clock_right", "this host's clock is right"
-    FILES_USED_UP = "files_used_up", "this exporter has no file descriptor left"
-    OTHER_ADDRESSES = "other_addresses", "other addresses of the name answer"
-    INCIDENT = "incident", "the provider has an open incident"
-    # fmt: on
 
 
 Facts = Mapping[Fact, str]
@@ -87,9 +50,9 @@ def ip_version_of(outcome: Outcome) -> int | None:
 def _of_controls(outcome: Outcome, evidence: Evidence) -> Iterator[tuple[Fact, str]]:
     version, port = ip_version_of(outcome), outcome.target.endpoint.port
     neutral = evidence.of_kind(ControlKind.NEUTRAL, version)
-    yield _kind(neutral, Fact.NEUTRAL_UP, Fact.NEUTRAL_DOWN, "neutral controls") or (Fact.NO_NEUTRAL, "")
+    yield _kind(neutral, Fact.NEUTRAL_UP, Fact.NEUTRAL_DOWN, "other hosts of the internet") or (Fact.NO_NEUTRAL, "")
     if neutral and all(control.up is False and not control.was_ever_up for control in neutral):
-        yield Fact.NEUTRAL_NEVER, f"Neutral controls: no answer from {_names(neutral)}, now or before."
+        yield Fact.NEUTRAL_NEVER, f"Other hosts of the internet: no answer from {_names(neutral)}, now or before."
     same = [control for control in evidence.of_kind(ControlKind.SAME_PORT, version) if control.port == port]
     if of_port := _kind(same, Fact.SAME_PORT_UP, Fact.SAME_PORT_DOWN, f"port {port} at other providers"):
         yield of_port

@@ -11,9 +11,9 @@ from itertools import combinations
 from typing import NamedTuple
 
 from exporter.model.outcome import Outcome
-from exporter.model.verdict import Judgement, Verdict
-from exporter.verdict.facts import Fact, Facts, facts_of
-from exporter.verdict.sentences import also_of, observation_of, sentence_of
+from exporter.model.verdict import Fact, Judgement, Verdict
+from exporter.verdict.facts import Facts, facts_of
+from exporter.verdict.sentences import also_of, because_of, observation_of, sentence_of
 from exporter.verdict.symptom import AT_FAULT, CONNECTED, TOLD, UNREACHED, Symptom, symptom_of
 
 _ANY = frozenset(Symptom) - TOLD
@@ -141,8 +141,8 @@ def told(before: Outcome | None, outcome: Outcome) -> Judgement:
 
 
 def _unconfirmed(found: Judgement) -> Judgement:
-    sentence = f"to be confirmed by the next probe: {found.sentence}"
-    return replace(found, verdict=Verdict.UNKNOWN, blame=Verdict.UNKNOWN.blame, sentence=sentence)
+    because = "; ".join(filter(None, (found.because, "to be confirmed by the next probe")))
+    return replace(found, verdict=Verdict.UNKNOWN, blame=Verdict.UNKNOWN.blame, because=because, grounds=())
 
 
 def _judgement(outcome: Outcome, verdict: Verdict, facts: Facts, grounds: tuple[Fact, ...]) -> Judgement:
@@ -155,4 +155,6 @@ def _judgement(outcome: Outcome, verdict: Verdict, facts: Facts, grounds: tuple[
         sentence_of(outcome, verdict, facts, grounds),
         (observation_of(outcome), *(facts[fact] for fact in ordered if facts[fact])),
         also_of(outcome, verdict, facts),
+        because_of(outcome, verdict, grounds),
+        tuple(grounds),
     )

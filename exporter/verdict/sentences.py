@@ -6,42 +6,66 @@ from collections.abc import Sequence
 
 from exporter.model.outcome import Outcome
 from exporter.model.reason import provider_of
-from exporter.model.verdict import Verdict, server_of
-from exporter.verdict.facts import Fact, Facts
-from exporter.verdict.symptom import symptom_of
+from exporter.model.verdict import Fact, Verdict, server_of
+from exporter.verdict.facts import Facts
+from exporter.verdict.symptom import Symptom, symptom_of
 
-_REACHING = (Fact.NEUTRAL_UP, Fact.SAME_PORT_UP, Fact.WEB_UP, Fact.REFUSED_AT_WEB, Fact.CONNECTED)
-"""Each of these shows that our network is fine."""
+_REACHED = (Fact.CONNECTED, Fact.REFUSED_AT_WEB)
+"""Each of these shows that our packets reach the server: our network is fine, and the way to it."""
 
 _OF_PROVIDER = (Verdict.PROVIDER_DOWN, Verdict.ADDRESS_DOWN, Verdict.UNKNOWN)
 """An incident may confirm these, and never acquits the provider."""
 
 
 def sentence_of(outcome: Outcome, verdict: Verdict, facts: Facts, grounds: Sequence[Fact]) -> str:
-    """Return a verdict as a clause without a full stop."""
-    server = server_of(outcome.target.endpoint)
+    """Return a verdict as a clause without a full stop: who is at fault, and of the provider what it does."""
+    endpoint = outcome.target.endpoint
+    server = server_of(endpoint)
     seen = f"{server} {_behaviour(outcome)}"
-    because = " and ".join(fact.clause for fact in grounds if fact is not Fact.NO_NEUTRAL)
     match verdict:
-        case Verdict.PROVIDER_DOWN:
-            return f"our network is fine, {seen}" if any(fact in facts for fact in _REACHING) else seen
+        case Verdict.PROVIDER_DOWN if any(fact in facts for fact in _REACHED):
+            return f"our network is fine, {seen}"
         case Verdict.ADDRESS_DOWN:
-            return f"{seen} at {outcome.observed.address} ({because})"
+            return f"one address of {server} is at fault: {outcome.observed.address} {_behaviour(outcome)}"
         case Verdict.PORT_BLOCKED:
-            return f"port {outcome.target.endpoint.port} is blocked on the way to {server} ({because})"
+            return f"port {endpoint.port} is blocked on the way to {server}"
         case Verdict.NETWORK_DOWN:
-            return f"our network is down ({because})"
+            return "our network is down"
+        case Verdict.RESOLVER_FAILING if Fact.RESOLVER_LIES in grounds:
+            return f"our resolver gives a wrong address of {endpoint.host}"
         case Verdict.RESOLVER_FAILING:
-            return f"our resolver fails ({because})"
+            return "our resolver fails"
+        case Verdict.INTERCEPTED if Fact.PORTAL in grounds:
+            return f"a captive portal answers in place of {server}"
         case Verdict.INTERCEPTED:
-            return f"something in between answers in place of {server} ({_interception(outcome, grounds)})"
-        case Verdict.EXPORTER:
-            return f"our own side is at fault ({because or outcome.summary})"
-        case Verdict.UNKNOWN if because:
-            return f"the evidence contradicts itself ({because}): {seen}"
-        case Verdict.UNKNOWN:
-            return f"whose fault it is is not known: {seen}"
+            return f"something in between answers in place of {server}"
+        case Verdict.EXPORTER if symptom_of(outcome) is not Symptom.HELD_BACK:
+            return "the exporter's own host is at fault"
     return seen
+
+
+def because_of(outcome: Outcome, verdict: Verdict, grounds: Sequence[Fact]) -> str:
+    """Return what shows a verdict, as a clause without a full stop; "" where its sentence says that."""
+    tls = outcome.observed.tls
+    if verdict is Verdict.PROVIDER_DOWN:
+        # Our packets may not reach the server: others are reached.
+        return Fact.SAME_PORT_UP.clause if Fact.SAME_PORT_UP in grounds else ""
+    if verdict is Verdict.INTERCEPTED:
+        if Fact.PRIVATE_ROOT in grounds:
+            issuer = tls.issuer if tls else "an issuer that is not known"
+            return f"the certificate is from {issuer}, whose root the public does not know"
+        return outcome.summary if Fact.MUST_BE_PUBLIC in grounds else ""
+    if verdict is Verdict.EXPORTER:
+        if Fact.PUBLIC_ROOT in grounds:
+            return "it does not trust a root that the public trusts: its list of authorities is old"
+        if not grounds and symptom_of(outcome) is not Symptom.HELD_BACK:
+            return outcome.summary
+    if Fact.RESOLVER_LIES in grounds and verdict is Verdict.RESOLVER_FAILING:
+        return f"{outcome.observed.address} is not public"
+    if verdict is Verdict.UNKNOWN:
+        nobody = "it is not known whose fault that is"
+        return f"{nobody}, for the evidence contradicts itself: {_clauses(grounds)}" if grounds else nobody
+    return _clauses(grounds)
 
 
 def also_of(outcome: Outcome, verdict: Verdict, facts: Facts) -> str:
@@ -59,10 +83,8 @@ def observation_of(outcome: Outcome) -> str:
     return f"{seen[0].upper()}{seen[1:]}"
 
 
-def _interception(outcome: Outcome, grounds: Sequence[Fact]) -> str:
-    if Fact.PRIVATE_ROOT in grounds and outcome.observed.tls:
-        return f"the certificate is from {outcome.observed.tls.issuer}, whose root the public does not know"
-    return outcome.summary if Fact.MUST_BE_PUBLIC in grounds else " and ".join(fact.clause for fact in grounds)
+def _clauses(grounds: Sequence[Fact]) -> str:
+    return " and ".join(fact.clause for fact in grounds if fact is not Fact.NO_NEUTRAL)
 
 
 def _behaviour(outcome: Outcome) -> str:

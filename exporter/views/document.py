@@ -34,7 +34,7 @@ def outcome_to_json(outcome: Outcome, *, dialogue: bool = False) -> dict[str, An
         "blame": None if outcome.ok else outcome.blame.value,
         "verdict": _verdict(outcome.judgement) if outcome.judgement else None,
         "retry": outcome.reason.retry.value,
-        "remedy": None if outcome.ok else outcome.remedy,
+        "remedy": None if outcome.ok else outcome.next_step,
         "detail": outcome.detail,
         "phases": {phase.value: seconds for phase, seconds in outcome.phases.items()},
         "checks": {check.value: passed for check, passed in outcome.checks.items()},
@@ -120,7 +120,7 @@ def _failure(outcome: Outcome) -> Mapping[str, Any]:
         "blame": outcome.blame.value,
         "verdict": _verdict(outcome.judgement) if outcome.judgement else None,
         "detail": outcome.detail,
-        "remedy": outcome.remedy,
+        "remedy": outcome.next_step,
     }
 
 

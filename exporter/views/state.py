@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from exporter.model.enumeration import TableEnum
 from exporter.model.outcome import Outcome, Phase
 from exporter.model.reason import Blame, Reason, provider_of
-from exporter.model.verdict import Verdict, server_of
+from exporter.model.verdict import Judgement, Verdict, server_of
 from exporter.monitor.health import is_overdue
 from exporter.monitor.store import Series
 from exporter.views.times import clock
@@ -28,6 +28,10 @@ class State(TableEnum):
     PENDING = "pending", "Not probed yet"
     UP = "up", "Up"
 
+
+_OURS = frozenset(
+    {Verdict.NETWORK_DOWN, Verdict.PORT_BLOCKED, Verdict.RESOLVER_FAILING, Verdict.INTERCEPTED, Verdict.EXPORTER}
+)
 
 MAX_NAMES = 3
 """Endpoints that the sentence names for one problem, and problems that it names; more are counted."""
@@ -92,6 +96,51 @@ class Sentence(NamedTuple):
         return f"{self.lead}{self.separator}{self.rest}."
 
 
+@dataclass(slots=True)
+class _Fault:
+    """Problems that are one for people: the same is told of them."""
+
+    problems: list[Problem]
+
+    @property
+    def names(self) -> list[str]:
+        return [outcome.target.name for problem in self.problems for outcome in problem.outcomes]
+
+    @property
+    def first(self) -> Outcome:
+        """The failure that is told of: one with a verdict, where there is one."""
+        return min(self.problems, key=lambda problem: problem.first.verdict in (None, Verdict.UNKNOWN)).first
+
+    @property
+    def since(self) -> str:
+        """Since when, as it follows a clause."""
+        return f" since {clock(min(problem.since for problem in self.problems))} UTC"
+
+    @property
+    def judgement(self) -> Judgement | None:
+        """The verdict on an outage, with the words for all of its servers and ports; None where there is none.
+
+        Where different servers have one verdict, the provider stands for them.
+        """
+        first, judgement = self.first, self.first.judgement
+        if first.up or judgement is None:
+            return None
+        endpoint, sentence = first.target.endpoint, judgement.sentence
+        others = [outcome.target.endpoint for problem in self.problems for outcome in problem.outcomes]
+        if len({server_of(other) for other in others}) > 1:
+            sentence = sentence.replace(server_of(endpoint), provider_of(endpoint.host))
+        if len(ports := sorted({other.port for other in others})) > 1:
+            ports_are = f"ports {', '.join(map(str, ports[:-1]))} and {ports[-1]} are blocked"
+            sentence = sentence.replace(f"port {endpoint.port} is blocked", ports_are)
+        return replace(judgement, sentence=sentence)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the fault is on our side of the provider: then it is told first."""
+        first = self.first
+        return not first.up and first.verdict in _OURS and first.blame is first.verdict.blame
+
+
 @dataclass(frozen=True, slots=True)
 class Overview:
     """All targets in numbers."""
@@ -101,6 +150,13 @@ class Overview:
     sentence: Sentence
     worst: State
     by_key: Mapping[_ProblemKey, Problem]
+    is_intercepted: bool = False
+    """Whether something in between intercepts the TLS of a target that is up."""
+
+    @property
+    def shade(self) -> State:
+        """The state whose colour and mark the sentence has: an interception is not well, though all is up."""
+        return State.LOGIN if self.is_intercepted and self.worst is State.UP else self.worst
 
     def shared_problem(self, failure: Outcome) -> Problem | None:
         """Return the problem of several targets that a failure belongs to; None where it is alone."""
@@ -114,6 +170,8 @@ def overview(all_series: Iterable[Series]) -> Overview:
     is_google = True
     problems: dict[_ProblemKey, Problem] = {}
     held: dict[str, list[str]] = {}
+    warned: dict[str, list[str]] = {}
+    intercepted: dict[str, list[str]] = {}
     for series in all_series:
         state = state_of(series)
         by_state[state].append(series.target.name)
@@ -124,46 +182,95 @@ def overview(all_series: Iterable[Series]) -> Overview:
             problem.since = min(problem.since, outcome.ended_at if series.since is None else series.since)
         if state is State.LOGIN and series.suspended and not any(series.failing):
             held.setdefault(series.held, []).append(series.target.name)
+        if state in (State.UP, State.LOGIN) and series.last:
+            if issuer := series.last.intercepted_by:
+                intercepted.setdefault(issuer, []).append(series.target.name)
+            for warning in _warnings(series.last):
+                warned.setdefault(warning, []).append(series.target.name)
     ordered = sorted(problems.values(), key=lambda problem: (problem.first.up, -len(problem.outcomes)))
     worst = next((state for state in State if by_state[state]), State.PENDING)
     counts = Counter({state: len(names) for state, names in by_state.items()})
-    sentence = _sentence(by_state, ordered, held, is_google=is_google)
-    return Overview(counts, ordered, sentence, worst, problems)
+    sentence = _sentence(by_state, _faults(ordered), held, is_google=is_google)
+    sentence = _with_warnings(sentence, intercepted, warned, counts)
+    return Overview(counts, ordered, sentence, worst, problems, bool(intercepted))
+
+
+def _warnings(last: Outcome) -> Iterator[str]:
+    """What is wrong at a target that is up, as a clause."""
+    if last.observed.ip_fallback:
+        yield "IPv6 does not connect, IPv4 does"
+    elif last.passed_over:
+        yield "an address does not connect, another one does"
+
+
+def _with_warnings(
+    sentence: Sentence,
+    intercepted: Mapping[str, Sequence[str]],
+    warned: Mapping[str, Sequence[str]],
+    counts: Counter[State],
+) -> Sentence:
+    """Return the sentence with what is wrong where endpoints are up.
+
+    Whoever intercepts TLS reads passwords: the sentence begins with that, unless something is down.
+    """
+    total = counts.total()
+    tls = [(f"TLS is intercepted at {_names(names)}", _from(issuer)) for issuer, names in intercepted.items()]
+    more = [f"{_names(names)}: {what}" if total > 1 else what for what, names in warned.items()]
+    if tls and counts[State.UP] == total:
+        lead, whose = tls.pop(0)
+        up = sentence.lead if total == 1 else f"{sentence.lead[:1].lower()}{sentence.lead[1:]}"
+        sentence = Sentence(lead, ": ", f"{whose}; {up}")
+    if parts := [*(f"{what} ({whose})" for what, whose in tls), *more]:
+        rest = "; ".join([*([sentence.rest] if sentence.rest else []), *parts])
+        return Sentence(sentence.lead, sentence.separator or "; ", rest)
+    return sentence
+
+
+def _from(issuer: str) -> str:
+    return f"the certificate is from {issuer}, whose root the public does not know"
 
 
 def _sentence(
     by_state: Mapping[State, Sequence[str]],
-    problems: Sequence[Problem],
+    faults: Sequence[_Fault],
     held: Mapping[str, Sequence[str]],
     *,
     is_google: bool,
 ) -> Sentence:
     names = [name for of_state in by_state.values() for name in of_state]
     down, total = len(by_state[State.DOWN]), len(names)
-    if 0 < down == total and len(problems) == 1 and is_google:
-        return Sentence("Gmail does not answer", ": ", _cause(problems[0]))
+    if 0 < down == total and len(faults) == 1:
+        return _sentence_of_one_fault(faults[0], names, is_google=is_google)
     if total < 2:
-        return _sentence_of_few(names, by_state, problems, held)
-    if down == total and len(problems) == 1:
-        return Sentence(f"All {total:,} endpoints are down", ": ", _cause(problems[0]))
-    if down > MAX_NAMES and len(problems) == 1:
-        rest = "; ".join([_cause(problems[0]), *_not_known(by_state, total)])
+        return _sentence_of_few(names, by_state, faults, held)
+    if down > MAX_NAMES and len(faults) == 1:
+        rest = "; ".join([_cause(faults[0]), *_not_known(by_state, total)])
         return Sentence(f"{down:,} of {total:,} endpoints are down", ": ", rest)
-    causes = [
-        f"{_names([outcome.target.name for outcome in problem.outcomes])}: {_cause(problem)}"
-        for problem in problems[:MAX_NAMES]
-    ]
-    if (more := len(problems) - MAX_NAMES) > 0:
+    causes = [f"{_names(fault.names)}: {_cause(fault)}" for fault in faults[:MAX_NAMES]]
+    if (more := len(faults) - MAX_NAMES) > 0:
         causes.append(f"and {more} more {'problem' if more == 1 else 'problems'}")
     held_back = [f"{_names(of_text)}: {_held(why)}" for why, of_text in held.items()]
     rest = "; ".join([*causes, *held_back, *_not_known(by_state, total)])
     return Sentence(_lead(by_state, total), "; " if rest else "", rest)
 
 
+def _sentence_of_one_fault(fault: _Fault, names: Sequence[str], *, is_google: bool) -> Sentence:
+    """The sentence where everything is down for one cause. It begins with the fault where that is on our side."""
+    if is_google:
+        down = "Gmail cannot be used from here" if fault.is_ours else "Gmail does not answer"
+    else:
+        down = f"all {len(names):,} endpoints are down" if names[1:] else f"{names[0]} is down"
+    judgement = fault.judgement
+    if judgement is None or not fault.is_ours:
+        return Sentence(_capital(down) if names[1:] or is_google else down, ": ", _cause(fault))
+    # The time and what shows the fault follow all of it.
+    return Sentence(_capital(judgement.sentence), ": ", replace(judgement, sentence=down).told(fault.since))
+
+
 def _sentence_of_few(
     names: Sequence[str],
     by_state: Mapping[State, Sequence[str]],
-    problems: Sequence[Problem],
+    faults: Sequence[_Fault],
     held: Mapping[str, Sequence[str]],
 ) -> Sentence:
     """The sentence where there is one endpoint, or none."""
@@ -173,7 +280,7 @@ def _sentence_of_few(
         return Sentence(f"{names[0]} has not been probed yet")
     if by_state[State.OVERDUE]:
         return Sentence(f"{names[0]} was not probed in time")
-    cause = "; ".join([*map(_cause, problems), *map(_held, held)])
+    cause = "; ".join([*map(_cause, faults), *map(_held, held)])
     if by_state[State.DOWN]:
         return Sentence(f"{names[0]} is down", ": ", cause)
     return Sentence(f"{names[0]} is up", ", but " if cause else "", cause)
@@ -212,18 +319,26 @@ def _names(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}" if names[1:] else names[0]
 
 
-def _cause(problem: Problem) -> str:
-    """Why they fail: the verdict on an outage, since when; else the summary, with the party unless it is named there.
+def _faults(problems: Sequence[Problem]) -> list[_Fault]:
+    """Put problems together of which the same is told; reasons may differ, and evidence may be known of one alone."""
+    faults: dict[str, _Fault] = {}
+    for number, problem in enumerate(problems):
+        first, key = problem.first, str(number)
+        if first.judgement and not first.up:
+            endpoint = first.target.endpoint
+            key = first.judgement.sentence.replace(server_of(endpoint), provider_of(endpoint.host))
+            key = key.replace(f"port {endpoint.port} is blocked", "ports are blocked")
+        faults.setdefault(key, _Fault([])).problems.append(problem)
+    return list(faults.values())
 
-    Where different servers have one verdict, the provider stands for them.
-    """
-    first, judgement = problem.first, problem.first.judgement
-    if first.up or judgement is None:
-        summary, party = first.summary, first.blame_label
-        return summary if party in summary else f"{summary} ({party})"
-    servers = {server_of(outcome.target.endpoint) for outcome in problem.outcomes}
-    sentence = judgement.sentence
-    if len(servers) > 1:
-        sentence = sentence.replace(server_of(first.target.endpoint), provider_of(first.target.endpoint.host))
-    also = f"; {judgement.also}" if judgement.also else ""
-    return f"{sentence} since {clock(problem.since)} UTC{also}"
+
+def _cause(fault: _Fault) -> str:
+    """Why they fail: the verdict on an outage, else the summary, and the party unless it is named there."""
+    if judgement := fault.judgement:
+        return judgement.told(fault.since)
+    summary, party = fault.first.summary, fault.first.blame_label
+    return summary if party in summary else f"{summary} ({party})"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -125,7 +125,7 @@ class Pages:
         problems = [problem for problem in summary.problems if compact or len(problem.outcomes) > 1]
         return render(
             "index.html",
-            **self._frame("", "status", self._worst(summary.worst)),
+            **self._frame("", "status", self._worst(summary.shade)),
             domains=[view for view in self._views() if view.findings or view.state is State.DOWN],
             every=REFRESH_LARGE if compact else REFRESH,
             chosen=chosen,

@@ -213,6 +213,11 @@ def test_an_outage_of_gmail_is_one_page(running: tuple[Alertmanager, Webhook]) -
             [alert("GmailEndpointSlow", "mx", host="other.example.com"), of_domain("GmailDomainPolicyFailing")],
         ),
         (
+            alert("GmailAddressDown"),
+            [alert("GmailUnreachableFromOneSite"), alert("GmailEndpointSlow"), alert("GmailEndpointFlapping")],
+            [alert("GmailEndpointDown", "pop3"), alert("GmailMailboxNearlyFull", blame="account")],
+        ),
+        (
             alert("GmailTLSIntercepted", blame="network"),
             [],
             [alert("GmailEndpointSlow"), alert("GmailLoginFailing", blame="account")],

@@ -203,9 +203,9 @@ def test_an_outage_is_one_page(site: Site, dovecot: Dovecot) -> None:
     shown = site.ntfy.wait_for(lambda each: each.priority == "urgent")
     assert shown.title == "GmailEndpointDown (2)"
     first, second = check(shown).splitlines()[:2]
-    assert first == "The mail provider is at fault; our network is fine."
-    assert re.fullmatch(r"(imap|pop3) \(localhost:\d+\) does not answer, and 1 more: (imap|pop3)", second)
-    assert "\nRemedy: See the provider's status page" in shown.text
+    assert first == "The mail server on the exporter's own host is at fault."
+    assert re.fullmatch(r"(imap|pop3) \(localhost:\d+\) does not answer \S+, and 1 more: (imap|pop3)", second)
+    assert "\nRemedy: Start the mail server on the exporter's own host" in shown.text
     for group in site.prometheus.get("/api/v1/rules")["groups"]:
         assert [rule["name"] for rule in group["rules"] if rule["health"] != "ok"] == []
     dovecot.start()

@@ -12,7 +12,8 @@ import pytest
 
 from exporter.config.duration import parse_duration
 from exporter.model.reason import Blame, fill
-from exporter.model.verdict import Verdict
+from exporter.model.remedy import OF_GROUND
+from exporter.model.verdict import Fact, Verdict
 from tests.deploy.test_alertmanager import PATH, SHIPPED, alert
 from tests.deploy.test_rules import ALERTS
 from tests.servers.alertmanager import Alertmanager
@@ -96,7 +97,7 @@ def test_one_page_with_a_verdict(running: tuple[Alertmanager, Ntfy]) -> None:
     assert check(ntfy.wait_for(lambda each: each.priority == "urgent")).splitlines() == [
         "The mail provider is at fault; our network is fine.",
         "imap (imap.gmail.com:993) does not answer",
-        "Remedy: See the provider's status page, tell users, and wait. Nobody should change a password.",
+        f"Remedy: {fill(Verdict.PROVIDER_DOWN.remedy)}",
         f"{PAGE}imap",
     ]
 
@@ -228,15 +229,53 @@ def test_tickets_have_the_same_texts(running: tuple[Alertmanager, Ntfy]) -> None
         assert "Remedy: Do this." in check(shown)
 
 
-@pytest.mark.parametrize("verdict", [*Verdict])
-def test_each_verdict_has_its_words(running: tuple[Alertmanager, Ntfy], verdict: Verdict) -> None:
-    """The page begins with them, each verdict with others, and has a remedy that is not cut."""
+VERDICTS: dict[tuple[Verdict, Fact | None], str] = {
+    (Verdict.PROVIDER_DOWN, None): "The mail provider is at fault; our network is fine.",
+    (Verdict.PROVIDER_DOWN, Fact.SAME_PORT_UP): "The mail provider, or the way to it, is at fault.",
+    (Verdict.PROVIDER_DOWN, Fact.ON_THIS_HOST): "The mail server on the exporter's own host is at fault.",
+    (Verdict.PORT_BLOCKED, None): "The port is blocked on the way.",
+    (Verdict.NETWORK_DOWN, None): "Our network is down.",
+    (Verdict.RESOLVER_FAILING, None): "Our resolver fails.",
+    (Verdict.RESOLVER_FAILING, Fact.RESOLVER_LIES): "Our resolver fails.",
+    (Verdict.INTERCEPTED, None): "Something in between answers for the server.",
+    (Verdict.INTERCEPTED, Fact.PORTAL): "A captive portal answers for the server.",
+    (Verdict.INTERCEPTED, Fact.MUST_BE_PUBLIC): "Something in between removes STARTTLS.",
+    (Verdict.ADDRESS_DOWN, None): "One address of the server is at fault.",
+    (Verdict.EXPORTER, None): "The exporter or its host is at fault.",
+    (Verdict.EXPORTER, Fact.CLOCK_WRONG): "The clock of the exporter's host is wrong.",
+    (Verdict.EXPORTER, Fact.FILES_USED_UP): "The exporter has no file descriptor left.",
+    (Verdict.EXPORTER, Fact.PUBLIC_ROOT): "The exporter's host lacks a root that the public trusts.",
+    (Verdict.UNKNOWN, None): "It is not known whose fault it is.",
+}
+"""What a page begins with. Verdicts on an account or a token have alerts with remedies of their own."""
+
+
+@pytest.mark.parametrize(("verdict", "ground"), VERDICTS)
+def test_each_verdict_has_its_words(running: tuple[Alertmanager, Ntfy], verdict: Verdict, ground: Fact | None) -> None:
+    """The page begins with them, by the fact that decided, and has the remedy that the exporter's page has."""
     alertmanager, ntfy = running
-    alertmanager.post([down("imap", verdict=verdict.value)])
+    alertmanager.post([down("imap", verdict=verdict.value, ground=ground.value if ground else "", blame=verdict.blame)])
     first, _, remedy, _ = check(ntfy.wait_for(lambda each: each.priority == "urgent")).splitlines()
-    assert re.fullmatch(r"[A-Z][\w; ]+[.]", first)
-    assert (first == "Whose fault it is is not known.") is (verdict is Verdict.UNKNOWN)
-    assert re.fullmatch(r"Remedy: .+[.]", remedy)
+    assert first == VERDICTS[verdict, ground]
+    if verdict is Verdict.UNKNOWN:
+        assert remedy == "Remedy: Run gmail-exporter check there, and from another network."
+    else:
+        own = OF_GROUND.get((verdict, ground)) if ground else None
+        assert remedy == f"Remedy: {own or fill(verdict.remedy)}"
+
+
+def test_each_ground_with_a_remedy_has_its_words() -> None:
+    """None is forgotten."""
+    assert {*OF_GROUND} <= {*VERDICTS}
+    assert {verdict for verdict, _ in VERDICTS} == {*Verdict} - {Verdict.ACCOUNT, Verdict.TOKEN}
+
+
+def test_a_server_that_refuses_our_address(running: tuple[Alertmanager, Ntfy]) -> None:
+    """The verdict is `exporter` by the reason's own word; the exporter's host is not at fault."""
+    alertmanager, ntfy = running
+    alertmanager.post([down("imap", verdict="exporter", blame="network")])
+    text = check(ntfy.wait_for(lambda each: each.priority == "urgent"))
+    assert text.startswith("The server does not serve the exporter's address.\n")
 
 
 @pytest.mark.parametrize("blame", [*Blame])
@@ -257,5 +296,6 @@ def test_each_alert_says_whose_fault_it_is_and_has_a_page() -> None:
         told = "blame" in annotations or "blame" in rule["labels"] or name == "GmailLoginFailing"  # by its expression
         assert told is (name not in without_blame) or name == "GmailTokenRefreshFailing", name
         assert ("status_url" in annotations) is (name not in without_page), name
-        assert len(annotations.get("remedy", "")) <= 105, name
+        for text in re.split(r"\{\{.*?\}\}", annotations.get("remedy", "")):
+            assert len(text) <= 105, name
         assert "remedy" in annotations or "blame" in annotations, name

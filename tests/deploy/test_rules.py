@@ -91,8 +91,9 @@ for name, all_labels in TARGETS.items():
 def scenarios(path: Path, values: dict[str, str] = PLACEHOLDERS) -> dict[str, Any]:
     """Return the scenarios of a file, with its placeholders filled in, and all of an alert's annotations.
 
-    Those for the telephone are not written out: verdict and blame are those of the description, the remedy is the
-    rule's own text, and without gmail_exporter_web_info no exporter has a page. pages.yml is about the pages.
+    Those for the telephone are written out only where they are not as follows: verdict and blame are those of the
+    description, no fact is known that decided, the remedy is the rule's own text, and without gmail_exporter_web_info
+    no exporter has a page. pages.yml is about the pages.
     """
     # All values as text: 0x40, forty zeros more, is a number in YAML.
     document: dict[str, Any] = yaml.load(Template(path.read_text("utf-8")).substitute(values), yaml.BaseLoader)
@@ -114,6 +115,7 @@ def completed(name: str, labels: dict[str, str], written_out: dict[str, str]) ->
     blames = re.findall(r"[Bb]lame:? (\w+)(?=[.,])", written_out["description"])
     found = {"status_url": "", "remedy": annotations.get("remedy", ""), "blame": min(blames, default="")}
     found["verdict"] = verdicts[0].replace(" ", "_") if verdicts else ""
+    found["ground"] = ""
     return {key: value for key, value in found.items() if key in annotations} | written_out
 
 
@@ -308,7 +310,7 @@ def test_each_alert_is_complete(rule: dict[str, dict[str, str]]) -> None:
     name = rule["alert"]
     assert rule["labels"]["severity"] in ("critical", "warning")
     annotations = rule["annotations"]
-    assert set(annotations) - {"verdict", "blame", "remedy", "status_url"} == {
+    assert set(annotations) - {"verdict", "ground", "blame", "remedy", "status_url"} == {
         "summary",
         "description",
         "runbook_url",

@@ -128,6 +128,7 @@ def test_placeholders_are_known(path: Path) -> None:
 ADDRESSES = {f"{endpoint.host}:{endpoint.port}" for endpoint in load(None, {}).endpoints.values()} | {
     "gmail-smtp-in.l.google.com:25",
     "www.google.com:443",
+    "imap.gmail.com:443",
 }
 """The hosts that pages connect to, each with the ports that it serves."""
 

@@ -25,8 +25,9 @@ from exporter.model.evidence import (
 )
 from exporter.model.login import Cause, Denial, LoginStatus
 from exporter.model.outcome import Folder, Observed, Outcome, Phase
-from exporter.model.reason import Reason
+from exporter.model.reason import Blame, Reason
 from exporter.model.settings import Account, IpFamily, OAuth2, Role, SecretRef
+from exporter.model.verdict import Fact, Judgement, Verdict
 from exporter.monitor.instruments import ExporterMetrics
 from exporter.monitor.store import Series, Store
 from tests.examples import ACCOUNT, FACTS, SENTINEL, UNREAD, budgeted, failure, singles, success, target
@@ -155,6 +156,29 @@ def test_down() -> None:
     assert values["gmail_probe_failures_total"] == {"phase=connect,reason=refused": 1}
     assert values["gmail_probe_last_success_timestamp_seconds"] == {"": 1_700_000_000.25}
     assert "gmail_tcp_rtt_seconds" not in values
+
+
+def test_grounds_of_a_verdict() -> None:
+    """Each fact that decided has a series; they go with the outage."""
+    grounds = (Fact.NO_ROUTE, Fact.NO_RESOLVER)
+    judgement = Judgement(Verdict.NETWORK_DOWN, Blame.NETWORK, "our network is down", grounds=grounds)
+    down = replace(failure(), judgement=judgement)
+    values = exposed(down)
+    assert values["gmail_verdict_ground_info"] == {
+        "verdict=network_down,fact=no_route": 1,
+        "verdict=network_down,fact=no_resolver": 1,
+    }
+    assert "gmail_verdict_ground_info" not in exposed(down, success())
+
+
+def test_addresses_passed_over() -> None:
+    """They are counted while another address serves."""
+    observed = Observed(connect_lost=0.0, dead_addresses=("192.0.2.1", "192.0.2.2"))
+    assert exposed(replace(success(), observed=observed))["gmail_addresses_passed_over"] == {"": 2}
+    assert "gmail_addresses_passed_over" not in exposed(success())
+    assert "gmail_addresses_passed_over" not in exposed(
+        replace(failure(), observed=replace(observed, connect_lost=None))
+    )
 
 
 def test_refused_login() -> None:

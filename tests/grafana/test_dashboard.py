@@ -45,6 +45,8 @@ NOT_SHOWN = {
     "gmail_provider_incident_info": "the alert has the provider's own words and a link",
     "gmail_provider_status_last_success_timestamp_seconds": "an incident is not told while the status cannot be read",
     "gmail_tls_public_root": "0 raises an alert, and the table of certificates shows the issuer",
+    "gmail_verdict_ground_info": "the page of the endpoint has it in words, and the alerts",
+    "gmail_addresses_passed_over": "the page names them, and GmailAddressDown",
     "gmail_path_hops": "of a failing endpoint; its page shows the path itself, hop by hop",
     "gmail_path_last_answer_hop": "as gmail_path_hops",
     "gmail_delivery_timeout_seconds": "as configured; an alert goes by it",

@@ -40,6 +40,7 @@ EMPTY_RULES: dict[str, str] = {
         "of the messages in that life, some are missing and some are not believed, and no more",
     ),
     "GmailDomainLookupFailing": "all look-ups of that life succeed",
+    "GmailAddressDown": "no name of that life has an address that does not serve while another does",
     "GmailEndpointSlow": "compares with a week, or needs a median above 5 s",
     "GmailShardMissing": "neither exporter of that life is a shard",
     "target:gmail_login_consecutive_failures:lasting": "logins have to fail for 45 minutes",

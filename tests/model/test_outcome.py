@@ -8,8 +8,9 @@ import pytest
 
 from exporter.model.outcome import Check, Outcome, Phase, Target
 from exporter.model.reason import Blame, Reason
+from exporter.model.remedy import OF_GROUND
 from exporter.model.settings import IpFamily
-from exporter.model.verdict import Judgement, Verdict
+from exporter.model.verdict import Fact, Judgement, Verdict
 from tests.examples import ACCOUNT, failure, success, target
 
 
@@ -46,6 +47,14 @@ def test_next_step() -> None:
     assert {verdict for verdict, said in steps(own).items() if said} == at_own_server
     timeout = failure(phase=Phase.LOGIN, reason=Reason.TIMEOUT)
     assert timeout.next_step == timeout.remedy
+
+
+@pytest.mark.parametrize(("verdict", "ground"), OF_GROUND)
+def test_next_step_by_what_a_verdict_rests_on(verdict: Verdict, ground: Fact) -> None:
+    """A wrong clock or a captive portal has a remedy of its own, in place of that of the verdict, or of the reason."""
+    judgement = Judgement(verdict, verdict.blame, "", grounds=(Fact.CONNECTED, ground))
+    outcome = dataclasses.replace(failure(reason=Reason.CERTIFICATE_EXPIRED), judgement=judgement)
+    assert outcome.next_step == OF_GROUND[verdict, ground]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ def test_words(verdict: Verdict) -> None:
     assert verdict.value == verdict.name.lower()
     assert not fill(verdict.label, "Google").endswith(".")
     assert fill(verdict.remedy, "Google").endswith(".")
+    assert len(fill(verdict.remedy)) <= 105
 
 
 def test_every_blame_has_a_verdict() -> None:
@@ -28,7 +29,9 @@ def test_judgement() -> None:
     """Its text has what else is known, where there is something."""
     judgement = Judgement(Verdict.PROVIDER_DOWN, Blame.PROVIDER, "Google is silent")
     assert str(judgement) == "Google is silent"
-    assert str(replace(judgement, also="it has an incident")) == "Google is silent; it has an incident"
+    whole = replace(judgement, because="others answer", also="it has an incident")
+    assert str(whole) == "Google is silent (others answer); it has an incident"
+    assert whole.told(" since 09:28") == "Google is silent since 09:28 (others answer); it has an incident"
 
 
 def test_server() -> None:

@@ -84,10 +84,10 @@ async def test_few(bench: Bench) -> None:
         ("down", "e0", "refused"),
         ("down", "e1", "refused"),
     ]
-    assert [line.get("remedy", "") for line in down] == [failure(first).remedy, ""]
+    assert [line.get("remedy", "") for line in down] == [failure(first).next_step, ""]
     assert all(line["detail"] == "what the server said" for line in down)
     bench.add(failure(third, reason=Reason.RESET))
-    assert bench.take()[0]["remedy"] == failure(third, reason=Reason.RESET).remedy
+    assert bench.take()[0]["remedy"] == failure(third, reason=Reason.RESET).next_step
     bench.add(success(first))
     bench.add(success(second))
     bench.add(failure(second))
@@ -157,7 +157,7 @@ async def test_providers_have_their_own_remedies(bench: Bench) -> None:
     for each in (ours, theirs):
         bench.add(failure(each, Phase.GREETING, Reason.SERVER_BUSY))
     assert [line["remedy"] for line in bench.take()] == [
-        failure(each, Phase.GREETING, Reason.SERVER_BUSY).remedy for each in (ours, theirs)
+        failure(each, Phase.GREETING, Reason.SERVER_BUSY).next_step for each in (ours, theirs)
     ]
 
 

@@ -13,7 +13,7 @@ from exporter.model.login import Denial
 from exporter.model.outcome import Detail, Line, Outcome, Phase, Target
 from exporter.model.reason import Blame, Reason
 from exporter.model.settings import IpFamily, Protocol, Security
-from exporter.model.verdict import Judgement, Verdict
+from exporter.model.verdict import Fact, Judgement, Verdict
 from exporter.monitor.history import HISTORY, LAYOUT, History, Layout
 from exporter.monitor.kept import FAILURES
 from exporter.monitor.store import Condition, Past, Series
@@ -240,9 +240,18 @@ def test_odd_numbers_and_texts_of_a_changed_file() -> None:
 
 def test_a_judgement() -> None:
     """It is stored with its grounds; where this version does not know its verdict, the failure is there without it."""
-    judgement = Judgement(Verdict.PORT_BLOCKED, Blame.NETWORK, "port 993 is blocked", ("One.", "Two."), "more")
+    judgement = Judgement(
+        Verdict.PORT_BLOCKED, Blame.NETWORK, "port 993 is blocked", ("One.", "Two."), "more", "others answer"
+    )
+    judgement = replace(judgement, grounds=(Fact.REFUSED_NEARER,))
     fields = fields_of(series_of(at(replace(failure(), judgement=judgement), 0)))
     assert [outcome.judgement for outcome in restored(fields).failures] == [judgement]
+    fields["failures"][0]["judgement"]["grounds"].append("a fact of a later version")
+    assert [outcome.judgement for outcome in restored(fields).failures] == [judgement]
+    for name in ("because", "grounds"):  # of a version before them
+        del fields["failures"][0]["judgement"][name]
+    before = replace(judgement, because="", grounds=())
+    assert [outcome.judgement for outcome in restored(fields).failures] == [before]
     fields["failures"][0]["judgement"]["verdict"] = "aliens"
     assert [outcome.judgement for outcome in restored(fields).failures] == [None]
     del fields["failures"][0]["judgement"]

@@ -25,7 +25,8 @@ from exporter.model.evidence import (
 from exporter.model.outcome import Outcome, Phase
 from exporter.model.reason import Reason
 from exporter.model.settings import IpFamily, Protocol, Security
-from exporter.verdict.facts import Fact, facts_of
+from exporter.model.verdict import Fact
+from exporter.verdict.facts import facts_of
 from tests.examples import FACTS, failure, target
 
 SILENT = (Phase.GREETING, Reason.TIMEOUT)

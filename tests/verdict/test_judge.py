@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,9 +10,9 @@ import pytest
 from exporter.model.evidence import Evidence
 from exporter.model.outcome import Outcome, Phase
 from exporter.model.reason import Blame, Reason
-from exporter.model.verdict import Judgement, Verdict
+from exporter.model.verdict import Fact, Judgement, Verdict
 from exporter.verdict import judge as judging
-from exporter.verdict.facts import Fact, Facts
+from exporter.verdict.facts import Facts
 from exporter.verdict.judge import CONTRADICTIONS, TABLE, Row, judge, judged, told
 from exporter.verdict.symptom import CONNECTED, TOLD, Symptom, symptom_of, symptom_of_pair
 from tests.examples import failure, success
@@ -108,8 +109,9 @@ def test_every_pair_of_phase_and_reason_has_a_judgement(reason: Reason) -> None:
     for phase in Phase:
         judgement = judge(failure(None, phase, reason))
         assert (judgement.verdict is Verdict.UNKNOWN) is (judgement.blame is Blame.UNKNOWN)
-        for text in (judgement.sentence, *judgement.facts):
-            assert text
+        for text in (judgement.sentence, judgement.because, *judgement.facts):
+            assert text or text is judgement.because
+            assert not re.search(r"\b(\w+) \1\b", text)
             assert "{" not in text
         assert not judgement.sentence.endswith(".")
         assert all(fact.endswith((".", ")")) for fact in judgement.facts)
@@ -163,7 +165,7 @@ class TestTold:
     def test_twice(self) -> None:
         """At the beginning of an outage it is unknown."""
         assert self.told(self.SILENT, self.SILENT) == [Verdict.UNKNOWN, Verdict.PROVIDER_DOWN]
-        assert told(None, self.SILENT).sentence.startswith("to be confirmed by the next probe: ")
+        assert told(None, self.SILENT).because == "to be confirmed by the next probe"
 
     def test_it_does_not_flicker(self) -> None:
         """One probe that says something else changes nothing; two do."""
@@ -209,7 +211,7 @@ def test_grounds_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert judge(of_symptom(Symptom.UNANSWERED)) == Judgement(
         Verdict.PROVIDER_DOWN,
         Blame.PROVIDER,
-        "our network is fine, Google's IMAP does not answer connection requests",
+        "Google's IMAP does not answer connection requests",
         (
             "Google's IMAP does not answer connection requests.",
             "Another provider answered.",
@@ -217,4 +219,6 @@ def test_grounds_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
             "One.",
         ),
         "Google has an open incident",
+        "the same port answers at another provider",
+        (Fact.SAME_PORT_UP,),
     )

@@ -143,7 +143,7 @@ def test_failure() -> None:
         "greeting",
         "timeout",
     )
-    assert (document["blame"], document["remedy"]) == ("provider", failed.remedy)
+    assert (document["blame"], document["remedy"]) == ("provider", failed.next_step)
     assert document["checks"] == {"reachability": True, "tls": True, "protocol": False}
     assert outcome_to_json(replace(success(), phases={}))["phases"] == {}
 

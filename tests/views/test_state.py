@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
+from exporter.model.certificate import TlsFacts
 from exporter.model.login import Cause, Denial
 from exporter.model.outcome import Outcome, Phase, Target
 from exporter.model.reason import Blame, Reason
 from exporter.model.settings import Protocol
-from exporter.model.verdict import Judgement, Verdict
+from exporter.model.verdict import Judgement, Verdict, server_of
 from exporter.monitor.store import Store
 from exporter.views.state import State, account_problem, overview, state_of
 from tests.examples import ACCOUNT, Clock, budgeted, failure, success, target
@@ -21,7 +23,7 @@ REFUSED = (Phase.CONNECT, Reason.REFUSED)
 SILENT = (Phase.GREETING, Reason.TIMEOUT)
 UP, PENDING, OVERDUE = "up", "pending", "overdue"
 
-REFUSED_SINCE = "whose fault it is is not known: Google's IMAP refuses connections since 22:13 UTC"
+REFUSED_SINCE = "Google's IMAP refuses connections since 22:13 UTC (it is not known whose fault that is)"
 SILENT_SINCE = "our network is fine, Google's IMAP accepts connections and then says nothing since 22:13 UTC"
 
 Result = tuple[Phase, Reason] | str
@@ -99,7 +101,7 @@ def test_sentence_of_several_servers() -> None:
         store.configure(targets)
         for each in targets:
             store[each.key].add(failure(each, *REFUSED))
-        cause = f"whose fault it is is not known: {server} refuses connections since 22:13 UTC"
+        cause = f"{server} refuses connections since 22:13 UTC (it is not known whose fault that is)"
         assert str(overview(store).sentence) == f"{lead}: {cause}."
 
 
@@ -113,6 +115,111 @@ def test_sentence_with_an_incident() -> None:
     series.add(replace(failure(series.target), judgement=judgement))
     expected = "Gmail does not answer: our network is fine since 22:13 UTC; Google has an open incident."
     assert str(overview(store).sentence) == expected
+
+
+OURS: Mapping[Verdict, tuple[str, str]] = {
+    Verdict.NETWORK_DOWN: ("our network is down", "no other host that was tried answers"),
+    Verdict.PORT_BLOCKED: ("port 993 is blocked on the way to Google's IMAP", "a device on the way refuses"),
+    Verdict.RESOLVER_FAILING: ("our resolver fails", "no name resolves here"),
+    Verdict.INTERCEPTED: ("a captive portal answers in place of Google's IMAP", ""),
+    Verdict.EXPORTER: ("the exporter's own host is at fault", "this host's clock is wrong"),
+}
+
+
+@pytest.mark.parametrize("verdict", OURS)
+@pytest.mark.parametrize(
+    ("names", "host", "down"),
+    [
+        ("ab", "imap.gmail.com", "Gmail cannot be used from here"),
+        ("ab", "mail.example.com", "all 2 endpoints are down"),
+        ("a", "mail.example.com", "a is down"),
+    ],
+)
+def test_the_sentence_begins_with_what_is_ours(verdict: Verdict, names: str, host: str, down: str) -> None:
+    """Where everything is down by a fault on our side, that comes first; then since when, and what shows it."""
+    sentence, because = OURS[verdict]
+    store = Store()
+    targets = [target(name, host=host) for name in names]
+    store.configure(targets)
+    for each in targets:
+        judgement = Judgement(verdict, verdict.blame, sentence, because=because)
+        store[each.key].add(replace(failure(each), judgement=judgement))
+    shown = f" ({because})" if because else ""
+    expected = f"{sentence[0].upper()}{sentence[1:]}: {down} since 22:13 UTC{shown}."
+    assert str(overview(store).sentence) == expected
+
+
+def test_a_server_that_refuses_our_address_is_told_as_that() -> None:
+    """The verdict is `exporter` by the reason's own word, and the exporter's host is not at fault."""
+    store = store_of(("a", (Phase.CAPABILITY, Reason.EHLO_THROTTLED)))
+    sentence = str(overview(store).sentence)
+    assert sentence.startswith("Gmail does not answer: Google's IMAP does not serve this host's address: ")
+
+
+def test_one_fault_is_told_once() -> None:
+    """Where the same is told of several reasons, or evidence is known of one endpoint alone."""
+    store = Store()
+    imap, pop3 = target("imap"), target("pop3", protocol=Protocol.POP3, port=995)
+    store.configure([imap, pop3])
+    because = "the same port answers at another provider"
+    for each, verdict, clause in (
+        (pop3, Verdict.UNKNOWN, "it is not known whose fault that is"),
+        (imap, Verdict.PROVIDER_DOWN, because),
+    ):
+        does = f"{server_of(each.endpoint)} does not answer connection requests"
+        judgement = Judgement(verdict, verdict.blame, does, because=clause)
+        store[each.key].add(replace(failure(each, Phase.CONNECT, Reason.TIMEOUT), judgement=judgement))
+    expected = f"Gmail does not answer: Google does not answer connection requests since 22:13 UTC ({because})."
+    assert str(overview(store).sentence) == expected
+
+
+def test_ports_that_are_blocked_are_told_together() -> None:
+    """By their numbers."""
+    store = Store()
+    targets = [target("imap"), target("pop3", protocol=Protocol.POP3, port=995)]
+    store.configure(targets)
+    for each in targets:
+        sentence = f"port {each.endpoint.port} is blocked on the way to {server_of(each.endpoint)}"
+        judgement = Judgement(Verdict.PORT_BLOCKED, Blame.NETWORK, sentence)
+        store[each.key].add(replace(failure(each), judgement=judgement))
+    expected = "Ports 993 and 995 are blocked on the way to Google: Gmail cannot be used from here since 22:13 UTC."
+    assert str(overview(store).sentence) == expected
+
+
+def warned(probed: Target, **observed: object) -> Outcome:
+    """A success with a warning."""
+    outcome = success(probed)
+    return replace(outcome, observed=replace(outcome.observed, **observed))  # type: ignore[arg-type]
+
+
+def test_the_sentence_begins_with_an_interception() -> None:
+    """Though all is up: whoever intercepts reads passwords. Where something is down, it comes after that."""
+    store = store_of(*zip("abc", [UP] * 3, strict=True))
+    first, second, third = store
+    tls = TlsFacts("TLSv1.3", "X", "Corp Proxy CA", "00", None, None, public_root=False)
+    first.add(warned(first.target, tls=tls))
+    whose = "the certificate is from Corp Proxy CA, whose root the public does not know"
+    assert str(overview(store).sentence) == f"TLS is intercepted at a: {whose}; all 3 endpoints are up."
+    second.add(warned(second.target, tls=tls))
+    assert str(overview(store).sentence) == f"TLS is intercepted at a and b: {whose}; all 3 endpoints are up."
+    third.add(failure(third.target))
+    expected = f"2 of 3 endpoints are up; c: {REFUSED_SINCE}; TLS is intercepted at a and b ({whose})."
+    assert str(overview(store).sentence) == expected
+
+
+def test_the_sentence_has_the_warnings_of_what_is_up() -> None:
+    """IPv6 that does not connect, and an address that was passed over, have no verdict: they are no outage."""
+    store = store_of(*zip("ab", [UP] * 2, strict=True))
+    first, second = store
+    first.add(warned(first.target, ip_fallback=True))
+    assert str(overview(store).sentence) == "All 2 endpoints are up; a: IPv6 does not connect, IPv4 does."
+    second.add(warned(second.target, connect_lost=0.5, dead_addresses=("192.0.2.1",)))
+    text = "a: IPv6 does not connect, IPv4 does; b: an address does not connect, another one does"
+    assert str(overview(store).sentence) == f"All 2 endpoints are up; {text}."
+    alone = store_of(("a", UP))
+    (series,) = alone
+    series.add(warned(series.target, ip_fallback=True))
+    assert str(overview(alone).sentence) == "a is up; IPv6 does not connect, IPv4 does."
 
 
 def test_long_sentence() -> None:

@@ -252,7 +252,10 @@ async def test_interception(site: Site) -> None:
         scene.add(scene.outcome(each, scene.now, tls=facts))
     site.show(scene.store)
     page = (await site.request("/")).text
-    assert page.count("TLS is intercepted") == 1
+    assert "<title>TLS is intercepted" in page
+    assert '<h1 class="login"' in page
+    assert "TLS is intercepted at a: <" in page
+    assert page.count("TLS is intercepted:</strong>") == 1
     assert "the certificate is from CN=Office &lt;Proxy&gt;, whose root only this host trusts" in page
     assert "not one that the public trusts" in (await site.request("/endpoints/b")).text
     facts = replace(facts, public_root=True)
@@ -271,7 +274,7 @@ async def test_interception_among_many(site: Site) -> None:
     for each in (probed, gmail):
         scene.add(scene.outcome(each, scene.now, tls=replace(certificates(scene.now), public_root=False)))
     site.show(scene.store)
-    assert (await site.request("/")).text.count("TLS is intercepted") == 1
+    assert (await site.request("/")).text.count("<i>TLS is intercepted</i>") == 1
 
 
 async def test_unread_certificate(site: Site) -> None:
@@ -514,9 +517,9 @@ async def test_verdict(site: Site) -> None:
     page = ""
     for path in ("/", "/endpoints/imap"):
         page = html.unescape((await site.request(path)).text)
-        assert "our network is down (no neutral control answers)" in page
+        assert "our network is down (no other host that was tried answers)" in page
         assert 'reasons#verdict-network_down">network_down</a>' in page
-        assert "Look at this host's link, its route and its router" in page
+        assert "Look at the host's link, its router" in page
     assert "Path to port 993" in page
     assert "1 192.0.2.1 1.0 ms → nothing answers behind hop 1" in page
     assert "<script>alert" not in (await site.request("/endpoints/imap")).text
