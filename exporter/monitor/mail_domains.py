@@ -63,6 +63,11 @@ class MailDomain:
         return self.endpoint.domain or ""
 
     @property
+    def is_gone(self) -> bool:
+        """Whether the DNS says that there is no such domain: mail for it is sent back at once."""
+        return self.failure is not None and self.failure.reason is Reason.DNS_NOT_FOUND
+
+    @property
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong with it now."""
         found, now = [self.failure] if self.failure else [], self.clock()
@@ -172,6 +177,8 @@ class MailDomains(ExchangePolicies):
 
     def is_up(self, domain: MailDomain) -> bool | None:
         """Whether a server with mail for the domain reaches an exchange of it; None while that is not known."""
+        if domain.is_gone:
+            return False
         if not domain.exchanges:
             return False if domain.is_known or domain.failure else None
         last = [series.last for series in self._store.of_endpoint(domain.endpoint.name)]

@@ -48,6 +48,8 @@ class DomainView:
         up = sum(exchange.state is State.UP for exchange in self.exchanges)
         if not self.exchanges:
             return "no mail exchange is known" if self.findings else "its mail exchanges were not looked up yet"
+        if self.domain.is_gone:
+            return f"it is not in the DNS any more; {up} of its last {len(self.exchanges)} mail exchanges are up"
         if up == len(self.exchanges):
             return "its mail exchange is up" if up == 1 else f"all {up} mail exchanges are up"
         return f"{up} of {len(self.exchanges)} mail exchanges {'is' if up == 1 else 'are'} up"

@@ -16,6 +16,7 @@ from exporter.model.settings import Endpoint, IpFamily, Protocol, Security
 from exporter.monitor.mail_domains import MailDomain, MailDomains
 from exporter.monitor.store import Store
 from exporter.probing.resolve import Resolver
+from exporter.views.domain import view_of
 from tests.servers.bind import Bind
 from tests.waiting import until
 
@@ -150,6 +151,29 @@ async def test_change_and_failure(bench: Bench, bind: Bind) -> None:
     assert domain.failure.reason in {Reason.DNS_ERROR, Reason.TIMEOUT}
     told = [entry for entry in logs if "the MX records" in entry["detail"]]
     assert [entry["event"] for entry in told] == ["domain failing"]
+
+
+async def test_a_domain_that_has_gone(bench: Bench, bind: Bind) -> None:
+    """Its last exchanges may belong to others, and be up: mail for it is sent back all the same."""
+    bind.put("expiring.example.com", "MX", "10 mx1.example.com.")
+    bench.add("mx", "expiring.example.com")
+    domain = await bench.look_up("mx")
+    await until(lambda: len(bench.store) == 1)
+    bench.probed("mx", "mx1.example.com", up=True)
+    assert bench.domains.is_up(domain)
+    bind.put("expiring.example.com", "MX")
+    bench.domains._resolver._born = -1e9
+    await bench.look_up("mx")
+    assert [one.reason for one in domain.findings] == [Reason.DNS_NOT_FOUND]
+    assert bench.domains.is_up(domain) is False
+    assert [one.host for one in domain.exchanges] == ["mx1.example.com"], "their series stay, for it may come back"
+    shown = view_of(domain, bench.domains, bench.store)
+    assert shown.sentence == "it is not in the DNS any more; 1 of its last 1 mail exchanges are up"
+    bind.put("expiring.example.com", "MX", "10 mx1.example.com.")
+    bench.domains._resolver._born = -1e9
+    await bench.look_up("mx")
+    assert bench.domains.is_up(domain)
+    assert domain.findings == ()
 
 
 async def test_a_change_of_the_configuration(bench: Bench) -> None:
