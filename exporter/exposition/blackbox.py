@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from exporter.exposition.text import Family, Format, Labels, Lines, Samples, render
+from exporter.exposition.text import Family, Format, Lines, Samples, render
 from exporter.model.address import is_ip_address
 from exporter.model.certificate import TlsFacts
 from exporter.model.message import escape_invisible
@@ -127,7 +127,7 @@ class ProbedTarget:
 
     def exposition(self, fmt: Format) -> bytes:
         """Return the metrics."""
-        return document([render(Labels(), samples(self.outcome))], FAMILIES, fmt)
+        return document([render("", samples(self.outcome))], FAMILIES, fmt)
 
     def debug(self) -> str:
         """Return the dialogue, the result and the metrics, for people: without secrets and control characters."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from exporter.exposition import blackbox
 from exporter.exposition.blackbox import gauge, sample
-from exporter.exposition.text import Format, Labels, Lines, Samples, render
+from exporter.exposition.text import Format, Lines, Samples, labels_text, render
 from exporter.model.domain import ExchangesFound
 from exporter.model.message import escape_invisible
 from exporter.model.outcome import Check, Outcome, Phase, Target
@@ -44,7 +44,7 @@ class ProbedDomain:
 
     def exposition(self, fmt: Format) -> bytes:
         """Return the metrics."""
-        lines: list[Lines] = [render(Labels(), self._samples())]
+        lines: list[Lines] = [render("", self._samples())]
         for exchange, outcome in zip(self.found.exchanges, self.outcomes, strict=True):
             samples = [
                 sample(MX_SUCCESS, outcome.up),
@@ -53,7 +53,7 @@ class ProbedDomain:
             ]
             if Check.TLS in outcome.checks:
                 samples.append(sample(MX_TLS_SUCCESS, outcome.checks[Check.TLS]))
-            lines.append(render(Labels(host=exchange.host), samples))
+            lines.append(render(labels_text(host=exchange.host), samples))
         return blackbox.document(lines, (*blackbox.FAMILIES, *DOMAIN_FAMILIES), fmt)
 
     def _samples(self) -> Iterator[Samples]:

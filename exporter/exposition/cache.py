@@ -14,7 +14,7 @@ from exporter.accounts.access import Access
 from exporter.exposition.deliveries import delivery_labels, delivery_samples
 from exporter.exposition.domains import domain_samples
 from exporter.exposition.gmail import ALL_FAMILIES, FAMILIES, account_samples, base_labels, samples
-from exporter.exposition.text import Format, Labels, Lines, Samples, render
+from exporter.exposition.text import Format, Lines, Samples, labels_text, render
 from exporter.model.outcome import TargetKey
 from exporter.monitor.delivery_series import DeliverySeries
 from exporter.monitor.instruments import ExporterMetrics
@@ -27,7 +27,8 @@ class _Rendered:
     """What the lines of a target were rendered from."""
 
     series: Series
-    base: Labels
+    base: str
+    """The text of the labels that all of them have."""
     place: int
     """Of its lines in each column."""
     version: int = -1
@@ -55,12 +56,16 @@ class Exposition:
     def pieces(self, fmt: Format) -> list[bytes]:
         """Return the body in pieces, as they are cached: with a thousand endpoints it has 5 MB."""
         self._catch_up()
-        others = [render(Labels(account=access.account.name), account_samples(access)) for access in self.accesses()]
+        others = [
+            render(labels_text(account=access.account.name), account_samples(access)) for access in self.accesses()
+        ]
         others += self._domain_lines()
-        others += [render(delivery_labels(series), delivery_samples(series)) for series in self.deliveries]
+        others += [
+            render(labels_text(**delivery_labels(series)), delivery_samples(series)) for series in self.deliveries
+        ]
         pieces: list[bytes] = []
         if evidence := list(self.evidence()):
-            others.append(render(Labels(), evidence))
+            others.append(render("", evidence))
         for family in ALL_FAMILIES:
             name = family.name
             lines = [*filter(None, self._columns.get(name, ())), *(other[name] for other in others if name in other)]
@@ -76,7 +81,7 @@ class Exposition:
         rendered = self._rendered.get(key)
         if rendered is None or rendered.series is not series:
             place = self._take_place() if rendered is None else rendered.place
-            rendered = self._rendered[key] = _Rendered(series, base_labels(series), place)
+            rendered = self._rendered[key] = _Rendered(series, labels_text(**base_labels(series)), place)
         lines = render(rendered.base, samples(series))
         for name, column in self._columns.items():
             column[rendered.place] = lines.get(name, b"")
@@ -98,7 +103,7 @@ class Exposition:
             values = domain.version, is_up
             known = before.get(name)
             if known is None or known[0] is not domain or known[1] != values:
-                base = Labels(endpoint=name, domain=domain.name)
+                base = labels_text(endpoint=name, domain=domain.name)
                 known = domain, values, render(base, domain_samples(domain, is_up=is_up))
             self._of_domains[name] = known
         return [lines for _, _, lines in self._of_domains.values()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import accumulate
 
-from exporter.exposition.text import Family, Labels, Samples
+from exporter.exposition.text import Family, Samples
 from exporter.model.delivery import DeliveryResult
 from exporter.model.settings import Role
 from exporter.monitor.delivery_series import DURATION_BUCKETS, DeliverySeries, Made
@@ -48,10 +48,10 @@ DELIVERY_LABELS = ("delivery", "from", "to")
 _HISTOGRAM = DURATION.histogram(DURATION_BUCKETS)
 
 
-def delivery_labels(series: DeliverySeries) -> Labels:
+def delivery_labels(series: DeliverySeries) -> dict[str, str]:
     """Return the labels that every sample of a delivery has: its name, and the names of both accounts."""
     delivery = series.delivery
-    return Labels(zip(DELIVERY_LABELS, (delivery.name, delivery.sender.name, delivery.recipient.name), strict=True))
+    return dict(zip(DELIVERY_LABELS, (delivery.name, delivery.sender.name, delivery.recipient.name), strict=True))
 
 
 def delivery_samples(series: DeliverySeries) -> Iterator[Samples]:

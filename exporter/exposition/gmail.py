@@ -12,7 +12,7 @@ from itertools import accumulate
 from exporter.accounts.access import Access
 from exporter.exposition.deliveries import DELIVERY_FAMILIES
 from exporter.exposition.domains import DOMAIN_FAMILIES
-from exporter.exposition.text import Family, Form, Labels, Samples
+from exporter.exposition.text import Family, Form, Samples
 from exporter.model.certificate import TlsFacts
 from exporter.model.evidence import ControlState, Evidence, PathEnd, ProviderStatus
 from exporter.model.login import Denial
@@ -156,11 +156,11 @@ _RESULTS = {"result": "success"}, {"result": "failure"}
 _PROBES, _LOGINS, _REFRESHES = PROBES.form(*_RESULTS), LOGINS.form(*_RESULTS), OAUTH_REFRESHES.form(*_RESULTS)
 
 
-def base_labels(series: Series) -> Labels:
+def base_labels(series: Series) -> dict[str, str]:
     """Return the labels that every sample of a series has."""
     endpoint = series.target.endpoint
     values = (endpoint.name, endpoint.protocol.value, endpoint.host, str(endpoint.port), series.target.ip_family.value)
-    return Labels(zip(BASE_LABELS, values, strict=True))
+    return dict(zip(BASE_LABELS, values, strict=True))
 
 
 def samples(series: Series) -> Iterator[Samples]:

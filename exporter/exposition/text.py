@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
@@ -16,13 +16,9 @@ Lines = Mapping[str, bytes]
 """The lines of one target or account, by the name of their family."""
 
 
-class Labels(dict[str, str]):
-    """Labels, and their text: those that all samples of a target have are written in each of its lines."""
-
-    @cached_property
-    def text(self) -> str:
-        """As in a line, without braces."""
-        return ",".join(f'{name}="{_escape(value)}"' for name, value in self.items())
+def labels_text(**labels: str) -> str:
+    """Return labels as in a line, without braces."""
+    return ",".join(f'{name}="{_escape(value)}"' for name, value in labels.items())
 
 
 class Family:
@@ -69,7 +65,7 @@ class Form:
         self.family = family
         self.rows = rows
         self.template = "".join(
-            f"{family.name}{suffix}{_BASE}{',' if labels else ''}{Labels(labels).text}}} ".replace("%", "%%") + "%s\n"
+            f"{family.name}{suffix}{_BASE}{',' if labels else ''}{labels_text(**labels)}}} ".replace("%", "%%") + "%s\n"
             for suffix, labels in rows
         )
 
@@ -86,9 +82,9 @@ _BASE = "{\n"
 """In a form, where the base labels are. It is in no label, for a line feed is escaped there."""
 
 
-def render(base: Labels, samples: Iterable[Samples]) -> Lines:
-    """Return samples as lines, the same in text 0.0.4 and OpenMetrics 1.0; `base` are the labels of all of them."""
-    begin = f"{{{base.text}"
+def render(base: str, samples: Iterable[Samples]) -> Lines:
+    """Return samples as lines, the same in text 0.0.4 and OpenMetrics 1.0; `base` is the text of their base labels."""
+    begin = f"{{{base}"
     lines: dict[str, bytes] = {}
     for form, values in samples:
         text = form.template % tuple(

@@ -6,7 +6,6 @@ import asyncio
 import os
 import socket
 from collections.abc import Iterable, Sequence
-from statistics import median
 
 from aiodns.error import ARES_ECONNREFUSED, ARES_ENODATA, ARES_ENOTFOUND, ARES_ETIMEOUT, DNSError
 
@@ -38,6 +37,8 @@ def host_facts(address: str | None, controls: Iterable[ControlState], *, resolve
         controls: The last look at each control.
         resolver_answers: The result of `answers`.
     """
+    from statistics import median  # noqa: PLC0415 (with decimal and fractions it takes half a megabyte)
+
     skews = [control.date_skew for control in controls if control.date_skew is not None]
     return HostFacts(
         has_route_ipv4=_routed(4, address),

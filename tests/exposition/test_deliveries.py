@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.exposition.deliveries import DELIVERY_FAMILIES, delivery_labels, delivery_samples
-from exporter.exposition.text import render
+from exporter.exposition.text import labels_text, render
 from exporter.model.delivery import DeliveryResult
 from exporter.monitor.delivery_series import DeliverySeries
 from tests.deliveries.results import DELIVERY, delivered, in_spam, missing, not_made
@@ -16,7 +16,7 @@ def lines(*results: DeliveryResult) -> list[str]:
     series = DeliverySeries(DELIVERY, 2160.0)
     for result in results:
         series.add(result)
-    rendered = render(delivery_labels(series), delivery_samples(series))
+    rendered = render(labels_text(**delivery_labels(series)), delivery_samples(series))
     assert rendered.keys() <= {family.metric.name for family in DELIVERY_FAMILIES}
     text = b"".join(rendered.values()).decode()
     return [

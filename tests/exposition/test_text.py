@@ -19,7 +19,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.exposition.gmail import BASE_LABELS, FAMILIES, PROBE_DURATION, base_labels, samples
-from exporter.exposition.text import Form, Format, Labels, Samples, render
+from exporter.exposition.text import Form, Format, Samples, labels_text, render
 from exporter.model.certificate import TlsFacts
 from exporter.model.login import Denial, LoginStatus
 from exporter.model.outcome import Folder, Observed, Outcome, Phase, Quota
@@ -160,8 +160,8 @@ def any_samples(draw: st.DrawFn) -> list[Samples]:
 @given(any_samples(), st.tuples(texts, texts, texts, texts, texts))
 def test_any_sample(all_samples: list[Samples], base: tuple[str, ...]) -> None:
     """Arbitrary values and label texts are rendered line for line as by prometheus_client."""
-    labels = Labels(zip(BASE_LABELS, base, strict=True))
-    ours = render(labels, all_samples)
+    labels = dict(zip(BASE_LABELS, base, strict=True))
+    ours = render(labels_text(**labels), all_samples)
     for form, of_form in all_samples:
         name, declared = form.family.name, form.family.metric
         # Without timestamps and exemplars both formats write a sample the same; the library sorts its labels.
