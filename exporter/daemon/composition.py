@@ -31,7 +31,7 @@ from exporter.exposition.text import Samples
 from exporter.host import allocator
 from exporter.host.environment import Environment
 from exporter.host.process import attempt, open_files, raise_open_files
-from exporter.host.threads import in_thread
+from exporter.host.threads import hand_over_soon, in_thread
 from exporter.model.address import Address
 from exporter.model.outcome import Target
 from exporter.model.release import Way
@@ -95,6 +95,7 @@ def run(config: Config, options: DaemonOptions) -> None:
     """Run until SIGTERM or SIGINT, on uvloop where the platform has it."""
     attempt("raise the limit of open files", raise_open_files)
     attempt("give freed memory back to the kernel", allocator.give_back)
+    hand_over_soon()
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
         runner.run(Daemon(config, options).serve())
 

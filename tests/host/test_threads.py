@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from exporter.host.threads import in_thread
+from exporter.host.threads import HAND_OVER, hand_over_soon, in_thread
 from tests.waiting import until
 
 
@@ -23,6 +23,16 @@ async def test_result() -> None:
     assert await task is True
     with pytest.raises(ZeroDivisionError):
         await in_thread(lambda: 1 / 0)
+
+
+def test_a_thread_that_computes_hands_over_soon() -> None:
+    """Python is told so; how long that takes is for its own tests, and for a busy machine to spoil."""
+    before = sys.getswitchinterval()
+    try:
+        hand_over_soon()
+        assert sys.getswitchinterval() == pytest.approx(HAND_OVER)
+    finally:
+        sys.setswitchinterval(before)
 
 
 async def test_each_has_a_thread_of_its_own() -> None:
@@ -55,7 +65,7 @@ def test_the_end_of_the_program_does_not_wait() -> None:
     """Neither asyncio nor Python waits for a thread that hangs."""
     program = """
 import asyncio, time
-from exporter.host.threads import in_thread
+from exporter.host.threads import HAND_OVER, hand_over_soon, in_thread
 async def main():
     task = asyncio.create_task(in_thread(time.sleep, 3600))
     await asyncio.sleep(0.1)
