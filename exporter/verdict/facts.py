@@ -23,6 +23,8 @@ LARGE_SKEW = 3600.0
 """Seconds by which a clock must be wrong to explain a certificate whose dates are not known."""
 
 
+_IN_ORDER = tuple(Fact)
+
 Facts = Mapping[Fact, str]
 """Facts with a sentence for people; "" where there is nothing to be said of it."""
 
@@ -37,7 +39,7 @@ def facts_of(outcome: Outcome) -> Facts:
         found[Fact.MUST_BE_PUBLIC] = ""
     for facts in (_of_controls, _of_path, _of_this_host, _of_names, _of_certificate, _of_others):
         found.update(facts(outcome, evidence))
-    return {fact: found[fact] for fact in Fact if fact in found}
+    return {fact: found[fact] for fact in _IN_ORDER if fact in found}
 
 
 def ip_version_of(outcome: Outcome) -> int | None:

@@ -6,6 +6,7 @@ other: one of them is not what it seems, and a verdict from the other one would 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import NamedTuple
@@ -102,20 +103,26 @@ CONTRADICTIONS: tuple[tuple[Fact, Fact], ...] = (
 """Pairs of facts that do not hold together."""
 
 
+_ROWS: Mapping[Symptom, Sequence[Row]] = {
+    symptom: tuple(row for row in TABLE if symptom in row.symptoms) for symptom in Symptom
+}
+"""The rows of a symptom: with a thousand endpoints down, each of their probes is judged."""
+
+
 def judge(outcome: Outcome) -> Judgement:
     """Return whose fault a failed probe is, from its reason and its evidence."""
     symptom, facts = symptom_of(outcome), facts_of(outcome)
     if symptom not in TOLD and (pair := contradiction(facts)):
         return _judgement(outcome, Verdict.UNKNOWN, facts, pair)
-    for row in TABLE:
-        if symptom in row.symptoms and facts.keys() >= set(row.facts):
+    for row in _ROWS[symptom]:
+        if all(fact in facts for fact in row.facts):
             return _judgement(outcome, row.verdict, facts, row.facts)
     return _judgement(outcome, Verdict.UNKNOWN, facts, ())
 
 
 def contradiction(facts: Facts) -> tuple[Fact, ...]:
     """Return the first two facts that contradict each other; none where they agree."""
-    return next((pair for pair in CONTRADICTIONS if facts.keys() >= set(pair)), ())
+    return next((pair for pair in CONTRADICTIONS if pair[0] in facts and pair[1] in facts), ())
 
 
 def judged(outcome: Outcome) -> Outcome:
@@ -135,8 +142,9 @@ def told(before: Outcome | None, outcome: Outcome) -> Judgement:
     if before is None or before.up or before.judgement is None:
         return now if now.verdict is Verdict.UNKNOWN else _unconfirmed(now)
     is_complete = all(each.evidence is None or not each.evidence.is_pending for each in (before, outcome))
-    # One object for all failures of an outage that does not change: they are kept.
-    is_other = is_complete and judge(before).verdict is now.verdict and before.judgement != now
+    # One object for all failures of an outage that does not change: they are kept. The probe before is judged again
+    # only where this one says something else.
+    is_other = is_complete and before.judgement != now and judge(before).verdict is now.verdict
     return now if is_other else before.judgement
 
 

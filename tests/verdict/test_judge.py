@@ -191,6 +191,20 @@ class TestTold:
         second = replace(self.SILENT, judgement=told(first, self.SILENT))
         assert told(second, self.SILENT) is second.judgement
 
+    def test_a_probe_is_judged_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In an outage that does not change: with a thousand endpoints down, judging costs as much as all else."""
+        first = replace(self.SILENT, judgement=told(None, self.SILENT))
+        second = replace(self.SILENT, judgement=told(first, self.SILENT))
+        judged_now: list[Outcome] = []
+
+        def noted(outcome: Outcome) -> Judgement:
+            judged_now.append(outcome)
+            return judge(outcome)
+
+        monkeypatch.setattr(judging, "judge", noted)
+        assert told(second, self.SILENT) is second.judgement
+        assert judged_now == [self.SILENT]
+
     def test_incomplete_evidence_confirms_nothing(self) -> None:
         """It may be what is still gathered that shows the cause."""
         pending = replace(self.SILENT, evidence=Evidence(is_pending=True))
