@@ -44,7 +44,7 @@ def test_amtool_accepts_it() -> None:
         ("alertname=GmailDownEverywhere severity=critical", "page"),
         ("alertname=GmailExporterDown severity=critical blame=client", "page"),
         ("alertname=GmailLoginFailing severity=critical blame=provider", "page"),
-        ("alertname=GmailLoginFailing severity=critical blame=google", "page"),  # of rules older than 0.1.0
+        ("alertname=GmailLoginFailing severity=critical blame=google", "page"),  # of rules older than 0.2.0
         ("alertname=GmailLoginFailing severity=warning blame=account", "accounts"),
         ("alertname=GmailTokenRefreshFailing severity=warning blame=token", "accounts"),
         ("alertname=GmailLoginFailing severity=warning blame=client", "exporter"),

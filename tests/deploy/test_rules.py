@@ -76,7 +76,7 @@ PLACEHOLDERS = {
     "alerts": "[gmail-alerts.yml]",
     "runbooks": "https://gmail-exporter.example/runbooks",
     "dashboard": "http://localhost:3000/d/gmail-exporter",
-    "provider": "provider",  # the blame that exporters older than 0.1.0 call google
+    "provider": "provider",  # the blame that exporters older than 0.2.0 call google
 }
 for name, all_labels in TARGETS.items():
     PLACEHOLDERS[name] = written(all_labels, "=")
@@ -195,7 +195,7 @@ def test_the_pages_of_the_exporter(tmp_path: Path) -> None:
         "GmailUnreachableFromOneSite",
     ],
 )
-def test_alert_of_an_exporter_older_than_0_1_0(name: str, tmp_path: Path) -> None:
+def test_alert_of_an_exporter_older_than_0_2_0(name: str, tmp_path: Path) -> None:
     """The same alert, word for word, where the exporter still exposes `google` for `provider`."""
     path = CASES / f"{name}.yml"
     assert "$provider" in path.read_text("utf-8")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter import __version__
 from exporter.cli import _parser
 from exporter.config.load import load
 
@@ -169,3 +170,9 @@ def test_what_breaks_is_in_one_section() -> None:
         assert len(sections) == len(set(sections))
         assert sections[1:].count("Breaking") == 0
         assert "**Breaking" not in version
+
+
+def test_the_changelog_has_this_version() -> None:
+    """With the day on which it was released."""
+    released = re.findall(r"^## \[(\S+)\] - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert released[0] == __version__

@@ -223,7 +223,7 @@ def test_what_is_down(past: Past) -> None:
 
 
 def test_old_series_show_as_new_ones(past: Past) -> None:
-    """Exporters older than 0.1.0 expose `google` for `provider`: the two are one on every panel and every mark."""
+    """Exporters older than 0.2.0 expose `google` for `provider`: the two are one on every panel and every mark."""
     assert past.query('gmail_failure_info{blame="google"}', at=END)
     assert past.query('gmail_failure_info{blame="provider"}', at=END)
     shown = [query for query in TARGETS if "gmail_failure_info" in query.expression]

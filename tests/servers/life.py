@@ -161,7 +161,7 @@ RELOADED, RELOAD_REFUSED, RELOADED_AGAIN = 4.0, 10.0, 12.0
 """Minutes at which the configuration is read anew."""
 
 UPDATED = {"london:9993": 14.0, "tokyo:9993": math.inf}
-"""The minute at which an exporter older than 0.1.0, which exposes the blame `provider` as `google`, is updated."""
+"""The minute at which an exporter older than 0.2.0, which exposes the blame `provider` as `google`, is updated."""
 
 _LOGIN_PHASES = (Phase.LOGIN, Phase.FOLDERS)
 
