@@ -6,6 +6,7 @@ import codecs
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Mapping
 
 from exporter.model.message import QUOTES, code_point, invisible_in, is_invisible, one_line
@@ -16,11 +17,13 @@ MAX_SECRET = 64 << 10
 """Octets of a secret's file; an app password has 16, a service account's key 2,400."""
 
 _GROUP = 4  # letters of an app password, as Google, Yahoo and Microsoft show them
+_NAMED = re.compile(r"[^:=]{1,40}[:=]")  # as in "App password: ", or in a file of variables
+_DASH = re.compile("[\u2010-\u2015\u2212]")
 _NO_TOKEN = re.compile(r"[^\x21-\x7e]")
 
 
 def read_secret(reference: SecretRef, environ: Mapping[str, str] = os.environ) -> str:
-    """Read a secret of one line, and return it as it is meant: without the line end that editors add.
+    """Read a secret of one line, and return it as it is meant: without the line ends that editors add.
 
     An app password, 16 letters, in groups of four or not, is returned without what a web page, a word processor or a
     telephone put between and around them. Any other secret is returned unchanged, with a space at its ends, too: it may
@@ -60,14 +63,21 @@ def suspicion(reference: SecretRef, secret: str) -> str:
     """Return what makes a secret doubtful that was used as it is, for the case that it is refused; else ""."""
     if secret != secret.strip(" "):
         return f"{place_of(reference)} has a space at the {'end' if secret[-1] == ' ' else 'beginning'}"
-    if len(secret) > 1 and secret[0] in "\"'" and secret[-1] == secret[0]:
+    if len(secret) > 1 and secret[0] in "\"'`" and secret[-1] == secret[0]:
         return f"{place_of(reference)} has quotation marks around the secret, and they were sent"
+    if (named := _NAMED.match(secret)) and _app_password(secret[named.end() :]):
+        return f"{place_of(reference)} has words in front of an app password, and they were sent"
+    if _app_password(secret.rstrip(".,;")) and secret[-1] in ".,;":
+        return f"{place_of(reference)} has a punctuation mark behind an app password, and it was sent"
+    usual = _DASH.sub("-", unicodedata.normalize("NFKC", secret))
+    if usual != secret and _app_password(usual.replace("-", " ")):
+        return f"{place_of(reference)} has letters or dashes of another form than those of an app password"
     return ""
 
 
 def _read_line(reference: SecretRef, environ: Mapping[str, str]) -> tuple[str, str]:
     """Return the one line of a secret, and its place."""
-    text = read_secret_text(reference, environ).removesuffix("\n").removesuffix("\r")
+    text = read_secret_text(reference, environ).strip("\r\n")  # empty lines around it, too
     place = place_of(reference)
     if not text:
         raise CredentialUnavailable(f"{place} is empty")
@@ -95,7 +105,7 @@ def read_secret_text(reference: SecretRef, environ: Mapping[str, str] = os.envir
     """Read a secret of several lines, such as a service account's key, and return it unchanged.
 
     Raises:
-        CredentialUnavailable: it is missing, unreadable or not UTF-8.
+        CredentialUnavailable: it is missing, unreadable, or neither UTF-8 nor UTF-16 with a byte order mark.
     """
     place = place_of(reference)
     if reference.env is not None:
@@ -120,7 +130,9 @@ def _read_file(path: str, place: str) -> str:
         raise CredentialUnavailable(f"{place} cannot be read: {os.strerror(error.errno or 0)}") from None
     if len(content) > MAX_SECRET:
         raise CredentialUnavailable(f"{place} is larger than {MAX_SECRET} octets")
+    # With its byte order mark, UTF-16 is certain: Windows' PowerShell and Notepad write it.
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return content.removeprefix(codecs.BOM_UTF8).decode()
+        return content.decode("utf-16" if is_utf16 else "utf-8-sig")
     except UnicodeDecodeError:
         raise CredentialUnavailable(f"{place} is not UTF-8 text") from None

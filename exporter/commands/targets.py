@@ -17,6 +17,8 @@ ANSWER_SECONDS = 3.0
 """Seconds in which a port of a host that is named alone must accept a connection."""
 
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://(.*)", re.DOTALL)
+_CUT_URL = re.compile(r"([a-zA-Z0-9]+)(?::/?|/{1,2})([^/].*\.[^/]*)/?", re.DOTALL)
+_OF_IPV6 = re.compile(r"[0-9a-fA-F.]*:[0-9a-fA-F:.]*(?:%.*)?")
 
 SCHEMES: Mapping[str, tuple[Protocol, Security]] = MappingProxyType(
     {
@@ -97,13 +99,23 @@ async def _accepts(endpoint: Endpoint) -> bool:
 def _named(name: str, config: Config) -> list[Endpoint]:
     if url := _URL.fullmatch(name):
         return [_of_url(name, url[1].lower(), url[2])]
+    if "@" in name:
+        # Not shown: there may be a password in it.
+        raise UsageError("an address must be without a user: a check of an address does not log in")
+    if (cut := _CUT_URL.fullmatch(name)) and cut[1].lower() in SCHEMES:
+        raise UsageError(f"{show(name)}: an address has two slashes behind the colon: {show(f'{cut[1]}://{cut[2]}')}")
     host, port = split_address(name)
     before, colon, behind = name.rpartition(":")
     number = int(behind) if behind.isdecimal() and behind.isascii() and len(behind) <= 5 else 0
-    if port is None and colon and not name.startswith("[") and (service_of(number) or not is_ip_address(name)):
+    may_be_ipv6 = _OF_IPV6.fullmatch(before)
+    if port is None and colon and may_be_ipv6 and (service_of(number) or not is_ip_address(name)):
         raise UsageError(f"{show(name)}: an IPv6 address needs brackets: {show(f'[{before}]:{behind}')}")
     if port is None:
         return _of_host(name, host, config)
+    if port.lower() in SCHEMES:
+        raise UsageError(f"{show(name)}: a port is a number; name a protocol as in {show(f'{port.lower()}://{host}')}")
+    if not 1 <= number <= 65535:
+        raise UsageError(f"{show(name)}: {_PORT}")
     service = service_of(number)
     if service is None:
         ports = ", ".join(map(str, dict.fromkeys(PORTS.values())))
@@ -155,6 +167,7 @@ def _of_url(url: str, scheme: str, rest: str) -> Endpoint:
     return Endpoint(name=str(address), protocol=protocol, host=address.host, port=number, security=security)
 
 
+_PORT = "must have a port from 1 to 65535 behind the colon"
 _WANTED = "name HOST:PORT, or an address such as imaps://HOST, pop3s://HOST, smtps://HOST or submission://HOST"
 
 
@@ -162,7 +175,7 @@ def _port_of(url: str, scheme: str, port: str | None) -> int:
     if port is None:
         return _RELAY if scheme == "smtp" else PORTS[SCHEMES[scheme]]
     if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 1 <= int(port) <= 65535):
-        raise UsageError(f"{show(url)}: must have a port from 1 to 65535 behind the colon")
+        raise UsageError(f"{show(url)}: {_PORT}")
     return int(port)
 
 

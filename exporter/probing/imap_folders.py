@@ -43,13 +43,15 @@ _MARKS = {role: re.compile(re.escape(mark) + rb"\b", re.IGNORECASE) for mark, ro
 _MARKS[Role.INBOX] = re.compile(rb"\bINBOX\b", re.IGNORECASE)
 
 _LIST = re.compile(
-    rb"""\*\ LIST\ \((?P<attributes>[^(){"]*)\)\ (?:"(?:[^"\\]|\\.)"|NIL)\ # hierarchy delimiter
+    rb"""\*\ LIST\ \((?P<attributes>[^(){"]*)\)\ (?:"(?:[^"\\]|\\.)?"|NIL)\ # hierarchy delimiter
     (?P<name>"(?:[^"\\]|\\.)*"|\{\d+\+?\}|[^\s"(){]+)
-    \ ?(?:\ ?\(.*)?$ # RFC 5258, section 6: extended data items""",
+    (?:\ {1,2}\(.*|\ ?)$ # RFC 5258, section 6: extended data items""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
-_MESSAGES = re.compile(rb"(?:^| )MESSAGES (\d{1,10})[ )]", re.IGNORECASE)
-_UNSEEN = re.compile(rb"(?:^| )UNSEEN (\d{1,10})[ )]", re.IGNORECASE)
+# Its data, behind the name, which may contain anything: those of an item that nothing asked for may have parentheses.
+_STATUS = re.compile(rb"""\* STATUS (?:"(?:[^"\\]|\\.)*"|\{\d+\+?\}|[^\s"(){]+) ?(\(.*)""", re.IGNORECASE | re.DOTALL)
+_MESSAGES = re.compile(rb"(?:^|[ (])MESSAGES {1,2}(\d{1,10})[ )]", re.IGNORECASE)
+_UNSEEN = re.compile(rb"(?:^|[ (])UNSEEN {1,2}(\d{1,10})[ )]", re.IGNORECASE)
 _EXISTS = re.compile(rb"\* (\d{1,10}) EXISTS\b", re.IGNORECASE)
 _RECEIVED = re.compile(
     rb"""[( ]INTERNALDATE\ "\ ?(?P<day>\d{1,2})-(?P<month>[A-Z]{3})-(?P<year>\d{4})
@@ -191,7 +193,8 @@ def _count_messages(tag: bytes, name: bytes) -> Dialogue[tuple[int, int | None]]
     answers = yield from command(tag, text, Answers(lenient=True), repeats=True)
     lines = [response.line for response in answers if response.kind == b"STATUS"]
     for line in lines:
-        items = line.rpartition(b"(")[2]  # the name before it may contain anything
+        parsed = _STATUS.match(line)
+        items = parsed[1] if parsed else line.rpartition(b"(")[2]
         if messages := _MESSAGES.search(items):
             if len(lines) > 1:
                 yield PassOver(len(lines) - 1)

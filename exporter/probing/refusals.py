@@ -126,7 +126,15 @@ _SMTP = _rules(
     (r"daily (?:user )?sending (?:limit|quota)", Reason.SENDING_LIMIT),
     (r"too many recipients|^552 5\.(?:3\.4|2\.3)\b", Reason.MESSAGE_LIMIT),
     # Google's MX hosts
-    (r"PTR record|IPv6 sending guidelines|^\d+ [45]\.7\.(?:23|25)\b", Reason.MX_NO_PTR),
+    # Postfix judges host and EHLO by default in answer to RCPT, and others do so in answer to AUTH or MAIL.
+    (
+        r"\b(?:HELO|EHLO) (?:command |name |argument )?(?:rejected|invalid)|\b(?:invalid|bad|bogus) (?:HELO|EHLO)\b",
+        Reason.EHLO_INVALID,
+    ),
+    (
+        r"PTR record|cannot find your (?:reverse )?host ?name|IPv6 sending guidelines|^\d+ [45]\.7\.(?:23|25)\b",
+        Reason.MX_NO_PTR,
+    ),
     (r"not authorized to send email directly|p=NotAuthorizedError", Reason.MX_IP_NOT_AUTHORIZED),
     (
         r"sender is unauthenticated|authenticate with either SPF or DKIM|^\d+ [45]\.7\.(?:26|27|30|32)\b",
@@ -150,11 +158,15 @@ _SMTP = _rules(
 # What servers of any make say to EHLO: to its argument, which is this host's name; the code of a syntax error in the
 # parameters names it, too.
 _EHLO = _rules(
-    (r"reverse (?:DNS|lookup)|cannot find your (?:reverse )?host ?name|client host rejected", Reason.MX_NO_PTR),
+    (
+        r"reverse (?:DNS|lookup)|\brDNS\b|\bPTR\b|cannot find your (?:reverse )?host ?name|client host rejected",
+        Reason.MX_NO_PTR,
+    ),
     (
         r"^(?:421|45\d|5[15]\d)\b.{0,300}(?:\b(?:HELO|EHLO)\b|\bp=helo\b|\bhost ?names?\b|\bFQDN\b"
         r"|\bfully[ -]?qualified|\bliterals?\b"
-        r"|\barguments?\b|\binvalid (?:domain|name|host)|\bdomain (?:name|address)|\bgreeting name)"
+        r"|\barguments?\b|\binvalid (?:domain|name|host)|\bdomain (?:name|address)|\bgreeting name|\bbad greeting"
+        r"|\bintroduc\w+ (?:itself|yourself)|\b(?:our|my) own (?:host ?)?name|\bgeneric name|\bunderscores?\b)"
         r"|^50[14]\b",
         Reason.EHLO_INVALID,
     ),
@@ -181,6 +193,10 @@ _WRONG_CREDENTIAL = _rules(
         r"|\bno such (?:user|account|mailbox)|(?:user|account|mailbox|password) (?:is )?(?:unknown|not found)"
         r"|check (?:that )?(?:your|the) (?:user|password|credentials|log[io]n|authentication)"
         r"|no secret in database|password error"
+        r"|\b(?:passwort|kennwort|zugangsdaten|mot de passe|identifiants?|contraseña|credenciales|senha|credenziali"
+        r"|пароль)\b[^.]{0,40}\b(?:falsch|ungültig|incorrect|inv[aá]lid|erron|errat|невер|неправил)"
+        r"|\b(?:falsch|ungültig|невер|неправил)\w{1,8} (?:passwort|kennwort|benutzer|zugangsdaten|логин|парол)"
+        r"|(?:密码|密碼)(?:错误|錯誤|不正确)|パスワードが(?:違|誤|正しく)"
         # Words of another cause in what Postfix and Tencent say of a wrong password
         r"|\(reason unavailable\)|authentication failed, system busy",
         Reason.AUTH_INVALID_CREDENTIALS,
@@ -204,15 +220,17 @@ _LOGIN_WORDS = _rules(
     (
         r"too many (?:\S+ ){0,3}(?:attempts?|log[io]ns?|auth\w*|failures?|requests?|tries|errors?|passwords?)\b"
         r"|too (?:often|frequent|fast|quickly|soon)|rate.?limit|frequency|slow down"
-        r"|limit (?:exceeded|reached|hit)|(?:attempts|log[io]ns) exceeded|exceeded (?:\w+ ){0,3}(?:limit|attempts|rate)"
+        r"|limit (?:exceeded|reached|hit)|(?:attempts|log[io]ns) exceeded"
+        r"|exceed(?:ed|s) (?:\w+ ){0,3}(?:limit|attempts|rate)"
         r"|max(?:imum)? (?:\w+ ){0,3}(?:attempts|failures)|minimum (?:\w+ ){0,2}(?:between|interval)"
         rf"|temporarily {_LOCKED}",
         Reason.LOGIN_RATE_LIMITED,
     ),
-    (r"throttl", Reason.THROTTLED),
+    (r"throttl|gr[ae]ylist", Reason.THROTTLED),
     (
         r"\b(?:mail ?box|mail ?drop|mail ?dir|spool)\b[^.]{0,40}\b(?:lock\w*|in use|busy|(?:already )?open)\b"
-        r"|\block (?:is )?busy|\b(?:get|obtain|acquire|for) (?:an? |the )?(?:exclusive )?lock\b|unable to lock"
+        r"|\block (?:is )?busy|\b(?:get|obtain|acquire|for) (?:an? |the )?(?:exclusive )?lock\b"
+        r"|\b(?:unable to|cannot|can't|could not|couldn't|failed to) lock"
         r"|another (?:POP3? |IMAP )?(?:session|client|connection|process)|already (?:logged in|locked|in use)"
         r"|account is in use",
         Reason.MAILBOX_IN_USE,
@@ -220,7 +238,8 @@ _LOGIN_WORDS = _rules(
     (r"over ?quota|quota (?:is |has been )?exceeded|mail ?box (?:is )?full", Reason.MAILBOX_FULL),
     (r"base64|bad protocol / cancel", Reason.SASL_MALFORMED),
     (
-        r"basic auth\w*|(?:use|only|requires?) (?:X?OAUTH|modern auth)|X?OAUTH2? only|\bno mechanism available"
+        r"basic auth\w*|(?:use|only|requires?) (?:X?OAUTH|modern auth)|X?OAUTH2? (?:is )?(?:only|required|needed)"
+        r"|\bno mechanism available"
         rf"|\bpasswords?[ -](?:based )?(?:log[io]ns?|auth\w*)\b[^.]{{0,20}}{_OFF}"
         r"|\b(?:unsupported|unknown|unrecogni[sz]ed|invalid|unavailable)\b[^.]{0,20}\b(?:mechanism|method|type)\b"
         r"|\b(?:mechanism|auth(?:entication)? (?:method|type))s?\b[^.]{0,40}"
@@ -230,12 +249,27 @@ _LOGIN_WORDS = _rules(
         Reason.AUTH_MECHANISM,
     ),
     (
-        r"temporar|try (?:again )?later|try again in\b|unavailable|not (?:ready|available)|generic failure|\bbusy\b"
+        r"(?:two|2|multi)[- ]?(?:factor|step)\b|\b[2M]FA\b",
+        Reason.AUTH_APP_PASSWORD_REQUIRED,
+    ),
+    (
+        r"\b(?:IMAP4?|POP3?|SMTP|mail clients?)\b[^.]{0,60}\b(?:free|paid|paying|premium|trial)\b"
+        r"|\bupgrade\b[^.]{0,40}\b(?:IMAP4?|POP3?|SMTP)\b",
+        Reason.DISABLED_FOR_ACCOUNT,
+    ),
+    (
+        r"tempora[rlni]|temporär|vorübergehend|временн|\b(?:später|plus tard|m[aá]s tarde|mais tarde|più tardi"
+        r"|позже)\b|稍[后後]|しばらく|try again in\b|unavailable|not (?:ready|available)|generic failure|\bbusy\b"
         r"|\b(?:internal|server|system|unexpected|database|backend|unknown)(?: \w+)? (?:error|failure|problem)"
         r"|overload|maintenance|time(?:d|-)? ?out|out of memory|shutting down|at (?:present|this time|the moment)"
         r"|\bconnection (?:was )?(?:lost|refused|reset)|saslauthd|\bLDAP\b|\bSQL\b|no space left|disk (?:is )?full"
         r"|\b(?:could not|couldn't|cannot|can't|unable to|failed to) (?:contact|connect|reach|open|access)",
         Reason.AUTH_TEMPORARY,
+    ),
+    (
+        r"\b(?:log|sign) ?in (?:at|to|on|via|through) (?:https?:|(?:the|our|your) web)"
+        r"|terms (?:of (?:service|use)|and cond)",
+        Reason.AUTH_WEB_LOGIN_REQUIRED,
     ),
     (
         rf"{_OFF} (?:for|by|in) (?:the|your|this|its) (?:tenant|domain|organi[sz]ation)"
@@ -250,7 +284,8 @@ _LOGIN_WORDS = _rules(
     ),
     (
         r"\b(?:IP|address|host|country|location|region|network)\b.{0,60}\b(?:blocked|banned|black ?listed|denied"
-        r"|not allowed|listed)\b|\b(?:blocked|banned|black ?listed|denied|not allowed)\b.{0,30}"
+        r"|not (?:allowed|permitted)|restricted|listed)\b|\bgeo\w{0,9}[- ](?:block|restrict|fenc)"
+        r"|\b(?:blocked|banned|black ?listed|denied|not (?:allowed|permitted))\b.{0,30}"
         r"\b(?:IP|address|host|country|location|region|network)\b",
         Reason.SERVER_REFUSED,
     ),

@@ -15,14 +15,26 @@ from tests.examples import SENTINEL
 
 @pytest.mark.parametrize(
     "content",
-    [b"%s", b"%s\n", b"%s\r\n", b"\xef\xbb\xbf%s\n"],
-    ids=["bare", "newline", "crlf", "bom"],
+    [b"%s", b"%s\n", b"%s\r\n", b"\xef\xbb\xbf%s\n", b"%s\n\n", b"%s\r\n\r\n", b"\n%s\n", b"%s\r"],
+    ids=["bare", "newline", "crlf", "bom", "empty line", "crlf twice", "empty line before", "cr"],
 )
 def test_line_end_and_byte_order_mark(tmp_path: Path, content: bytes) -> None:
     """What editors add is not a part of the secret."""
     path = tmp_path / "secret"
     path.write_bytes(content.replace(b"%s", SENTINEL.encode()))
     assert read_secret(SecretRef(file=path)) == SENTINEL
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16(tmp_path: Path, encoding: str) -> None:
+    """A file of Windows' PowerShell or Notepad is read as what it is; without its byte order mark it is refused."""
+    path = tmp_path / "secret"
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    path.write_bytes(f"{mark}p\u00e4ss w\u00f6rd\r\n".encode(encoding))
+    assert read_secret(SecretRef(file=path)) == "p\u00e4ss w\u00f6rd"
+    path.write_bytes("secret".encode("utf-16-le"))
+    with pytest.raises(CredentialUnavailable, match="must hold one line of text"):
+        read_secret(SecretRef(file=path))
 
 
 APP_PASSWORD = "abcdefghijklmnop"
@@ -146,6 +158,31 @@ def test_typographic_quotes(text: str) -> None:
         (" secret1", "the file /run/x has a space at the beginning"),
         ('"secret1"', "the file /run/x has quotation marks around the secret, and they were sent"),
         ("'secret1'", "the file /run/x has quotation marks around the secret, and they were sent"),
+        ("`secret1`", "the file /run/x has quotation marks around the secret, and they were sent"),
+        *(
+            (text, "the file /run/x has words in front of an app password, and they were sent")
+            for text in (
+                "App password: abcd efgh ijkl mnop",
+                "GMAIL_PASSWORD=abcdefghijklmnop",
+                "x:\u00a0abcdefghijklmnop",
+            )
+        ),
+        *(
+            (text, "the file /run/x has a punctuation mark behind an app password, and it was sent")
+            for text in ("abcd efgh ijkl mnop.", "abcdefghijklmnop;")
+        ),
+        *(
+            (text, "the file /run/x has letters or dashes of another form than those of an app password")
+            for text in (
+                "abcd\u2011efgh\u2011ijkl\u2011mnop",
+                "abcd\u2013efgh\u2013ijkl\u2013mnop",
+                "".join(chr(ord(letter) + 0xFEE0) for letter in APP_PASSWORD),
+            )
+        ),
+        ("abcd-efgh-ijkl-mnop", ""),
+        ("key=value", ""),
+        ("secret1.", ""),
+        ("p\u00e4ss\u2013w\u00f6rd", ""),
         ("sec ret", ""),
         ('"', ""),
         ("'secret1\"", ""),

@@ -76,7 +76,42 @@ def test_what_is_no_address_of_mail(url: str, message: str) -> None:
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("url", [f"imaps://ops:{SENTINEL}@a.example", f"smtp://a@b:{SENTINEL}@x", f"x://{SENTINEL}@"])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a.example:imaps", 'a port is a number; name a protocol as in "imaps://a.example"'),
+        ("a.example:SMTP", 'a port is a number; name a protocol as in "smtp://a.example"'),
+        ("imaps:a.example", 'an address has two slashes behind the colon: "imaps://a.example"'),
+        ("imaps:/a.example:1993/", 'an address has two slashes behind the colon: "imaps://a.example:1993"'),
+        ("imaps//a.example", 'an address has two slashes behind the colon: "imaps://a.example"'),
+        ("a.example:", "must have a port from 1 to 65535 behind the colon"),
+        ("a.example:0", "must have a port from 1 to 65535 behind the colon"),
+        ("a.example:https", "must have a port from 1 to 65535 behind the colon"),
+        ("a.example:993/INBOX", "must have a port from 1 to 65535 behind the colon"),
+        ("a.example:\uff19\uff19\uff13", "must have a port from 1 to 65535 behind the colon"),
+        ("a.example:8443", "no protocol is known for this port, only for 993, 143,"),
+        ("a.example:993:tls", "this is not an IPv6 address"),
+    ],
+)
+def test_what_is_no_address_and_port(name: str, message: str) -> None:
+    """One line, with what was probably meant."""
+    with pytest.raises(UsageError) as caught:
+        of(name)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"imaps://ops:{SENTINEL}@a.example",
+        f"smtp://a@b:{SENTINEL}@x",
+        f"x://{SENTINEL}@",
+        f"ops:{SENTINEL}@a.example:993",
+        f"{SENTINEL}@a.example",
+        f"imaps:ops:{SENTINEL}@a.example",
+        f"mailto:{SENTINEL}@a.example",
+    ],
+)
 def test_a_password_in_an_address_is_not_shown(url: str) -> None:
     """Whatever else is wrong with it."""
     with pytest.raises(UsageError, match="must be without a user") as caught:

@@ -20,7 +20,8 @@ from exporter.probing.dialogue import (
     ResponseTooLarge,
     Send,
 )
-from exporter.probing.imap_folders import read_folders, read_newest
+from exporter.probing.imap_folders import _parse, read_folders, read_newest
+from exporter.probing.imap_responses import Response
 
 SELECTING = frozenset({b"LIST-EXTENDED", b"SPECIAL-USE"})
 
@@ -31,6 +32,7 @@ class Server:
     def __init__(self, listed: Sequence[bytes], selected: Sequence[bytes] = ()) -> None:
         self.listed = listed
         self.selected = selected
+        self.status = b"x (MESSAGES 7)"
         self.sent: list[Send] = []
         self.folders: tuple[Folder, ...] = ()
         self.ignored = 0
@@ -40,7 +42,7 @@ class Server:
         """The lines of the answer to a command."""
         tag, command = data.split(b" ", 1)
         if command.startswith(b"STATUS"):
-            return [b"* STATUS x (MESSAGES 7)", tag + b" OK"]
+            return [b"* STATUS " + self.status, tag + b" OK"]
         return [*(self.selected if b"(SPECIAL-USE)" in command else self.listed), tag + b" OK"]
 
     def read(self, wanted: Sequence[Role], capabilities: frozenset[bytes] = frozenset()) -> str:
@@ -135,6 +137,44 @@ def test_needed_and_odd(odd: bytes, role: Role) -> None:
     server = Server([odd, b'* LIST (\\Drafts) "/" Drafts'])
     assert server.read([Role.DRAFTS]) == ""
     assert server.ignored == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        (b"* LIST (\\Sent) NIL Sent", b"Sent"),
+        (b'* LIST (\\Sent) "" Sent', b"Sent"),
+        (b'* list ( \\sent ) "." "Sent (old)"', b"Sent (old)"),
+        (b'* LIST (\\Sent) "/" Sent ("OLDNAME" ("x"))', b"Sent"),
+        (b'* LIST (\\Sent) "/" "a\\"b\\\\"', b'a"b\\'),
+        ('* LIST (\\Sent) "/" "Отправленные"'.encode(), "Отправленные".encode()),
+        (b'* LIST (\\Sent) "/" Sent(old)', None),
+        (b'* LIST (\\Sent) "/" Sent Items', None),
+    ],
+)
+def test_names(line: bytes, name: bytes | None) -> None:
+    """A name is what the grammar says, and never a part of it: that would be another folder."""
+    parsed = _parse(Response(line))
+    assert (parsed[1] if parsed else None) == name
+
+
+@pytest.mark.parametrize(
+    ("status", "messages", "unseen"),
+    [
+        (b"x (MESSAGES 3 UNSEEN 1 MAILBOXID (F1))", 3, 1),
+        (b"x (MAILBOXID (F1) UNSEEN 1 MESSAGES 3)", 3, 1),
+        (b"x (MESSAGES 3 X-LIST (1 (2 3)) UNSEEN 1)", 3, 1),
+        (b'"a(MESSAGES 7)" (X "(" MESSAGES 3)', 3, None),
+        (b"x ( MESSAGES  3 )", 3, None),
+        (b"x MESSAGES 3 UNSEEN 1", 3, None),
+    ],
+)
+def test_items_that_nothing_asked_for(status: bytes, messages: int, unseen: int | None) -> None:
+    """Whatever a server tells besides the numbers, and with parentheses, they are found (RFC 8474 §4)."""
+    server = Server([b'* LIST () "/" INBOX'])
+    server.status = status
+    assert server.read([Role.INBOX]) == ""
+    assert [(folder.messages, folder.unseen) for folder in server.folders] == [(messages, unseen)]
 
 
 def test_hidden_beside_odd() -> None:

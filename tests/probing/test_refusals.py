@@ -237,6 +237,18 @@ EHLO_TEXTS = [
      Reason.EHLO_INVALID),
     ('501-5.5.4 HELO/EHLO argument "localhost" invalid, closing connection.\n501 5.5.4  https://support.google.com/mail/'
      "?p=helo", Reason.EHLO_INVALID),
+    # Policies of people
+    ("550 REJECTED: generic name", Reason.EHLO_INVALID),
+    ("552 5.7.1 Do not use our own name", Reason.EHLO_INVALID),
+    ("553 5.5.2 sender name must be fully qualified", Reason.EHLO_INVALID),
+    ("554 Policy violation: your EHLO name is in our domain", Reason.EHLO_INVALID),
+    ("550 Your machine introduces itself as localhost", Reason.EHLO_INVALID),
+    ("550 Underscores are not allowed", Reason.EHLO_INVALID),
+    ("550 bad greeting", Reason.EHLO_INVALID),
+    ("500-5.5.1 no\n550 5.5.2 HELO bad", Reason.EHLO_INVALID),
+    ("250-mail.example.com\n550 HELO rejected", Reason.EHLO_INVALID),
+    ("550 No PTR for 192.0.2.1", Reason.MX_NO_PTR),
+    ("550 rDNS does not match", Reason.MX_NO_PTR),
     # A code alone
     ("501", Reason.EHLO_INVALID),
     ("501 5.5.4 Syntax error in parameters or arguments", Reason.EHLO_INVALID),
@@ -263,5 +275,25 @@ def test_ehlo(text: str, reason: Reason) -> None:
 
 def test_ehlo_words_elsewhere() -> None:
     """The words are those of an answer to EHLO, and of nothing else."""
-    for text in (b"550 invalid domain", b"421 4.7.0 Try again later, closing connection.", b"501 x"):
+    for text in (
+        b"550 invalid domain",
+        b"550 our own name",
+        b"421 4.7.0 Try again later, closing connection.",
+        b"501 x",
+    ):
         assert reason_of_refusal(Refusal(text), Phase.GREETING, Protocol.SMTP) is Reason.SERVER_REFUSED
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"504 5.5.2 <probe>: Helo command rejected: need fully-qualified hostname", Reason.EHLO_INVALID),
+        (b"550 Access denied - Invalid HELO name (See RFC2821 4.1.1.1)", Reason.EHLO_INVALID),
+        (b"550 EHLO argument rejected", Reason.EHLO_INVALID),
+        (b"450 4.7.1 Client host rejected: cannot find your reverse hostname, [192.0.2.1]", Reason.MX_NO_PTR),
+    ],
+)
+@pytest.mark.parametrize("phase", [Phase.LOGIN, Phase.FOLDERS])
+def test_ehlo_that_is_judged_later(text: bytes, reason: Reason, phase: Phase) -> None:
+    """Postfix judges EHLO in answer to RCPT, unless it is told otherwise; others do in answer to AUTH."""
+    assert reason_of_refusal(Refusal(text), phase, Protocol.SMTP) is reason

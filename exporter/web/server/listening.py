@@ -25,7 +25,7 @@ class ListenError(Exception):
 
 
 def listen(addresses: Sequence[str]) -> list[socket.socket]:
-    """Return listening sockets, one for each address (`:9993`, `127.0.0.1:9993`, `[::1]:9993`).
+    """Return listening sockets, one for each address (`:9993`, `*:9993`, `127.0.0.1:9993`, `[::1]:9993`).
 
     Raises:
         ListenError: An address is malformed, in use, or not of this host; no socket stays open.
@@ -75,14 +75,14 @@ def _adopt(number: int) -> socket.socket:
 
 def _bind(address: str, host: str, port: int, *, both: bool) -> socket.socket:
     try:
-        if host == "" and socket.has_dualstack_ipv6():
-            host = "::"
+        if host in ("", "*"):
+            host = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"
         flags = socket.AI_PASSIVE
-        family, _, _, _, resolved = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM, flags=flags)[0]
+        family, _, _, _, resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)[0]
         # Every interface: of both families, as with other exporters, whatever net.ipv6.bindv6only says.
         is_any = family is socket.AF_INET6 and ipaddress.ip_address(resolved[0]).is_unspecified
         dualstack = is_any and both and socket.has_dualstack_ipv6()
-        bound = socket.create_server(resolved[:2], family=family, dualstack_ipv6=dualstack, backlog=1024)
+        bound = socket.create_server(resolved, family=family, dualstack_ipv6=dualstack, backlog=1024)
         return _prepared(bound)
     except (socket.gaierror, UnicodeError) as error:  # UnicodeError: IDNA cannot encode the host
         raise ListenError(f"cannot listen on {address}: {getattr(error, 'strerror', None) or 'no such host'}") from None

@@ -30,8 +30,8 @@ def test_without_a_host_every_interface_is_listened_on() -> None:
     close([bound])
 
 
-@pytest.mark.parametrize("address", ["[::]:0", "[0::0]:0", "[0:0:0:0:0:0:0:0]:0"])
-def test_the_ipv6_address_of_every_interface_is_both_families(address: str) -> None:
+@pytest.mark.parametrize("address", ["*:0", "[::]:0", "[0::0]:0", "[0:0:0:0:0:0:0:0]:0"])
+def test_every_name_of_every_interface_is_both_families(address: str) -> None:
     """As other exporters have it, whatever net.ipv6.bindv6only says."""
     (bound,) = listen([address])
     port = bound.getsockname()[1]
@@ -41,7 +41,7 @@ def test_the_ipv6_address_of_every_interface_is_both_families(address: str) -> N
     close([bound])
 
 
-@pytest.mark.parametrize("families", [("0.0.0.0", "[::]"), ("[::]", "0.0.0.0"), ("0.0.0.0", "")])
+@pytest.mark.parametrize("families", [("0.0.0.0", "[::]"), ("*", "0.0.0.0"), ("[::]", "0.0.0.0"), ("0.0.0.0", "")])
 def test_each_family_may_have_a_socket_of_its_own(families: tuple[str, str]) -> None:
     """Where the addresses of both are named."""
     (free,) = listen(["127.0.0.1:0"])
