@@ -317,6 +317,8 @@ def _of_outcome(step: Step, failed: Sequence[Outcome], more: Sequence[str] = ())
         evidence += first.judgement.facts
         if first.verdict is not Verdict.UNKNOWN:
             text = f"{where}: {first.judgement}"
+    if first.verdict is Verdict.UNKNOWN and not first.up:  # controls are for whoever runs the exporter
+        return _cause(step, text, "", f"{first.remedy} Compare from another network.", [*evidence, *more])
     return _cause(step, text, first.blame_label, first.next_step, [*evidence, *more])
 
 

@@ -268,13 +268,16 @@ class Outcome:
     def next_step(self) -> str:
         """What to do: what the verdict on an outage says, where there is one, else the remedy of the reason.
 
-        It is both where nobody knows whose fault it is, and where the server at fault may be one's own.
+        It is both where nobody knows whose fault it is, that of the reason first, and where the server at fault may be
+        one's own.
         """
         step = step_of(self.judgement, self._provider) if self.judgement and not self.up else ""
         if not step:
             return self.remedy
+        if self.verdict is Verdict.UNKNOWN:
+            return f"{self.remedy} {step}"
         may_be_own = self.blame is Blame.PROVIDER and not self.target.endpoint.is_google
-        return f"{step} {self.remedy}" if may_be_own or self.verdict is Verdict.UNKNOWN else step
+        return f"{step} {self.remedy}" if may_be_own else step
 
     @property
     def passed_over(self) -> tuple[str, ...]:
