@@ -118,6 +118,8 @@ def identity(path: Path) -> tuple[int, int]:
         OSError: There is none, or it is a directory or a device.
     """
     found = path.stat()
+    if stat.S_ISDIR(found.st_mode):
+        raise OSError(errno.EISDIR, f"it is a directory: name a file in it, such as {path / NAME}")
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
     return found.st_dev, found.st_ino

@@ -30,6 +30,9 @@ RESERVED_LABELS = frozenset(
 )
 """Labels that the metrics have already, or that Prometheus adds to every target."""
 
+LABELS_OF_ALERTS = frozenset({"alertname", "blame", "severity"})
+"""Labels that the shipped alerts set, or that a notification reads from them."""
+
 MAX_COST = 15
 """Largest cost of a bcrypt hash: with 15 a comparison takes a second or two, and each more doubles that."""
 
@@ -57,6 +60,8 @@ def check_label(name: str) -> None:
         raise Unacceptable("a label's name must not start with __, which is Prometheus' own")
     if name in RESERVED_LABELS:
         raise Unacceptable("this label is there already, with a value of its own")
+    if name in LABELS_OF_ALERTS:
+        raise Unacceptable("this label is on the alerts already, with a value of its own")
 
 
 def check_user(name: str) -> None:

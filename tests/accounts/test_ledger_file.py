@@ -131,7 +131,7 @@ def _cut_short(path: Path) -> None:
         (_without_salt, "damaged: it has no salt"),
         (_damaged, "malformed|not a database"),
         (_cut_short, "malformed|not a database"),
-        (Path.mkdir, "not a regular file"),
+        (Path.mkdir, "it is a directory: name a file in it, such as "),
         (os.mkfifo, "not a regular file"),
         (lambda path: path.symlink_to("/dev/null"), "not a regular file"),
         (lambda path: path.symlink_to("nowhere/ledger.db"), "No such file or directory|File exists"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from exporter.accounts import storage
-from exporter.accounts.storage import SYSTEM, Storage, find, is_local, of_command
+from exporter.accounts.storage import SYSTEM, Storage, find, identity, is_local, of_command
 from tests.deploy.debian import ROOT, as_root
 
 
@@ -79,6 +79,12 @@ def test_a_command_creates_nothing_in_the_place_of_another_user(
     path.parent.mkdir()
     path.touch()
     assert of_command(Storage(path)) == Storage(path)
+
+
+def test_a_directory_in_place_of_the_file(tmp_path: Path) -> None:
+    """Other programs' flags of such a name take a directory: the error says what is wanted."""
+    with pytest.raises(OSError, match=f"it is a directory: name a file in it, such as {tmp_path}/ledger.db"):
+        identity(tmp_path)
 
 
 def test_old_files_of_another_user_keep_their_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,7 +188,11 @@ def test_login_host() -> None:
     ("check", "good", "bad"),
     [
         (kinds.check_name, ["a", "_a", "9.a-b", "a" * 63], ["", "-a", ".a", "a b", "a/b", "ä", "a" * 64]),
-        (kinds.check_label, ["team", "_x", "a9"], ["", "9a", "a-b", "__name", "instance", "host"]),
+        (
+            kinds.check_label,
+            ["team", "_x", "a9"],
+            ["", "9a", "a-b", "__name", "instance", "host", "severity", "blame", "alertname"],
+        ),
         (kinds.check_user, ["alice", "alice@example.com"], ["", "a:b", "a\nb"]),
     ],
 )

@@ -118,7 +118,7 @@ def _other_file(path: Path) -> Callable[[], None]:
 @pytest.mark.parametrize(
     ("prepare", "where", "error"),
     [
-        (_directory, "ledger.db", "not a regular file"),
+        (_directory, "ledger.db", "it is a directory: name a file in it, such as "),
         (_missing_directory, "missing/ledger.db", "No such file or directory"),
         (_other_file, "ledger.db", "file is not a database"),
     ],
