@@ -63,7 +63,7 @@ class Configuration:
             which, mutator = random.choice(((b"main", self._main), (b"main", self._main), (b"web", self._web)))
             return which + b" text\n" + mutator(random)
         which, table = random.choice(((b"main", CONFIGURATION), (b"main", CONFIGURATION), (b"web", WEB)))
-        return which + b" tree\n" + json.dumps(_table(random, table), ensure_ascii=random.random() < 0.5).encode()
+        return which + b" tree\n" + json.dumps(_tree(random, table), ensure_ascii=random.random() < 0.5).encode()
 
     def run(self, case: bytes) -> None:
         """Load the file.
@@ -113,6 +113,17 @@ def _check(mistakes: Iterable[Mistake], *, has_secret: bool) -> None:
             raise Wrong(f"a mistake is not one line: {text!r}")
         if has_secret and SENTINEL in text:
             raise Wrong(f"a mistake has a secret: {text}")
+
+
+def _tree(random: Random, table: Table) -> dict[str, Any]:
+    """Return a tree of any values; now and then a right one, with one branch of any values."""
+    tree = _table(random, table)
+    if table is CONFIGURATION and random.random() < 0.2:
+        right: dict[str, Any] = {"endpoints": {"imap": {"protocol": "imap", "host": "a.example"}}}
+        for name in random.sample(list(tree), k=min(len(tree), random.choice((0, 1, 1)))):
+            right[name] = tree[name]
+        return right
+    return tree
 
 
 def _table(random: Random, table: Table) -> dict[str, Any]:
