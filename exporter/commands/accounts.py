@@ -124,5 +124,8 @@ def _find(config: Config, name: str) -> Account:
     if not config.accounts:
         raise UsageError(f"there is no account {show(name)}: the configuration has none")
     if name not in config.accounts:
+        of_user = [key for key, each in config.accounts.items() if each.username.casefold() == name.strip().casefold()]
+        if of_user:
+            raise UsageError(f"{show(name)} is a user name: name its account, {' or '.join(map(show, of_user))}")
         raise UsageError(unknown("account", name, config.accounts))
     return config.accounts[name]

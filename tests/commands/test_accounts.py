@@ -159,7 +159,9 @@ def test_a_revoked_grant(site: Site, tokens: TokenServer, dovecot: Dovecot) -> N
 
 @pytest.mark.parametrize("action", ["test", "release"])
 def test_an_unknown_account(ops: Site, run: Run, action: str) -> None:
-    """The error names the account that was probably meant, or all accounts."""
+    """The error names the account that was probably meant, that of a user name, or all accounts."""
+    user = OPS_USER.upper()
+    assert run("accounts", action, user).err == f'gmail-exporter: "{user}" is a user name: name its account, "ops"\n'
     assert run("accounts", action, "opps").err == ('gmail-exporter: there is no account "opps"; did you mean "ops"?\n')
     ran = run("accounts", action, "zzzz")
     assert (ran.code, ran.out) == (2, "")
