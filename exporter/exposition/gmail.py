@@ -230,7 +230,7 @@ def _last_probe(series: Series, last: Outcome) -> Iterator[Samples]:
     ):
         if value is not None:
             yield family.sample(value)
-    if passed_over := last.passed_over:
+    if last.up and (passed_over := last.passed_over):
         yield ADDRESSES_PASSED_OVER.sample(len(passed_over))
     if observed.tls:
         yield from _tls(observed.tls)

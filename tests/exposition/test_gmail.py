@@ -176,6 +176,8 @@ def test_addresses_passed_over() -> None:
     observed = Observed(connect_lost=0.0, dead_addresses=("192.0.2.1", "192.0.2.2"))
     assert exposed(replace(success(), observed=observed))["gmail_addresses_passed_over"] == {"": 2}
     assert "gmail_addresses_passed_over" not in exposed(success())
+    silent = failure(phase=Phase.GREETING, reason=Reason.TIMEOUT)
+    assert "gmail_addresses_passed_over" not in exposed(replace(silent, observed=observed))  # none serves
     assert "gmail_addresses_passed_over" not in exposed(
         replace(failure(), observed=replace(observed, connect_lost=None))
     )
