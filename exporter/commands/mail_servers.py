@@ -6,6 +6,7 @@ that a person has confirmed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -125,17 +126,21 @@ _SERVICES: Sequence[tuple[str, Protocol, Security]] = (
 )
 
 
+_LOCAL_PART = re.compile(r'"[^"\\]+"|[^\s"(),:;<>@\[\\\]]+')
+"""What stands before the @ (RFC 5321 §4.1.2, in any script as RFC 6531 §3.3 has it), without quoted pairs."""
+
+
 def domain_of(address: str) -> str:
-    """Return the domain of an address, in small letters.
+    """Return the domain of an address, in small letters and without a final dot.
 
     Raises:
         UsageError: It is no address of mail.
     """
-    local, at, domain = address.rpartition("@")
-    if not local or not at or any(character.isspace() for character in address):
+    local, _, domain = address.rpartition("@")
+    if not _LOCAL_PART.fullmatch(local) or any(character.isspace() for character in domain):
         raise UsageError(f"{show(address)}: must be an address such as me@gmail.com")
     try:
-        return check_host(domain).lower()
+        return check_host(domain).lower().removesuffix(".")
     except Unacceptable as mistake:
         raise UsageError(f"{show(address)}: the domain {mistake}") from None
 

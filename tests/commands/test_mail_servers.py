@@ -54,7 +54,13 @@ def addresses(servers: Servers) -> list[str]:
 GOOGLE = ["imap.gmail.com:993", "pop.gmail.com:995", "smtp.gmail.com:465", "smtp.gmail.com:587"]
 
 
-@pytest.mark.parametrize("address", ["me@gmail.com", "ME@GMAIL.COM", "me+tag@googlemail.com", '"a@b"@gmail.com'])
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("me@gmail.com", "ME@GMAIL.COM", "me+tag@googlemail.com", "me@gmail.com."),
+        *('"a@b"@gmail.com', '"a b"@gmail.com', "người.dùng@gmail.com"),
+    ],
+)
 async def test_domain_of_a_provider(address: str) -> None:
     """Nothing is looked up."""
     servers = await servers_of(address, {"gmail.com MX": ARES_ESERVFAIL})
@@ -137,7 +143,20 @@ async def test_exchanges() -> None:
     assert await exchanges_of("example.com", cast("Resolver", Zone({}))) == ()
 
 
-@pytest.mark.parametrize("address", ["", "me", "@gmail.com", "me@", "me @gmail.com", "me@gmail.com ", "me@gma_il..com"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("", "me", "@gmail.com", "me@", "me @gmail.com", "me@gmail.com ", "me@gma_il..com", "me@@gmail.com"),
+        *(
+            "a@b@gmail.com",
+            "mailto:me@gmail.com",
+            "<me@gmail.com>",
+            "Me <me@gmail.com>",
+            "a,b@gmail.com",
+            "me@gmail.com..",
+        ),
+    ],
+)
 def test_no_address(address: str) -> None:
     """It is shown, and what was wanted."""
     with pytest.raises(UsageError, match="must"):
