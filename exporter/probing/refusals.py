@@ -294,6 +294,12 @@ _LOGIN_WORDS = _rules(
         rf"|\b{_LOCKED} (?:account|user|mail ?box)\b|account (?:has )?expired",
         Reason.ACCOUNT_DISABLED,
     ),
+    # Nobody's are taken: the password has not been looked at.
+    (
+        r"\blog[io]ns (?:are |were |have been )?(?:\w+ )?"
+        r"(?:disabled|suspended|closed|not (?:accepted|allowed|permitted))",
+        Reason.AUTH_TEMPORARY,
+    ),
     (
         r"\b(?:unknown|unrecogni[sz]ed|unsupported|unimplemented|invalid) command|error in IMAP command",
         Reason.BAD_COMMAND,
