@@ -102,7 +102,7 @@ def _failures() -> Builder:
             "Failures",
             "At which stage does it fail, and why?",
             "A bar while the last delivery failed so.",
-            "gmail-exporter check --delivery NAME makes one now, and says what to do.",
+            "Make one now, by gmail-exporter check --delivery NAME: it says what to do.",
         ),
         Size(8, 8),
         Query(of_exporter("gmail_delivery_failure_info"), "{{delivery}}: {{reason}} in {{stage}} ({{blame}})", STEP),
@@ -118,7 +118,7 @@ def _runs() -> Builder:
             "How many messages were sent?",
             "Runs by result. not_made: no message was sent, or it could not be looked for, because of a login or a "
             "budget.",
-            "not_made: see the row on logins.",
+            "Where messages are not_made, see the row on accounts.",
         ),
         Size(8, 8),
         Query(f"sum by (result) (increase({of_exporter('gmail_deliveries_total')}[$__interval]))", "{{result}}", STEP),

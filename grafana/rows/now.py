@@ -113,7 +113,7 @@ def _numbers() -> list[Builder]:
                 "Probes stalled",
                 "Are the numbers on this page fresh?",
                 "Endpoints that were not probed for three intervals. Their results are old, so “up” may be wrong.",
-                "read /-/healthy and the log of the exporter; then the row on the exporter at the bottom.",
+                "read /-/healthy and the log of the exporter; then the row on the exporter.",
             ),
             Size(3, 4),
             Query(f"sum({_STALLED})"),
