@@ -40,7 +40,7 @@ class Blame(TableEnum):
 
     # fmt: off
     PROVIDER = "provider", "{provider}", "the operator of the mail server"
-    NETWORK = "network", "network", "between this host and the server: the resolver, a firewall, a proxy, the provider"
+    NETWORK = "network", "network", "between this host and the server: resolver, firewall, proxy or Internet provider"
     ACCOUNT = "account", "account", "the mailbox, its owner, its quota or its administrator"
     TOKEN = "token", "OAuth grant", "the OAuth client or its grant"
     CLIENT = "client", "this exporter", "the exporter's configuration or host, or a fault of its own"
