@@ -56,6 +56,7 @@ def test_the_network_then_the_provider(network: Network, authority: Authority, t
         assert len(page.alerts) == 1
         internet.heal()
         webhook.wait_for(lambda each: "GmailNetworkDown" in each.names and each.status == "resolved")
+        ntfy.wait_for(lambda each: each.text.startswith("Resolved: "))
         prometheus.wait_for("sum(ALERTS) or vector(0)", lambda found: found[0].value == 0, timeout=60)
         webhook.received.clear()
         ntfy.received.clear()

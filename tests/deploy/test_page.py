@@ -212,7 +212,7 @@ def test_when_it_is_over(running: tuple[Alertmanager, Ntfy]) -> None:
     assert shown.text.splitlines()[-1] == "Resolved: 1"
     alertmanager.post([{**down("pop3"), "startsAt": begun, "endsAt": over}])
     shown = ntfy.wait_for(lambda each: each.title.startswith("Resolved: GmailEndpointDown"))
-    assert check(shown).splitlines() == ["Over: pop3 (imap.gmail.com:993) does not answer", f"{PAGE}pop3"]
+    assert check(shown).splitlines() == ["Resolved: pop3 (imap.gmail.com:993) does not answer", f"{PAGE}pop3"]
 
 
 def test_tickets_have_the_same_texts(running: tuple[Alertmanager, Ntfy]) -> None:
