@@ -43,9 +43,10 @@ FORCE:
 run: install
 	$(BIN)/gmail-exporter $(ARGS)
 
+# Three for two cores: half of the time the tests wait, for intervals and servers.
 test: dev
 	tests/servers/install
-	$(BIN)/python -m pytest --numprocesses=2 $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=3 $(ARGS)
 
 test-debian13: dev
 	$(BIN)/python -m tests.deploy.debian13 test "$(ARGS)"
