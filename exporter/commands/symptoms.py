@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aiodns.error import DNSError
 
 from exporter.commands.mail_servers import Servers
+from exporter.model.address import Address
 from exporter.model.delivery import DeliveryResult
 from exporter.model.diagnosis import Finding, Result, Step
 from exporter.model.evidence import ControlState, HostFacts, ProviderStatus
@@ -309,23 +310,40 @@ def _cause(step: Step, text: str, blame: str, remedy: str, evidence: Sequence[st
 
 def _of_outcome(step: Step, failed: Sequence[Outcome], more: Sequence[str] = ()) -> Finding:
     """Return the finding of probes that failed in one step; the first one says why."""
-    first = failed[0]
-    where = ", ".join(dict.fromkeys(one.target.address for one in failed))
-    evidence = [f"{one.target.address}: {one.reason}{f', {one.detail}' if one.detail else ''}" for one in failed]
+    first, where = failed[0], _where(step, failed)
+    alike: dict[str, list[Outcome]] = {}
+    for one in failed:
+        alike.setdefault(f"{one.reason}{f', {one.detail}' if one.detail else ''}", []).append(one)
+    evidence = [f"{_where(step, those)}: {said}" for said, those in alike.items()]
     text = f"{where}: {first.summary}"
     if first.judgement and not first.up:
-        evidence += first.judgement.facts
         if first.verdict is not Verdict.UNKNOWN:
             text = f"{where}: {first.judgement}"
+        # What the probe saw is one of the facts; where it is the sentence already, it is not said again.
+        evidence += (fact for fact in first.judgement.facts if not (first.summary in text and first.summary in fact))
     if first.verdict is Verdict.UNKNOWN and not first.up:  # controls are for whoever runs the exporter
         return _cause(step, text, "", f"{first.remedy} Compare from another network.", [*evidence, *more])
     return _cause(step, text, first.blame_label, first.next_step, [*evidence, *more])
 
 
+def _where(step: Step, failed: Sequence[Outcome]) -> str:
+    """Return each host once, with its ports; without them in the step of DNS, for a name has none."""
+    ports: dict[str, dict[int, None]] = {}
+    for endpoint in (one.target.endpoint for one in failed):
+        ports.setdefault(endpoint.host, {})[endpoint.port] = None
+    if step is Step.DNS:
+        return ", ".join(ports)
+    return ", ".join(_and([str(Address(host, first)), *map(str, more)]) for host, (first, *more) in ports.items())
+
+
 def _are(names: Sequence[str]) -> str:
     """Return names as the subject of a sentence."""
+    return f"{_and(names)} {'are' if names[1:] else 'is'}"
+
+
+def _and(names: Sequence[str]) -> str:
     *first, last = names
-    return f"{', '.join(first)} and {last} are" if first else f"{last} is"
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _count(number: int, what: str) -> str:

@@ -151,7 +151,7 @@ def test_name_is_unknown(mailbox: Mailbox) -> None:
     mailbox.site.document["endpoints"]["imap"]["host"] = "imap.invalid"
     code, document = mailbox.examine()
     assert (code, document["cause"]) == (1, "dns")
-    assert document["sentence"].endswith(": its name is not in the DNS.")  # nobody is named: it is not known
+    assert document["sentence"] == "imap.invalid: its name is not in the DNS."  # nobody is named: it is not known
     assert document["remedy"].startswith("This host's resolver does not know the name: check the spelling")
     assert document["remedy"].endswith(" Compare from another network.")
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from exporter.commands import symptoms
+from exporter.commands.mail_servers import Origin, Servers
 from exporter.commands.symptoms import Looks
 from exporter.model.diagnosis import Result
 from exporter.model.evidence import ControlKind, ControlState, HostFacts, Incident, ProviderStatus
@@ -90,3 +91,21 @@ def test_status(status: ProviderStatus | None, result: Result, words: str) -> No
     found = symptoms.status(replace(LOOKS, status=status))
     assert found.result is result
     assert words in found.text
+
+
+def test_one_host_fails_on_several_ports() -> None:
+    """It is named once, and so is what all of its ports have in common; a name that is not found has no port."""
+    host = "imap.gmial.com"
+    servers = [target(str(port), host=host, port=port) for port in (993, 995, 465)]
+    unknown = [failure(one, Phase.RESOLVE, Reason.DNS_NOT_FOUND) for one in servers]
+    found = symptoms.dns(replace(LOOKS, outcomes=tuple(unknown)), Servers((), Origin.NAMED, ""))
+    assert found.text == "imap.gmial.com: its name is not in the DNS"
+    assert found.evidence == ("imap.gmial.com: dns_not_found, what the server said",)
+    silent = [failure(one, Phase.CONNECT, Reason.TIMEOUT) for one in servers]
+    other = failure(target("smtp", host="smtp.example.com", port=587), Phase.CONNECT, Reason.REFUSED)
+    found = symptoms.ports(replace(LOOKS, outcomes=(*silent, other)))
+    assert found.text.startswith("imap.gmial.com:993, 995 and 465, smtp.example.com:587: ")
+    assert found.evidence[:2] == (
+        "imap.gmial.com:993, 995 and 465: timeout, what the server said",
+        "smtp.example.com:587: refused, what the server said",
+    )
