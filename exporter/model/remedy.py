@@ -312,6 +312,9 @@ it says what is not of the protocol; `{token_host}` is the host that gives acces
 """
 
 OF_GROUND: Mapping[tuple[Verdict, Fact], str] = {
+    (Verdict.PROVIDER_DOWN, Fact.SAME_PORT_UP): (
+        "Try another network: if it works there, tell our internet provider; else wait. Change no password."
+    ),
     (Verdict.PROVIDER_DOWN, Fact.ON_THIS_HOST): (
         "Start the mail server on the exporter's own host; its log says why it does not listen."
     ),

@@ -32,7 +32,7 @@ def sentence_of(outcome: Outcome, verdict: Verdict, facts: Facts, grounds: Seque
         case Verdict.NETWORK_DOWN:
             return "our network is down"
         case Verdict.RESOLVER_FAILING if Fact.RESOLVER_LIES in grounds:
-            return f"our resolver gives a wrong address of {endpoint.host}"
+            return f"our resolver gives a wrong address for {endpoint.host}"
         case Verdict.RESOLVER_FAILING:
             return "our resolver fails"
         case Verdict.INTERCEPTED if Fact.PORTAL in grounds:

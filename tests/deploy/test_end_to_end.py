@@ -204,7 +204,7 @@ def test_an_outage_is_one_page(site: Site, dovecot: Dovecot) -> None:
     assert shown.title == "GmailEndpointDown (2)"
     first, second = check(shown).splitlines()[:2]
     assert first == "The mail server on the exporter's own host is at fault."
-    assert re.fullmatch(r"(imap|pop3) \(localhost:\d+\) does not answer \S+, and 1 more: (imap|pop3)", second)
+    assert re.fullmatch(r"(imap|pop3) \(localhost:\d+\) does not answer \S+ \(and 1 more: (imap|pop3)\)", second)
     assert "\nRemedy: Start the mail server on the exporter's own host" in shown.text
     for group in site.prometheus.get("/api/v1/rules")["groups"]:
         assert [rule["name"] for rule in group["rules"] if rule["health"] != "ok"] == []

@@ -110,7 +110,7 @@ def test_many_alerts_are_one_page(running: tuple[Alertmanager, Ntfy], number: in
     shown = ntfy.wait_for(lambda each: each.priority == "urgent")
     text = check(shown)
     assert shown.title == f"GmailEndpointDown ({number})"
-    assert f" does not answer, and {number - 1} more: mailbox-" in text.splitlines()[0]
+    assert f" does not answer (and {number - 1} more: mailbox-" in text.splitlines()[0]
     assert text.count("mailbox-") == min(number, 4) + 1  # the link, too
     assert text.splitlines()[-1].startswith(PAGE)
     assert len(ntfy.received) == 1
@@ -147,7 +147,7 @@ def test_no_name_makes_it_too_long(
     assert len(lines) == 4
     summary = " ".join(annotations["summary"].replace("\u2028", " ").split())
     line, longest = (lines[1], 105) if "verdict" in annotations else (lines[0], 130)
-    assert line.startswith(summary if len(summary) <= longest else f"{summary[: longest - 1]}…, and 999 more: ")
+    assert line.startswith(summary if len(summary) <= longest else f"{summary[: longest - 1]}… (and 999 more: ")
     assert lines[2].startswith("Remedy: ")
     if remedy := " ".join(annotations.get("remedy", "").split()):
         assert lines[2] == "Remedy: " + (remedy if len(remedy) <= 105 else f"{remedy[:104]}…")
@@ -186,7 +186,7 @@ def test_the_second_outage_is_told_as_soon_as_the_first(running: tuple[Alertmana
     """The page of the second is about the second, and says how many others there are."""
     alertmanager, ntfy = running
     told = []
-    for endpoint, more in (("imap", ""), ("pop3", ", and 1 more: imap"), ("smtps", ", and 2 more: ")):
+    for endpoint, more in (("imap", ""), ("pop3", " (and 1 more: imap)"), ("smtps", " (and 2 more: ")):
         posted = datetime.now(UTC)
         alertmanager.post([{**down(endpoint), "startsAt": posted.isoformat()}])
         shown = ntfy.wait_for(lambda each, name=endpoint: each.text.startswith(f"{name} "))  # type: ignore[misc]
@@ -236,9 +236,9 @@ VERDICTS: dict[tuple[Verdict, Fact | None], str] = {
     (Verdict.PORT_BLOCKED, None): "The port is blocked on the way.",
     (Verdict.NETWORK_DOWN, None): "Our network is down.",
     (Verdict.RESOLVER_FAILING, None): "Our resolver fails.",
-    (Verdict.RESOLVER_FAILING, Fact.RESOLVER_LIES): "Our resolver fails.",
-    (Verdict.INTERCEPTED, None): "Something in between answers for the server.",
-    (Verdict.INTERCEPTED, Fact.PORTAL): "A captive portal answers for the server.",
+    (Verdict.RESOLVER_FAILING, Fact.RESOLVER_LIES): "Our resolver gives a wrong address.",
+    (Verdict.INTERCEPTED, None): "Something in between answers in the server's place.",
+    (Verdict.INTERCEPTED, Fact.PORTAL): "A captive portal answers in the server's place.",
     (Verdict.INTERCEPTED, Fact.MUST_BE_PUBLIC): "Something in between removes STARTTLS.",
     (Verdict.ADDRESS_DOWN, None): "One address of the server is at fault.",
     (Verdict.EXPORTER, None): "The exporter or its host is at fault.",
@@ -258,7 +258,10 @@ def test_each_verdict_has_its_words(running: tuple[Alertmanager, Ntfy], verdict:
     first, _, remedy, _ = check(ntfy.wait_for(lambda each: each.priority == "urgent")).splitlines()
     assert first == VERDICTS[verdict, ground]
     if verdict is Verdict.UNKNOWN:
-        assert remedy == "Remedy: Run gmail-exporter check there, and from another network."
+        elsewhere = (
+            "Try another network, for example a telephone's: if it works there, ours is at fault; else the server is."
+        )
+        assert remedy == f"Remedy: {elsewhere}"
     else:
         own = OF_GROUND.get((verdict, ground)) if ground else None
         assert remedy == f"Remedy: {own or fill(verdict.remedy)}"
@@ -268,6 +271,24 @@ def test_each_ground_with_a_remedy_has_its_words() -> None:
     """None is forgotten."""
     assert {*OF_GROUND} <= {*VERDICTS}
     assert {verdict for verdict, _ in VERDICTS} == {*Verdict} - {Verdict.ACCOUNT, Verdict.TOKEN}
+
+
+@pytest.mark.parametrize("told", [{"verdict": "provider_down", "blame": "provider"}, {"blame": "provider"}])
+def test_a_server_that_may_be_our_own(running: tuple[Alertmanager, Ntfy], told: dict[str, str]) -> None:
+    """Nobody is told to repair nothing where the server is not Google's."""
+    alertmanager, ntfy = running
+    one = down("imap", **told)
+    alertmanager.post([{**one, "labels": {**one["labels"], "host": "mail.example.com"}}])
+    text = check(ntfy.wait_for(lambda each: each.priority == "urgent"))
+    assert "Remedy: If the server is yours, read its log; else see its provider's status page, and wait." in text
+
+
+def test_the_account_is_at_fault(running: tuple[Alertmanager, Ntfy]) -> None:
+    """Such as a domain whose MX record is null: another network would show nothing."""
+    alertmanager, ntfy = running
+    alertmanager.post([down("imap", blame="account")])
+    text = check(ntfy.wait_for(lambda each: each.priority == "urgent"))
+    assert "Remedy: Do what the exporter's page says for the reason: its owner or administrator can end this." in text
 
 
 def test_a_server_that_refuses_our_address(running: tuple[Alertmanager, Ntfy]) -> None:

@@ -45,7 +45,7 @@ DOES_NOT_ANSWER = "Google's IMAP does not answer connection requests"
         (
             Verdict.RESOLVER_FAILING,
             (Fact.RESOLVER_LIES,),
-            "our resolver gives a wrong address of imap.gmail.com",
+            "our resolver gives a wrong address for imap.gmail.com",
             "192.0.2.1 is not public",
         ),
         (Verdict.INTERCEPTED, (Fact.PORTAL,), "a captive portal answers in place of Google's IMAP", ""),
