@@ -235,6 +235,9 @@ smtpd_error_sleep_time = 0
 queue_run_delay = 1s
 minimal_backoff_time = 1s
 maximal_backoff_time = 1s
+transport_retry_time = 1s
+# A queue manager that is ended before it has done anything counts as broken, and would be started again after a minute.
+service_throttle_time = 1s
 milter_default_action = tempfail
 """
 
