@@ -123,10 +123,12 @@ class Watcher(Exporter):
         return run[endpoint] - success.get(endpoint, 0.0)
 
     def is_well(self) -> bool:
-        """Whether each endpoint is up, and nothing is intercepted."""
+        """Whether each endpoint is up, nothing is intercepted, and no address of an earlier outage is passed over."""
         up, public, fell_back = (
             [*self.values(name).values()] for name in ("gmail_up", "gmail_tls_public_root", "gmail_probe_ip_fallback")
         )
+        if any(self.values("gmail_addresses_passed_over").values()):
+            return False
         return [up, public, fell_back] == [[each] * len(ENDPOINTS) for each in (1, 1, 0)]
 
     def allow_files(self, count: int) -> None:
