@@ -50,7 +50,7 @@ def test_an_address_with_its_protocol(
 
 
 @pytest.mark.parametrize(
-    ("url", "message"),
+    ("name", "message"),
     [
         ("http://a.example", '"http://a.example": HTTP is no protocol of mail; name HOST:PORT, or an address such as'),
         ("HTTPS://a.example/x", "HTTPS is no protocol of mail"),
@@ -67,18 +67,6 @@ def test_an_address_with_its_protocol(
         ("imaps://a.example:995", 'port 995 is for pop3s: "pop3s://a.example:995"'),
         ("smtp://a.example:465", 'port 465 is for smtps: "smtps://a.example:465"'),
         ("imaps://[::1]:143", 'port 143 is for imap: "imap://[::1]:143"'),
-    ],
-)
-def test_what_is_no_address_of_mail(url: str, message: str) -> None:
-    """One line, with what was probably meant."""
-    with pytest.raises(UsageError) as caught:
-        of(url)
-    assert message in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
         ("a.example:imaps", 'a port is a number; name a protocol as in "imaps://a.example"'),
         ("a.example:SMTP", 'a port is a number; name a protocol as in "smtp://a.example"'),
         ("imaps:a.example", 'an address has two slashes behind the colon: "imaps://a.example"'),
@@ -93,7 +81,7 @@ def test_what_is_no_address_of_mail(url: str, message: str) -> None:
         ("a.example:993:tls", "this is not an IPv6 address"),
     ],
 )
-def test_what_is_no_address_and_port(name: str, message: str) -> None:
+def test_what_is_no_address_of_mail(name: str, message: str) -> None:
     """One line, with what was probably meant."""
     with pytest.raises(UsageError) as caught:
         of(name)
