@@ -38,7 +38,7 @@ def read_secret(reference: SecretRef, environ: Mapping[str, str] = os.environ) -
     if is_copied and (letters := _app_password(text)):
         return letters
     if found := invisible_in(text):
-        raise CredentialUnavailable(f"{place} has an invisible character, {found}: write the secret anew, without it")
+        raise CredentialUnavailable(f"{place} has an invisible character, {found}: write the secret again, without it")
     if text[0] in QUOTES and text[-1] in QUOTES:
         raise CredentialUnavailable(f"{place} has the secret in typographic quotation marks: write it without them")
     return text
@@ -53,7 +53,7 @@ def read_token(reference: SecretRef, environ: Mapping[str, str] = os.environ) ->
     text, place = _read_line(reference, environ)
     if found := _NO_TOKEN.search(text):
         which = f"{code_point(found[0])} at character {found.start() + 1}"
-        raise CredentialUnavailable(f"{place} has a character that no token has, {which}: write the secret anew")
+        raise CredentialUnavailable(f"{place} has a character that no token has, {which}: write the secret again")
     if text[0] in "\"'" and text[-1] == text[0]:
         raise CredentialUnavailable(f"{place} has the secret in quotation marks: write it without them")
     return text

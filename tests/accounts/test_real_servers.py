@@ -125,7 +125,7 @@ async def test_invisible_character(bench: Bench) -> None:
     assert found(outcomes) == ["login credential_unavailable"] * len(ENDPOINTS)
     assert {outcome.detail for outcome in outcomes} == {
         f"the file {account.app_password.file} has an invisible character, U+200B (zero width space) at "
-        f"character {len(PROBE_PASSWORD) + 1}: write the secret anew, without it"
+        f"character {len(PROBE_PASSWORD) + 1}: write the secret again, without it"
     }
     assert bench.dovecot.login_count(PROBE_USER) == logins
 

@@ -139,7 +139,7 @@ def test_invisible(character: str, name: str, at: int) -> None:
     with pytest.raises(CredentialUnavailable) as caught:
         read_secret(SecretRef(env="PASSWORD"), {"PASSWORD": secret[:at] + character + secret[at:]})
     assert str(caught.value) == (
-        f"the variable PASSWORD has an invisible character, {name} at character {at + 1}: write the secret anew, "
+        f"the variable PASSWORD has an invisible character, {name} at character {at + 1}: write the secret again, "
         "without it"
     )
 
