@@ -227,11 +227,6 @@ class Tally:
         """Whether there is at least one, and none is up."""
         return self.down > 0 and self.up == 0
 
-    @property
-    def all_up(self) -> bool:
-        """Whether there is at least one, and none is down."""
-        return self.up > 0 and self.down == 0
-
 
 @dataclass(frozen=True, slots=True)
 class Siblings:

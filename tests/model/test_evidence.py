@@ -35,11 +35,10 @@ def test_the_last_answer_of_a_trace() -> None:
 
 
 def test_tally() -> None:
-    """Of nothing, neither all nor none is up."""
+    """Of nothing, not all are down."""
     assert Tally(1, 2) + Tally(3, 4) == Tally(4, 6)
     assert Tally(4, 6) - Tally(3, 4) == Tally(1, 2)
     assert [tally.all_down for tally in (Tally(), Tally(0, 1), Tally(1, 1))] == [False, True, False]
-    assert [tally.all_up for tally in (Tally(), Tally(1, 0), Tally(1, 1))] == [False, True, False]
 
 
 def test_a_status_that_cannot_be_read_is_not_known() -> None:
