@@ -52,6 +52,7 @@ _TOUCHES = re.compile(
     % re.escape(b'"Trash \\"1\\""')
 )
 _LOOKS = re.compile(rb"d\d+ (?:LIST|CAPABILITY|EXAMINE|UID SEARCH|UID FETCH|IDLE)[ \r].*|DONE\r\n", re.DOTALL)
+_READS = re.compile(rb"d\d+ UID FETCH ([\d,]+) \(UID (?!BODY\.PEEK\[HEADER\.FIELDS \(MESSAGE-ID\)\]).*", re.DOTALL)
 _SELECTS = re.compile(rb'd\d+ SELECT "INBOX"\r\n')
 _OF_POP3 = re.compile(rb"UIDL\r\n|TOP (\d+) 0\r\n")
 _OF_SMTP = re.compile(
@@ -135,24 +136,21 @@ class _Doing:
 
     def run(self) -> None:
         try:
-            result = self._perform()
+            self._perform()
         except (DialogueError, ConnectionClosed) as error:
             reason = classify(error, Phase.FOLDERS, self._protocol)
             if reason in (Reason.INTERNAL, Reason.OK):
                 raise Wrong(f"an error without a reason: {error!r}") from error
             detail = shortened(_REDACTORS[self._protocol].text(describe(error)))
             check_text(detail, "the detail", SENTINEL)
-            return
-        if self._name == "look" and result and OURS.encode() not in result[0]:
-            raise Wrong(f"a message is taken for ours: {result[0]!r}")
 
-    def _perform(self) -> Any:
+    def _perform(self) -> None:
         answer: object = None
         while True:
             try:
                 step = self._work.send(answer)
-            except StopIteration as end:
-                return end.value
+            except StopIteration:
+                return
             answer = None
             self._steps += 1
             if self._steps > STEPS + 4 * self._reads:
@@ -196,6 +194,8 @@ class _Doing:
             uids = set(next(filter(None, touches.groups())).split(b","))
             if self._name != "clear" or not uids <= self._ours:
                 raise Wrong(f"a message is touched that is not ours: {data!r}")
+        elif (reads := _READS.fullmatch(data)) and not set(reads[1].split(b",")) <= self._ours:
+            raise Wrong(f"more is read of a message that is not ours than its Message-ID: {data!r}")
         elif not _LOOKS.fullmatch(data) and not (self._name == "clear" and _SELECTS.fullmatch(data)):
             raise Wrong(f"a command that must not be sent over IMAP: {data!r}")
         shown = as_text((data if send.shown is None else send.shown).rstrip(b"\r\n"))

@@ -1,8 +1,8 @@
 """Finding messages over IMAP, and moving them to the trash (RFC 3501, RFC 6851, RFC 4315), as sans-IO work.
 
 Folders are opened by EXAMINE to look for messages, which cannot change anything; by SELECT only to clear some away. Of
-a message no more is fetched than a few fields of its header, and no flag is set by that (BODY.PEEK). A session never
-sends CLOSE or EXPUNGE, which would remove what other clients have marked as deleted.
+a message no more is fetched than its Message-ID, and of the one that is looked for two fields more; no flag is set by
+that (BODY.PEEK). A session never sends CLOSE or EXPUNGE, which would remove what other clients have marked as deleted.
 """
 
 from __future__ import annotations
@@ -32,10 +32,16 @@ MAX_FOUND = 500
 
 _AT_ONCE = 50  # messages in one command: a line has its limit, and so has an answer
 
-FIELDS = (b"MESSAGE-ID", b"RECEIVED", b"AUTHENTICATION-RESULTS")
-"""What is read of a message that is found."""
+_IDENTIFIER = b"MESSAGE-ID"
+"""What is read of each message of a search. What is long, and stands above it in a header, must not cut it off."""
 
+_WAY = b"RECEIVED AUTHENTICATION-RESULTS"
+"""What is read of the message that is looked for."""
+
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _UID = re.compile(rb"[ (]UID (\d{1,10})[ )]", re.IGNORECASE)
+# Where a literal was, and what it is if it is a header: a server may add items that nobody asked for (RFC 3501 §7.4.2).
+_LITERAL = re.compile(rb"(BODY\[HEADER\.FIELDS \([^()]{0,100}\)\](?:<0>)?)?[ (]~?\{\d{1,10}\+?\}(?= |$)", re.IGNORECASE)
 _EXISTS = re.compile(rb"\* \d+ EXISTS$", re.IGNORECASE)
 
 
@@ -60,15 +66,18 @@ def capability(tag: bytes) -> Work[frozenset[bytes]]:
 def look_for(
     tags: Iterator[bytes], folder: bytes, message_id: str, is_it: Callable[[bytes], bool]
 ) -> Work[tuple[bytes, float] | None]:
-    """Return the header of the message with this Message-ID in a folder, and when its number arrived; else None.
+    """Find the message with this Message-ID in a folder: return the fields of its way, and when its number arrived.
 
-    The folder is open afterwards, read-only.
+    The folder is open afterwards, read-only. Deleted messages are no longer there for people.
     """
     yield from _open(next(tags), b"EXAMINE", folder)
-    uids = yield from _search(next(tags), b"HEADER MESSAGE-ID " + quote(message_id.encode("ascii")))
+    uids = yield from _search(next(tags), b"UNDELETED HEADER MESSAGE-ID " + quote(message_id.encode("ascii")))
     at: float = yield Arrival()
-    headers = yield from _headers(tags, uids)
-    return next(((header, at) for _, header in headers if is_it(header)), None)
+    found = [uid for uid, header in (yield from _headers(tags, uids, _IDENTIFIER)) if is_it(header)][:1]
+    if not found:
+        return None
+    headers = yield from _headers(tags, found, _WAY)
+    return b"".join(header for _, header in headers), at
 
 
 def idle(tag: bytes, seconds: float) -> Work[float | None]:
@@ -107,7 +116,7 @@ def noop(tag: bytes) -> Work[None]:
 def survey(tags: Iterator[bytes], folder: bytes, subject: str, is_ours: Callable[[bytes], bool]) -> Work[int]:
     """Return how many messages of a folder with these words in the subject are ours, by their header."""
     yield from _open(next(tags), b"EXAMINE", folder)
-    return len((yield from _ours(tags, subject, is_ours)))
+    return len((yield from _ours(tags, b"UNDELETED " + _about(subject), is_ours)))
 
 
 def clear(
@@ -119,14 +128,15 @@ def clear(
 ) -> Work[int]:
     """Move our messages from the first folder to the second, the trash; return how many there were.
 
-    Only those are touched whose header `is_ours`, and only by their unique identifiers.
+    Only those are touched whose header `is_ours`, and only by their unique identifiers; those too that an end between
+    STORE and EXPUNGE has left behind as deleted.
 
     Raises:
         CannotClear: the server offers neither MOVE nor UIDPLUS, and there is something to clear.
     """
     folder, trash = folders
     yield from _open(next(tags), b"SELECT", folder)
-    uids = yield from _ours(tags, subject, is_ours)
+    uids = yield from _ours(tags, _about(subject), is_ours)
     for first in range(0, len(uids), _AT_ONCE):
         some = _set(uids[first : first + _AT_ONCE])
         if b"MOVE" in capabilities or b"IMAP4REV2" in capabilities:  # RFC 9051 appendix E
@@ -140,10 +150,14 @@ def clear(
     return len(uids)
 
 
-def _ours(tags: Iterator[bytes], subject: str, is_ours: Callable[[bytes], bool]) -> Dialogue[list[int]]:
-    uids = yield from _search(next(tags), b"SUBJECT " + quote(subject.encode("ascii")))
-    headers = yield from _headers(tags, uids)
-    return sorted({uid for uid, header in headers if is_ours(header)} & set(uids))
+def _about(subject: str) -> bytes:
+    return b"SUBJECT " + quote(subject.encode("ascii"))
+
+
+def _ours(tags: Iterator[bytes], search: bytes, is_ours: Callable[[bytes], bool]) -> Dialogue[list[int]]:
+    uids = yield from _search(next(tags), search)
+    headers = yield from _headers(tags, uids, _IDENTIFIER)
+    return sorted({uid for uid, header in headers if is_ours(header)})
 
 
 def _open(tag: bytes, how: bytes, folder: bytes) -> Dialogue[None]:
@@ -155,8 +169,8 @@ def _say(tag: bytes, text: bytes) -> Dialogue[None]:
 
 
 def _search(tag: bytes, text: bytes) -> Dialogue[list[int]]:
-    """UID SEARCH (RFC 3501 §6.4.8); deleted messages are no longer there for people."""
-    answers = yield from command(tag, b"UID SEARCH UNDELETED " + text, Answers(lenient=True), most=MAX_LIST)
+    """UID SEARCH (RFC 3501 §6.4.8)."""
+    answers = yield from command(tag, b"UID SEARCH " + text, Answers(lenient=True), most=MAX_LIST)
     uids: set[int] = set()
     for response in answers:
         if response.kind == b"SEARCH":
@@ -164,23 +178,30 @@ def _search(tag: bytes, text: bytes) -> Dialogue[list[int]]:
     return sorted(uids)[-MAX_FOUND:]
 
 
-def _headers(tags: Iterator[bytes], uids: Sequence[int]) -> Dialogue[list[tuple[int, bytes]]]:
-    """Return the identifier and the fields of each message; of long ones, the first octets."""
+def _headers(tags: Iterator[bytes], uids: Sequence[int], fields: bytes) -> Dialogue[list[tuple[int, bytes]]]:
+    """Return the identifier and some fields of each of these messages; of long ones, the first octets."""
     found: list[tuple[int, bytes]] = []
-    item = b"BODY.PEEK[HEADER.FIELDS (%s)]<0.%d>" % (b" ".join(FIELDS), MAX_LITERAL)
+    item = b"BODY.PEEK[HEADER.FIELDS (%s)]<0.%d>" % (fields, MAX_LITERAL)
     for first in range(0, len(uids), _AT_ONCE):
         text = b"UID FETCH %s (UID %s)" % (_set(uids[first : first + _AT_ONCE]), item)
         answers = yield from command(next(tags), text, Answers(lenient=True))
-        found += [
-            (int(uid[1]), response.literals[0])
-            for response in answers
-            if _is_fetch(response) and len(response.literals) == 1 and (uid := _UID.search(response.line))
-        ]
-    return found
+        found += filter(None, map(_header, answers))
+    asked = set(uids)
+    return [(uid, header) for uid, header in found if uid in asked]
 
 
-def _is_fetch(response: Response) -> bool:
-    return response.line.upper().split(b" ")[2:3] == [b"FETCH"]
+def _header(response: Response) -> tuple[int, bytes] | None:
+    """Return the identifier and the header of a FETCH response, whatever else is in it; None for any other."""
+    line = _QUOTED.sub(b'""', response.line)
+    uid = _UID.search(line)
+    if uid is None or line.upper().split(b" ")[2:3] != [b"FETCH"]:
+        return None
+    literals = response.literals
+    if len(literals) > 1:
+        items = [found[1] for found in _LITERAL.finditer(line)]
+        is_plain = len(items) == len(literals)
+        literals = tuple(octets for item, octets in zip(items, literals, strict=False) if item and is_plain)
+    return (int(uid[1]), literals[0]) if literals else None
 
 
 def _set(uids: Sequence[int]) -> bytes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from email.parser import BytesHeaderParser
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from exporter.probing.dialogue import Arrival, Note, PassOver, ReadBytes, ReadLine, Send
+from exporter.probing.dialogue import MAX_LITERAL, Arrival, Note, PassOver, ReadBytes, ReadLine, Send
 
 if TYPE_CHECKING:
     from exporter.probing.dialogue import Work
@@ -90,7 +90,9 @@ class FakeMailbox:
             case b"UID SEARCH":
                 untagged = [b"* SEARCH " + b" ".join(b"%d" % one.uid for one in self._search(command))]
             case b"UID FETCH":
-                untagged = [piece for one in self._named(words[2]) for piece in _fetched(one)]
+                fields = re.search(rb"HEADER\.FIELDS \(([A-Z -]+)\)", command)
+                assert fields
+                untagged = [piece for one in self._named(words[2]) for piece in _fetched(one, fields[1])]
             case b"UID MOVE":
                 self._copy(words[2], _unquoted(command))
                 self._remove(self._named(words[2]))
@@ -121,13 +123,14 @@ class FakeMailbox:
         return [one for one in self._messages if one.uid in wanted]
 
     def _search(self, command: bytes) -> list[Message]:
-        found = re.fullmatch(rb'UID SEARCH UNDELETED (?:HEADER )?(\S+) "(.*)"', command)
+        found = re.fullmatch(rb'UID SEARCH (UNDELETED )?(?:HEADER )?(\S+) "(.*)"', command)
         assert found
         # RFC 3501 §6.4.4: a match is one of a part of the text, in any case.
         return [
             one
             for one in self._messages
-            if "\\Deleted" not in one.flags and found[2].lower() in _field(one, found[1].decode()).lower()
+            if not (found[1] and "\\Deleted" in one.flags)
+            and found[3].lower() in _field(one, found[2].decode()).lower()
         ]
 
     def _copy(self, uids: bytes, folder: bytes) -> None:
@@ -145,12 +148,12 @@ def _field(message: Message, name: str) -> bytes:
     return "\n".join(map(str, BytesHeaderParser().parsebytes(message.header).get_all(name, []))).encode()
 
 
-def _fetched(message: Message) -> list[bytes]:
-    return [
-        b"* 1 FETCH (UID %d BODY[HEADER.FIELDS (MESSAGE-ID)]<0> {%d}" % (message.uid, len(message.header)),
-        message.header,
-        b")",
-    ]
+def _fetched(message: Message, fields: bytes) -> list[bytes]:
+    """A FETCH of some fields, cut at the length that is asked for."""
+    whole = BytesHeaderParser().parsebytes(message.header)
+    wanted = [f"{name}: {text}\r\n" for name, text in whole.items() if name.upper().encode() in fields.split()]
+    header = ("".join(wanted) + "\r\n").encode()[:MAX_LITERAL]
+    return [b"* 1 FETCH (UID %d BODY[HEADER.FIELDS (%s)]<0> {%d}" % (message.uid, fields, len(header)), header, b")"]
 
 
 def _unquoted(command: bytes) -> bytes:
