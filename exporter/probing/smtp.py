@@ -159,10 +159,10 @@ def text_of(reply: Reply) -> bytes:
     return (b"%d %s%s" % (reply.code, prefix, b" ".join(words))).rstrip()
 
 
-def command(text: bytes, code: int) -> Dialogue[Reply]:
-    """Send a command, and read a reply with this code: see `expect`."""
+def command(text: bytes, *codes: int) -> Dialogue[Reply]:
+    """Send a command, and read a reply with one of `codes`: see `expect`."""
     yield Send(text + b"\r\n")
-    return (yield from expect(code))
+    return (yield from expect(*codes))
 
 
 def _ehlo(client_name: str) -> Dialogue[dict[str, list[str]]]:

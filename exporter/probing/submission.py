@@ -11,6 +11,8 @@ from exporter.probing.smtp import command, expect
 
 _DOT = re.compile(rb"^\.", re.MULTILINE)
 _END = b".\r\n"
+_ACCEPTED = 250, 251, 252
+"""To RCPT: 251 takes the message for a user who is elsewhere, 252 for one who is not verified (RFC 5321 §4.2.3)."""
 
 
 def submit(extensions: Sequence[str], sender: str, recipient: str, message: bytes) -> Work[float]:
@@ -47,26 +49,26 @@ def submit(extensions: Sequence[str], sender: str, recipient: str, message: byte
 
 def _begin(mail: bytes, to: bytes) -> Dialogue[None]:
     """Send each command when the one before is accepted."""
-    for text, code in (mail, 250), (to, 250), (b"DATA", 354):
+    for text, codes in (mail, (250,)), (to, _ACCEPTED), (b"DATA", (354,)):
         with _answering(text.decode("ascii").split()[0]):
-            yield from command(text, code)
+            yield from command(text, *codes)
 
 
 def _begin_together(mail: bytes, to: bytes) -> Dialogue[None]:
     """Send all commands at once, and read all replies (RFC 2920 §3.1)."""
     yield Send(b"\r\n".join((mail, to, b"DATA")) + b"\r\n")
     first: Refusal | None = None
-    for name, code in ("MAIL", 250), ("RCPT", 250), ("DATA", 354):
+    for name, codes in ("MAIL", (250,)), ("RCPT", _ACCEPTED), ("DATA", (354,)):
         try:
             with _answering(name):
-                yield from expect(code)
+                yield from expect(*codes)
         except Refusal as refusal:
             first = first or refusal
             if not refusal.in_step:
                 first.in_step = False
                 raise first from None
         else:
-            if code == 354 and first:
+            if name == "DATA" and first:
                 # RFC 2920 §3.1: a server may take DATA where there is no recipient; then only a dot ends it.
                 yield Send(_END)
                 with suppress(Refusal):  # of a message to nobody

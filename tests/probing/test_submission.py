@@ -69,6 +69,14 @@ def test_all_at_once() -> None:
     assert len(MESSAGE) == 25
 
 
+@pytest.mark.parametrize("code", ["250", "251", "252"])
+def test_a_recipient_elsewhere(code: str) -> None:
+    """A server that will forward the message, or has not verified its recipient, has taken it (RFC 5321 §4.2.3)."""
+    before, (sent, answer) = ONE_BY_ONE["RCPT"], (SENT, "S: 250 OK")
+    submitted(PLAIN, "\n".join([*before, f"S: {code} OK", "C: DATA", "S: 354 go ahead", sent, answer]))
+    submitted(GMAIL, "\n".join([*TOGETHER, "S: 250 OK", f"S: {code} OK", "S: 354 go ahead", sent, answer]))
+
+
 # The command that is refused, and what was said before.
 ONE_BY_ONE = {
     "MAIL": ["C: MAIL FROM:<ops@example.com>"],
