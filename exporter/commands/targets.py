@@ -36,6 +36,9 @@ SCHEMES: Mapping[str, tuple[Protocol, Security]] = MappingProxyType(
 )
 """What the schemes of URLs mean (RFC 5092, RFC 2384, RFC 8314 §7; the others are usual)."""
 
+_ALIKE = re.compile(r"(imap|pop|smtp|submission)\d?(.*)")
+"""Schemes of other programs, such as imap+ssl, smtp+starttls and imap4s."""
+
 _RELAY = 25  # smtp:// without a port
 
 _PREFERRED = (993, 995, 465, 587)
@@ -151,7 +154,9 @@ def _of_url(url: str, scheme: str, rest: str) -> Endpoint:
     if scheme in ("http", "https"):
         raise UsageError(f"{show(url)}: {scheme.upper()} is no protocol of mail; {_WANTED}")
     if scheme not in SCHEMES:
-        raise UsageError(f"{show(url)}: there is no protocol {show(scheme)}; {_WANTED}")
+        meant = _alike(scheme)
+        hint = f"did you mean {show(f'{meant}://{rest}')}?" if meant else _WANTED
+        raise UsageError(f"{show(url)}: there is no protocol {show(scheme)}; {hint}")
     authority, _, path = rest.partition("/")
     if path or "?" in rest or "#" in rest:
         raise UsageError(f"{show(url)}: must be without a path: {show(f'{scheme}://{authority}')}")
@@ -165,6 +170,15 @@ def _of_url(url: str, scheme: str, rest: str) -> Endpoint:
         right = next(name for name, meant in SCHEMES.items() if meant == service)
         raise UsageError(f"{show(url)}: port {number} is for {right}: {show(f'{right}://{address}')}")
     return Endpoint(name=str(address), protocol=protocol, host=address.host, port=number, security=security)
+
+
+def _alike(scheme: str) -> str:
+    """Return the scheme that was meant by another one, or ""."""
+    if not (found := _ALIKE.fullmatch(scheme)):
+        return ""
+    protocol, security = found.groups()
+    is_tls = "starttls" not in security and re.search("^s|ssl|tls", security)
+    return ("pop3" if protocol == "pop" else protocol) + ("s" if is_tls else "")
 
 
 _PORT = "must have a port from 1 to 65535 behind the colon"
