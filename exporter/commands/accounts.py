@@ -17,14 +17,13 @@ from exporter.accounts.secrets import place_of
 from exporter.commands import console
 from exporter.commands.check import CheckResult, CommandOptions, check_all, tell_storage
 from exporter.commands.targets import UsageError
-from exporter.config.mistake import unknown
 from exporter.model.mailbox import mailboxes
 from exporter.model.message import show
 from exporter.model.release import Answer
 from exporter.model.settings import Account, Config
 from exporter.probing.dialogue import CredentialUnavailable
 from exporter.views import terminal
-from exporter.views.release import told
+from exporter.views.release import no_account, told
 
 
 def release(config: Config, name: str, ledger: Ledger) -> int:
@@ -121,11 +120,6 @@ def _places(account: Account) -> str:
 
 
 def _find(config: Config, name: str) -> Account:
-    if not config.accounts:
-        raise UsageError(f"there is no account {show(name)}: the configuration has none")
     if name not in config.accounts:
-        of_user = [key for key, each in config.accounts.items() if each.username.casefold() == name.strip().casefold()]
-        if of_user:
-            raise UsageError(f"{show(name)} is a user name: name its account, {' or '.join(map(show, of_user))}")
-        raise UsageError(unknown("account", name, config.accounts))
+        raise UsageError(no_account(name, config.accounts))
     return config.accounts[name]

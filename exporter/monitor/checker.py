@@ -119,9 +119,9 @@ class Checker:
         self._changes.configure()
 
     @property
-    def accounts(self) -> Iterable[str]:
-        """The names of all accounts."""
-        return self._accounts
+    def accounts(self) -> Mapping[str, Account]:
+        """All accounts, by their names."""
+        return {name: access.account for name, (_, access) in self._accounts.items()}
 
     def tell(self, way: Way) -> None:
         """Say in the log how an account that is held is released."""

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from exporter.config.mistake import unknown
 from exporter.model.mailbox import Mailbox
+from exporter.model.message import show
 from exporter.model.release import Answer, Release
+from exporter.model.settings import Account
 from exporter.views.times import span, utc
 
 
@@ -34,6 +39,16 @@ def told(release: Release, mailbox: Mailbox, account: str, now: float) -> str:
             )
         case Answer.NOT_HELD:
             return f"{account} is not held: there is nothing to release."
+
+
+def no_account(name: str, accounts: Mapping[str, Account]) -> str:
+    """Return the message for the name of an account that there is not; a user name has the account that is meant."""
+    if not accounts:
+        return f"there is no account {show(name)}: the configuration has none"
+    of_user = [key for key, each in accounts.items() if each.username.casefold() == name.strip().casefold()]
+    if of_user:
+        return f"{show(name)} is a user name: name its account, {' or '.join(map(show, of_user))}"
+    return unknown("account", name, accounts)
 
 
 def _others(mailbox: Mailbox, account: str) -> str:

@@ -7,7 +7,7 @@ does not lock the account is seen to by the login budget, whoever asks.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import quote
@@ -18,10 +18,10 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from exporter.accounts.ledger_schema import LedgerError
-from exporter.config.mistake import unknown
 from exporter.model.mailbox import Mailbox
 from exporter.model.release import Answer, Release
-from exporter.views.release import told
+from exporter.model.settings import Account
+from exporter.views.release import no_account, told
 from exporter.web.server.clients import is_of_this_host
 from exporter.web.server.websettings import WebSettings
 
@@ -51,8 +51,8 @@ class Releases:
     is_enabled: bool
     release: Callable[[str], Awaitable[tuple[Release, Mailbox]]]
     """Releases an account; it raises a KeyError where there is none of that name."""
-    accounts: Callable[[], Iterable[str]]
-    """The names of all accounts."""
+    accounts: Callable[[], Mapping[str, Account]]
+    """All accounts, by their names."""
     probe: Callable[[str], Awaitable[object]]
     """Probes an endpoint, so that its page shows the result."""
 
@@ -75,7 +75,7 @@ class Releases:
         try:
             release, mailbox = await self.release(name)
         except KeyError:
-            return PlainTextResponse(f"{unknown('account', name, self.accounts())}\n", 404)
+            return PlainTextResponse(f"{no_account(name, self.accounts())}\n", 404)
         except LedgerError as error:
             return PlainTextResponse(f"The login budgets cannot be used: {error}.\n", 503)
         client = request.client.host if request.client and request.client.host else "a Unix socket"

@@ -54,7 +54,7 @@ class Shown:
     def __init__(self, scene: Scene, browser: Browser) -> None:
         self.scene = scene
         self.pages = Pages(scene.store, self._probe, domains=scene.domains)
-        releases = Releases(WebSettings(), True, self._release, lambda: ["legacy"], self.pages.probe_endpoint)
+        releases = Releases(WebSettings(), True, self._release, dict, self.pages.probe_endpoint)
         self.pages.permits_release = releases.permits
         self.released: list[str] = []
         self.site = Site(with_policy(application(self.pages, releases, Api(scene.store, scene.domains))))

@@ -126,7 +126,9 @@ async def test_answers(bench: Bench) -> None:
 
 
 async def test_unknown_account(bench: Bench) -> None:
-    """The answer names the one that was probably meant, or all."""
+    """The answer names the one that was probably meant, that of a user name, or all."""
+    answer = await bench.request("/accounts/Spare@gmail.com/release")
+    assert (answer.status_code, answer.text) == (404, '"Spare@gmail.com" is a user name: name its account, "spare"\n')
     answer = await bench.request("/accounts/opps/release")
     assert (answer.status_code, answer.text) == (404, 'there is no account "opps"; did you mean "ops"?\n')
     answer = await bench.request("/accounts/zzz/release")
