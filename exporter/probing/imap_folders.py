@@ -43,23 +43,23 @@ _MARKS = {role: re.compile(re.escape(mark) + rb"\b", re.IGNORECASE) for mark, ro
 _MARKS[Role.INBOX] = re.compile(rb"\bINBOX\b", re.IGNORECASE)
 
 _LIST = re.compile(
-    rb"""\*\ LIST\ \((?P<attributes>[^(){"]*)\)\ (?:"(?:[^"\\]|\\.)?"|NIL)\ # hierarchy delimiter
+    rb"""\*\ LIST\ +\((?P<attributes>[^(){"]*)\)\ +(?:"(?:[^"\\]|\\.)?"|NIL)\ + # hierarchy delimiter
     (?P<name>"(?:[^"\\]|\\.)*"|\{\d+\+?\}|[^\s"(){]+)
-    (?:\ {1,2}\(.*|\ ?)$ # RFC 5258, section 6: extended data items""",
+    (?:\ +\(.*|\ *)$ # RFC 5258, section 6: extended data items""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 # Its data, behind the name, which may contain anything: those of an item that nothing asked for may have parentheses.
-_STATUS = re.compile(rb"""\* STATUS (?:"(?:[^"\\]|\\.)*"|\{\d+\+?\}|[^\s"(){]+) ?(\(.*)""", re.IGNORECASE | re.DOTALL)
-_MESSAGES = re.compile(rb"(?:^|[ (])MESSAGES {1,2}(\d{1,10})[ )]", re.IGNORECASE)
-_UNSEEN = re.compile(rb"(?:^|[ (])UNSEEN {1,2}(\d{1,10})[ )]", re.IGNORECASE)
-_EXISTS = re.compile(rb"\* (\d{1,10}) EXISTS\b", re.IGNORECASE)
+_STATUS = re.compile(rb"""\* STATUS +(?:"(?:[^"\\]|\\.)*"|\{\d+\+?\}|[^\s"(){]+) *(\(.*)""", re.IGNORECASE | re.DOTALL)
+_MESSAGES = re.compile(rb"(?:^|[ (])MESSAGES +(\d{1,10})[ )]", re.IGNORECASE)
+_UNSEEN = re.compile(rb"(?:^|[ (])UNSEEN +(\d{1,10})[ )]", re.IGNORECASE)
+_EXISTS = re.compile(rb"\* (\d{1,10}) +EXISTS\b", re.IGNORECASE)
 _RECEIVED = re.compile(
-    rb"""[( ]INTERNALDATE\ "\ ?(?P<day>\d{1,2})-(?P<month>[A-Z]{3})-(?P<year>\d{4})
+    rb"""[( ]INTERNALDATE\ +"\ ?(?P<day>\d{1,2})-(?P<month>[A-Z]{3})-(?P<year>\d{4})
     \ (?P<time>\d\d:\d\d:\d\d)\ (?P<zone>[+-]\d{4})\" """,
     re.IGNORECASE | re.VERBOSE,
 )
 _MONTHS = (b"JAN", b"FEB", b"MAR", b"APR", b"MAY", b"JUN", b"JUL", b"AUG", b"SEP", b"OCT", b"NOV", b"DEC")
-_STORAGE = re.compile(rb"[( ]STORAGE (\d{1,15}) (\d{1,15})[ )]", re.IGNORECASE)
+_STORAGE = re.compile(rb"[( ]STORAGE +(\d{1,15}) +(\d{1,15})[ )]", re.IGNORECASE)
 
 
 class _Listing(Answers):

@@ -35,7 +35,10 @@ _TEMPORARY = re.compile(rb"\[(?:UNAVAILABLE|INUSE|LIMIT|OVERQUOTA|SERVERBUG)\b",
 
 @dataclass(init=False, slots=True)
 class Response:
-    """One response: its lines joined, with the size of each literal left in place, and the literals in order."""
+    """One response: its lines joined, with the size of each literal left in place, and the literals in order.
+
+    Some servers send more than one space behind the first word: they are one here.
+    """
 
     line: bytes
     literals: tuple[bytes, ...]
@@ -45,8 +48,9 @@ class Response:
     """The second word in capitals: a status, or the name of the data."""
 
     def __init__(self, line: bytes, literals: tuple[bytes, ...] = ()) -> None:
-        self.line, self.literals = line, literals
-        self.tag, _, rest = line.partition(b" ")
+        self.tag, space, rest = line.partition(b" ")
+        rest = rest.lstrip(b" ")
+        self.line, self.literals = self.tag + space + rest, literals
         self.kind = rest.partition(b" ")[0].upper()
 
 

@@ -24,9 +24,10 @@ def read(lines: list[bytes], *, lenient: bool = False) -> tuple[Answers, int]:
 
 
 def test_response() -> None:
-    """A response has a tag and a kind, in capitals; neither where there is none."""
-    response = Response(b"* list (x) y")
-    assert (response.tag, response.kind) == (b"*", b"LIST")
+    """A response has a tag and a kind, in capitals; neither where there is none. Spaces between them are one."""
+    for line in (b"* list (x)  y", b"*   list (x)  y"):
+        response = Response(line)
+        assert (response.line, response.tag, response.kind) == (b"* list (x)  y", b"*", b"LIST")
     assert (Response(b"").tag, Response(b"*").kind, Response(b"* ").kind) == (b"", b"", b"")
 
 
@@ -39,7 +40,9 @@ def test_passed_over(line: bytes, lenient: bool) -> None:
     assert ignored == 1
 
 
-@pytest.mark.parametrize("line", [b"HTTP/1.1 400 Bad Request", b"a1", b"a1 MAYBE", b"250 hello", b"+OK", b"+ go"])
+@pytest.mark.parametrize(
+    "line", [b"HTTP/1.1 400 Bad Request", b"a1", b"a1 MAYBE", b"250 hello", b"+OK", b"+ go", b" a1 OK"]
+)
 def test_other_protocols(line: bytes) -> None:
     """Any other line ends the session before the login, and is passed over after it."""
     with pytest.raises(ProtocolViolation, match="that nothing asked for"):
@@ -47,7 +50,7 @@ def test_other_protocols(line: bytes) -> None:
     assert read([line, b"a1 OK"], lenient=True)[1] == 1
 
 
-@pytest.mark.parametrize("line", [b"a2 OK", b"A1 OK done", b"zz NO x", b"x BAD"])
+@pytest.mark.parametrize("line", [b"a2 OK", b"A1 OK done", b"zz NO x", b"x  BAD", b"a1\0 OK"])
 def test_other_tag(line: bytes) -> None:
     """The answer to another command is never passed over: the server is out of step."""
     with pytest.raises(ProtocolViolation, match="an answer that nothing asked for"):
