@@ -9,8 +9,11 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Sequence
+from copy import copy
+from functools import lru_cache
 from typing import NamedTuple
 
+import dns.entropy
 import dns.exception
 import dns.flags
 import dns.message
@@ -68,9 +71,8 @@ async def ask(servers: Sequence[tuple[str, int]], name: str, kind: str, *, reads
     Raises:
         LookupFailed: None has answered, or it says that it failed.
     """
-    # RFC 6840 §5.7: a question with AD asks for that flag in the answer, without the signatures themselves.
     try:
-        question = dns.message.make_query(name, kind, flags=dns.flags.RD | dns.flags.AD, use_edns=0)
+        question = _question(name, kind)
     except dns.exception.DNSException as error:
         raise LookupFailed(f"the {kind} look-up of {name}: {error}") from None
     said, reason = "no answer in time", Reason.TIMEOUT
@@ -91,16 +93,43 @@ async def ask(servers: Sequence[tuple[str, int]], name: str, kind: str, *, reads
     raise LookupFailed(f"the {kind} look-up of {name}: {said}", reason)
 
 
+class _Question(NamedTuple):
+    """A question, and its octets."""
+
+    message: dns.message.Message
+    wire: bytes
+
+
+def _question(name: str, kind: str) -> _Question:
+    """Return a question with an id of its own.
+
+    Raises:
+        dns.exception.DNSException: That is no name.
+    """
+    asked = _prepared(name, kind)
+    message, number = copy(asked.message), dns.entropy.random_16()
+    message.id = number
+    return _Question(message, number.to_bytes(2, "big") + asked.wire[2:])
+
+
+@lru_cache(maxsize=4096)
+def _prepared(name: str, kind: str) -> _Question:
+    """Return a question that is asked in every interval: to make it takes as long as to ask it."""
+    # RFC 6840 §5.7: a question with AD asks for that flag in the answer, without the signatures themselves.
+    message = dns.message.make_query(name, kind, flags=dns.flags.RD | dns.flags.AD, use_edns=0)
+    return _Question(message, message.to_wire())
+
+
 class _Datagrams(asyncio.DatagramProtocol):
     """Waits for the one answer to a question."""
 
-    def __init__(self, question: dns.message.Message, *, reads_records: bool) -> None:
+    def __init__(self, question: _Question, *, reads_records: bool) -> None:
         self._question, self._reads_records = question, reads_records
         self.answer: asyncio.Future[dns.message.Message] = asyncio.get_running_loop().create_future()
 
     def datagram_received(self, data: bytes, _addr: object) -> None:
         """Take an answer to this question, and pass over anything else: anybody may send that."""
-        if not self.answer.done() and data[:2] == self._question.id.to_bytes(2, "big"):
+        if not self.answer.done() and data[:2] == self._question.wire[:2]:
             try:
                 self.answer.set_result(_read(self._question, data, reads_records=self._reads_records))
             except dns.exception.DNSException as error:
@@ -112,14 +141,13 @@ class _Datagrams(asyncio.DatagramProtocol):
             self.answer.set_exception(exc)
 
 
-async def _exchange(question: dns.message.Message, host: str, port: int, *, reads_records: bool) -> dns.message.Message:
+async def _exchange(question: _Question, host: str, port: int, *, reads_records: bool) -> dns.message.Message:
     """Return the answer of a name server: by TCP where it is too long for UDP (RFC 7766 §5)."""
-    wire = question.to_wire()
     transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
         lambda: _Datagrams(question, reads_records=reads_records), remote_addr=(host, port)
     )
     try:
-        transport.sendto(wire)
+        transport.sendto(question.wire)
         answer = await protocol.answer
     finally:
         transport.close()
@@ -127,23 +155,24 @@ async def _exchange(question: dns.message.Message, host: str, port: int, *, read
         return answer
     reader, writer = await asyncio.open_connection(host, port)
     try:
-        writer.write(len(wire).to_bytes(2, "big") + wire)
+        writer.write(len(question.wire).to_bytes(2, "big") + question.wire)
         size = int.from_bytes(await reader.readexactly(2), "big")
         return _read(question, await reader.readexactly(size), reads_records=True)
     finally:
         writer.close()
 
 
-def _read(question: dns.message.Message, data: bytes, *, reads_records: bool) -> dns.message.Message:
+def _read(question: _Question, data: bytes, *, reads_records: bool) -> dns.message.Message:
     """Return an answer. Records that make no sense, such as a digest that is too short, are left out, as senders do.
 
     Raises:
         dns.exception.DNSException: It is malformed, or none to this question.
     """
-    answer = dns.message.from_wire(data, question_only=not reads_records, continue_on_error=True)
+    has_records = data[6:8] != b"\0\0"  # RFC 1035 §4.1.1: else the signatures of a denial take longer than all the rest
+    answer = dns.message.from_wire(data, question_only=not (reads_records and has_records), continue_on_error=True)
     for error in answer.errors:
         if error.exception.__cause__ is None:  # else it is of the value of a record, whose octets were read
             raise error.exception
-    if not question.is_response(answer):
+    if not question.message.is_response(answer):
         raise dns.exception.FormError
     return answer
