@@ -43,6 +43,10 @@ class Answer(NamedTuple):
 
     records: tuple[str, ...]
     authenticated: bool
+    name: str = ""
+    """The name that has them: that at the end of its aliases."""
+    unreadable: int = 0
+    """Records beside them whose value makes no sense."""
 
 
 def believed(nameservers: Sequence[str] | None, trusted: Sequence[str]) -> list[tuple[str, int]]:
@@ -88,9 +92,19 @@ async def ask(servers: Sequence[tuple[str, int]], name: str, kind: str, *, reads
         if answer.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
             wanted = dns.rdatatype.from_text(kind)
             records = tuple(one.to_text() for rrset in answer.answer if rrset.rdtype == wanted for one in rrset)
-            return Answer(records, bool(answer.flags & dns.flags.AD))
+            is_authenticated = bool(answer.flags & dns.flags.AD)
+            return Answer(records, is_authenticated, _end_of_aliases(question.message, answer), len(answer.errors))
         said, reason = dns.rcode.to_text(answer.rcode()), Reason.DNS_ERROR
     raise LookupFailed(f"the {kind} look-up of {name}: {said}", reason)
+
+
+def _end_of_aliases(question: dns.message.Message, answer: dns.message.Message) -> str:
+    """Return the name that the records of an answer are of, in small letters."""
+    aliases = {rrset.name: rrset[0].target for rrset in answer.answer if rrset.rdtype == dns.rdatatype.CNAME}
+    name = question.question[0].name
+    for _ in aliases:
+        name = aliases.get(name, name)
+    return name.to_text(omit_final_dot=True).lower()
 
 
 class _Question(NamedTuple):

@@ -152,7 +152,7 @@ class Policies:
     dane: dict[str, DaneFacts] = field(default_factory=dict)
     """By exchange; empty where no resolver is believed."""
     dane_at: float = 0.0
-    """When the TLSA records of all exchanges were looked up, in Unix seconds."""
+    """When the TLSA records of all exchanges, and whether these are aliases, were last looked up as they are hourly."""
     tlsa_change: Change | None = None
     """When the TLSA records of an exchange changed last."""
     mx_authenticated: bool | None = None
@@ -202,12 +202,21 @@ class Policies:
         # An address in place of a name has no records; the probe says what is wrong.
         hosts = [exchange.host for exchange in exchanges if not is_ip_address(exchange.host)]
         # RFC 7672 §2.2.1: without authenticated MX records nobody goes by those of TLSA. Most domains have neither, and
-        # to ask for five exchanges costs as much as two probes.
-        is_due = self.mx_authenticated is not False or now - self.dane_at >= FETCH_INTERVAL
+        # to ask for five exchanges costs half a probe. No exchange may be an alias: whether one is, is asked hourly.
+        is_hour_over = now - self.dane_at >= FETCH_INTERVAL
+        is_due = self.mx_authenticated is not False or is_hour_over
         self.dane = {host: self.dane.get(host, DaneFacts()) for host in hosts}
-        asked = [host for host, facts in self.dane.items() if is_due or facts.failure or not facts.is_known]
-        found = await asyncio.gather(*(dane.look_up(servers, host, endpoint.port, endpoint.timeout) for host in asked))
-        self.dane_at = now if is_due else self.dane_at
+        asked = {host: facts for host, facts in self.dane.items() if is_due or facts.failure or not facts.is_known}
+        port, seconds = endpoint.port, endpoint.timeout
+        found = await asyncio.gather(
+            *(
+                dane.look_up(
+                    servers, host, port, seconds, may_be_alias=is_hour_over or facts.is_alias or not facts.is_known
+                )
+                for host, facts in asked.items()
+            )
+        )
+        self.dane_at = now if is_hour_over else self.dane_at
         for host, one in zip(asked, found, strict=True):
             before = self.dane[host]
             # What cannot be looked up now is as it was: a sender waits, too.
@@ -225,17 +234,17 @@ class Policies:
 
     def _compare(self, host: str, before: DaneFacts, after: DaneFacts, now: float) -> None:
         """Keep that the TLSA records of an exchange have changed, if they have."""
-        if before.is_known and set(before.records) != set(after.records):
+        if before.is_known and not before.is_as(after):
             text = f"{host}: {_records(before)} before; {_records(after)} now"
             self.tlsa_change = Change(now, text)
 
     def tlsa_of(self, host: str) -> DaneFacts | None:
-        """Return the TLSA records by which senders verify an exchange; None where DANE does not apply to it.
+        """Return the TLSA records of an exchange, usable or not; None where DANE does not apply to it.
 
         RFC 7672 §2.2.1: the MX records must be authenticated, too.
         """
         facts = self.dane.get(host)
-        return facts if facts and facts.in_force and self.mx_authenticated else None
+        return facts if facts and facts.exist and facts.authenticated and self.mx_authenticated else None
 
     def findings(self, endpoint: Endpoint, exchanges: Sequence[Exchange], now: float) -> Iterator[Finding]:
         """Yield what is wrong."""
@@ -245,9 +254,9 @@ class Policies:
         for host, facts in self.dane.items():
             if facts.failure:
                 yield facts.failure
-            if facts.records and not facts.authenticated:
+            if facts.exist and not facts.authenticated:
                 yield Finding(Reason.DANE_UNAUTHENTICATED, "the TLSA records are not authenticated by DNSSEC", host)
-            elif facts.records and self.mx_authenticated is False:
+            elif facts.exist and self.mx_authenticated is False:
                 yield Finding(Reason.DANE_UNAUTHENTICATED, "the MX records are not authenticated by DNSSEC", host)
 
 
@@ -258,7 +267,8 @@ def lookup_failure(error: Exception, name: str, endpoint: Endpoint) -> Finding:
 
 
 def _records(facts: DaneFacts) -> str:
-    return _shown(sorted(map(str, facts.records)))
+    unreadable = [f"{facts.unreadable} that make no sense"] if facts.unreadable else []
+    return _shown(sorted(map(str, facts.records)) + unreadable)
 
 
 def _shown(texts: Sequence[str]) -> str:

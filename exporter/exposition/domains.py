@@ -80,5 +80,5 @@ def _policies(domain: MailDomain) -> Iterator[Samples]:
     if policies.mx_authenticated is not None:
         yield DNS_AUTHENTICATED.sample(policies.mx_authenticated, record="mx")
     for host, facts in policies.dane.items():
-        if facts.records:
+        if facts.exist:
             yield DNS_AUTHENTICATED.sample(facts.authenticated, record="tlsa", host=host)

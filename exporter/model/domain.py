@@ -124,3 +124,13 @@ class Tlsa(NamedTuple):
         """As in the DNS, with the beginning of its data."""
         shown = self.data.hex()
         return f"{self.usage} {self.selector} {self.matching} {shown[:16]}{'…' if len(shown) > 16 else ''}"
+
+
+class Dane(NamedTuple):
+    """By what senders verify an exchange that has TLSA records."""
+
+    records: tuple[Tlsa, ...]
+    """Those that are usable."""
+    names: tuple[str, ...]
+    """Where an authority is recorded, the certificate is for one of these (RFC 7672 §3.2.2). The first, which has the
+    records, is sent as the server's name (§8.1)."""

@@ -20,7 +20,7 @@ from exporter.accounts.budget import PATIENCE, Budget
 from exporter.accounts.ledger import Ledger
 from exporter.accounts.ledger_file import Grant
 from exporter.config.dump import stretches
-from exporter.model.domain import Tlsa
+from exporter.model.domain import Dane
 from exporter.model.login import Denial
 from exporter.model.mailbox import Mailbox, mailboxes
 from exporter.model.outcome import Outcome, Target
@@ -45,9 +45,9 @@ log = structlog.get_logger("check")
 class ExchangePolicies:
     """What a domain demands of its exchanges; here, nothing."""
 
-    def tlsa(self, _target: Target) -> Sequence[Tlsa]:
-        """Return the TLSA records by which an exchange is verified."""
-        return ()
+    def tlsa(self, _target: Target) -> Dane | None:
+        """Return the TLSA records by which an exchange is verified; None where there are none."""
+        return None
 
     def enforced(self, outcome: Outcome) -> Outcome:
         """Return the Outcome of an exchange as senders see it that go by the domain's policy."""

@@ -18,7 +18,7 @@ from aiodns.error import DNSError
 from exporter.domains import exchanges
 from exporter.domains.exchanges import NullMx
 from exporter.domains.policies import CHANGED_FOR, Policies, lookup_failure
-from exporter.model.domain import Change, Exchange, ExchangesFound, Finding, Mode, Policy, Tlsa, merged
+from exporter.model.domain import Change, Dane, Exchange, ExchangesFound, Finding, Mode, Policy, merged
 from exporter.model.outcome import Outcome, Phase, Target
 from exporter.model.reason import Reason
 from exporter.model.settings import Endpoint, IpFamily
@@ -214,17 +214,20 @@ class MailDomains(ExchangePolicies):
         domain.probed = {key: shown for key, shown in domain.probed.items() if key[0] in hosts}
         domain.version += 1
 
-    def tlsa(self, target: Target) -> Sequence[Tlsa]:
+    def tlsa(self, target: Target) -> Dane | None:
         """As `ExchangePolicies.tlsa`."""
-        domain = self._domains.get(target.endpoint.name)
-        facts = domain.policies.tlsa_of(target.endpoint.host) if domain else None
-        return facts.in_force if facts else ()
+        domain, host = self._domains.get(target.endpoint.name), target.endpoint.host
+        facts = domain.policies.tlsa_of(host) if domain else None
+        if domain is None or facts is None or not facts.in_force:
+            return None
+        return Dane(facts.in_force, tuple(dict.fromkeys((facts.base or host, host, domain.name))))
 
     def enforced(self, outcome: Outcome) -> Outcome:
         """As `ExchangePolicies.enforced`.
 
         RFC 8461 §5: under `enforce`, senders deliver to no exchange whose certificate is not trusted or that has no
-        STARTTLS. Where TLSA records have decided, they have done so for good (RFC 8461 §2).
+        STARTTLS. Where TLSA records have decided, they have done so for good (RFC 8461 §2). RFC 7672 §2.2: records that
+        nobody can use still demand TLS, whatever the certificate.
         """
         endpoint, observed = outcome.target.endpoint, outcome.observed
         domain = self._domains.get(endpoint.name)
@@ -234,13 +237,16 @@ class MailDomains(ExchangePolicies):
         if outcome.reason is Reason.DANE_MISMATCH:
             refused = Finding(outcome.reason, outcome.detail, endpoint.host)
         elif outcome.reason is Reason.STARTTLS_UNAVAILABLE and self.tlsa(outcome.target):
-            # RFC 7672 §2.2: nor do they deliver in the clear where there are TLSA records.
             refused = Finding(Reason.DANE_MISMATCH, f"{outcome.reason}: {outcome.detail}", endpoint.host)
+        elif observed.tls_fault is Reason.STARTTLS_UNAVAILABLE and domain.policies.tlsa_of(endpoint.host):
+            detail = f"{observed.tls_fault}: {observed.tls_fault_detail}"
+            refused = Finding(Reason.DANE_MISMATCH, detail, endpoint.host)
         elif observed.tls_fault and outcome.up and policy and policy.demands_tls_of(endpoint.host):
             detail = f"{observed.tls_fault}: {observed.tls_fault_detail}"
             refused = Finding(Reason.MTA_STS_CERTIFICATE, detail, endpoint.host)
         domain.learn(outcome.target, observed.dane, refused)
-        if outcome.up and refused and policy and policy.mode is Mode.ENFORCE:
+        is_enforced = policy is not None and policy.mode is Mode.ENFORCE
+        if outcome.up and refused and (is_enforced or refused.reason is Reason.DANE_MISMATCH):
             return replace(outcome, phase=Phase.TLS, reason=refused.reason, detail=refused.detail)
         return outcome
 

@@ -79,7 +79,12 @@ def encode(domain: MailDomain) -> Fields | None:
             "fetched_at": mta_sts.fetched_at,
         },
         "tlsa": {
-            host: {"authenticated": facts.authenticated, "records": [_tlsa(record) for record in facts.records]}
+            host: {
+                "authenticated": facts.authenticated,
+                "records": [_tlsa(record) for record in facts.records],
+                "unreadable": facts.unreadable,
+                "base": facts.base,
+            }
             for host, facts in policies.dane.items()
             if facts.is_known
         },
@@ -108,7 +113,14 @@ def decode(fields: Fields, domain: MailDomain, now: float) -> MailDomain:
         mta_sts.policy_id = text_of(fields["policy_id"]) if fields["policy_id"] else None
     hosts = {one.host for one in exchanges}
     dane = {
-        host: DaneFacts(tuple(map(_record, one["records"])), bool(one["authenticated"]), is_known=True)
+        host: DaneFacts(
+            tuple(map(_record, one["records"])),
+            bool(one["authenticated"]),
+            is_known=True,
+            # An older file has neither of them.
+            unreadable=int(one.get("unreadable", 0)),
+            base=text_of(one.get("base", "")),
+        )
         for host, one in fields["tlsa"].items()
         if host in hosts
     }

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 from cryptography import x509
+from cryptography.x509.oid import NameOID
 
-from exporter.model.domain import Tlsa
+from exporter.model.domain import Dane, Tlsa
 from exporter.probing.dialogue import DialogueError
 
 _DANE_TA, _DANE_EE = 2, 3
@@ -22,24 +23,24 @@ class DaneMismatch(DialogueError):
     in_step = True
 
 
-def check(records: Sequence[Tlsa], chain: Sequence[bytes], host: str) -> None:
+def check(dane: Dane, chain: Sequence[bytes]) -> None:
     """Check the chain, the server's own certificate first, in DER.
 
     Raises:
         DaneMismatch: No record matches.
     """
-    if not any(_matches(record, chain[:_MAX_CHAIN], host) for record in records):
-        kinds = ", ".join(sorted({f"{one.usage} {one.selector} {one.matching}" for one in records}))
-        raise DaneMismatch(f"none of the {len(records)} TLSA records ({kinds}) matches the certificate")
+    if not any(_matches(record, chain[:_MAX_CHAIN], dane.names) for record in dane.records):
+        kinds = ", ".join(sorted({f"{one.usage} {one.selector} {one.matching}" for one in dane.records}))
+        raise DaneMismatch(f"none of the {len(dane.records)} TLSA records ({kinds}) matches the certificate")
 
 
-def _matches(record: Tlsa, chain: Sequence[bytes], host: str) -> bool:
+def _matches(record: Tlsa, chain: Sequence[bytes], hosts: Sequence[str]) -> bool:
     if record.usage == _DANE_EE:
         # RFC 7672 §3.1.1: neither the name nor the expiry of the certificate counts.
         return bool(chain) and _is_of(record, chain[0])
     for number, encoded in enumerate(chain):
         if number and _is_of(record, encoded):
-            return _is_issued_by(chain[: number + 1], host)
+            return _is_issued_by(chain[: number + 1], hosts)
     return False
 
 
@@ -59,8 +60,8 @@ def _public_key(encoded: bytes) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _is_issued_by(encoded: Sequence[bytes], host: str) -> bool:
-    """Whether each certificate is signed by the next one, none has expired, and the first is for the host.
+def _is_issued_by(encoded: Sequence[bytes], hosts: Sequence[str]) -> bool:
+    """Whether each certificate is signed by the next one, none has expired, and the first is for one of the hosts.
 
     RFC 7672 §3.1.2: with DANE-TA, names and dates count as they do elsewhere.
     """
@@ -69,13 +70,19 @@ def _is_issued_by(encoded: Sequence[bytes], host: str) -> bool:
         chain = [x509.load_der_x509_certificate(one) for one in encoded]
         for issued, issuer in pairwise(chain):
             issued.verify_directly_issued_by(issuer)
-        names = chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         is_valid = all(one.not_valid_before_utc <= now <= one.not_valid_after_utc for one in chain)
-        return is_valid and _is_for(names.get_values_for_type(x509.DNSName), host)
+        names = {name.lower() for name in _names_of(chain[0])}
+        return is_valid and any(host in names or f"*.{host.partition('.')[2]}" in names for host in hosts)
     except Exception:  # noqa: BLE001 (cryptography raises a dozen types for what it cannot read or verify)
         return False
 
 
-def _is_for(names: Iterable[str], host: str) -> bool:
-    above = host.partition(".")[2]
-    return any(name.lower() in (host, f"*.{above}") for name in names)
+def _names_of(certificate: x509.Certificate) -> Iterable[str]:
+    """Return the names that a certificate is for; RFC 7672 §3.2.2: the common name where there are no others."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        found = []
+    else:
+        found = names.get_values_for_type(x509.DNSName)
+    return found or [str(one.value) for one in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]

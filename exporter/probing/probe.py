@@ -21,7 +21,7 @@ import structlog
 
 from exporter.model.address import is_ip_address
 from exporter.model.certificate import TlsFacts
-from exporter.model.domain import Tlsa
+from exporter.model.domain import Dane
 from exporter.model.outcome import Line, Observed, Outcome, Phase, Target
 from exporter.model.reason import CERTIFICATE_REASONS, Reason
 from exporter.model.settings import AddressChoice, IpFamily, Protocol, Security
@@ -74,11 +74,11 @@ async def probe(
     login: Login = None,
     known: Known = _NOTHING,
     secrets: Secrets | None = None,
-    tlsa: Sequence[Tlsa] = (),
+    tlsa: Dane | None = None,
 ) -> Outcome:
     """Probe `target` once, with a login where `login` is given; `known` decides which address is tried first.
 
-    Where there are records in `tlsa`, they decide on the certificate of an exchange, and nothing else does.
+    Where there are TLSA records, they decide on the certificate of an exchange, and nothing else does.
 
     No text of the Outcome has a piece of `secrets`, which the server may know from other sessions, too; by default they
     are those of the login.
@@ -145,7 +145,7 @@ class Attempt:
         self._timeout: asyncio.Timeout | None = None
         self._seconds_after_greeting = 0.0
         self._trust = trust
-        self.tlsa: Sequence[Tlsa] = ()
+        self.tlsa: Dane | None = None
         self._redactor = redactor_of(target.endpoint, login if isinstance(login, Credential) else None, secrets)
         self._started_at, self._began = time.time(), time.perf_counter()
         self._clock = PhaseClock()
@@ -278,14 +278,14 @@ class Attempt:
         verifies = self._trust is _Trust.VERIFY
         context = await context_of(self._endpoint.tls) if verifies else client_tls.unverified_context()
         # RFC 6066 §3: the name in SNI has no trailing dot, and neither has a name in a certificate.
-        name = (self._endpoint.tls.server_name or self._endpoint.host).removesuffix(".")
-        secured = await connection.start_tls(context, name, self._clock.ask)
+        name = self.tlsa.names[0] if self.tlsa else self._endpoint.tls.server_name or self._endpoint.host
+        secured = await connection.start_tls(context, name.removesuffix("."), self._clock.ask)
         self._clock.leave(connection.secured_at)
         facts = client_tls.facts(secured, verified=verifies, own_roots=self._endpoint.tls.ca_file is not None)
         self._observed["tls"] = facts and self._redactor.certificates(facts)
         if self.tlsa:
             self._observed["dane"] = False
-            dane.check(self.tlsa, client_tls.certificates_of(secured), self._endpoint.host)
+            dane.check(self.tlsa, client_tls.certificates_of(secured))
             self._observed["dane"] = True
         return self._trust is not _Trust.INSPECT
 

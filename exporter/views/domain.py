@@ -65,7 +65,7 @@ class DomainView:
                 f"{policy.mode}, {len(policy.patterns)} mx, id {policies.mta_sts.policy_id}, holds for {left} more"
             )
         known = {True: "yes", False: "no", None: "not known"}
-        dane = sum(bool(facts.records) for facts in policies.dane.values())
+        dane = sum(facts.exist for facts in policies.dane.values())
         return [
             ("MTA-STS", mta_sts),
             ("TLS-RPT", known[policies.tls_rpt]),

@@ -31,14 +31,28 @@ ZONE = "\n".join(
             f"_25._tcp.bad{number} TLSA {record}\n_25._tcp.bad{number} TLSA 3 1 1 {DIGEST}"
             for number, record in enumerate(MALFORMED.values())
         ),
+        *(
+            f"alone{number} A 127.0.0.1\n_25._tcp.alone{number} TLSA {record}"
+            for number, record in enumerate(MALFORMED.values())
+        ),
+        # Exchanges that are aliases, which they must not be: of a name with records, and of one in the other zone.
+        f"alias CNAME end\nend A 127.0.0.1\n_25._tcp.end TLSA 3 1 1 {DIGEST}",
+        f"both CNAME end\n_25._tcp.both TLSA 3 1 2 {LONG}",
+        f"own CNAME mx1\n_25._tcp.own TLSA 3 1 2 {LONG}",
+        f"away CNAME end.{{other}}.\n_25._tcp.away TLSA 3 1 2 {LONG}",
+        "loose CNAME nowhere",
     ]
 )
+ZONES = {
+    zone: ZONE.format(other=other) for zone, other in (("example.com", "example.net"), ("example.net", "example.com"))
+}
+"""The first is signed."""
 
 
 @pytest.fixture(scope="module")
 def bind() -> Iterator[Bind]:
     """A signed zone, and one that is not."""
-    with Bind({"example.com": ZONE, "example.net": ZONE}, signed=["example.com"]) as server:
+    with Bind(ZONES, signed=["example.com"]) as server:
         yield server
 
 
@@ -97,6 +111,49 @@ async def test_malformed_record(unbound: Unbound, case: str) -> None:
     assert facts.in_force == (Tlsa(3, 1, 1, bytes.fromhex(DIGEST)),)
 
 
+@pytest.mark.parametrize("case", MALFORMED)
+async def test_malformed_record_alone(unbound: Unbound, case: str) -> None:
+    """RFC 7672 §2.2: there are records, which demand TLS, and none of them verifies the exchange."""
+    servers = dnssec.believed([unbound.address], ())
+    facts = await look_up(servers, f"alone{[*MALFORMED].index(case)}.example.com", 25, 5.0)
+    assert (facts.failure, facts.records, facts.in_force) == (None, (), ())
+    assert facts.exist
+    assert facts.authenticated
+
+
+ALIASES: dict[str, tuple[list[int], bool, str]] = {
+    "alias.example.com": ([1], True, "end.example.com"),
+    "both.example.com": ([1], True, "end.example.com"),
+    "own.example.com": ([2], True, ""),
+    "away.example.com": ([2], True, ""),
+    "loose.example.com": ([], True, ""),
+    "away.example.net": ([2], False, ""),
+    "alias.example.net": ([], False, ""),
+}
+"""The hashes of the records, whether these are authenticated, and the name that has them, if it is another one."""
+
+
+@pytest.mark.parametrize("host", ALIASES)
+async def test_alias(server: Forwarder, host: str) -> None:
+    """RFC 7672 §2.2.2: the records at the end of an alias come first, and then its own, if these are authenticated."""
+    facts = await found(server, host)
+    hashes, is_authenticated, base = ALIASES[host]
+    assert facts.failure is None
+    assert [record.matching for record in facts.records] == hashes
+    assert (facts.authenticated, facts.base) == (is_authenticated, base)
+    assert facts.is_alias is (bool(hashes) or host.endswith(".com")), "where nothing depends on it, nobody asks"
+
+
+async def test_alias_that_cannot_be_looked_up(server: Forwarder) -> None:
+    """Whether the name at its end has records is not known."""
+    server.faults = {("_25._tcp.end.example.com", "TLSA"): "servfail"}
+    for host in ("alias.example.com", "both.example.com"):
+        facts = await found(server, host)
+        assert facts.failure is not None
+        assert facts.failure.detail == "the TLSA look-up of _25._tcp.end.example.com: SERVFAIL"
+        assert not facts.is_known
+
+
 async def test_many_records(bind: Bind, unbound: Unbound) -> None:
     """As many as a zone has: such an answer comes over TCP."""
     bind.put("_25._tcp.null.example.com", "TLSA", *(f"3 1 1 {number:064x}" for number in range(60)))
@@ -109,6 +166,9 @@ async def test_no_record(server: Forwarder) -> None:
     for host in (HOST, "gone.example.com"):
         facts = await found(server, host)
         assert (facts.records, facts.failure) == ((), None)
+    server.questions.clear()
+    for host, may_be_alias in (("mx1.example.net", True), (HOST, False)):
+        await look_up(dnssec.believed([server.address], ()), host, 25, 5.0, may_be_alias=may_be_alias)
         assert (host, "A") not in server.questions, "nothing depends on it"
 
 

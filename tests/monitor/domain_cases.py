@@ -15,7 +15,8 @@ ID, REPORTS = "v=STSv1; id=1;", "v=TLSRPTv1; rua=mailto:reports@example.com"
 HOSTS = "\n".join(
     [
         *(f"{name} A {WELL}" for name in ("good", "second", "deep.good", "match", "mismatch")),
-        f"plain A {PLAIN}\nbare A {PLAIN}",
+        f"deep.unusable A {WELL}\nalias CNAME match\nalias-mismatch CNAME mismatch",
+        *(f"{name} A {PLAIN}" for name in ("plain", "bare", "bare-unusable")),
         f"refusing A {REFUSING}",
     ]
 )
@@ -194,6 +195,27 @@ CASES: dict[str, Case] = {
         {"gmail_mx_up": 0.0, "gmail_dane_match{}": 0.0},
         {POLICY_CRITICAL, *ALL_DOWN},
         mx=("10 bare",),
+        txt=(),
+    ),
+    # RFC 7672 §2.2: records that nobody can use demand TLS all the same, whatever the certificate.
+    "tlsa-unusable": Case(
+        metrics=UP | {"gmail_dane_match{}": 0.0, "gmail_dns_authenticated{tlsa}": 1.0, "gmail_check_success{tls}": 0.0},
+        mx=("10 deep.unusable",),
+        txt=(),
+    ),
+    "tlsa-unusable-no-starttls": Case(
+        {"dane_mismatch bare-unusable.example.com"},
+        {"gmail_mx_up": 0.0, "gmail_dane_match{}": 0.0},
+        {POLICY_CRITICAL, *ALL_DOWN},
+        mx=("10 bare-unusable",),
+        txt=(),
+    ),
+    "tlsa-of-alias": Case(metrics=UP | {"gmail_dane_match{alias.example.com}": 1.0}, mx=("10 alias",), txt=()),
+    "tlsa-of-alias-mismatch": Case(
+        {"dane_mismatch alias-mismatch.example.com"},
+        {"gmail_mx_up": 0.0, "gmail_dane_match{alias-mismatch.example.com}": 0.0},
+        {POLICY_CRITICAL, *ALL_DOWN},
+        mx=("10 alias-mismatch",),
         txt=(),
     ),
     "address": Case(

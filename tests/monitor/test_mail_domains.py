@@ -242,7 +242,7 @@ async def test_dane_is_kept(bench: Bench) -> None:
     domain.exchanges = domain.exchanges[1:]
     await bench.domains.renew_policies(domain)
     assert domain.dane == {}
-    assert bench.domains.tlsa(target) == ()
+    assert bench.domains.tlsa(target) is None
 
 
 async def test_two_addresses(bench: Bench) -> None:

@@ -61,6 +61,9 @@ def resolving(postfixes: list[Postfix]) -> Iterator[Unbound]:
     port, right = postfixes[0].smtp_port, tlsa_of(postfixes[0].certificate)
     zones["example.com"] += [f"_{port}._tcp.{host} TLSA {right}" for host in ("match", "bare")]
     zones["example.com"] += [f"_{port}._tcp.mismatch TLSA 3 1 1 {'0' * 64}"]
+    zones["example.com"] += [
+        f"_{port}._tcp.{host} TLSA 1 1 1 {'0' * 64}" for host in ("deep.unusable", "bare-unusable")
+    ]
     zones["example.net"] += [f"_{port}._tcp.match TLSA {right}"]
     joined = {zone: "\n".join(lines) for zone, lines in zones.items()}
     with Bind(joined, signed=["example.com"]) as bind, Unbound(bind) as unbound:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from exporter.model.domain import Tlsa
+from exporter.model.domain import Dane, Tlsa
 from exporter.model.outcome import Check, Outcome, Phase, Target
 from exporter.model.reason import Blame, Reason
 from exporter.model.settings import Endpoint, IpFamily, Protocol, Security, Tls
@@ -179,27 +179,37 @@ async def test_late_greeting(scripted: StartScripted, authority: Authority, reso
     assert (outcome.phase, outcome.detail) == (Phase.GREETING, "no answer within 0.2 s")
 
 
-def tlsa(certificate: Certificate) -> Tlsa:
+def by(certificate: Certificate, *names: str) -> Dane:
     """The record of its key."""
     key = certificate.leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return Tlsa(3, 1, 1, hashlib.sha256(key).digest())
+    return Dane((Tlsa(3, 1, 1, hashlib.sha256(key).digest()),), names or ("mx.example.com",))
 
 
 async def test_tlsa_decides(scripted: StartScripted, authority: Authority, resolver: Resolver) -> None:
     """Where a record matches, no authority and no date counts; one session is enough."""
     certificate = expired(authority)
     server = await scripted(Smtp(), security="starttls", context=certificate.context)
-    outcome = await probe(exchange(authority, server.port), resolver, tlsa=[tlsa(certificate)])
+    outcome = await probe(exchange(authority, server.port), resolver, tlsa=by(certificate))
     assert outcome.ok, outcome
     assert outcome.observed.dane is True
     assert outcome.checks[Check.TLS] is True
     assert server.connections == 1
 
 
+async def test_name_that_is_sent(scripted: StartScripted, authority: Authority, resolver: Resolver) -> None:
+    """RFC 7672 §8.1: the name that has the records: a server may have a certificate for each of its names."""
+    certificate = authority.issue("mx.example.com")
+    sent: list[str | None] = []
+    certificate.context.sni_callback = lambda _tls, name, _context: sent.append(name)
+    server = await scripted(Smtp(), security="starttls", context=certificate.context)
+    await probe(exchange(authority, server.port), resolver, tlsa=by(certificate, "base.example.net", "mx.example.com"))
+    assert sent == ["base.example.net"]
+
+
 async def test_tlsa_mismatch(scripted: StartScripted, authority: Authority, resolver: Resolver) -> None:
     """Where none matches, the exchange is down, however good its certificate; the session ends with QUIT."""
     server = await scripted(Smtp(), security="starttls", context=authority.issue("mx.example.com").context)
-    outcome = await probe(exchange(authority, server.port), resolver, tlsa=[tlsa(expired(authority))])
+    outcome = await probe(exchange(authority, server.port), resolver, tlsa=by(expired(authority)))
     assert (outcome.phase, outcome.reason, outcome.up) == (Phase.TLS, Reason.DANE_MISMATCH, False)
     assert outcome.observed.dane is False
     assert outcome.observed.tls is not None
@@ -212,5 +222,5 @@ async def test_tlsa_without_starttls(scripted: StartScripted, authority: Authori
     server = await scripted(
         Smtp(starttls_offered=False), security="starttls", context=authority.issue("mx.example.com").context
     )
-    outcome = await probe(exchange(authority, server.port), resolver, tlsa=[tlsa(expired(authority))])
+    outcome = await probe(exchange(authority, server.port), resolver, tlsa=by(expired(authority)))
     assert (outcome.phase, outcome.reason, outcome.up) == (Phase.STARTTLS, Reason.STARTTLS_UNAVAILABLE, False)
