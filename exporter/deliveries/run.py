@@ -237,7 +237,9 @@ class _Run:
             async with self._session(endpoint, Stage.POP3, after_delay) as session:
                 delays[endpoint.name] = _login_delay(session)
                 before = seen.get(self.delivery.name, frozenset())
-                found, seen[self.delivery.name] = await session.do(pop3_messages.find(self._is_it, before), PATIENCE)
+                held = sum(folder.messages or 0 for folder in session.outcome.observed.folders)
+                finding = pop3_messages.find(self._is_it, before, held)
+                found, seen[self.delivery.name] = await session.do(finding, PATIENCE)
         except CannotLogIn as error:
             log.debug("not looked for over POP3", delivery=self.delivery.name, why=str(error))
             return

@@ -295,6 +295,16 @@ def judging_credential() -> Iterator[None]:
         raise
 
 
+@contextmanager
+def answering(name: str) -> Iterator[None]:
+    """Mark a refusal that is raised here with the command that it answers."""
+    try:
+        yield
+    except Refusal as refusal:
+        refusal.command = name
+        raise
+
+
 def as_text(octets: bytes, most: int = MAX_TEXT) -> str:
     """Return what a server sent as text for people, whole up to `most` octets; what is not UTF-8 is escaped.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 
-from exporter.probing.dialogue import Arrival, Dialogue, MessageTooLarge, Refusal, Send, Work
+from exporter.probing.dialogue import Arrival, Dialogue, MessageTooLarge, Refusal, Send, Work, answering
 from exporter.probing.smtp import command, expect
 
 _DOT = re.compile(rb"^\.", re.MULTILINE)
@@ -36,7 +36,7 @@ def submit(extensions: Sequence[str], sender: str, recipient: str, message: byte
         else:
             yield from _begin(mail, to)
         # RFC 5321 §4.5.2: a dot at the beginning of a line is doubled.
-        with _answering("the message"):
+        with answering("the message"):
             yield Send(_DOT.sub(b"..", message) + _END, b"(a message of %d octets)\r\n" % len(message))
             yield from expect(250)
     except Refusal as refusal:
@@ -50,7 +50,7 @@ def submit(extensions: Sequence[str], sender: str, recipient: str, message: byte
 def _begin(mail: bytes, to: bytes) -> Dialogue[None]:
     """Send each command when the one before is accepted."""
     for text, codes in (mail, (250,)), (to, _ACCEPTED), (b"DATA", (354,)):
-        with _answering(text.decode("ascii").split()[0]):
+        with answering(text.decode("ascii").split()[0]):
             yield from command(text, *codes)
 
 
@@ -60,7 +60,7 @@ def _begin_together(mail: bytes, to: bytes) -> Dialogue[None]:
     first: Refusal | None = None
     for name, codes in ("MAIL", (250,)), ("RCPT", _ACCEPTED), ("DATA", (354,)):
         try:
-            with _answering(name):
+            with answering(name):
                 yield from expect(*codes)
         except Refusal as refusal:
             first = first or refusal
@@ -88,13 +88,3 @@ def _check_size(parameters: Sequence[str], size: int) -> None:
     limit = int(parameters[0]) if parameters and re.fullmatch(r"[0-9]{1,20}", parameters[0]) else 0
     if 0 < limit < size:
         raise MessageTooLarge(f"the server takes messages of {limit} octets, and this one has {size}")
-
-
-@contextmanager
-def _answering(name: str) -> Iterator[None]:
-    """Mark a refusal that is raised here with the command that it answers."""
-    try:
-        yield
-    except Refusal as refusal:
-        refusal.command = name
-        raise

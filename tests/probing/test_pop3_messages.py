@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.probing.dialogue import ProtocolViolation, Refusal
-from exporter.probing.pop3_messages import MAX_NEW, find
+from exporter.probing.dialogue import LINE_COST, MAX_REPLY, ProtocolViolation, Refusal
+from exporter.probing.pop3_messages import MAX_LISTED, MAX_NEW, find
 from tests.probing.work import play
 
 
@@ -53,6 +53,23 @@ def test_a_full_maildrop() -> None:
     assert len(held) == 100
 
 
+def test_a_maildrop_that_is_too_full_to_be_listed() -> None:
+    """Then only the newest are listed, one by one."""
+    held = MAX_LISTED + 1
+    numbers = range(held - MAX_NEW + 1, held + 1)
+    uidls = "\n".join(f"C: UIDL {number}\nS: +OK {number} id{number}" for number in numbers)
+    tops = f"C: TOP {held - 1} 0\nS: +OK\nS: Message-ID: <ours>\nS: ."
+    found, listed = play(find(is_it, {b"id%d" % held}, held), f"{uidls}\n{tops}")
+    assert (found, listed) == (True, frozenset(b"id%d" % number for number in numbers))
+    with pytest.raises(ProtocolViolation):
+        play(find(is_it, (), held), f"C: UIDL {numbers[0]}\nS: +OK")
+
+
+def test_the_largest_list() -> None:
+    """A list of as many messages as are listed is within the limit of an answer, though its lines be short."""
+    assert MAX_LISTED * max(LINE_COST, len("8000 ") + 70 + len("\r\n")) < MAX_REPLY
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [
@@ -65,5 +82,7 @@ def test_a_full_maildrop() -> None:
 )
 def test_refused(text: str, error: type[Exception]) -> None:
     """A refusal is one; a list that is none is no POP3."""
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         play(find(is_it), text)
+    if isinstance(caught.value, Refusal):
+        assert caught.value.command == text.rpartition("C: ")[2].split()[0]
