@@ -1,7 +1,8 @@
 """How many test messages an account may send: counted in the ledger, as logins are, and kept over restarts.
 
 A mailbox has a second budget there, under a provider of its own, so that a limit on what it sends stops no login: at
-its daily sending limit, a Gmail account can still log in and receive.
+its daily sending limit, a Gmail account can still log in and receive. What a server refuses because of a recipient
+stops the messages to that recipient, and no others.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from exporter.accounts.budget import PATIENCE
 from exporter.accounts.ledger import Entry, Granted, Ledger
 from exporter.accounts.ledger_file import Grant
 from exporter.accounts.ledger_schema import LedgerError
-from exporter.accounts.standing import Request, Verdict
+from exporter.accounts.standing import WHOLE, Request, Verdict
 from exporter.model.login import Denial
 from exporter.model.mailbox import Mailbox, provider_key, user_of
 from exporter.model.plan import REQUESTED
@@ -30,8 +31,20 @@ BETWEEN_TRIES = 0.5
 LONGEST = 120.0
 """Seconds after which a submission is over, whatever the server does."""
 
+RCPT = "RCPT"
+"""The command at which a server refuses a recipient (RFC 5321 §4.1.1.3)."""
+
 _SECRET = ("sends",)
 """What stands for the secret of a login: a refusal concerns whoever sends."""
+
+_OF_RECIPIENT = frozenset(
+    {
+        *(Reason.MX_USER_UNKNOWN, Reason.MX_USER_DISABLED, Reason.MX_MAILBOX_FULL),
+        *(Reason.MX_RECIPIENT_RATE, Reason.MX_POLICY),
+    }
+)
+_OF_ANYBODY = frozenset({Reason.SERVER_BUSY, Reason.SERVER_REFUSED, Reason.MAILBOX_FULL})
+"""Reasons that name nobody: the command tells whom the server means."""
 
 
 class Sends:
@@ -49,7 +62,7 @@ class Sends:
         most = delivery.sender.max_sends_per_day
         request = Request(
             place="",
-            protocol=delivery.via.protocol.value,
+            protocol=user_of(delivery.recipient),  # the scope of what is refused because of the recipient
             interval=delivery.interval,
             most=max(1, math.floor(most * min(1.0, REQUESTED))) if is_planned else most,
             longest=LONGEST,
@@ -71,13 +84,18 @@ class Sends:
             return Denial.STORAGE
         return granted
 
-    async def report(self, grant: Grant, refused: Reason | None, *, is_made: bool) -> None:
-        """End a submission that was granted; it is made where the server may have accepted or refused it."""
+    async def report(self, grant: Grant, refused: Reason | None, command: str = "", *, is_made: bool) -> None:
+        """End a submission that was granted; it is made where the server may have accepted it, or `refused` a command.
+
+        A success ends the waits of the sender and of this recipient.
+        """
         if refused is None:
             verdict = Verdict(is_made, is_good=is_made)
         else:
             # No operator releases sends: what a server refuses for good is tried again hourly.
-            verdict = Verdict(is_made, retry=Retry.WAIT24 if refused.retry is Retry.HOLD else refused.retry)
+            retry = Retry.WAIT24 if refused.retry is Retry.HOLD else refused.retry
+            of_recipient = refused in _OF_RECIPIENT or (command == RCPT and refused in _OF_ANYBODY)
+            verdict = Verdict(is_made, retry=retry, scope=grant.request.protocol if of_recipient else WHOLE)
         await asyncio.wait({asyncio.wrap_future(self._ledger.settle(grant, verdict))}, timeout=PATIENCE)
 
     def _give_back(self, future: Future[Granted]) -> None:

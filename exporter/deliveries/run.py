@@ -148,8 +148,9 @@ class _Run:
         delivery, sends = self.delivery, self.deliveries.sends
         granted = await sends.ask(delivery, is_planned=is_planned)
         if isinstance(granted, Denial):
-            raise CannotLogIn(NotMade(delivery.sender.name, _of_sends(granted), granted))
-        refused: Reason | None = None
+            waits = granted in (Denial.BACKOFF, Denial.WAIT24)
+            raise CannotLogIn(NotMade(delivery.sender.name, _of_sends(granted), granted, is_refused=waits))
+        refused, command = None, ""
         is_made = False
         began = time.perf_counter()
         try:
@@ -162,12 +163,12 @@ class _Run:
                 try:
                     accepted_at = await session.do(submit(extensions, sender, recipient, message), SUBMIT_SECONDS)
                 except WorkFailed as failed:
-                    refused = failed.reason
+                    refused, command = failed.reason, failed.command
                     if refused in WITHOUT_ANSWER:  # it may arrive; the next run clears it away then
                         failed.detail += "; whether the server has taken the message is not known"
                     raise
         finally:
-            await sends.report(granted, refused, is_made=is_made)
+            await sends.report(granted, refused, command, is_made=is_made)
         self.stages[Stage.SUBMIT] = accepted_at - began
         return accepted_at
 
@@ -301,7 +302,7 @@ def _of_sends(denial: Denial) -> str:
     texts = {
         Denial.CEILING: "the part of max_sends_per_day that is for the schedule is used up",
         Denial.WAIT24: "a limit of the server for what may be sent, which ends within 24 hours",
-        Denial.BACKOFF: "a server asked for fewer messages",
+        Denial.BACKOFF: "the server refused a message for the time being, and is asked again later",
         Denial.BUSY: "another message of the account is being sent",
     }
     return texts.get(denial, denial.meaning)

@@ -12,7 +12,8 @@ from exporter.monitor.delivery_series import DURATION_BUCKETS, DeliverySeries, M
 
 # fmt: off
 UP = Family("gmail_delivery_up", "gauge",
-    "Whether the last message was accepted, and found where it is expected; absent where none was sent.")
+    "Whether the last message was accepted, and found where it is expected; absent where none was sent, unless that "
+    "waits for the refusal of the last one.")
 DURATION = Family("gmail_delivery_duration_seconds", "histogram",
     "From the acceptance of a message until it was visible over IMAP, in the inbox or in spam.")
 STAGE_DURATION = Family("gmail_delivery_stage_duration_seconds", "gauge",

@@ -72,12 +72,13 @@ class NotMade:
     """Why no message was sent, or why it could not be looked for: what the login of an account shows already.
 
     `denial` is why the budget of its logins or sends allows none now; None where a login was refused, or its secret is
-    not there.
+    not there. `is_refused`: a server has refused a message, and the next one waits for that.
     """
 
     account: str
     text: str
     denial: Denial | None = None
+    is_refused: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.account}: {self.text}"
@@ -111,8 +112,11 @@ class DeliveryResult:
 
     @property
     def up(self) -> bool | None:
-        """Whether mail arrives where it should; what cannot be cleared away is no outage. None where none was sent."""
-        if self.not_made:
+        """Whether mail arrives where it should; what cannot be cleared away is no outage.
+
+        None where none was sent, unless that waits for the refusal of the last one, which is then among the failures.
+        """
+        if self.not_made and not self.failures:
             return None
         return all(failure.stage is Stage.CLEANUP for failure in self.failures)
 

@@ -71,7 +71,7 @@ class DeliverySchedule:
             KeyError: there is no such delivery.
         """
         series = self._series[name]
-        result = await self.make(series.delivery)
+        result = series.with_refusal(await self.make(series.delivery))
         if self._series.get(name) is series:
             _tell(series, result)
             series.add(result)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from exporter.model.delivery import DeliveryResult
+from exporter.model.delivery import DeliveryResult, Stage
 from exporter.model.settings import Delivery
 
 DURATION_BUCKETS = (0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
@@ -83,6 +83,13 @@ class DeliverySeries:
         if result.duration is not None:
             self.buckets[bisect_left(DURATION_BUCKETS, result.duration)] += 1
             self.duration_sum += result.duration
+
+    def with_refusal(self, result: DeliveryResult) -> DeliveryResult:
+        """Return a result; where it waits for the refusal of a message, with that: none arrives until one is taken."""
+        known = next((each for each in reversed(self.results) if each.up is not None), None)
+        if known is None or result.not_made is None or not result.not_made.is_refused:
+            return result
+        return replace(result, failures=tuple(one for one in known.failures if one.stage is Stage.SUBMIT))
 
     def follow(self, before: DeliverySeries) -> None:
         """Go on where a series ends whose delivery had other settings, if it was between the same mailboxes."""

@@ -39,10 +39,14 @@ log = structlog.get_logger("session")
 
 @dataclass
 class WorkFailed(Exception):
-    """Why a piece of work ended early; `detail` has the server's words, without secrets."""
+    """Why a piece of work ended early; `detail` has the server's words, without secrets.
+
+    `command` is what the server refused, where that is worth telling.
+    """
 
     reason: Reason
     detail: str
+    command: str = ""
 
     @property
     def blame(self) -> Blame:
@@ -123,9 +127,8 @@ class Session(Attempt):
         text = f"no answer within {seconds:g} s" if isinstance(error, TimeoutError) else describe(error)
         if not isinstance(error, OUR_OWN):
             text = self._redactor.text(text)
-        if isinstance(error, Refusal) and error.command:
-            text = f"{error.command}: {text}"
-        return WorkFailed(reason, shortened(text))
+        command = error.command if isinstance(error, Refusal) else ""
+        return WorkFailed(reason, shortened(f"{command}: {text}" if command else text), command)
 
 
 @asynccontextmanager

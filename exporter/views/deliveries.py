@@ -58,14 +58,19 @@ def strip(series: DeliverySeries) -> chart.Strip:
 
 def _entry(result: DeliveryResult) -> HistoryEntry:
     """Return a result as that of a probe: one that was not made is drawn as a login that failed."""
-    phase = {True: Phase.LOGOUT, False: Phase.CONNECT, None: Phase.LOGIN}[result.up]
+    phase = {True: Phase.LOGOUT, False: Phase.CONNECT, None: Phase.LOGIN}[_made(result)]
     reason = Reason.OK if result.up else Reason.MESSAGE_MISSING
     return HistoryEntry(result.started_at, {phase: result.duration or 0.0}, phase, reason)
 
 
+def _made(result: DeliveryResult) -> bool | None:
+    """Return how a run ended; None where no message was sent."""
+    return None if result.not_made else result.up
+
+
 def history(series: DeliverySeries) -> str:
     """Return in words what `strip` shows."""
-    found = Counter(result.up for result in series.results)
+    found = Counter(map(_made, series.results))
     texts = {True: "arrived", False: "failed", None: "not made"}
     return f"The last {len(series.results)}: " + ", ".join(f"{found[up]} {text}" for up, text in texts.items())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from exporter.accounts import sends as module
 from exporter.accounts.ledger import Ledger
 from exporter.accounts.ledger_file import Grant
-from exporter.accounts.sends import Sends
+from exporter.accounts.sends import RCPT, Sends
 from exporter.accounts.storage import Storage
 from exporter.model.login import Denial
 from exporter.model.reason import Reason
@@ -29,12 +30,19 @@ def delivery(name: str = "plain", **changes: object) -> Delivery:
     return Delivery(name=name, sender=sender, via=via, recipient=recipient, read_at=(imap,))
 
 
-async def send(sends: Sends, of: Delivery, refused: Reason | None = None, **how: bool) -> Denial | None:
+def to(username: str, of: Delivery) -> Delivery:
+    """The delivery, to another recipient."""
+    return replace(of, name=username, recipient=replace(of.recipient, username=username))
+
+
+async def send(
+    sends: Sends, of: Delivery, refused: Reason | None = None, command: str = "", **how: bool
+) -> Denial | None:
     """Send a message; return why that was not allowed."""
     granted = await sends.ask(of, is_planned=how.get("is_planned", True))
     if isinstance(granted, Denial):
         return granted
-    await sends.report(granted, refused, is_made=how.get("is_made", True))
+    await sends.report(granted, refused, command, is_made=how.get("is_made", True))
     return None
 
 
@@ -90,6 +98,38 @@ async def test_refusals_that_are_no_limit(tmp_path: Path) -> None:
         sends = Sends(ledger)
         assert await send(sends, delivery(), Reason.MX_USER_UNKNOWN) is None
         assert await send(sends, delivery()) is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "command", "of_recipient"),
+    [
+        (Reason.MX_MAILBOX_FULL, RCPT, True),
+        (Reason.MX_MAILBOX_FULL, "the message", True),
+        (Reason.MX_RECIPIENT_RATE, RCPT, True),
+        (Reason.SERVER_BUSY, RCPT, True),
+        (Reason.SERVER_REFUSED, RCPT, True),
+        (Reason.SERVER_BUSY, "MAIL", False),
+        (Reason.SERVER_REFUSED, "the message", False),
+        (Reason.SENDING_LIMIT, RCPT, False),
+        (Reason.ACCOUNT_DISABLED, RCPT, False),
+        (Reason.TEMPORARY_SYSTEM_ERROR, RCPT, False),
+        (Reason.MX_RATE_LIMITED, RCPT, False),
+    ],
+)
+async def test_a_refused_recipient(tmp_path: Path, reason: Reason, command: str, *, of_recipient: bool) -> None:
+    """What a server refuses because of a recipient lets the messages to others go on, over restarts."""
+    clock, own, other = Clock(), delivery(), to("other@gmail.com", delivery())
+    with Ledger(Storage(tmp_path / "ledger.db"), steady(clock)) as ledger:
+        assert await send(Sends(ledger), own, reason, command) is None
+    with Ledger(Storage(tmp_path / "ledger.db"), steady(clock)) as ledger:
+        sends = Sends(ledger)
+        assert await send(sends, to("Pro.be+x@gmail.com", own)) in (Denial.BACKOFF, Denial.WAIT24)
+        assert (await send(sends, other) is None) is of_recipient
+        # A success is one of its own recipient.
+        assert await send(sends, own) in (Denial.BACKOFF, Denial.WAIT24)
+        clock.now += 3601
+        assert await send(sends, own) is None
+        assert await send(sends, own) is None
 
 
 async def test_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from exporter.model.settings import Cleanup, Config, Delivery, Endpoint, Expecte
 from exporter.probing.classify import classify, describe
 from exporter.probing.dialogue import Arrival, DialogueError, ReadLine, Send
 from exporter.probing.session import WorkFailed
-from tests.deliveries.results import DELIVERY, IMAP, SENDER
+from tests.deliveries.results import DELIVERY, IMAP, RECIPIENT, SENDER
 from tests.examples import failure, success
 from tests.probing.fake_mailbox import FakeMailbox, Message
 
@@ -298,6 +298,18 @@ async def test_refused(bench: Bench) -> None:
     assert (again.not_made.account, again.not_made.denial) == ("ops", Denial.WAIT24)
     assert "ends within 24 hours" in again.not_made.text
     assert again.up is None
+    assert again.not_made.is_refused
+
+
+async def test_a_recipient_without_room(bench: Bench) -> None:
+    """A refused recipient holds back its own messages, and not those of the sender to others."""
+    bench.office.refusal = b"452 4.2.2 The recipient's inbox is out of storage space"
+    assert failures(await bench.deliver())[0][1] is Reason.MX_MAILBOX_FULL
+    again = (await bench.deliver()).not_made
+    assert again is not None
+    assert (again.denial, again.is_refused) == (Denial.BACKOFF, True)
+    bench.office.refusal = b""
+    assert (await bench.deliver(replace(QUICK, recipient=replace(RECIPIENT, username="other@gmail.com")))).ok
 
 
 async def test_sends_of_a_day(bench: Bench) -> None:

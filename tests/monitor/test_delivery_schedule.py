@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from structlog.testing import capture_logs
 
-from exporter.model.delivery import DeliveryResult
+from exporter.model.delivery import DeliveryFailure, DeliveryResult, NotMade, Stage
+from exporter.model.login import Denial
+from exporter.model.reason import Blame, Reason
 from exporter.model.settings import Config, Delivery
 from exporter.monitor.delivery_schedule import EVERY, DeliverySchedule
 from tests.deliveries.results import DELIVERY, IMAP, POP3, RECIPIENT, SENDER, VIA, delivered, missing, not_made
@@ -54,6 +56,18 @@ async def test_a_day_with_restarts() -> None:
         await pass_time(schedule, clock, 3600)
         await schedule.close()
     assert 46 <= maker.made <= 48
+
+
+async def test_a_refusal_that_is_waited_for() -> None:
+    """A run that waits for a refused message says that none arrives, and that is told once."""
+    refused = DeliveryFailure(Stage.SUBMIT, Reason.SERVER_BUSY, Blame.PROVIDER, "MAIL: 450 later")
+    why = NotMade("ops", Denial.BACKOFF.meaning, Denial.BACKOFF, is_refused=True)
+    waiting, failed = replace(not_made(), not_made=why), missing(failures=(refused,))
+    schedule = DeliverySchedule(Maker(failed, waiting, waiting, failed))
+    schedule.configure(CONFIG)
+    with capture_logs() as logs:
+        assert [(await schedule.run(DELIVERY.name)).up for _ in range(5)] == [False] * 4 + [True]
+    assert [line["event"] for line in logs] == ["delivery failed", "delivery not made", "delivered"]
 
 
 async def test_never_twice_at_once() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from exporter.model.delivery import DeliveryResult, Stage
+from exporter.model.delivery import DeliveryFailure, DeliveryResult, NotMade, Stage
+from exporter.model.login import Denial
+from exporter.model.reason import Blame, Reason
 from exporter.monitor.delivery_series import DURATION_BUCKETS, KEPT, DeliveryPast, DeliverySeries, Made
 from tests.deliveries.results import DELIVERY, STAGES, VIA, delivered, in_spam, missing, not_made
 
@@ -46,6 +48,27 @@ def test_since() -> None:
         series.add(at(result, number))
         began.append(series.since and series.since - delivered().ended_at)
     assert began == [0, 0, 2, 2, 4, 5]
+
+
+def test_waiting_for_a_refusal() -> None:
+    """While a message waits for the refusal of the last one, mail does not arrive, for the reason of that one."""
+    refused = DeliveryFailure(Stage.SUBMIT, Reason.SERVER_BUSY, Blame.PROVIDER, "MAIL: 450 later")
+    why = NotMade("ops", Denial.BACKOFF.meaning, Denial.BACKOFF, is_refused=True)
+    waiting = replace(not_made(), not_made=why)
+    series = DeliverySeries(DELIVERY, 1800.0)
+    assert series.with_refusal(waiting).up is None
+    series.add(missing(failures=(refused,)))
+    for number in range(3):
+        held = series.with_refusal(at(waiting, number))
+        assert (held.up, held.ok, held.failures) == (False, False, (refused,))
+        series.add(held)
+        assert series.with_refusal(not_made()) == not_made()
+        series.add(not_made())
+    assert series.counts == {Made.FAILURE: 1, Made.NOT_MADE: 6}
+    # Another message of the sender was refused, and the last one of this delivery was not.
+    for result in (delivered(), missing()):
+        series.add(result)
+        assert series.with_refusal(waiting) == waiting
 
 
 def past_of(*results: DeliveryResult, is_recent: bool = True) -> DeliveryPast:
