@@ -8,12 +8,11 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from exporter import __version__
 from exporter.commands.console import CannotWrite, write
-from exporter.commands.flags import add_flags
+from exporter.commands.flags import add_flags, file_path
 from exporter.daemon import garbage
 from exporter.host.environment import Environment
 from exporter.host.process import open_standard_streams, protect_memory
@@ -277,13 +276,13 @@ def _add_doctor(commands: Commands) -> None:
     doctor.add_argument(
         "--account", metavar="NAME", help="log in with this account of the configuration (default: ask for a password)"
     )
-    doctor.add_argument("--password-file", metavar="FILE", type=Path, help="log in with the password in this file")
+    doctor.add_argument("--password-file", metavar="FILE", type=file_path, help="log in with the password in this file")
     doctor.add_argument("--server", metavar="HOST", help="the mail servers are all at this host")
     doctor.add_argument(
         "--send", action="store_true", help="make a delivery to or from the account of --account, too: a test message"
     )
     doctor.add_argument("--port-25", action="store_true", help="try port 25 of the domain's mail exchanges, too")
-    doctor.add_argument("--report", metavar="FILE", type=Path, help="write the findings as Markdown, for a ticket")
+    doctor.add_argument("--report", metavar="FILE", type=file_path, help="write the findings as Markdown, for a ticket")
     doctor.add_argument("--output", choices=("text", "json"), default="text", help="how to print (default: text)")
     _add_force(doctor)
 

@@ -35,7 +35,7 @@ def add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> None
         "configuration file (default: Gmail's four endpoints)",
         dest="config_file",
         metavar="FILE",
-        type=Path,
+        type=file_path,
     )
     add(
         "--config.auto-reload-interval",
@@ -51,7 +51,7 @@ def add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> None
         "in /var/lib/gmail-exporter if that is writable, else in $XDG_STATE_HOME/gmail-exporter, else none)",
         dest="storage_path",
         metavar="FILE",
-        type=Path,
+        type=file_path,
     )
     add(
         "--storage.none",
@@ -91,7 +91,7 @@ def add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> None
         of_daemon=True,
         dest="web_config_file",
         metavar="FILE",
-        type=Path,
+        type=file_path,
     )
     add(
         "--web.enable-lifecycle",
@@ -158,6 +158,13 @@ def add_flags(parser: argparse.ArgumentParser, *, inherit: bool = False) -> None
         dest="log_format",
         choices=LOG_FORMATS,
     )
+
+
+def file_path(text: str) -> Path:
+    """Return the path of a file, whether it exists or not."""
+    if not text:  # Path("") is the working directory
+        raise argparse.ArgumentTypeError("must be the name of a file, not ''")
+    return Path(text)
 
 
 def _interval(text: str) -> float:

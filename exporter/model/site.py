@@ -17,7 +17,7 @@ _FORM = "must be an address such as https://monitoring.example.com/gmail/"
 # RFC 3986 §3.3: segments of pchar.
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)+")
 _PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
-_TAKEN = frozenset({"-", "accounts", "api", "config", "endpoints", "probe", "reasons", "static"})
+_TAKEN = frozenset({"-", "accounts", "api", "config", "deliveries", "endpoints", "probe", "reasons", "static"})
 """The first segments of the paths that are answered already."""
 
 
@@ -70,21 +70,20 @@ def parse_external_url(text: str) -> str:
     """
     try:
         parts = urlsplit(text)
-        port = f":{parts.port}" if parts.port is not None else ""
+        port = "" if parts.port is None else f":{parts.port}"
         is_plain = not (parts.query or parts.fragment or "@" in parts.netloc or "?" in text or "#" in text)
     except ValueError:
         raise Unacceptable(_FORM) from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise Unacceptable(_FORM)
     if not is_plain:
         raise Unacceptable(f"{_FORM}, without a user, a query or a fragment")
     if not parts.path.isascii() or any(character.isspace() or character in '"\\' for character in text):
         raise Unacceptable(f"{_FORM}; what is not ASCII is written as %XX")
-    if parts.path.strip("/"):
-        parse_route_prefix(parts.path)
+    prefix = parse_route_prefix(parts.path)
     host = parse_address(f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname).host
     shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}{port}{parts.path.rstrip('/')}/"
+    return f"{parts.scheme}://{shown}{port}{prefix}/"
 
 
 def parse_allowed_host(text: str) -> HostPattern:
@@ -121,5 +120,5 @@ def parse_telemetry_path(text: str) -> str:
     """
     segments = text.split("/")
     if not _PLAIN_PATH.fullmatch(text) or {".", ".."} & set(segments) or segments[1] in _TAKEN:
-        raise Unacceptable("must be a path such as /metrics, of which none of the pages is answered")
+        raise Unacceptable("must be a path such as /metrics, and not one that is answered already")
     return text

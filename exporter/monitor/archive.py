@@ -24,6 +24,7 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
+from exporter.accounts.storage import identity
 from exporter.host.threads import in_thread
 from exporter.model.outcome import Target, TargetKey
 from exporter.monitor.history import Layout
@@ -71,8 +72,8 @@ class Foreign(Unusable):
     """The file is not this program's, or not this version's, and stays as it is."""
 
 
-class Locked(Unusable):
-    """Another process uses the file, perhaps not for much longer."""
+class Unavailable(Unusable):
+    """Another process uses the file, or there is no place for it, perhaps not for much longer."""
 
 
 class Section(Protocol):
@@ -109,7 +110,8 @@ class Archive:
 
     def __init__(self, ledger: Path | None, sections: Sequence[Section] = (), *, makes_directory: bool = False) -> None:
         self._sections = sections
-        self.path = ledger.with_name(f"{ledger.name}.history") if ledger else None
+        self._ledger = ledger
+        self.path = Path(f"{ledger}.history") if ledger else None
         self._makes_directory = makes_directory
         self._may_write = False
         self._is_told = False
@@ -159,7 +161,7 @@ class Archive:
             unreadable = await self._restore_sections(lines)
             targets = {series.target.key: series.target for series in store}
             found, unknown = await in_thread(_decode, lines, layout, targets)
-        except (Foreign, Locked):
+        except (Foreign, Unavailable):
             raise
         except Unusable as error:
             self._may_write = True
@@ -221,7 +223,14 @@ class Archive:
 
     def _lock_and_read(self) -> bytes:
         """Return the content of the file, which is locked from now on; where there is none, an empty one is made."""
-        assert self.path is not None  # noqa: S101 (`keep` is for an archive with a file)
+        assert self._ledger is not None  # noqa: S101 (`keep` is for an archive with a file)
+        assert self.path is not None  # noqa: S101
+        try:
+            identity(self._ledger)  # beside a directory or a device it would be in the place of something else
+        except FileNotFoundError:
+            pass  # without accounts there are no login budgets
+        except OSError as error:
+            raise Unavailable(f"{self._ledger}: {error.strerror}") from None
         try:
             if self._makes_directory:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -232,7 +241,7 @@ class Archive:
             _lock(descriptor)
             self._hold(descriptor)
             if not os.path.samestat(os.fstat(descriptor), self.path.stat()):
-                raise Locked(LOCKED)  # it has just been replaced
+                raise Unavailable(LOCKED)  # it has just been replaced
             with open(descriptor, "rb", closefd=False) as file:
                 content = file.read(MAX_READ + 1)
         except IsADirectoryError:
@@ -313,13 +322,13 @@ def _lock(descriptor: int) -> None:
     """Lock a file; where that fails, close it.
 
     Raises:
-        Locked: Another process has locked it.
+        Unavailable: Another process has locked it.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise Locked(LOCKED) from None
+        raise Unavailable(LOCKED) from None
     except OSError:
         return  # a file system without locks
 

@@ -7,6 +7,8 @@ import pytest
 from exporter.cli import main
 from tests.examples import SENTINEL
 
+FILES = ("--config.file", "--storage.path", "--web.config.file")
+
 
 @pytest.mark.parametrize(
     ("flag", "message"),
@@ -30,6 +32,7 @@ from tests.examples import SENTINEL
             "--config.auto-reload-interval=1ms",
             "argument --config.auto-reload-interval: must be a duration of at least 1s, such as 30s, not '1ms'",
         ),
+        *((f"{flag}=", f"argument {flag}: must be the name of a file, not ''") for flag in FILES),
         ("--shard=3/3", "argument --shard: I counts from 0: of 3 it is at most 2, not 3"),
     ],
 )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from exporter import web
 from exporter.model.message import Unacceptable
 from exporter.model.site import (
     Site,
@@ -23,6 +27,7 @@ from exporter.model.site import (
         ("http://192.0.2.7:80//", "http://192.0.2.7:80/"),
         ("https://[2001:DB8::1]:9993/a/b/", "https://[2001:db8::1]:9993/a/b/"),
         ("HTTPS://example.com./%C3%BC", "https://example.com/%C3%BC/"),
+        ("https://example.com//a//", "https://example.com/a/"),
     ],
 )
 def test_an_external_url(text: str, url: str) -> None:
@@ -44,6 +49,7 @@ def test_an_external_url(text: str, url: str) -> None:
         "https://[x]/",
         "https://a:b:c/",
         "https://a:99999/",
+        "https://a:0/",
         "https://user@example.com/",
         "https://user:s3cret@example.com/",
         "https://example.com/?a=b",
@@ -128,6 +134,16 @@ def test_the_prefix_is_the_path_of_the_address() -> None:
 def test_a_telemetry_path(text: str) -> None:
     """Any path that is not answered already."""
     assert parse_telemetry_path(text) == text
+
+
+def test_every_path_of_the_pages_is_answered_already() -> None:
+    """None of them can become that of the metrics."""
+    sources = "".join(path.read_text("utf-8") for path in Path(web.__path__[0]).glob("*.py"))
+    paths = re.findall(r'Route\("(/[^"{]+)', sources)
+    assert {"/deliveries", "/config"} <= {*paths}
+    for path in paths:
+        with pytest.raises(Unacceptable):
+            parse_telemetry_path(path.removesuffix("/"))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,37 @@ async def test_a_restart(ledger: Path, file: File) -> None:
         assert (series.successes, series.failures.total()) == (0, 0)
     assert stat.S_IMODE(file.status.st_mode) == 0o600
     assert file.beside() == ["ledger.db.history"]
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (Path.mkdir, "it is a directory: name a file in it, such as {0}/ledger.db"),
+        (os.mkfifo, "not a regular file"),
+        (lambda path: path.symlink_to("/dev/null"), "not a regular file"),
+    ],
+)
+async def test_a_storage_that_is_no_file(ledger: Path, file: File, make: Callable[[Path], None], error: str) -> None:
+    """Nothing is written beside it, which is in the place of something else; once it is gone, it is kept."""
+    make(ledger)
+    move_away = partial(ledger.rename, f"{ledger}.moved")
+    with capture_logs() as logs:
+        async with living(ledger) as life:
+            life.add(success())
+            await life.archive.close(life.store)
+            assert file.beside() == ["ledger.db"]
+            assert [line["error"] for line in logs] == [f"{ledger}: {error.format(ledger)}"]
+            move_away()
+            await until(lambda: "ledger.db.history" in file.beside() and file.content != b"" and bool(file.lines))
+
+
+@pytest.mark.parametrize("path", ["", ".", "/", "/dev/null"])
+async def test_a_storage_without_a_name(path: str) -> None:
+    """It is told, and nothing is written."""
+    with capture_logs() as logs:
+        async with living(Path(path)):
+            pass
+    assert [line["event"] for line in logs] == ["history not kept over restarts"]
 
 
 async def test_since(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
