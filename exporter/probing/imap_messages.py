@@ -38,7 +38,7 @@ _IDENTIFIER = b"MESSAGE-ID"
 _WAY = b"RECEIVED AUTHENTICATION-RESULTS"
 """What is read of the message that is looked for."""
 
-_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?$)')  # one that does not end goes to the end of the line
 _UID = re.compile(rb"[ (]UID (\d{1,10})[ )]", re.IGNORECASE)
 # Where a literal was, and what it is if it is a header: a server may add items that nobody asked for (RFC 3501 §7.4.2).
 _LITERAL = re.compile(rb"(BODY\[HEADER\.FIELDS \([^()]{0,100}\)\](?:<0>)?)?[ (]~?\{\d{1,10}\+?\}(?= |$)", re.IGNORECASE)
