@@ -19,12 +19,12 @@ from contextlib import suppress
 from functools import cached_property, partial
 from typing import TypeAlias
 
-from exporter.probing.pieces import Span, letters, letters_at
+from exporter.probing.pieces import Span, is_mark, letters, letters_at
 
 DEPTH = 4
 """Encodings that are undone, one in the other."""
 
-_MOST = 3  # times the characters of a text that are read of it, besides its octets
+_MOST = 4  # times the characters of a text that are read of it, besides its octets
 _LEAST = 256  # characters that are read in any case
 
 
@@ -49,6 +49,7 @@ def readings(text: str, *, wide: bool = False) -> Iterator[Reading]:
     left = _MOST * len(text) + _LEAST
     while waiting or less_likely:
         reading, depth = waiting.popleft() if waiting else less_likely.pop()
+        reading = _visible(reading)
         left -= len(reading.text)
         if left < 0:
             return
@@ -59,7 +60,8 @@ def readings(text: str, *, wide: bool = False) -> Iterator[Reading]:
             yield octets
         if depth:
             of_all_kinds, *of_one_kind = _unescaped(reading)
-            waiting.extend((one, depth - 1) for one in (of_all_kinds, _unpacked(reading) if has_text else None) if one)
+            unpacked = _unpacked(reading) if has_text else ()
+            waiting.extend((one, depth - 1) for one in (of_all_kinds, *unpacked) if one)
             less_likely.extend((one, depth - 1) for one in of_one_kind if one)
 
 
@@ -117,10 +119,29 @@ class _Replaced(Reading):
         return begins, ends
 
 
+# Invisible characters, which may stand between the digits of a code, or within an escape.
+
+
+def _visible(reading: Reading) -> Reading:
+    """Return the reading without them; itself where it has none."""
+    if reading.text.isascii():
+        return reading
+    visible = _Replaced(reading, _NOT_ASCII, _visible_units)
+    return reading if visible.text == reading.text else visible
+
+
+def _visible_units(text: str) -> Iterator[_Unit]:
+    return ((one, (at, at + 1)) for at, one in enumerate(text) if is_mark(one))
+
+
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+
+
 # Escapes, each with what it begins with: to search for that alone is fast.
 
 _ESCAPES = (
-    r"%[0-9a-fA-F]{2}(?:%[0-9a-fA-F]{2})*",  # RFC 3986 §2.1
+    # RFC 3986 §2.1; with a u, JavaScript's `escape` (ECMA-262 §B.2.1.1).
+    r"%(?:[0-9a-fA-F]{2}(?:%[0-9a-fA-F]{2})*|u[0-9a-fA-F]{4}(?:%u[0-9a-fA-F]{4})*)",
     # RFC 2045 §6.7. Alone, only what has to be encoded: AUTH=DE and LIMIT=35 are none.
     r"=(?:\n?[0-9a-fA-F]{2}(?:=?\n?=\n?[0-9a-fA-F]{2})+|0[9aAdD]|2[0-9a-fA-F]|3[a-fA-F]|40|5[b-fB-F]|60|7[b-fB-F])",
     r"\\(?:x[0-9a-fA-F]{2}(?:\\x[0-9a-fA-F]{2})*|[0-3][0-7]{2}(?:\\[0-3][0-7]{2})*"
@@ -146,8 +167,8 @@ def _units(escape: str) -> Iterable[_Unit]:
     match escape[:2]:
         case "\\x":
             return _of_octets(bytes.fromhex(escape.replace("\\x", "")), 4)
-        case "\\u" if "{" not in escape:
-            return _of_code_units(bytes.fromhex(escape.replace("\\u", "")))
+        case "\\u" | "%u" if "{" not in escape:
+            return _of_code_units(bytes.fromhex(escape.replace(escape[:2], "")))
         case "\\u" | "\\U":
             return _whole(escape, _character(int(escape[2:].strip("{}"), 16)))
         case two if two[0] in "%=":
@@ -313,17 +334,21 @@ _PREFIX_OF_HEX = re.compile(r"[0\\]\n?[xX]\n?(?=[0-9a-fA-F])")
 # Words that are encoded as a whole, and hold a text that may be encoded, too.
 
 
-def _unpacked(reading: Reading) -> Reading | None:
-    """Return the reading with the text of encoded words in their place; None where there are none."""
-    unpacked: Reading = reading
-    for pattern, decode in (_LONG_HEX, _decode_hex), (_LONG_BASE64, _decode_base64):
-        if pattern.search(unpacked.text):
-            unpacked = _Replaced(unpacked, pattern, partial(_text_of, decode))
-    return None if unpacked.text == reading.text else unpacked
+def _unpacked(reading: Reading) -> Iterator[Reading]:
+    """Yield the reading with the text of encoded words in their place, if there are any: of those of a line, of all."""
+    found: set[str] = {reading.text}
+    for patterns in _LONG, _LONG_OVER_LINES:
+        unpacked = reading
+        for pattern, decode in zip(patterns, (_decode_hex, _decode_base64), strict=True):
+            if pattern.search(unpacked.text):
+                unpacked = _Replaced(unpacked, pattern, partial(_text_of, decode))
+        if unpacked.text not in found:
+            found.add(unpacked.text)
+            yield unpacked
 
 
 def _text_of(decode: Callable[[bytes], bytes], word: str) -> Iterable[_Unit]:
-    digits = word.rstrip("=").encode()
+    digits = word.replace("\n", "").rstrip("=").encode()
     texts = []
     for begin in range(8):  # the word may be cut, and its first group of digits with it
         raw = decode(digits[begin:])
@@ -342,5 +367,5 @@ def _decode_hex(digits: bytes) -> bytes:
     return a2b_hex(digits[: len(digits) // 2 * 2])
 
 
-_LONG_HEX = re.compile(r"(?:[0-9a-fA-F]{2}){12,}")
-_LONG_BASE64 = re.compile(r"[0-9A-Za-z+/_-]{16,}={0,2}")
+_LONG = re.compile(r"(?:[0-9a-fA-F]{2}){12,}"), re.compile(r"[0-9A-Za-z+/_-]{16,}={0,2}")
+_LONG_OVER_LINES = re.compile(r"(?:[0-9a-fA-F]\n?){24,}"), re.compile(r"(?:[0-9A-Za-z+/_-]\n?){16,}={0,2}")

@@ -71,8 +71,9 @@ def _is_letter(one: str) -> bool:
     return one.isalnum() and not is_invisible(one)
 
 
-def _is_mark(one: str) -> bool:
-    return one != " " and (not is_invisible(one) or "\ud800" <= one <= "\udfff")  # half a character may be shown
+def is_mark(one: str) -> bool:
+    """Whether a character is visible, or half of one, which may be shown with the other half."""
+    return one != " " and (not is_invisible(one) or "\ud800" <= one <= "\udfff")
 
 
 class _Kept(dict[int, int | None]):
@@ -91,7 +92,7 @@ class _Kept(dict[int, int | None]):
 
 _MAX_KEPT = 4096  # characters
 _letters = _Kept(_is_letter)
-_marks = _Kept(_is_mark)
+_marks = _Kept(is_mark)
 
 
 class Pieces:

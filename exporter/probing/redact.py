@@ -20,8 +20,9 @@ from exporter.model.outcome import MAX_DETAIL, Line
 from exporter.model.settings import Endpoint
 from exporter.probing.dialogue import Credential
 from exporter.probing.links import brackets, may_have_links, personal_parts
-from exporter.probing.pieces import Span
+from exporter.probing.pieces import Span, marks
 from exporter.probing.search import NO_NAMES, NO_SECRETS, Names, Secrets, in_use
+from exporter.probing.vocabulary import common_words
 
 REDACTED = "[redacted]"
 
@@ -34,6 +35,8 @@ _PREFIX = re.compile(
     r"\d{3}[ -](?:[245]\.\d{1,3}\.\d{1,3} )?|(?:\*|a\d{1,4}|bye) (?:OK|NO|BAD|BYE|PREAUTH) |[+-](?:OK|ERR)? ",
     re.IGNORECASE,
 )
+# The code that may follow; only of our vocabulary, for a secret may look like one.
+_CODE = re.compile(r"\[([A-Z/-]{1,20})\] ", re.IGNORECASE)
 # What may be the beginning of an escape such as 0x41, at the end of a line.
 _BEGUN = re.compile(r"0(?:x[0-9a-f]?)?\Z", re.IGNORECASE)
 _STATUS = re.compile(r" (?:OK|NO|BAD|BYE) (?:\[[A-Z-]{1,20}\] )?", re.IGNORECASE)
@@ -137,6 +140,9 @@ def _said(lines: Sequence[Line], first: int, end: int) -> Iterator[_Part]:
         if speaker == "S":
             prefix = _PREFIX.match(text)
             begin = prefix.end() if prefix else 0
+            code = _CODE.match(text, begin) if prefix else None
+            if code and marks(code[1]) in common_words():
+                begin = code.end()
             yield number, begin, text[begin:]
 
 
