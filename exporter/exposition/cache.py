@@ -87,6 +87,14 @@ class Exposition:
             column[rendered.place] = lines.get(name, b"")
         rendered.version = series.version
 
+    def stale(self) -> list[Series]:
+        """Return the targets whose lines are still to be rendered, or older than their last Outcome."""
+        return [series for series in self.store if not self._is_fresh(series)]
+
+    def _is_fresh(self, series: Series) -> bool:
+        rendered = self._rendered.get(series.target.key)
+        return rendered is not None and rendered.series is series and rendered.version == series.version
+
     def _take_place(self) -> int:
         if self._free:
             return self._free.pop()
@@ -109,11 +117,9 @@ class Exposition:
         return [lines for _, _, lines in self._of_domains.values()]
 
     def _catch_up(self) -> None:
-        """Render the targets that were probed since the last time, and drop those that are not configured any more."""
-        for series in self.store:
-            rendered = self._rendered.get(series.target.key)
-            if rendered is None or rendered.series is not series or rendered.version != series.version:
-                self.refresh(series)
+        """Render what is stale, and drop the targets that are not configured any more."""
+        for series in self.stale():
+            self.refresh(series)
         if len(self._rendered) > len(self.store):
             for key in self._rendered.keys() - {series.target.key for series in self.store}:
                 place = self._rendered.pop(key).place

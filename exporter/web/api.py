@@ -48,6 +48,8 @@ class Scrape:
         return body.answer(request)
 
     async def _make(self, fmt: Format, *, gzip: bool) -> Body:
+        async for series in in_time_slices(self.exposition.stale()):  # after a reload, hundreds
+            self.exposition.refresh(series)
         return await make_exposition(self.exposition.pieces(fmt), fmt, gzip=gzip)
 
 

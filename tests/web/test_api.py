@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,14 @@ import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
+from exporter.exposition import cache
+from exporter.exposition.text import Lines, Samples, render
 from exporter.model.login import Denial
 from exporter.model.outcome import Phase
 from exporter.model.reason import Blame
 from exporter.model.settings import Protocol, Security
 from exporter.views.state import State
+from exporter.web import time_slices
 from exporter.web.server.encoding import SMALL
 from tests.examples import ACCOUNT, target
 from tests.scenes import every_failure, every_state, many
@@ -143,6 +148,30 @@ async def test_metrics_as_text(site: Site) -> None:
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert 'gmail_probes_total{endpoint="imap"' in answer.text
     assert answer.headers["vary"] == "Accept, Accept-Encoding"
+
+
+async def test_metrics_of_new_endpoints(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Endpoints that a reload has added are rendered in time slices, between which probes have their turn."""
+    turns, at = 0, []
+
+    def noting(base: str, of_target: Iterable[Samples]) -> Lines:
+        at.append(turns)
+        return render(base, of_target)
+
+    async def work() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    monkeypatch.setattr(time_slices, "SLICE", 0.0)
+    monkeypatch.setattr(cache, "render", noting)
+    site.store.configure([target(f"e{number}") for number in range(20)])
+    other = asyncio.create_task(work())
+    answer = await site.request("/metrics")
+    other.cancel()
+    assert len(at) == len(set(at)) == 20
+    assert answer.text.count("gmail_endpoint_info{") == 20
 
 
 async def test_metrics_as_openmetrics(site: Site) -> None:
