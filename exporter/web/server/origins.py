@@ -54,10 +54,9 @@ class OwnPages:
 def is_foreign(headers: Headers) -> bool:
     """Whether a page of another site made the request. Only browsers send the headers for that."""
     # https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header: "none" is a request of the user's own.
-    site = headers.get("sec-fetch-site")
-    if site is not None:
-        return site not in {"same-origin", "none"}
+    if sites := headers.getlist("sec-fetch-site"):
+        return not {"same-origin", "none"}.issuperset(sites)
     # Browsers leave it out over plain HTTP. RFC 6454 §7: no origin is the same as "null".
     # It is compared, not parsed: §6.2 has one form for it, and any other is foreign.
-    origin = headers.get("origin")
-    return origin is not None and origin.partition("://")[2].lower() != headers.get("host", "").lower()
+    host = headers.get("host", "").lower()
+    return any(origin.partition("://")[2].lower() != host for origin in headers.getlist("origin"))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from starlette.datastructures import Headers
 
 from exporter.config.web import WebConfig
 from exporter.model.site import TELEMETRY_PATH
 from exporter.web.server.application import OPEN_PATHS, application
-from exporter.web.server.origins import FOREIGN, UNKNOWN_NAME
+from exporter.web.server.origins import FOREIGN, UNKNOWN_NAME, is_foreign
 from tests.examples import SENTINEL
 from tests.web.conftest import Connect, Serve, Site, WebFile
 from tests.web.server.test_auth import USERS, basic
@@ -50,6 +51,17 @@ async def test_our_own_pages_and_other_programs_may_post(site: Site, headers: di
     """A program such as curl sends none of these headers; a proxy may do TLS in front of the exporter."""
     assert (await site.request("/-/reload", "POST", **headers)).status_code == 200
     assert site.reloads == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "foreign"),
+    [(b"origin", b"http://exporter", b"http://evil.example"), (b"sec-fetch-site", b"same-origin", b"cross-site")],
+)
+def test_each_of_several_headers_counts(name: bytes, own: bytes, foreign: bytes) -> None:
+    """What says twice where it comes from, which no browser does, is foreign unless both say that it is ours."""
+    for values, expected in (((own, own), False), ((own, foreign), True), ((foreign, own), True)):
+        headers = Headers(raw=[(b"host", b"exporter"), *((name, value) for value in values)])
+        assert is_foreign(headers) is expected
 
 
 @pytest.mark.parametrize("path", PAGES)
