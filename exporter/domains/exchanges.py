@@ -43,5 +43,4 @@ async def look_up(resolver: Resolver, domain: str) -> tuple[Exchange, ...]:
     # RFC 7505 §3: a null MX is the only record of its domain. Beside others it means nothing.
     if preferences.pop("", None) is not None and not preferences:
         raise NullMx(f"{domain} has a null MX record")
-    exchanges = sorted(Exchange(preference, host) for host, preference in preferences.items())
-    return tuple(exchanges[:MAX_EXCHANGES])
+    return tuple(sorted(Exchange(preference, host) for host, preference in preferences.items()))

@@ -76,6 +76,8 @@ class ProbedDomain:
         for exchange, outcome in zip(self.found.exchanges, self.outcomes, strict=True):
             state = f"up{f', but {outcome.warning}' if outcome.warning else ''}" if outcome.up else "down"
             parts[0] += f"{exchange.preference:7} {escape_invisible(exchange.host)}: {state}\n"
+        if left_out := self.found.left_out:
+            parts[0] += f"{left_out} more {'is' if left_out == 1 else 'are'} not probed\n"
         if failure:
             parts.append(
                 f"The result:\n{failure.reason} in {Phase.RESOLVE}, the fault of {failure.blame}\n"

@@ -77,6 +77,8 @@ class ExchangesFound:
     exchanges: tuple[Exchange, ...]
     failure: Finding | None
     seconds: float
+    left_out: int = 0
+    """Exchanges that are not probed, for there are too many."""
 
 
 class Mode(StrEnum):

@@ -16,7 +16,7 @@ import structlog
 from aiodns.error import DNSError
 
 from exporter.domains import exchanges
-from exporter.domains.exchanges import NullMx
+from exporter.domains.exchanges import MAX_EXCHANGES, NullMx
 from exporter.domains.policies import CHANGED_FOR, Policies, lookup_failure
 from exporter.model.domain import Change, Dane, Exchange, ExchangesFound, Finding, Mode, Policy, merged
 from exporter.model.outcome import Outcome, Phase, Target
@@ -38,6 +38,8 @@ class MailDomain:
 
     endpoint: Endpoint
     exchanges: tuple[Exchange, ...] = ()
+    left_out: int = 0
+    """Exchanges beside them that are not probed, for there are too many."""
     is_known: bool = False
     """Whether a look-up has told the exchanges, or that there are none."""
     failure: Finding | None = None
@@ -73,7 +75,8 @@ class MailDomain:
         found, now = [self.failure] if self.failure else [], self.clock()
         if self.endpoint.expect and self.is_known and not self.as_expected:
             hosts = ", ".join(sorted(one.host for one in self.exchanges)) or "none"
-            detail = f"expected {', '.join(self.endpoint.expect)}; found {hosts}"
+            more = f" and {self.left_out} more" if self.left_out else ""
+            detail = f"expected {', '.join(self.endpoint.expect)}; found {hosts}{more}"
             found.append(Finding(Reason.MX_RECORDS_CHANGED, detail))
         elif not self.endpoint.expect and self.change and now - self.change.at < CHANGED_FOR:
             found.append(Finding(Reason.MX_RECORDS_CHANGED, self.change.text))
@@ -128,7 +131,7 @@ class MailDomain:
     @property
     def as_expected(self) -> bool:
         """Whether it has exactly the exchanges of `expect`."""
-        return {one.host for one in self.exchanges} == set(self.endpoint.expect)
+        return not self.left_out and {one.host for one in self.exchanges} == set(self.endpoint.expect)
 
     @property
     def targets(self) -> list[Target]:
@@ -199,11 +202,15 @@ class MailDomains(ExchangePolicies):
         domain = self._domains.get(target.endpoint.name)
         if domain is None or domain.endpoint != target.endpoint:
             return  # a reload has changed it
-        before = domain.exchanges
+        before, left_out = domain.exchanges, domain.left_out
         await self.renew(domain)
         if domain.exchanges != before:
             log.info("exchanges", **_facts(domain), hosts=[one.host for one in domain.exchanges])
             self._settle()
+        if domain.left_out not in (0, left_out):
+            log.warning(
+                "exchanges not probed", **_facts(domain), probed=len(domain.exchanges), left_out=domain.left_out
+            )
         await self.renew_policies(domain)
         self._tell(domain)
 
@@ -260,6 +267,7 @@ class MailDomains(ExchangePolicies):
             domain.exchanges = found
             domain.changed(before)
         domain.failure, domain.is_known, domain.exchanges = failure, is_known or domain.is_known, found
+        domain.left_out = looked_up.left_out if is_known else domain.left_out
         domain.version += 1
 
     def _settle(self) -> None:
@@ -301,7 +309,8 @@ async def look_up_exchanges(resolver: Resolver, endpoint: Endpoint) -> Exchanges
         failure = Finding(Reason.MX_NULL, str(error))
     except (DNSError, TimeoutError) as error:
         failure = lookup_failure(error, f"the MX records of {name}", endpoint)
-    return ExchangesFound(found, failure, time.monotonic() - began)
+    left_out = max(0, len(found) - MAX_EXCHANGES)
+    return ExchangesFound(found[:MAX_EXCHANGES], failure, time.monotonic() - began, left_out)
 
 
 def _shown(exchanges: Sequence[Exchange]) -> str:

@@ -44,7 +44,12 @@ class DomainView:
 
     @property
     def sentence(self) -> str:
-        """How many of its exchanges are up."""
+        """How many of its exchanges are up, and how many are not probed."""
+        left_out = self.domain.left_out
+        return f"{self._up}; {left_out} more {'is' if left_out == 1 else 'are'} not probed" if left_out else self._up
+
+    @property
+    def _up(self) -> str:
         up = sum(exchange.state is State.UP for exchange in self.exchanges)
         if not self.exchanges:
             return "no mail exchange is known" if self.findings else "its mail exchanges were not looked up yet"
@@ -127,6 +132,7 @@ def domain_to_json(view: DomainView) -> Mapping[str, Any]:
             }
             for row in view.exchanges
         ],
+        "exchanges_left_out": domain.left_out,
         "mta_sts_mode": domain.policy.mode.value if domain.policy else None,
         "changes": [
             {"record": records, "at": iso(change.at), "detail": change.text}

@@ -34,7 +34,7 @@ equal MX 10 b
 equal MX 10 a
 text TXT "no mail here"
 """,
-    "example.net": "\n".join(f"many MX {number} mx{number}" for number in range(1, 26)),
+    "example.net": "\n".join(f"many MX {number} mx{number}" for number in range(1, 101)),
 }
 
 

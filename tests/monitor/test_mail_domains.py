@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
+from exporter.domains.exchanges import MAX_EXCHANGES
 from exporter.model.domain import Mode, Policy
 from exporter.model.outcome import Observed, Outcome, Phase, Target
 from exporter.model.reason import Blame, Reason
@@ -70,6 +71,37 @@ async def bench(bind: Bind) -> AsyncIterator[Bench]:
     yield made
     made.domains.close()
     await resolver.close()
+
+
+async def test_too_many_exchanges(bench: Bench, bind: Bind) -> None:
+    """The most preferred ones are probed; how many are not is told once, and whenever it changes."""
+
+    def put(count: int) -> None:
+        records = (f"{number} mx{number}.example.com." for number in range(count, 0, -1))
+        bind.put("many.example.com", "MX", *records)
+
+    names = tuple(f"mx{number}.example.com" for number in range(1, MAX_EXCHANGES + 1))
+    bench.add("mx", "many.example.com", expect=names)
+    put(MAX_EXCHANGES)
+    domain = await bench.look_up("mx")
+    assert (domain.left_out, domain.as_expected) == (0, True)
+    for count, told in ((21, [1]), (21, []), (100, [80]), (20, []), (22, [2])):
+        put(count)
+        bench.domains._resolver._born = -1e9  # as a second later: c-ares has a cache
+        with capture_logs() as logs:
+            await bench.look_up("mx")
+        assert [one["left_out"] for one in logs if one["event"] == "exchanges not probed"] == told
+        assert [one.preference for one in domain.exchanges] == list(range(1, MAX_EXCHANGES + 1))
+        assert domain.as_expected is (count == MAX_EXCHANGES)
+        assert len(domain.targets) == MAX_EXCHANGES
+    shown = view_of(domain, bench.domains, bench.store)
+    assert shown.sentence == "0 of 20 mail exchanges are up; 2 more are not probed"
+    assert shown.findings[0].detail.endswith("mx9.example.com and 2 more")
+    with capture_logs() as logs:
+        bind.put("many.example.com", "MX", "0 .")
+        bench.domains._resolver._born = -1e9
+        await bench.look_up("mx")
+    assert domain.left_out == 0
 
 
 async def test_exchanges_become_targets(bench: Bench) -> None:
