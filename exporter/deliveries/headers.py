@@ -24,7 +24,9 @@ MAX_FIELD = 4096
 
 _GOOGLE_ID = "mx.google.com"
 _ID = re.compile(r"\s*([A-Za-z0-9._-]{1,255})(?:\s+1)?\s*")  # RFC 8601 §2.2: authserv-id, and its version
-_RESULT = re.compile(r"\s*(spf|dkim|dmarc)\s*=\s*([a-z]{1,20})(?![\w-])", re.IGNORECASE)
+# A method, with its version, and what it is the result of (§2.2).
+_RESULT = re.compile(r"\s*(spf|dkim|dmarc)\s*(?:/\s*1\s*)?=\s*([a-z]{1,20})(?![\w-])(.*)", re.IGNORECASE)
+_OF_HELO = re.compile(r"\ssmtp\s*\.\s*helo\b", re.IGNORECASE)
 _BY = re.compile(r"(?:^|\s)by\s+([A-Za-z0-9._:\[\]-]{1,255})")
 _RESULTS = {result.value: result for result in AuthResult}
 
@@ -34,9 +36,11 @@ def authentication(header: bytes, host: str, address: str) -> Mapping[Method, Au
 
     Its own are those with the name of Google's servers where `host`, at which the mailbox is read, is Google's; else
     with that host, with the domain of the recipient's `address` or a name below it, or with the name of a server that
-    says it received the message.
+    says it received the message. The first one on the way took it from the sender: it is the receiver's only where it
+    is the last one, too.
     """
-    servers = {by.lower() for by, _ in _received(header)}
+    way = [by.lower() for by, _ in _received(header)]
+    servers = {*way} - {*way[-1:]} | {*way[:1]}
     domain = address.rpartition("@")[2].lower()
 
     def is_own(name: str) -> bool:
@@ -59,16 +63,22 @@ def hops(header: bytes) -> tuple[Hop, ...]:
 
 
 def _read(results: list[str]) -> dict[Method, AuthResult]:
-    """Return the result of each method; of several signatures, one that passes is enough (RFC 6376 §6.1)."""
+    """Return the result of each method, the first one.
+
+    Of several signatures, one that passes is enough (RFC 6376 §6.1). What SPF says of the name in EHLO counts only
+    where it says nothing of the sender (RFC 7208 §2.4).
+    """
     found: dict[Method, AuthResult] = {}
+    of_helo: dict[Method, AuthResult] = {}
     for text in results:
         parsed = _RESULT.match(text)
         result = _RESULTS.get(parsed[2].lower()) if parsed else None
         if parsed and result:
             method = Method(parsed[1].lower())
-            if method not in found or result is AuthResult.PASS:
-                found[method] = result
-    return found
+            of = of_helo if method is Method.SPF and _OF_HELO.search(parsed[3]) else found
+            if method not in of or (method is Method.DKIM and result is AuthResult.PASS):
+                of[method] = result
+    return of_helo | found
 
 
 def _received(header: bytes) -> Iterator[tuple[str, datetime | None]]:

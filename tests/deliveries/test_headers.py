@@ -66,6 +66,34 @@ def test_gmail() -> None:
             "Received: from a by mx7.hoster.example; x\nAuthentication-Results: mx7.hoster.example; spf=pass",
             {"spf": "pass"},
         ),
+        (
+            "Received: by box.hoster.example; x\nReceived: by mx7.hoster.example; x\n"
+            "Authentication-Results: mx7.hoster.example; spf=fail\nReceived: by smtp.sender.example; x",
+            {"spf": "fail"},
+        ),
+        # One that took it from the sender is the sender's
+        (
+            "Received: by mx7.hoster.example; x\nAuthentication-Results: smtp.sender.example; spf=pass\n"
+            "Received: by smtp.sender.example; x\nReceived: by smtp.sender.example; x",
+            {},
+        ),
+        # unless it delivers the message itself
+        (
+            "Received: by one.example; x\nReceived: by filter.example; x\n"
+            "Authentication-Results: one.example; spf=none\nReceived: by one.example; x",
+            {"spf": "none"},
+        ),
+        # SPF of EHLO, and of the sender, in any order
+        ("Authentication-Results: example.com; spf=pass smtp.helo=a; spf=fail smtp.mailfrom=b", {"spf": "fail"}),
+        ("Authentication-Results: example.com; spf=fail smtp.mailfrom=b; spf=pass smtp.helo=a", {"spf": "fail"}),
+        ("Authentication-Results: example.com; spf=softfail smtp . HELO=a", {"spf": "softfail"}),
+        ("Authentication-Results: example.com; spf=fail smtp.mailfrom=a; spf=pass smtp.mailfrom=b", {"spf": "fail"}),
+        # Versions
+        (
+            "Authentication-Results: example.com 1; dkim/1=pass; spf / 1 = fail; dmarc/2=pass",
+            {"dkim": "pass", "spf": "fail"},
+        ),
+        ("Authentication-Results: example.com 2; dkim=pass", {}),
         # Others are not
         ("Authentication-Results: mx.attacker.example; spf=pass", {}),
         ("Authentication-Results: notexample.com; spf=pass", {}),
