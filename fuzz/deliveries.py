@@ -131,8 +131,10 @@ class _Doing:
         """Unique identifiers that came with one of our tokens."""
         self._numbers: set[bytes] = set()
         """Numbers of messages that a server of POP3 has listed."""
-        self._line = b""
-        self._is_ours = False
+        self._response = b""
+        """The lines of a response of IMAP so far."""
+        self._goes_on = self._is_ours = False
+        """Whether the next line belongs to it, too, and whether a literal of it has one of our tokens."""
 
     def run(self) -> None:
         try:
@@ -168,16 +170,17 @@ class _Doing:
     def _read_line(self) -> bytes:
         self._reads += 1
         line = self._server.read_line()
-        self._ours.update(_UIDS.findall(line) if self._is_ours else ())  # after the literal
-        self._line, self._is_ours = line, False
+        self._response = self._response + b"\n" + line if self._goes_on else line
+        self._is_ours &= self._goes_on
+        self._goes_on = False
+        self._ours.update(_UIDS.findall(self._response) if self._is_ours else ())
         self._numbers.update(re.findall(rb"\d+", line) if self._protocol is Protocol.POP3 else ())
         return line
 
     def _read_literal(self, octets: int) -> bytes:
         literal = self._server.read_bytes(octets)
-        if _has_token(literal):
-            self._ours.update(_UIDS.findall(self._line))
-            self._is_ours = True
+        self._goes_on = True
+        self._is_ours |= _has_token(literal)
         return literal
 
     def _check_sent(self, send: Send) -> None:

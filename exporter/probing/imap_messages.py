@@ -39,7 +39,7 @@ _WAY = b"RECEIVED AUTHENTICATION-RESULTS"
 """What is read of the message that is looked for."""
 
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?$)')  # one that does not end goes to the end of the line
-_UID = re.compile(rb"[ (]UID (\d{1,10})[ )]", re.IGNORECASE)
+_UID = re.compile(rb"(?<=[ (])UID (\d{1,10})(?=[ )])", re.IGNORECASE)
 # Where a literal was, and what it is if it is a header: a server may add items that nobody asked for (RFC 3501 §7.4.2).
 _LITERAL = re.compile(rb"(BODY\[HEADER\.FIELDS \([^()]{0,100}\)\](?:<0>)?)?[ (]~?\{\d{1,10}\+?\}(?= |$)", re.IGNORECASE)
 _EXISTS = re.compile(rb"\* \d+ EXISTS$", re.IGNORECASE)
@@ -193,15 +193,15 @@ def _headers(tags: Iterator[bytes], uids: Sequence[int], fields: bytes) -> Dialo
 def _header(response: Response) -> tuple[int, bytes] | None:
     """Return the identifier and the header of a FETCH response, whatever else is in it; None for any other."""
     line = _QUOTED.sub(b'""', response.line)
-    uid = _UID.search(line)
-    if uid is None or line.upper().split(b" ")[2:3] != [b"FETCH"]:
+    uids: set[bytes] = set(_UID.findall(line))
+    if len(uids) != 1 or line.upper().split(b" ")[2:3] != [b"FETCH"]:
         return None
     literals = response.literals
     if len(literals) > 1:
         items = [found[1] for found in _LITERAL.finditer(line)]
         is_plain = len(items) == len(literals)
         literals = tuple(octets for item, octets in zip(items, literals, strict=False) if item and is_plain)
-    return (int(uid[1]), literals[0]) if literals else None
+    return (int(uids.pop()), literals[0]) if literals else None
 
 
 def _set(uids: Sequence[int]) -> bytes:

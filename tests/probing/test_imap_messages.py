@@ -133,20 +133,24 @@ def test_items_that_nobody_asked_for(answer: str) -> None:
     assert play(clear(tags(), MOVE, (b"INBOX", b"Trash"), SUBJECT, is_ours), text) == 1
 
 
-def test_literals_that_are_not_told_apart() -> None:
-    """Where it cannot be told what a literal is, the message is nobody's."""
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "S: * 3 FETCH (UID 17 A {4}\nL: ours\nS:  B {4}\nL: ours\nS: )",
+        "S: * 3 FETCH (UID 17 A {4}\nL: them\nS:  BODY[HEADER.FIELDS (M)]<0> {4}\nL: ours\nS:  UID 18)",
+        "S: * 3 FETCH (UID 17 UID 18 BODY[HEADER.FIELDS (M)]<0> {4}\nL: ours\nS: )",
+    ],
+)
+def test_what_is_not_told_apart(answer: str) -> None:
+    """Where it cannot be told what a literal is, or of which message, it is nobody's."""
     text = rf"""
         C: d1 SELECT "INBOX"
         S: d1 OK
         C: d2 UID SEARCH SUBJECT "{SUBJECT}"
-        S: * SEARCH 17
+        S: * SEARCH 17 18
         S: d2 OK
-        C: d3 UID FETCH 17 (UID {PEEK})
-        S: * 3 FETCH (UID 17 A {{4}}
-        L: ours
-        S:  B {{4}}
-        L: ours
-        S: )
+        C: d3 UID FETCH 17,18 (UID {PEEK})
+        {answer}
         S: d3 OK
     """
     assert play(clear(tags(), MOVE, (b"INBOX", b"Trash"), SUBJECT, is_ours), text) == 0
