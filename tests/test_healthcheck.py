@@ -19,6 +19,7 @@ from exporter.config.web import read_web
 from exporter.web.server.websettings import WebSettings
 from tests.servers.authority import Authority
 from tests.servers.exporter import Exporter
+from tests.waiting import PATIENCE
 from tests.web.conftest import hello, serving
 
 
@@ -142,5 +143,5 @@ from exporter import healthcheck
 healthcheck.check = lambda _: print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))
 raise SystemExit(healthcheck.main())
 """
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=20)
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=PATIENCE)
     assert ran.stdout == "0\n"

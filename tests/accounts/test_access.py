@@ -17,7 +17,7 @@ from exporter.probing.dialogue import Credential, CredentialUnavailable
 from tests.accounts.conftest import Secrets
 from tests.examples import SENTINEL, Clock, failure, success, target
 from tests.servers.tokens import EXPIRES_IN, HANG, TokenServer, Wait, error
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 USER = "probe@example.com"
 IMAP = target("imap")
@@ -309,7 +309,7 @@ async def test_a_secret_whose_file_system_does_not_answer(secrets: Secrets, monk
 
     def hang(*arguments: object) -> str:
         threads.append(threading.current_thread())
-        gate.wait(10)
+        gate.wait(PATIENCE)
         return SENTINEL
 
     monkeypatch.setattr(access_module, "read_secret", hang)

@@ -37,7 +37,7 @@ from tests.accounts.ledgers import (
     refused,
 )
 from tests.examples import ACCOUNT, Clock, failure, success, target
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -519,7 +519,7 @@ class Stuck:
 
     def __init__(self, ledger: Ledger) -> None:
         self.go = threading.Event()
-        ledger._submit(lambda: self.go.wait(30))
+        ledger._submit(lambda: self.go.wait(PATIENCE))
 
 
 async def test_ledger_that_does_not_answer(ledger: Ledger, budget: Budget) -> None:
@@ -544,7 +544,7 @@ async def test_login_that_is_granted_when_nobody_waits_any_more(
 
     def slow(*arguments: object, **named: object) -> object:
         granting.set()
-        go.wait(30)
+        go.wait(PATIENCE)
         return grant(*arguments, **named)  # type: ignore[arg-type]
 
     def then_settle(*arguments: object) -> None:

@@ -119,9 +119,9 @@ def test_four_daemons(site: Site) -> None:
         write(path, secret)
         before = [holds(daemon) for daemon in daemons]
         for daemon, number in zip(daemons, before, strict=True):
-            daemon.wait_for(lambda: counting.tried[secret], 30)
-            daemon.wait_for(partial(is_held, daemon), 30)
-            daemon.wait_for(partial(lambda daemon, number: holds(daemon) >= number + 3, daemon, number), 30)
+            daemon.wait_for(lambda: counting.tried[secret])
+            daemon.wait_for(partial(is_held, daemon))
+            daemon.wait_for(partial(lambda daemon, number: holds(daemon) >= number + 3, daemon, number))
 
     with ExitStack() as stack:
         daemons = [
@@ -133,12 +133,12 @@ def test_four_daemons(site: Site) -> None:
             daemon.begin()  # all of them at once: they also create the file at once
         for daemon in daemons:
             daemon.wait_for_start()
-        daemons[0].wait_for(lambda: counting.tried["right"] >= 6, 30)
+        daemons[0].wait_for(lambda: counting.tried["right"] >= 6)
         for number in (0, 1, 2, 0):
             use(f"wrong {number}", daemons)
         before = counting.tried["right"]
         write(path, "right")
-        daemons[1].wait_for(lambda: counting.tried["right"] > before + 2, 30)
+        daemons[1].wait_for(lambda: counting.tried["right"] > before + 2)
         daemons[1].kill()
         use("wrong 1", [daemons[0], *daemons[2:]])
         texts = [daemon.log_text() for daemon in daemons]

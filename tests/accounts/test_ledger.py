@@ -28,7 +28,7 @@ from exporter.model.release import Answer, Release
 from tests.accounts.ledgers import IMAP, POP3, SECRET, budget_in, granted, ledger_of, log_in, refused
 from tests.examples import Clock as Given
 from tests.examples import success
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,7 @@ async def test_release_in_another_process(path: Path, budget: Budget) -> None:
     """It is noticed without a login, and permits one; of all processes, once in a while."""
     await log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
     with Ledger(Storage(path)) as command:
-        assert command.release(budget.entry.mailbox).result(5) == Release(Answer.RELEASED)
+        assert command.release(budget.entry.mailbox).result(PATIENCE) == Release(Answer.RELEASED)
     await until(lambda: budget.denial(POP3) is None)
     assert budget.denial(IMAP) is Denial.HOLD, "its interval is not over"
     assert budget.status(IMAP).has_trial
@@ -202,7 +202,7 @@ async def test_end_while_the_file_system_hangs(ledger: Ledger, monkeypatch: pyte
     """The program ends all the same."""
     monkeypatch.setattr(module, "PATIENCE", 0.2)
     go = threading.Event()
-    ledger._submit(lambda: go.wait(30))
+    ledger._submit(lambda: go.wait(PATIENCE))
     began = time.perf_counter()
     ledger.close()
     assert 0.15 < time.perf_counter() - began < 5
@@ -216,7 +216,7 @@ async def test_release_while_the_file_system_hangs(
     await log_in(budget, IMAP, refused(IMAP, Reason.AUTH_INVALID_CREDENTIALS))
     monkeypatch.setattr(budget_module, "PATIENCE", 0.2)
     go = threading.Event()
-    ledger._submit(lambda: go.wait(30))
+    ledger._submit(lambda: go.wait(PATIENCE))
     with pytest.raises(LedgerError, match="no answer within 0.2 s"):
         await budget.release()
     go.set()
@@ -231,7 +231,7 @@ async def test_login_that_is_granted_at_the_end(path: Path, monkeypatch: pytest.
 
     def slow(*arguments: object, **named: object) -> object:
         granting.set()
-        go.wait(30)
+        go.wait(PATIENCE)
         return grant(*arguments, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(LedgerFile, "grant", slow)

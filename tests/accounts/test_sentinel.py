@@ -31,6 +31,7 @@ from tests.servers.dialogues import Imap, Pop3, Smtp
 from tests.servers.exporter import Exporter
 from tests.servers.scripted import ScriptedServer, Session
 from tests.servers.tokens import Reply, TokenServer, error
+from tests.waiting import PATIENCE
 
 USER = "probe@example.com"
 PASSWORD = f"{SENTINEL}/+ é"
@@ -217,7 +218,7 @@ async def test_no_secret_is_shown(
 
     def run(*arguments: str) -> str:
         command = [sys.executable, "-m", "exporter", *arguments, f"--config.file={config}", "--log.level=debug"]
-        ended = subprocess.run(command, env=environ, capture_output=True, check=False, timeout=30)
+        ended = subprocess.run(command, env=environ, capture_output=True, check=False, timeout=PATIENCE)
         assert b"Traceback" not in ended.stderr
         return (ended.stdout + ended.stderr).decode()
 

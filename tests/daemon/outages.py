@@ -17,6 +17,7 @@ import httpx
 from exporter.web.server.listening import listen
 from tests.servers.exporter import Exporter
 from tests.servers.internet import NEUTRAL, OTHER_PROVIDER, SECOND_RESOLVER, Internet
+from tests.waiting import PATIENCE
 
 ENDPOINTS: Mapping[str, Any] = {
     "imap": {"protocol": "imap", "host": "imap.gmail.com"},
@@ -81,7 +82,7 @@ class Watcher(Exporter):
             passed=self._listening,
         )
         # One connection for all questions: a process without descriptors accepts no other one.
-        self._asking = httpx.Client(timeout=20)
+        self._asking = httpx.Client(timeout=PATIENCE)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

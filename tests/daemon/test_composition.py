@@ -161,12 +161,12 @@ def test_five_endpoints_on_real_servers(site: Site, dovecot: Dovecot) -> None:
         dovecot.stop()
         stopped = time.monotonic()
         refused = {"endpoint": "imap", "phase": "connect"}
-        exporter.wait_for(lambda: "refused" in exporter.values("gmail_failure_info", "reason", **refused), timeout=3)
+        exporter.wait_for(lambda: "refused" in exporter.values("gmail_failure_info", "reason", **refused))
         assert time.monotonic() - stopped < 2.5
         assert exporter.values("gmail_up")["imap"] == 0
 
         dovecot.start()
-        exporter.wait_for(lambda: exporter.values("gmail_up")["imap"] == 1, timeout=3)
+        exporter.wait_for(lambda: exporter.values("gmail_up")["imap"] == 1)
         exporter.wait_for(lambda: exporter.values("gmail_failure_info", endpoint="imap") == {})
         assert exporter.stop()[0] == 0
     log = exporter.log_text()
@@ -337,7 +337,7 @@ def test_a_real_prometheus_scrapes_both_formats(site: Site, prometheus: StartPro
             ]
         )
         for job in ("openmetrics", "text"):
-            scraping.wait_for(f'gmail_up{{job="{job}"}} == 1', lambda found: len(found) == 5, timeout=30)
+            scraping.wait_for(f'gmail_up{{job="{job}"}} == 1', lambda found: len(found) == 5)
             scraping.wait_for(f'gmail_probe_duration_seconds_bucket{{job="{job}",le="+Inf",endpoint="imap"}} > 0')
         assert {target["health"] for target in scraping.targets()} == {"up"}
         assert exporter.stop()[0] == 0

@@ -19,6 +19,7 @@ from tests.examples import SENTINEL
 from tests.servers.authority import Authority
 from tests.servers.dovecot import Dovecot
 from tests.servers.exporter import Exporter
+from tests.waiting import PATIENCE
 
 GUESSERS = 40
 
@@ -27,7 +28,7 @@ def connect(stack: ExitStack, exporter: Exporter) -> socket.socket:
     """A connection from another address than that of the test."""
     url = httpx.URL(exporter.url)
     client = stack.enter_context(socket.socket())
-    client.settimeout(10)
+    client.settimeout(PATIENCE)
     client.bind(("127.0.0.2", 0))
     client.connect((url.host, url.port))
     return client

@@ -17,7 +17,7 @@ from exporter.monitor import health, schedule
 from tests.conftest import StartScripted
 from tests.servers.dialogues import Imap
 from tests.servers.exporter import daemon_here
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 
 async def test_a_blocked_event_loop_is_unhealthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,10 +70,10 @@ async def test_an_overdue_probe_is_unhealthy(
 
         with monkeypatch.context() as broken:
             broken.setattr(daemon._checker, "check", break_for_bad)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while (answer := await healthy()).status_code == 200:
                     await asyncio.sleep(0.05)
         assert (answer.status_code, answer.text) == (503, "overdue probes: 1 (bad)\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while (await healthy()).status_code != 200:
                 await asyncio.sleep(0.05)

@@ -21,6 +21,7 @@ from exporter.monitor.store import Series
 from tests.conftest import StartScripted
 from tests.servers.dialogues import Imap
 from tests.servers.exporter import daemon_here
+from tests.waiting import PATIENCE
 
 COUNT = 1000
 CHANGED = [f"e{number}" for number in (3, 141, 592, 653, 589, 793)]
@@ -63,7 +64,10 @@ async def test_ten_of_a_thousand_change_and_nothing_disturbs_the_others(
     }
     config = tmp_path / "gmail.yml"
     config.write_text(json.dumps(document), "utf-8")
-    async with daemon_here(config, enable_lifecycle=True) as (daemon, url), httpx.AsyncClient(timeout=10) as client:
+    async with (
+        daemon_here(config, enable_lifecycle=True) as (daemon, url),
+        httpx.AsyncClient(timeout=PATIENCE) as client,
+    ):
         while sum(series.successes > 0 for series in daemon._store) < 50:
             await asyncio.sleep(0.05)
         for name in CHANGED:

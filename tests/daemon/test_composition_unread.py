@@ -17,6 +17,7 @@ import pytest
 
 from tests.servers.authority import Authority
 from tests.servers.exporter import Exporter
+from tests.waiting import PATIENCE
 
 ENDPOINTS = 1000
 CLIENTS = {"http": 400, "https": 200}
@@ -53,7 +54,7 @@ class Crowd:
         """One more client, with its requests in a row."""
         client = self._sockets.enter_context(socket.socket())
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.settimeout(10)
+        client.settimeout(PATIENCE)
         client.bind(("127.0.0.2", 0))  # another client than Prometheus
         with suppress(OSError):  # it may be closed for another one
             client.connect((self._url.host, self._url.port))
@@ -68,8 +69,8 @@ class Crowd:
 
 def _connection(url: httpx.URL, context: ssl.SSLContext) -> http.client.HTTPConnection:
     if url.scheme == "https":
-        return http.client.HTTPSConnection(url.host, url.port, timeout=10, context=context)
-    return http.client.HTTPConnection(url.host, url.port, timeout=10)
+        return http.client.HTTPSConnection(url.host, url.port, timeout=PATIENCE, context=context)
+    return http.client.HTTPConnection(url.host, url.port, timeout=PATIENCE)
 
 
 @contextmanager
@@ -117,7 +118,7 @@ class Daemons:
     def __getitem__(self, scheme: str) -> Exporter:
         if scheme not in self._running:
             self._running[scheme] = self._stack.enter_context(self._daemon(scheme))
-            self._running[scheme].wait_for(lambda: self._running[scheme].get("/-/ready").status_code == 200, 60)
+            self._running[scheme].wait_for(lambda: self._running[scheme].get("/-/ready").status_code == 200)
         return self._running[scheme]
 
     def close(self) -> None:

@@ -27,6 +27,7 @@ from tests.servers.authority import Authority
 from tests.servers.dovecot import Dovecot
 from tests.servers.exporter import Exporter
 from tests.servers.process import Process, free_port, is_listening
+from tests.waiting import PATIENCE
 
 SUCCESSFUL = "gmail_exporter_config_last_reload_successful", frozenset[tuple[str, str]]()
 
@@ -185,7 +186,7 @@ def test_sockets_of_systemd(files: Files) -> None:
     process = Process([*command, *flags], output=log)
     try:
         process.wait_until(lambda: is_listening(port), log=str)
-        answer = httpx.get(f"http://127.0.0.1:{port}/-/healthy", timeout=20)
+        answer = httpx.get(f"http://127.0.0.1:{port}/-/healthy", timeout=PATIENCE)
         assert (answer.status_code, answer.text) == (200, "Healthy.\n")
         assert f" url=http://127.0.0.1:{port}/ addresses=127.0.0.1:{port} " in log.read_text("utf-8")
     finally:
@@ -205,9 +206,9 @@ def test_it_ends_while_passwords_are_being_guessed(files: Files) -> None:
         address, clients = httpx.URL(exporter.url), []
         for number in range(passwords.MAX_WAITING + 1):
             guess = base64.b64encode(f"alice:{number}".encode()).decode()
-            clients.append(stack.enter_context(socket.create_connection((address.host, address.port or 0), 5)))
+            clients.append(stack.enter_context(socket.create_connection((address.host, address.port or 0), PATIENCE)))
             clients[-1].sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {guess}\r\n\r\n".encode())
-        (first,), _, _ = select.select(clients, [], [], 5)
+        (first,), _, _ = select.select(clients, [], [], PATIENCE)
         assert first.recv(12) == b"HTTP/1.1 503"  # one too many: the others are in the queue
         code, seconds = exporter.stop()
     assert code == 0

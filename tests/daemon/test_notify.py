@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from exporter.daemon.notify import Notifier
 from tests.servers.exporter import Exporter
+from tests.waiting import PATIENCE
 
 
 class Manager:
@@ -23,7 +24,7 @@ class Manager:
     def __init__(self, address: str) -> None:
         self.address = address
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.settimeout(15)
+        self.socket.settimeout(PATIENCE)
         self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
 
     def read(self) -> dict[str, str]:
@@ -46,7 +47,7 @@ class Manager:
         except BlockingIOError:
             return found
         finally:
-            self.socket.settimeout(15)
+            self.socket.settimeout(PATIENCE)
 
 
 @pytest.fixture(params=["path", "abstract"])

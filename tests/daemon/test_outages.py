@@ -85,7 +85,7 @@ class World:
         for watcher in self.watchers:
             watcher.allow_files(1024)
         for watcher in self.watchers:
-            watcher.wait_for(watcher.is_well, 30)
+            watcher.wait_for(watcher.is_well)
 
 
 @pytest.fixture(scope="module")

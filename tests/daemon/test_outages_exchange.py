@@ -35,7 +35,7 @@ class World:
         """Make all as it was, and wait until that is known."""
         self.internet.heal()
         for watcher in (self.full, self.plain):
-            watcher.wait_for(partial(is_up, watcher), 30)
+            watcher.wait_for(partial(is_up, watcher))
 
 
 def is_up(watcher: Watcher) -> bool:

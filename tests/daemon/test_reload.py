@@ -21,7 +21,7 @@ from exporter.daemon.reload import FAULT, MAX_LOGGED, Reloader, Sources
 from exporter.model.settings import Config
 from exporter.web.server.websettings import WebSettings
 from tests.servers.authority import Authority, Certificate
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 from tests.web.conftest import hello, serving
 
 GOOD = "endpoints: {imap: {protocol: imap, host: imap.gmail.com}}\n"
@@ -66,7 +66,7 @@ class Files:
         """Load the configuration; return once the gate is open."""
         config = load_with_web(path, environ, web)
         self.loads += 1
-        self.gate.wait(5)
+        self.gate.wait(PATIENCE)
         return config
 
     def apply(self, config: Config) -> None:
@@ -375,7 +375,7 @@ async def test_a_web_file_that_cannot_be_read_in_time(tmp_path: Path, monkeypatc
     monkeypatch.setattr(reload_module, "READING", 1.0)  # gmail.yml is to be read in time, on a busy machine too
     files = Files(tmp_path, monkeypatch, web=ALICE)
     gate = threading.Event()
-    monkeypatch.setattr(reload_module, "read_web", lambda path: (gate.wait(5), read_web(path))[1])
+    monkeypatch.setattr(reload_module, "read_web", lambda path: (gate.wait(PATIENCE), read_web(path))[1])
     with capture_logs() as logs, files.watched(None):
         files.write_web(BOB)
         await until(lambda: logs)

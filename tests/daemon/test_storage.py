@@ -57,7 +57,7 @@ def denied(exporter: Exporter) -> bool:
 def logs_in_again(exporter: Exporter, server: ScriptedServer) -> None:
     """Wait until it does."""
     before = logins(server)
-    exporter.wait_for(lambda: logins(server) > before + 1, 40)
+    exporter.wait_for(lambda: logins(server) > before + 1)
     assert exporter.values("gmail_login_suspended") == {"with": 0.0}
     assert "login budgets are stored again" in exporter.log_text()
 
@@ -163,7 +163,7 @@ def test_a_full_disk(site: Site, server: ScriptedServer) -> None:
     ):
         exporter.wait_for(lambda: logins(server) >= 2)
         printed(*there, "sh", "-c", f"head -c 300k /dev/zero > {disk}/fill || true")
-        exporter.wait_for(lambda: denied(exporter), 40)
+        exporter.wait_for(lambda: denied(exporter))
         assert re.search(r'error="(database or disk is full|disk I/O error)"', exporter.log_text())
         printed(*there, "rm", f"{disk}/fill")
         logs_in_again(exporter, server)
@@ -190,7 +190,7 @@ def test_a_disk_that_is_read_only(site: Site, server: ScriptedServer) -> None:
         stays_without_logins(exporter, server)
         assert 'error="attempt to write a readonly database"' in exporter.log_text()
         printed(*there, "mount", "-o", "remount,bind,rw", str(disk))
-        exporter.wait_for(lambda: exporter.values("gmail_login_held_info", denial="hold") == {"with": 1.0}, 40)
+        exporter.wait_for(lambda: exporter.values("gmail_login_held_info", denial="hold") == {"with": 1.0})
     assert logins(server) == 1
 
 

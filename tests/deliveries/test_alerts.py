@@ -115,7 +115,7 @@ async def test_from_the_mailbox_to_the_alert(lab: Lab, rspamd: Rspamd) -> None:
 def _go_through_everything(lab: Lab, rspamd: Rspamd) -> None:
     watch = Watch(lab)
     with watch() as prometheus:
-        prometheus.wait_for("gmail_delivery_up == 1", timeout=60)
+        prometheus.wait_for("gmail_delivery_up == 1")
         watch.wait_for()
         assert watch.value("gmail_delivery_folder", folder="inbox") == 1
         assert watch.value("gmail_delivery_leftover_messages") == 0
@@ -152,7 +152,7 @@ def _go_through_everything(lab: Lab, rspamd: Rspamd) -> None:
         (alert,) = prometheus.query("ALERTS{alertname='GmailLoginFailing'}")
         assert (alert.labels["endpoint"], alert.labels["blame"]) == ("signed", "account")
         before = watch.value("gmail_deliveries_total", result="not_made") or 0
-        prometheus.wait_for(f"gmail_deliveries_total{{result='not_made'}} > {before + 1}", timeout=60)
+        prometheus.wait_for(f"gmail_deliveries_total{{result='not_made'}} > {before + 1}")
         assert not prometheus.query("gmail_delivery_up")
         assert not prometheus.query("ALERTS{alertname=~'GmailDelivery.*'}")
 
@@ -176,7 +176,7 @@ def _wait_until_one_is_late(lab: Lab) -> None:
 
 
 def _was_slow(prometheus: Prometheus) -> bool:
-    prometheus.wait_for("gmail_delivery_up == 1", timeout=60)
+    prometheus.wait_for("gmail_delivery_up == 1")
     with suppress(ServerError):
         prometheus.wait_for("count_over_time(ALERTS{alertname='GmailDeliverySlow',alertstate='firing'}[5m])", timeout=2)
         return True

@@ -9,14 +9,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from exporter import __version__
 from exporter.accounts.storage import SYSTEM
 from tests.deploy.conftest import Built
 from tests.deploy.debian import BASE, PYTHON, RELEASE, ROOT
-
-pytestmark = pytest.mark.timeout(400)  # the first test builds the image, and on a new machine its base
 
 LABEL = "org.opencontainers.image."
 

@@ -46,7 +46,7 @@ def test_the_network_then_the_provider(network: Network, authority: Authority, t
             "static_configs": [{"targets": [exporter.url.removeprefix("http://")]}],
         }
         prometheus = stack.enter_context(Prometheus([scrape], rule_files=rules, alertmanagers=[alertmanager.address]))
-        prometheus.wait_for("sum(gmail_up) == 3", timeout=30)
+        prometheus.wait_for("sum(gmail_up) == 3")
 
         network.cut_uplink()
         page = webhook.wait_for(lambda each: "GmailNetworkDown" in each.names)
@@ -57,7 +57,7 @@ def test_the_network_then_the_provider(network: Network, authority: Authority, t
         internet.heal()
         webhook.wait_for(lambda each: "GmailNetworkDown" in each.names and each.status == "resolved")
         ntfy.wait_for(lambda each: each.text.startswith("Resolved: "))
-        prometheus.wait_for("sum(ALERTS) or vector(0)", lambda found: found[0].value == 0, timeout=60)
+        prometheus.wait_for("sum(ALERTS) or vector(0)", lambda found: found[0].value == 0)
         webhook.received.clear()
         ntfy.received.clear()
 

@@ -145,7 +145,6 @@ RestartSec=100ms
 """
 
 
-@pytest.mark.timeout(400)
 def test_a_real_systemd_runs_it(built: Built, tmp_path: Path) -> None:
     """Booted in namespaces: it starts in its sandbox, reloads, is restarted when it hangs, and stops cleanly."""
     files = {

@@ -104,9 +104,9 @@ def test_the_documented_scrape_configuration_works(
         asked = {"module": ["imap"], "target": [f"localhost:{dovecot.imaps_port}"]}
         jobs.append({**scrape, "job_name": "probe", "metrics_path": "/probe", "params": asked})
         scraping = prometheus(jobs)
-        scraping.wait_for('gmail_up{job="gmail"} == 1', timeout=30)
-        scraping.wait_for('probe_success{job="probe"} == 1', timeout=30)
-        scraping.wait_for('up{job=~"no-.*"} == 0', lambda found: len(found) == 2, timeout=30)
+        scraping.wait_for('gmail_up{job="gmail"} == 1')
+        scraping.wait_for('probe_success{job="probe"} == 1')
+        scraping.wait_for('up{job=~"no-.*"} == 0', lambda found: len(found) == 2)
         errors = {target["labels"]["job"]: target["lastError"] for target in scraping.targets()}
         assert errors["gmail"] == ""
         assert "401" in errors["no-password"]

@@ -22,6 +22,7 @@ from tests.servers.bind import Bind
 from tests.servers.forwarder import Forwarder
 from tests.servers.pages import Pages, reply
 from tests.servers.policy_host import ENFORCE, PolicyHost
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.conftest import StartScripted
@@ -335,6 +336,6 @@ async def test_slow_octets(
     """A host that trickles does not hold a fetch beyond its time."""
     pages = answers()
     pages.pause = 0.05
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         with pytest.raises(Unreachable, match="no whole answer within 0.4 s"):
             await fetched(scripted, authority, resolver, bind, monkeypatch, pages, seconds=0.4)

@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.host import process
+from tests.waiting import PATIENCE
 
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
@@ -27,7 +28,7 @@ with tempfile.TemporaryFile() as file:
     raise SystemExit(0 if file.fileno() > 2 and os.fstat(file.fileno()).st_size == 0 else 1)
 """
     argv = ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, program]
-    ran = subprocess.run(argv, timeout=20, capture_output=True, text=True, check=False)
+    ran = subprocess.run(argv, timeout=PATIENCE, capture_output=True, text=True, check=False)
     assert ran.returncode == 0
     assert ran.stdout == ("" if "1>&-" in closed else "out\n")
     assert ran.stderr == ("" if "2>&-" in closed else "err\n")
@@ -37,7 +38,7 @@ with tempfile.TemporaryFile() as file:
 def test_commands_with_closed_streams(arguments: list[str]) -> None:
     """The exit code tells all the same."""
     argv = ["sh", "-c", 'exec "$0" -m exporter "$@" 0<&- 1>&- 2>&-', sys.executable, *arguments]
-    ran = subprocess.run(argv, timeout=20, capture_output=True, check=False)
+    ran = subprocess.run(argv, timeout=PATIENCE, capture_output=True, check=False)
     assert ran.returncode == (0 if arguments == ["--help"] else 2)
 
 
@@ -80,7 +81,12 @@ print(*sorted(family.name for family in registry.collect()))
 def test_protect_memory() -> None:
     """Another process of the same user can read neither memory nor environment; its own metrics go on."""
     ran = subprocess.run(
-        [sys.executable, "-c", STRANGER], capture_output=True, text=True, timeout=20, check=True, env={"SECRET": "x"}
+        [sys.executable, "-c", STRANGER],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+        env={"SECRET": "x"},
     )
     before, after, limits, metrics = ran.stdout.splitlines()
     assert before == "environ mem maps cmdline stat"

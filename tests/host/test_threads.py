@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from exporter.host.threads import HAND_OVER, hand_over_soon, in_thread
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 
 async def test_result() -> None:
@@ -49,7 +49,7 @@ async def test_cancelled() -> None:
     gate, ended = threading.Event(), threading.Event()
 
     def work() -> None:
-        gate.wait(10)
+        gate.wait(PATIENCE)
         ended.set()
 
     task = asyncio.create_task(in_thread(work))
@@ -71,5 +71,5 @@ async def main():
     await asyncio.sleep(0.1)
 asyncio.run(main())
 """
-    ran = subprocess.run([sys.executable, "-c", program], timeout=20, capture_output=True, text=True, check=False)
+    ran = subprocess.run([sys.executable, "-c", program], timeout=PATIENCE, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")

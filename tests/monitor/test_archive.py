@@ -25,7 +25,7 @@ from exporter.monitor import archive as archive_module
 from exporter.monitor.archive import MAGIC, MAX_IN_ALL, VERSION, Archive
 from exporter.monitor.store import Condition, Store
 from tests.examples import failure, success, target
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 
 @pytest.fixture(autouse=True)
@@ -434,7 +434,7 @@ async def test_a_file_system_that_does_not_answer(ledger: Path, monkeypatch: pyt
     """The end waits for a moment only."""
     gate = threading.Event()
     monkeypatch.setattr(archive_module, "LAST", 0.05)
-    monkeypatch.setattr("exporter.monitor.archive.os.fsync", lambda _: gate.wait(10))
+    monkeypatch.setattr("exporter.monitor.archive.os.fsync", lambda _: gate.wait(PATIENCE))
     with capture_logs() as logs:
         async with living(ledger) as life:
             life.add(success())
@@ -459,7 +459,7 @@ async def main():
 asyncio.run(main())
 """
         other = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=subprocess.PIPE)
-        told, _ = await asyncio.wait_for(other.communicate(), 20)
+        told, _ = await asyncio.wait_for(other.communicate(), PATIENCE)
         assert told.count(b"another process keeps its history there") == 1
         content = file.content
     second = Life(ledger)

@@ -43,7 +43,7 @@ from tests.examples import SENTINEL, target
 from tests.servers.authority import Authority
 from tests.servers.dialogues import Imap
 from tests.servers.scripted import ScriptedServer
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 REFUSAL = b"NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)"
 
@@ -459,7 +459,7 @@ async def test_ledger_that_hangs(bench: Bench) -> None:
     go = threading.Event()
     target, plain = bench.target(timeout=1.0), bench.target(name="plain", account=None)
     bench.configure(target, plain)
-    bench.checker._ledger._submit(lambda: go.wait(30))
+    bench.checker._ledger._submit(lambda: go.wait(PATIENCE))
     began = time.perf_counter()
     outcome = await bench.checker.check_requested(target)
     assert 0.25 <= time.perf_counter() - began < 2

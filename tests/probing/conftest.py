@@ -18,6 +18,7 @@ from exporter.probing.kernel import ARRIVAL_CLOCK
 from exporter.probing.resolve import Resolver
 from tests.probing.prober import Prober
 from tests.servers.process import loopback_addresses
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.conftest import StartScripted
@@ -80,7 +81,7 @@ class Belongings:
         tasks = asyncio.all_tasks() - self._tasks - {asyncio.current_task()}
         return files + [repr(task) for task in tasks]
 
-    async def assert_nothing_left(self, within: float = 10.0) -> None:
+    async def assert_nothing_left(self, within: float = PATIENCE) -> None:
         """Fail if more are open; the server's side of a connection ends a little later than ours."""
         deadline = time.monotonic() + within
         while (left := self._left()) and time.monotonic() < deadline:

@@ -21,13 +21,13 @@ from tests.servers.dialogues import Dialogue, Imap, Pop3, Smtp, Step
 if TYPE_CHECKING:
     from tests.servers.authority import Authority
 
-SLACK = 1.0
+SLACK = 10.0
 """Seconds after its timeout within which a probe must end: the promise is `CLOSING`, but the machine may be busy."""
 
 SHORT = 0.4
 """Seconds: the timeout of probes that are meant to reach it."""
 
-ENOUGH = 5.0
+ENOUGH = 30.0
 """Seconds: the timeout of probes that are meant to end before it."""
 
 CREDENTIAL = Credential("probe@example.com", SENTINEL)

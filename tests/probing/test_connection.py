@@ -18,7 +18,7 @@ from exporter.probing.connection import Connection, ConnectionClosed, NoTLS, Pla
 from exporter.probing.dialogue import MAX_LINE, ResponseTooLarge
 from tests.probing.conftest import HAS_IPV6, Belongings, cut
 from tests.servers import acts
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from tests.conftest import StartScripted
@@ -50,7 +50,7 @@ async def read_lines(server: ScriptedServer, authority: Authority) -> None:
 
 async def close_at_once(connection: Connection) -> None:
     """Close, and do not wait for as long as the server's close_notify may take."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await connection.close(60)
 
 
@@ -126,7 +126,7 @@ async def test_endless_line(scripted: StartScripted, authority: Authority, secur
     server = await scripted(acts.endless_line, security=security)
     connection = await open_to(server, authority)
     with pytest.raises(ResponseTooLarge):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await connection.read_line()
     await until(lambda: has_paused(connection))
     assert len(connection._buffer) <= ANY_BUFFER
@@ -152,7 +152,7 @@ async def test_much_tls_with_little_text(
         server.context.num_tickets = 250
     monkeypatch.setattr("exporter.probing.connection.MAX_REPLY", 16 << 10)
     with pytest.raises(ResponseTooLarge, match=r"^\d+ octets of TLS records with \d+ octets of text$"):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await read_lines(server, authority)
 
 
@@ -211,7 +211,7 @@ async def test_use_after_close(scripted: StartScripted, authority: Authority, se
     else:
         await connection.close(1)
     connection.write(b"too late\r\n")
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):
         with pytest.raises(ConnectionClosed):
             await connection.read_line()
     await server.wait_idle()
@@ -226,7 +226,7 @@ async def test_read_while_closing(scripted: StartScripted, authority: Authority,
     reading = asyncio.create_task(connection.read_line())
     await asyncio.sleep(0)
     connection.abort()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):
         with pytest.raises(ConnectionClosed):
             await reading
 
@@ -436,7 +436,7 @@ async def test_close_unanswered(scripted: StartScripted, authority: Authority) -
     server = await scripted(hold, security="tls")
     before = Belongings()
     connection = await open_to(server, authority)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await connection.close(0.1)
     answer.set()
     await before.assert_nothing_left()
@@ -478,7 +478,7 @@ async def test_write_blocks(scripted: StartScripted, authority: Authority, secur
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
             await connection.read_line()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await connection.close(0.1)
     ended.set()
     await before.assert_nothing_left()

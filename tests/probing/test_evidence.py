@@ -21,6 +21,7 @@ from exporter.probing.probe import probe
 from exporter.probing.resolve import Resolver
 from tests.probing import dead_path
 from tests.servers import acts
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.conftest import StartScripted
@@ -134,7 +135,7 @@ async def test_connect(free_port: int, fill_backlog: Fill) -> None:
 def test_dead_path() -> None:
     """A path that dies after the connect, in a network of its own: what was sent is never acknowledged."""
     command = ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-m", dead_path.__name__]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["finding"] == TcpFinding.UNACKNOWLEDGED

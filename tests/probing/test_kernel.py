@@ -22,6 +22,7 @@ from tests.probing import without_inotify
 from tests.probing.test_evidence import probed
 from tests.servers import acts
 from tests.servers.dialogues import Imap
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.conftest import StartScripted
@@ -213,5 +214,5 @@ def test_without_inotify() -> None:
     limited = 'echo 0 > /proc/sys/user/max_inotify_instances && exec "$@"'
     unshare = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", limited, "sh"]
     command = [*unshare, sys.executable, "-m", without_inotify.__name__]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "EMFILE; ok in logout; ok in logout\n", "")

@@ -21,6 +21,7 @@ from exporter.probing.resolve import Resolver
 from tests.probing.conftest import HAS_IPV6
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, PROBE_PASSWORD, PROBE_USER, QUOTA
 from tests.servers.postfix import CLIENT_NAME
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.servers.authority import Authority
@@ -62,7 +63,7 @@ async def run_probe(authority: Authority, dovecot: Dovecot, postfix: Postfix) ->
             port=getattr(postfix if protocol == "smtp" else dovecot, port),
             security=Security(security),
             tls=Tls(ca_file=authority.ca_file),
-            timeout=5,
+            timeout=PATIENCE,
             **changes,
         )
         return await probe(Target(endpoint, endpoint.ip_family), resolver, login)
@@ -187,7 +188,9 @@ async def test_messages_are_counted(
     message["Subject"], message["From"], message["To"] = "One more", OPS_USER, PROBE_USER
 
     def send() -> None:
-        with smtplib.SMTP_SSL("localhost", postfix.smtps_port, timeout=5, context=authority.client_context) as client:
+        with smtplib.SMTP_SSL(
+            "localhost", postfix.smtps_port, timeout=PATIENCE, context=authority.client_context
+        ) as client:
             client.login(OPS_USER, OPS_PASSWORD)
             client.send_message(message)
 

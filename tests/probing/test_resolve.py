@@ -16,7 +16,7 @@ from exporter.probing import resolve as resolve_module
 from exporter.probing.resolve import AddressFamilyUnavailable, IpAddress, NoAddress, Resolver, check_route, routed
 from tests.probing.conftest import HAS_IPV6, Belongings
 from tests.servers.dns import NameServer
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 V4 = socket.AF_INET
 V6 = socket.AF_INET6
@@ -56,7 +56,7 @@ def threads() -> int:
 
 async def assert_threads(at_most: int) -> None:
     """Fail if there are more threads than that; c-ares ends its own in another thread."""
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         with suppress(TimeoutError):
             while threads() > at_most:
                 await asyncio.sleep(0.01)
@@ -143,7 +143,7 @@ async def test_misspelt(resolver: Resolver) -> None:
 async def test_no_server(free_port: int) -> None:
     """Without a name server the look-up fails, and does not hang."""
     resolver = Resolver([f"127.0.0.1:{free_port}"])
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         with pytest.raises(DNSError):
             await resolver.resolve("four.example", IpFamily.ANY)
     await resolver.close()

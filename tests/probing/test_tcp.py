@@ -13,7 +13,7 @@ import pytest
 
 from exporter.probing.tcp import TcpSocket
 from tests.probing.conftest import ADDRESSES, open_files
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 MUCH = bytes(range(256)) * (32 << 10)
 """8 MiB: more than both sides' buffers of loopback hold."""
@@ -138,7 +138,7 @@ async def test_waits_no_longer_for_a_write_that_blocks(pair: Pair) -> None:
     """A server that never reads is waited for only so long; to close then is at once."""
     pair.tcp.send(MUCH)
     pair.tcp.leave()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await pair.tcp.wait_closed(0.05)
     assert pair.tcp.is_open
     pair.tcp.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.servers.process import Process, Server, ServerError, find_program, free_port
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +59,7 @@ class Alertmanager(Server):
         alerts: list[dict[str, Any]] = self._ask("/api/v2/alerts")
         return alerts
 
-    def wait_for(self, alertname: str, state: str = "active", timeout: float = 15.0) -> list[dict[str, Any]]:
+    def wait_for(self, alertname: str, state: str = "active", timeout: float = PATIENCE) -> list[dict[str, Any]]:
         """Wait until alerts of that name are in that state (`active`, `suppressed`), and return them.
 
         Raises:
@@ -77,7 +78,7 @@ class Alertmanager(Server):
     def _ask(self, path: str, body: bytes | None = None) -> Any:
         request = urllib.request.Request(self.url + path, body, {"Content-Type": "application/json"})
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 text = answer.read()
                 return json.loads(text) if text else None
         except urllib.error.HTTPError as error:
@@ -86,7 +87,7 @@ class Alertmanager(Server):
 
     def _is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=5) as answer:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=PATIENCE) as answer:
                 return bool(answer.status == 200)
         except urllib.error.HTTPError as error:
             error.close()

@@ -13,6 +13,7 @@ import dns.rdatatype
 import dns.update
 
 from tests.servers.process import Process, Server, ServerError, distinct_ports, find_program
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,7 +66,7 @@ class Bind(Server):
         update.delete(f"{name}.", kind)
         for value in values:
             update.add(f"{name}.", TTL, kind, value)
-        answer = dns.query.tcp(update, "127.0.0.1", timeout=5, port=self.port)
+        answer = dns.query.tcp(update, "127.0.0.1", timeout=PATIENCE, port=self.port)
         assert answer.rcode() == 0, answer
 
     def anchor(self, zone: str) -> str:
@@ -76,7 +77,7 @@ class Bind(Server):
 
     def _ask(self, name: str, kind: str) -> dns.message.Message:
         question = dns.message.make_query(f"{name}.", kind, want_dnssec=True)
-        return dns.query.tcp(question, "127.0.0.1", timeout=1, port=self.port)
+        return dns.query.tcp(question, "127.0.0.1", timeout=PATIENCE, port=self.port)
 
     def _is_ready(self) -> bool:
         try:

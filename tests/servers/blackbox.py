@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.servers.process import Process, Server, ServerError, find_program, free_port, is_listening
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +41,6 @@ class Blackbox(Server):
     def probe(self, module: str, target: str) -> str:
         """The metrics of a target, as text."""
         query = urllib.parse.urlencode({"module": module, "target": target})
-        with urllib.request.urlopen(f"http://{self.address}/probe?{query}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{self.address}/probe?{query}", timeout=PATIENCE) as answer:
             text: str = answer.read().decode()
         return text

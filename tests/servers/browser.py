@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from exporter.web.server.listening import listen
 from exporter.web.server.server import Server
 from tests.servers.process import find_program
+from tests.waiting import PATIENCE
 
 T = TypeVar("T")
 
@@ -59,7 +60,7 @@ class Site:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._loop.result(10)
+        self._loop.result(PATIENCE)
         return self
 
     def __exit__(
@@ -70,8 +71,8 @@ class Site:
     def stop(self) -> None:
         """Answer no more."""
         if self._thread.is_alive():
-            asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop.result()).result(10)
-            self._thread.join(10)
+            asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop.result()).result(PATIENCE)
+            self._thread.join(PATIENCE)
 
     def do(self, work: Callable[[], T]) -> T:
         """Do something in the site's event loop, as a probe would, and return what it returns."""
@@ -84,7 +85,7 @@ class Site:
                 done.set_exception(error)
 
         self._loop.result().call_soon_threadsafe(run)
-        return done.result(10)
+        return done.result(PATIENCE)
 
     async def _serve(self) -> None:
         self._loop.set_result(asyncio.get_running_loop())

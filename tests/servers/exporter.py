@@ -24,7 +24,7 @@ from exporter.config.load import load
 from exporter.daemon.composition import Daemon, DaemonOptions
 from exporter.web.server.listening import FIRST_PASSED, listen
 from tests.servers.process import send_signal
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -77,7 +77,7 @@ class Exporter:
         self.url = ""
         self.scheme = "http"
         # In the clear nothing is verified, and what would be takes a while to load for each request.
-        self.client: dict[str, Any] = {"timeout": 5, "verify": False}
+        self.client: dict[str, Any] = {"timeout": PATIENCE, "verify": False}
         """How it is asked: what `httpx.get` takes (`auth`, `verify`, …)."""
 
     def __enter__(self) -> Self:
@@ -103,7 +103,7 @@ class Exporter:
 
     def wait_for_start(self) -> None:
         """Wait until it says that it has started."""
-        found = self._wait(lambda: re.search(r"event=started .*addresses=(\S+)", self.log_text()), 10, "started")
+        found = self._wait(lambda: re.search(r"event=started .*addresses=(\S+)", self.log_text()), "started")
         self.url = f"{self.scheme}://{found[1]}"
 
     def __exit__(
@@ -141,9 +141,9 @@ class Exporter:
                 found[dict(its_labels)[label]] = value
         return found
 
-    def wait_for(self, condition: Callable[[], object], timeout: float = 15) -> None:
+    def wait_for(self, condition: Callable[[], object]) -> None:
         """Wait until the condition holds."""
-        self._wait(condition, timeout, "as expected")
+        self._wait(condition, "as expected")
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -153,7 +153,7 @@ class Exporter:
         """End it; its exit code, and the seconds that it took."""
         begun = time.monotonic()
         self.send(number)
-        return self._popen.wait(20), time.monotonic() - begun
+        return self._popen.wait(PATIENCE), time.monotonic() - begun
 
     def kill(self) -> None:
         """End it at once, as a crash does."""
@@ -170,8 +170,8 @@ class Exporter:
         found = re.search(rf"^{'VmHWM' if peak else 'VmRSS'}:\s+(\d+) kB$", status, re.MULTILINE)
         return int(found[1]) * 1024 if found else 0
 
-    def _wait(self, condition: Callable[[], object], timeout: float, wanted: str) -> re.Match[str]:
-        deadline = time.monotonic() + timeout
+    def _wait(self, condition: Callable[[], object], wanted: str) -> re.Match[str]:
+        deadline = time.monotonic() + PATIENCE
         while not (found := condition()):
             if self._popen.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"the daemon is not {wanted}:\n{self.log_text()[-3000:]}")
@@ -191,5 +191,5 @@ async def daemon_here(config: Path, **options: Any) -> AsyncIterator[tuple[Daemo
             yield daemon, f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
         finally:
             daemon.stop()
-            await asyncio.wait_for(serving, 10)
+            await asyncio.wait_for(serving, PATIENCE)
             gc.unfreeze()

@@ -12,6 +12,8 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
+from tests.waiting import PATIENCE
+
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
@@ -72,7 +74,7 @@ class Forwarder(asyncio.DatagramProtocol):
         if fault == "silence":
             return
         if fault is None:
-            answer, _ = await dns.asyncquery.udp_with_fallback(question, self._host, timeout=5, port=self._port)
+            answer, _ = await dns.asyncquery.udp_with_fallback(question, self._host, timeout=PATIENCE, port=self._port)
             if self.strips_ad:
                 answer.flags &= ~dns.flags.AD
         else:

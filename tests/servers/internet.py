@@ -18,6 +18,7 @@ from tests.servers.dialogues import Imap, Pop3, Smtp
 from tests.servers.dns import NameServer
 from tests.servers.network import RESOLVER, Network
 from tests.servers.scripted import Behaviour, ScriptedServer, Security, Session
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -111,7 +112,7 @@ class Internet:
     ) -> None:
         self._run(self._stack.aclose())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         self._loop.close()
 
     def behave(self, behave: Behaviour, *names: str) -> None:
@@ -140,7 +141,7 @@ class Internet:
             resolver.names = dict(NAMES)
 
     def _run(self, what: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(what, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(what, self._loop).result(PATIENCE)
 
     async def _start(self) -> None:
         for name, (behave, security, host, port) in self._kinds.items():

@@ -15,12 +15,13 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.waiting import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
-READY_SECONDS = 20.0
 STOP_SECONDS = 10.0
 
 # Below Linux's ephemeral range (32768 and up): while a server is stopped, no outgoing connection can take its port.
@@ -77,7 +78,7 @@ def distinct_ports(count: int) -> list[int]:
 def is_listening(port: int, host: str = "127.0.0.1") -> bool:
     """Whether a TCP connection to the port is accepted."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.settimeout(5)
+        probe.settimeout(PATIENCE)
         return probe.connect_ex((host, port)) == 0
 
 
@@ -131,7 +132,7 @@ class Process:
         Raises:
             ServerError: it ended, or was not ready in time; with the end of its log. It is stopped then.
         """
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while not ready():
             ended = self._popen.poll()
             if ended is not None or time.monotonic() > deadline:

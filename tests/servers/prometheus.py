@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.servers.process import Process, Server, ServerError, find_program, free_port
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -131,7 +132,7 @@ class Prometheus(Server):
         ]
 
     def wait_for(
-        self, promql: str, predicate: Callable[[list[Sample]], object] = bool, timeout: float = 15.0
+        self, promql: str, predicate: Callable[[list[Sample]], object] = bool, timeout: float = PATIENCE
     ) -> list[Sample]:
         """Evaluate a query until the predicate likes the samples, and return those.
 
@@ -158,7 +159,7 @@ class Prometheus(Server):
         """
         url = f"{self.url}{path}?{urllib.parse.urlencode(parameters)}"
         try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
+            with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as error:
             with error:
@@ -166,7 +167,7 @@ class Prometheus(Server):
 
     def _is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=5) as answer:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=PATIENCE) as answer:
                 return bool(answer.status == 200)
         except urllib.error.HTTPError as error:
             error.close()

@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from tests.waiting import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
@@ -56,7 +58,7 @@ class Receiver(ABC, Generic[Kept]):
     def summary(self) -> str:
         """What has come, for the message of a test that fails."""
 
-    def wait_for(self, wanted: Callable[[Kept], object], timeout: float = 30.0) -> Kept:
+    def wait_for(self, wanted: Callable[[Kept], object], timeout: float = PATIENCE) -> Kept:
         """Wait for what is as wanted, or take the first that has come already.
 
         Raises:

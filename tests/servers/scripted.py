@@ -15,13 +15,14 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Literal
 
 from tests.servers.process import loopback_addresses
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
 CHUNK = 65536
-LINGER_SECONDS = 5.0
+LINGER_SECONDS = 30.0
 EXIT_SECONDS = 1.0
 
 Security = Literal["tls", "starttls", "none"]
@@ -264,9 +265,9 @@ class ScriptedServer:
         """Wait until so many connections have come and all have ended, so that what is known of them is final.
 
         Raises:
-            TimeoutError: not within five seconds.
+            TimeoutError: not in time.
         """
-        async with asyncio.timeout(LINGER_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             # A connection that its client has closed already may still be waiting to be accepted.
             while self._tasks or self.connections < connections:
                 await asyncio.sleep(0.002)

@@ -10,6 +10,7 @@ import dns.query
 import pytest
 
 from tests.servers.bind import Bind, Unbound
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def bind() -> Iterator[Bind]:
 def ask(host: str, port: int, name: str, kind: str) -> tuple[list[str], bool]:
     """Return the records, and whether the resolver says that they are authenticated."""
     question = dns.message.make_query(f"{name}.", kind, flags=dns.flags.RD | dns.flags.AD)
-    answer = dns.query.udp(question, host, timeout=5, port=port)
+    answer = dns.query.udp(question, host, timeout=PATIENCE, port=port)
     records = [
         record.to_text() for rrset in answer.answer for record in rrset if rrset.rdtype == question.question[0].rdtype
     ]

@@ -15,6 +15,7 @@ import pytest
 from tests.servers import acts
 from tests.servers.client import Client
 from tests.servers.dialogues import Imap, Pop3, Smtp, Step
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.conftest import StartScripted
@@ -36,8 +37,8 @@ COMMANDS: dict[Step, bytes] = {
 def open_imap(port: int, context: ssl.SSLContext, security: str) -> imaplib.IMAP4:
     """An encrypted IMAP connection."""
     if security == "tls":
-        return imaplib.IMAP4_SSL("127.0.0.1", port, ssl_context=context, timeout=5)
-    client = imaplib.IMAP4("127.0.0.1", port, timeout=5)
+        return imaplib.IMAP4_SSL("127.0.0.1", port, ssl_context=context, timeout=PATIENCE)
+    client = imaplib.IMAP4("127.0.0.1", port, timeout=PATIENCE)
     assert {"STARTTLS", "LOGINDISABLED"} <= set(client.capabilities)
     client.starttls(context)
     return client
@@ -81,9 +82,9 @@ async def test_pop3(scripted: StartScripted, authority: Authority, security: Sec
     def talk() -> None:
         client: poplib.POP3
         if security == "tls":
-            client = poplib.POP3_SSL("127.0.0.1", server.port, context=authority.client_context, timeout=5)
+            client = poplib.POP3_SSL("127.0.0.1", server.port, context=authority.client_context, timeout=PATIENCE)
         else:
-            client = poplib.POP3("127.0.0.1", server.port, timeout=5)
+            client = poplib.POP3("127.0.0.1", server.port, timeout=PATIENCE)
             assert "USER" not in client.capa()
             client.stls(authority.client_context)
         assert "SASL" in client.capa()
@@ -105,9 +106,9 @@ async def test_smtp(scripted: StartScripted, authority: Authority, security: Sec
     def talk() -> None:
         client: smtplib.SMTP
         if security == "tls":
-            client = smtplib.SMTP_SSL("127.0.0.1", server.port, context=authority.client_context, timeout=5)
+            client = smtplib.SMTP_SSL("127.0.0.1", server.port, context=authority.client_context, timeout=PATIENCE)
         else:
-            client = smtplib.SMTP("127.0.0.1", server.port, timeout=5)
+            client = smtplib.SMTP("127.0.0.1", server.port, timeout=PATIENCE)
             client.ehlo()
             assert not client.has_extn("auth")
             client.starttls(context=authority.client_context)

@@ -15,6 +15,7 @@ from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, PASSWORDS, PROBE_PASSW
 from tests.servers.dovecot_configuration import version
 from tests.servers.process import is_listening, is_running, loopback_addresses
 from tests.servers.tokens import TokenServer, bearer
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,8 +45,10 @@ def bad_tokens(tokens: TokenServer) -> Mapping[str, str]:
 def open_imap(dovecot: Dovecot, authority: Authority, port: str = "imaps") -> imaplib.IMAP4:
     """An encrypted IMAP connection."""
     if port == "imaps":
-        return imaplib.IMAP4_SSL("localhost", dovecot.imaps_port, ssl_context=authority.client_context, timeout=5)
-    client = imaplib.IMAP4("localhost", dovecot.imap_port, timeout=5)
+        return imaplib.IMAP4_SSL(
+            "localhost", dovecot.imaps_port, ssl_context=authority.client_context, timeout=PATIENCE
+        )
+    client = imaplib.IMAP4("localhost", dovecot.imap_port, timeout=PATIENCE)
     client.starttls(authority.client_context)
     return client
 
@@ -53,8 +56,8 @@ def open_imap(dovecot: Dovecot, authority: Authority, port: str = "imaps") -> im
 def open_pop3(dovecot: Dovecot, authority: Authority, port: str = "pop3s") -> poplib.POP3:
     """An encrypted POP3 connection."""
     if port == "pop3s":
-        return poplib.POP3_SSL("localhost", dovecot.pop3s_port, context=authority.client_context, timeout=5)
-    client = poplib.POP3("localhost", dovecot.pop3_port, timeout=5)
+        return poplib.POP3_SSL("localhost", dovecot.pop3s_port, context=authority.client_context, timeout=PATIENCE)
+    client = poplib.POP3("localhost", dovecot.pop3_port, timeout=PATIENCE)
     client.stls(authority.client_context)
     return client
 
@@ -249,9 +252,9 @@ def test_mechanisms(dovecot: Dovecot, authority: Authority) -> None:
 
 def test_capabilities(dovecot: Dovecot) -> None:
     """STARTTLS and STLS are offered in the clear."""
-    with imaplib.IMAP4("localhost", dovecot.imap_port, timeout=5) as imap:
+    with imaplib.IMAP4("localhost", dovecot.imap_port, timeout=PATIENCE) as imap:
         assert "STARTTLS" in imap.capabilities
-    pop3 = poplib.POP3("localhost", dovecot.pop3_port, timeout=5)
+    pop3 = poplib.POP3("localhost", dovecot.pop3_port, timeout=PATIENCE)
     assert "STLS" in pop3.capa()
     pop3.quit()
 

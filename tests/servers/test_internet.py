@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tests.servers.internet import IMAP, NAMES, Internet
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.servers.authority import Authority
@@ -34,7 +35,7 @@ def test_servers(network: Network, authority: Authority) -> None:
         internet.resolver.names["imap.gmail.com"] = "nxdomain"
         found = subprocess.run(
             network.argv("client", sys.executable, "-c", CLIENT, str(authority.ca_file), "imap.gmail.com", "993"),
-            capture_output=True, text=True, timeout=30, check=False,
+            capture_output=True, text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
         assert found.returncode == 1
         internet.heal()

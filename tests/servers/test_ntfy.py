@@ -11,13 +11,14 @@ import helm_python as helm
 import pytest
 
 from tests.servers.ntfy import LIMIT, Ntfy, go_template
+from tests.waiting import PATIENCE
 
 
 def post(url: str, body: bytes) -> int:
     """Return the status of the answer."""
     request = urllib.request.Request(url, body, {"Authorization": "Bearer tk_1"})
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.close()

@@ -16,6 +16,7 @@ import pytest
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, PASSWORDS, PROBE_PASSWORD, PROBE_USER, Dovecot
 from tests.servers.process import is_listening, is_running, loopback_addresses
 from tests.servers.tokens import TokenServer, bearer
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.servers.authority import Authority
@@ -28,8 +29,8 @@ STATUS = {"XOAUTH2": "401", "OAUTHBEARER": "invalid_token"}
 def open_smtp(postfix: Postfix, authority: Authority, port: str) -> smtplib.SMTP:
     """An encrypted SMTP connection."""
     if port == "smtps":
-        return smtplib.SMTP_SSL("localhost", postfix.smtps_port, timeout=5, context=authority.client_context)
-    client = smtplib.SMTP("localhost", getattr(postfix, f"{port}_port"), timeout=5)
+        return smtplib.SMTP_SSL("localhost", postfix.smtps_port, timeout=PATIENCE, context=authority.client_context)
+    client = smtplib.SMTP("localhost", getattr(postfix, f"{port}_port"), timeout=PATIENCE)
     client.starttls(context=authority.client_context)
     return client
 
@@ -115,7 +116,7 @@ def present(
 
 def test_tls_comes_first(postfix: Postfix) -> None:
     """Submission offers STARTTLS, no AUTH in the clear, and takes no mail without."""
-    with smtplib.SMTP("localhost", postfix.submission_port, timeout=5) as client:
+    with smtplib.SMTP("localhost", postfix.submission_port, timeout=PATIENCE) as client:
         client.ehlo()
         assert client.has_extn("starttls")
         assert not client.has_extn("auth")
@@ -148,7 +149,7 @@ def test_delivery(postfix: Postfix, authority: Authority) -> None:
 def arrives(dovecot: Dovecot, authority: Authority, token: str, folder: str = "INBOX") -> bool:
     """Whether a message with this subject comes into a folder within five seconds."""
     context = authority.client_context
-    with imaplib.IMAP4_SSL("localhost", dovecot.imaps_port, ssl_context=context, timeout=5) as client:
+    with imaplib.IMAP4_SSL("localhost", dovecot.imaps_port, ssl_context=context, timeout=PATIENCE) as client:
         client.authenticate("PLAIN", lambda _: f"\0{PROBE_USER}\0{PROBE_PASSWORD}".encode())
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:

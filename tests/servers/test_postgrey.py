@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.servers.postgrey import DELAY
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.servers.postgrey import Postgrey
@@ -35,6 +36,6 @@ def ask(postgrey: Postgrey, sender: str) -> str:
         "recipient": "probe@example.com",
     }
     text = "".join(f"{key}={value}\n" for key, value in request.items()) + "\n"
-    with socket.create_connection(("127.0.0.1", postgrey.port), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", postgrey.port), timeout=PATIENCE) as client:
         client.sendall(text.encode())
         return client.makefile("r").readline().strip()

@@ -14,6 +14,7 @@ from tests.servers import acts
 from tests.servers.client import Client
 from tests.servers.process import is_listening, loopback_addresses
 from tests.servers.scripted import LINGER_SECONDS, ScriptedServer, Session
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.conftest import StartScripted
@@ -122,7 +123,7 @@ async def test_ends_in_time() -> None:
         for client in clients:
             client.setblocking(False)
         await asyncio.gather(*(loop.sock_connect(client, ("127.0.0.1", server.port)) for client in clients))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while server.connections < 500:
                 await asyncio.sleep(0.01)
         started = time.monotonic()

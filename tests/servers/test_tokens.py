@@ -24,6 +24,7 @@ from tests.servers.dovecot import OPS_USER, PROBE_USER
 from tests.servers.grants import GOOGLE_AUDIENCE, JWT_BEARER, NOT_DELEGATED, NOT_SHORT_LIVED, REFRESH, SCOPE
 from tests.servers.process import is_listening, loopback_addresses
 from tests.servers.tokens import CLOSE, HANG, Alter, Reply, TokenServer, Wait, error, html, redirect
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,7 +48,7 @@ class Client:
 
     def send(self, method: str, path: str, body: str | None = None) -> tuple[http.client.HTTPResponse, bytes]:
         """Send a request; the answer, and its body."""
-        connection = http.client.HTTPSConnection("localhost", self.tokens.port, timeout=5, context=self.context)
+        connection = http.client.HTTPSConnection("localhost", self.tokens.port, timeout=PATIENCE, context=self.context)
         try:
             connection.request(method, path, body, FORM)
             response = connection.getresponse()
@@ -331,7 +332,7 @@ def test_wait(tokens: TokenServer, client: Client) -> None:
         slow = pool.submit(client.refresh)
         wait_until(lambda: tokens.requests)
         assert client.refresh()[0] == 200
-        assert slow.result(5)[0] == 200
+        assert slow.result(PATIENCE)[0] == 200
     assert [each.answer for each in tokens.requests] == ["granted", "granted"]
 
 
@@ -350,7 +351,7 @@ def hanging(tokens: TokenServer, client: Client) -> Iterator[Callable[[], Answer
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(client.refresh)
         wait_until(lambda: tokens.requests)
-        yield lambda: answer.result(5)
+        yield lambda: answer.result(PATIENCE)
 
 
 def test_release(tokens: TokenServer, client: Client, hanging: Callable[[], Answer]) -> None:

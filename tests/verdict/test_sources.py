@@ -25,6 +25,7 @@ from tests.servers.dns import NameServer
 from tests.servers.pages import Pages, reply
 from tests.servers.scripted import ScriptedServer
 from tests.verdict.feed import OUTAGE, encoded
+from tests.waiting import PATIENCE
 
 GMAIL = Endpoint(name="gmail", protocol=Protocol.IMAP, host="imap.gmail.com", port=993)
 OWN = Endpoint(name="own", protocol=Protocol.IMAP, host="mail.example.com", port=993)
@@ -149,7 +150,7 @@ async def test_a_slow_status(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> N
     found = await bench.sources.gather(GMAIL, IpFamily.ANY, None)
     assert time.monotonic() - began < 1
     assert found.status == ProviderStatus("google")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while found.status == ProviderStatus("google"):
             await asyncio.sleep(0.2)
             found = await bench.sources.gather(GMAIL, IpFamily.ANY, None)

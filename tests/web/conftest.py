@@ -35,7 +35,7 @@ from exporter.web.server.listening import listen
 from exporter.web.server.server import Server
 from exporter.web.server.websettings import WebSettings
 from tests.examples import Clock
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 KNOWN = Flags(allowed_hosts=(HostPattern("exporter"),))
 """What lets the application be asked for by the name that these tests use."""
@@ -114,7 +114,7 @@ async def serving(app: ASGIApp, settings: WebSettings | None) -> AsyncIterator[S
     await until(lambda: server.started)
     yield Served(server, listening.getsockname()[1])
     await server.stop()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, PATIENCE)
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ class Client:
         """Return what arrives until the connection is closed or reset."""
         received = b""
         with contextlib.suppress(ConnectionResetError):
-            while piece := await asyncio.wait_for(self.reader.read(65536), 5):
+            while piece := await asyncio.wait_for(self.reader.read(65536), PATIENCE):
                 received += piece
         return received
 

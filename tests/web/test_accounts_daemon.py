@@ -13,6 +13,7 @@ from exporter.cli import main
 from tests.servers.authority import Authority
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
 from tests.servers.exporter import Exporter
+from tests.waiting import PATIENCE
 
 
 def configuration(directory: Path, authority: Authority, dovecot: Dovecot) -> Path:
@@ -34,7 +35,7 @@ def configuration(directory: Path, authority: Authority, dovecot: Dovecot) -> Pa
 
 def post(exporter: Exporter, name: str = "ops") -> httpx.Response:
     """Ask it for a release."""
-    return httpx.post(f"{exporter.url}/accounts/{name}/release", timeout=10)
+    return httpx.post(f"{exporter.url}/accounts/{name}/release", timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("is_stored", [False, True], ids=["in-memory", "in-a-file"])

@@ -31,7 +31,7 @@ from tests.servers.authority import Authority
 from tests.servers.dialogues import Imap
 from tests.servers.dns import NameServer
 from tests.servers.scripted import ScriptedServer, Session
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 SCRAPE = "X-Prometheus-Scrape-Timeout-Seconds"
 
@@ -65,7 +65,7 @@ class Service:
         self, query: str = "", /, method: str = "GET", headers: Any = None, **parameters: object
     ) -> httpx.Response:
         """Send a scrape."""
-        async with httpx.AsyncClient(transport=self.transport, base_url="http://exporter", timeout=20) as client:
+        async with httpx.AsyncClient(transport=self.transport, base_url="http://exporter", timeout=PATIENCE) as client:
             sent = {"accept-encoding": "identity", **(headers or {})}
             return await client.request(method, f"/probe?{query or urlencode(parameters)}", headers=sent)
 

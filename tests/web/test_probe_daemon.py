@@ -18,7 +18,7 @@ from tests.servers.authority import Authority
 from tests.servers.dialogues import Imap
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
 from tests.servers.exporter import Exporter, daemon_here
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 MODULES = """
 accounts: {{ops: {{username: {user}, app_password: {{env: OPS}}}}}}
@@ -66,9 +66,9 @@ class Site:
 
     def accept(self) -> socket.socket:
         """Accept the connection of a probe at the silent port."""
-        self.listening.settimeout(5)
+        self.listening.settimeout(PATIENCE)
         accepted, _ = self.listening.accept()
-        accepted.settimeout(5)
+        accepted.settimeout(PATIENCE)
         return accepted
 
 
@@ -127,7 +127,7 @@ def test_long_query(site: Site) -> None:
     """A query of 100 KB is answered with 4xx or a closed connection, one of 5 KB with 414."""
     client = site.request("target=" + "x" * 100_000)
     with client:
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         answer = client.recv(65536)
     assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
     assert site.exporter.get("/probe?" + "x" * 5000).status_code == 414
@@ -141,7 +141,7 @@ def test_reload(site: Site) -> None:
         site.exporter.send(signal.SIGHUP)
         site.exporter.wait_for(lambda: site.exporter.get("/probe?target=localhost").status_code == 404)
         accepted.sendall(b"* BYE\r\n")
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         assert client.recv(12) == b"HTTP/1.1 200"
     site.write(1001)
     site.exporter.send(signal.SIGHUP)

@@ -20,6 +20,7 @@ from exporter.config.web import read_web
 from exporter.daemon.composition import Daemon
 from tests.examples import SENTINEL
 from tests.servers.exporter import daemon_here
+from tests.waiting import PATIENCE
 from tests.web.requests_generator import RequestGenerator
 
 CONFIG = """
@@ -54,7 +55,7 @@ async def answer(app: Any, scope: dict[str, Any], body: bytes) -> list[Message]:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await asyncio.wait_for(app(scope, receive, send), 30)
+    await asyncio.wait_for(app(scope, receive, send), PATIENCE)
     return sent
 
 
@@ -86,7 +87,7 @@ async def exchange(port: int, octets: bytes) -> bytes:
     received = b""
     with contextlib.suppress(OSError, TimeoutError):
         writer.write(octets)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 # The first answer may take as long as a probe; whether there is another one is seen soon.
                 async with asyncio.timeout(0.02 if received else 3):

@@ -14,7 +14,7 @@ import pytest
 from exporter.web.server import accepting
 from exporter.web.server.accepting import AT_ONCE, MAX_BEGINNING, Accepting
 from exporter.web.server.listening import listen
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 
 class Protocols:
@@ -44,7 +44,7 @@ class Place:
     def connect(self, count: int) -> None:
         """As many clients more."""
         for _ in range(count):
-            self._clients.enter_context(socket.create_connection(self.listening.getsockname(), timeout=5))
+            self._clients.enter_context(socket.create_connection(self.listening.getsockname(), timeout=PATIENCE))
 
     def close(self) -> None:
         """Disconnect all."""

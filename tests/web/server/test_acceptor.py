@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from exporter.web.server import acceptor
 from tests.servers import der
 from tests.servers.authority import Authority
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 from tests.web.conftest import GET, Client, Connect, Serve, WebFile, hello
 
 T = TypeVar("T")
@@ -111,7 +111,7 @@ class TlsClient:
                 client.send(data[start : start + size])
                 await client.writer.drain()
                 await asyncio.sleep(0)
-            received = await asyncio.wait_for(client.reader.read(65536), 5)
+            received = await asyncio.wait_for(client.reader.read(65536), PATIENCE)
             assert received
             self._incoming.write(received)
 

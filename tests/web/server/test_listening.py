@@ -12,6 +12,7 @@ import pytest
 
 from exporter.web.server import listening
 from exporter.web.server.listening import RECEIVE_BUFFER, SEND_BUFFER, ListenError, listen, passed_on
+from tests.waiting import PATIENCE
 
 
 def close(sockets: list[socket.socket]) -> None:
@@ -25,7 +26,7 @@ def test_without_a_host_every_interface_is_listened_on() -> None:
     (bound,) = listen([":0"])
     port = bound.getsockname()[1]
     for host in ("127.0.0.1", "::1"):
-        with socket.create_connection((host, port), timeout=5):
+        with socket.create_connection((host, port), timeout=PATIENCE):
             pass
     close([bound])
 
@@ -36,7 +37,7 @@ def test_every_name_of_every_interface_is_both_families(address: str) -> None:
     (bound,) = listen([address])
     port = bound.getsockname()[1]
     for host in ("127.0.0.1", "::1"):
-        with socket.create_connection((host, port), timeout=5):
+        with socket.create_connection((host, port), timeout=PATIENCE):
             pass
     close([bound])
 
@@ -50,7 +51,7 @@ def test_each_family_may_have_a_socket_of_its_own(families: tuple[str, str]) -> 
     bound = listen([f"{host}:{port}" for host in families])
     assert {one.family for one in bound} == {socket.AF_INET, socket.AF_INET6}
     for host in ("127.0.0.1", "::1"):
-        with socket.create_connection((host, port), timeout=5):
+        with socket.create_connection((host, port), timeout=PATIENCE):
             pass
     close(bound)
 
@@ -94,7 +95,7 @@ def test_a_port_in_use_is_one_clear_line_and_nothing_stays_bound() -> None:
 def test_the_kernel_keeps_little_for_a_client() -> None:
     """Neither of what is sent and not read, nor of what is received: every connection has the options of the socket."""
     (bound,) = listen(["127.0.0.1:0"])
-    with socket.create_connection(bound.getsockname(), timeout=5) as client:
+    with socket.create_connection(bound.getsockname(), timeout=PATIENCE) as client:
         accepted, _ = bound.accept()
         # socket(7): the kernel doubles it, for its own needs.
         assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 2 * RECEIVE_BUFFER

@@ -20,6 +20,7 @@ from exporter.web.server.passwords import (
     Passwords,
 )
 from tests.examples import SENTINEL, Clock
+from tests.waiting import PATIENCE
 
 ALICE = bcrypt.hashpw(SENTINEL.encode(), bcrypt.gensalt(4))
 CHECK = bcrypt.checkpw
@@ -39,7 +40,7 @@ class Counted:
 
     def __call__(self, password: bytes, expected: bytes) -> bool:
         self.begun.set()
-        self.gate.wait(10)
+        self.gate.wait(PATIENCE)
         self.against.append(expected)
         self.threads.add(threading.get_ident())
         return CHECK(password, expected)

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from exporter.web.server.listening import listen
 from exporter.web.server.server import Server
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 
 async def test_a_client_that_never_completes_its_request_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,13 +41,13 @@ async def test_a_client_that_never_completes_its_request_is_disconnected(monkeyp
         assert asyncio.get_running_loop().time() - began < 3
     for reader in (silent, idle):
         with contextlib.suppress(ConnectionResetError):
-            assert await asyncio.wait_for(reader.read(), 2) == b""
+            assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
     async with httpx.AsyncClient() as client:
         assert (await client.get(f"http://127.0.0.1:{port}/")).text == "hello"
     for writer in (quiet, drip, ask):
         writer.close()
     await server.stop()
-    await asyncio.wait_for(serving, 5)
+    await asyncio.wait_for(serving, PATIENCE)
 
 
 async def test_requests_are_served_until_it_is_stopped() -> None:
@@ -66,6 +66,6 @@ async def test_requests_are_served_until_it_is_stopped() -> None:
             assert answer.text == "hello"
             assert "server" not in answer.headers
     await server.stop()
-    await asyncio.wait_for(serving, 5)
+    await asyncio.wait_for(serving, PATIENCE)
     with pytest.raises(OSError, match="refused|failed"):
         socket.create_connection(("127.0.0.1", int(urls[0].split(":")[2].strip("/"))), timeout=1)
