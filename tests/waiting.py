@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 PATIENCE = 60.0
@@ -18,3 +19,19 @@ async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> N
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+def settle(check: Callable[[], None]) -> None:
+    """Make a check again and again until its assertions hold; for what is right once the machine has caught up.
+
+    Raises:
+        AssertionError: they do not hold in time.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return check()
+        except AssertionError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)

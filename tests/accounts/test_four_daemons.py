@@ -20,7 +20,7 @@ from exporter.model.settings import Account
 from tests.commands.conftest import Site
 from tests.servers.authority import Authority
 from tests.servers.dialogues import Imap
-from tests.servers.exporter import UNPLANNED, Exporter
+from tests.servers.exporter import OFTEN, UNPLANNED, Exporter
 from tests.servers.scripted import Session
 
 USERS = ("probe@gmail.com", "Probe@GMAIL.com", "p.r.o.b.e@gmail.com", "probe+x@googlemail.com")
@@ -76,7 +76,7 @@ def config_of(site: Site, number: int, port: int) -> Path:
         "tls": {"ca_file": str(site.authority.ca_file)},
     }
     document = {
-        "defaults": {"interval": "1s", "timeout": "900ms", "login_interval": "1s"},
+        "defaults": dict(OFTEN),
         "accounts": {
             account: {
                 "username": USERS[number],
@@ -125,7 +125,12 @@ def test_four_daemons(site: Site) -> None:
 
     with ExitStack() as stack:
         daemons = [
-            Exporter(site.directory / f"{number}.log", config_of(site, number, server.port), storage, before=UNPLANNED)
+            Exporter(
+                site.directory / f"{number}.log",
+                config_of(site, number, server.port),
+                storage,
+                before=UNPLANNED,
+            )
             for number in range(len(USERS))
         ]
         for daemon in daemons:

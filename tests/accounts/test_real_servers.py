@@ -24,7 +24,7 @@ from exporter.probing.resolve import Resolver
 from tests.accounts.conftest import Secrets
 from tests.servers.authority import Authority
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, PROBE_PASSWORD, PROBE_USER, Dovecot
-from tests.servers.exporter import Exporter
+from tests.servers.exporter import LENIENT, OFTEN, Exporter
 from tests.servers.postfix import Postfix
 from tests.servers.tokens import HANG, Alter, Wait, error
 
@@ -264,11 +264,11 @@ def test_daemon_stops_while_it_waits_for_a_token(bench: Bench, tmp_path: Path) -
     config = tmp_path / "config.yml"
     plain = yaml.safe_load(dump(bench.config(endpoints)))
     for endpoint in plain["endpoints"].values():
-        endpoint |= {"interval": "1s", "timeout": "900ms", "login_interval": "1s"}
+        endpoint.update(OFTEN)
     config.write_text(yaml.safe_dump(plain), "utf-8")
     bench.tokens.script(HANG, times=None)
     environ = {"SSL_CERT_FILE": str(bench.tokens.ca_file)}
-    with Exporter(tmp_path / "log", config, environ=environ) as exporter:
+    with Exporter(tmp_path / "log", config, environ=environ, before=LENIENT) as exporter:
         exporter.wait_for(lambda: exporter.values("gmail_logins_total", result="success").get("pop3s"))
         exporter.wait_for(lambda: bench.tokens.requests)
         code, seconds = exporter.stop(signal.SIGTERM)

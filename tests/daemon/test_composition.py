@@ -20,7 +20,7 @@ from tests.conftest import StartPrometheus
 from tests.examples import SENTINEL
 from tests.servers.authority import Authority
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
-from tests.servers.exporter import UNPLANNED, Exporter
+from tests.servers.exporter import OFTEN, UNPLANNED, Exporter
 from tests.servers.postfix import Postfix
 from tests.servers.process import find_program
 from tests.web.test_api import VALIDATOR
@@ -40,7 +40,7 @@ class Site:
         tls = {"ca_file": str(authority.ca_file)}
         common = {"host": "localhost", "account": "ops", "tls": tls, "ip_family": "ipv4"}
         self.document: dict[str, Any] = {
-            "defaults": {"interval": "1s", "timeout": "900ms", "login_interval": "1s"},
+            "defaults": dict(OFTEN),
             "accounts": {"ops": {"username": OPS_USER, "app_password": {"file": str(self.secret)}}},
             "endpoints": {
                 "imap": {
@@ -159,10 +159,8 @@ def test_five_endpoints_on_real_servers(site: Site, dovecot: Dovecot) -> None:
         assert exporter.values("gmail_endpoint_info", "tenant", endpoint="imap") == {"acme": 1.0}
 
         dovecot.stop()
-        stopped = time.monotonic()
         refused = {"endpoint": "imap", "phase": "connect"}
         exporter.wait_for(lambda: "refused" in exporter.values("gmail_failure_info", "reason", **refused))
-        assert time.monotonic() - stopped < 2.5
         assert exporter.values("gmail_up")["imap"] == 0
 
         dovecot.start()
@@ -171,13 +169,12 @@ def test_five_endpoints_on_real_servers(site: Site, dovecot: Dovecot) -> None:
         assert exporter.stop()[0] == 0
     log = exporter.log_text()
     assert OPS_PASSWORD not in log
-    # One line a change: a probe that was under way when Dovecot stopped may have failed in another way first.
-    # And logins are suspended for a moment where one was under way.
+    # A probe that was under way when Dovecot stopped may have failed in another way first, also in its login.
     events = [line.split("event=")[1].split()[0] for line in log.splitlines() if "=imap " in line]
     first, *between, last = [event for event in events if event != '"logins']
     assert (first, last) == ("up", "recovered")
-    assert {"down"} <= set(between) <= {"down", "verdict"}
-    assert len(between) <= 4
+    assert set(between) in ({"down"}, {"down", "verdict"})
+    assert between.count("down") == 1
 
 
 def test_a_wrong_password_is_tried_once_and_is_no_outage(site: Site, dovecot: Dovecot) -> None:

@@ -13,6 +13,7 @@ from tests.daemon.test_outages import alerts, is_settled, not_inhibited
 from tests.servers.authority import Authority
 from tests.servers.internet import DOMAIN, NEUTRAL, OTHER_EXCHANGE, Internet
 from tests.servers.network import Network
+from tests.waiting import settle
 
 ENDPOINTS = {"imap": {"protocol": "smtp", "domain": DOMAIN}}
 """Its name is that of the endpoint which a `Watcher` asks for."""
@@ -64,19 +65,23 @@ def test_port_25_is_blocked(world: World, tmp_path_factory: pytest.TempPathFacto
     world.heal()
     world.internet.network.filter("r2", "tcp dport 25 drop")
     world.full.wait_for_verdict("port_blocked")
-    found = world.full.verdict()
-    assert found is not None
-    assert world.full.values("gmail_verdict_info", "blame") == {"network": 1.0}
-    assert any("mx.example.net:25" in fact and "answered before" in fact for fact in found["facts"]), found["facts"]
-    assert world.full.values("gmail_mx_up") == {"imap": 0.0}
     world.plain.wait_for(lambda: is_settled(world.plain))
-    by_default = world.plain.verdict()
-    assert by_default is not None
-    assert by_default["name"] == "unknown"
-    assert world.plain.values("gmail_verdict_info", "blame") == {"unknown": 1.0}
     world.full.wait_for(lambda: world.full.failing_for() > 5)
-    fired = alerts(world.full, tmp_path_factory.mktemp("alerts"))
-    assert not_inhibited(fired) == {"GmailPortBlocked"}, fired
+    directory = tmp_path_factory.mktemp("alerts")
+
+    def is_told() -> None:
+        found, by_default = world.full.verdict(), world.plain.verdict()
+        assert found is not None
+        assert by_default is not None
+        assert world.full.values("gmail_verdict_info", "blame") == {"network": 1.0}
+        assert any("mx.example.net:25" in fact and "answered before" in fact for fact in found["facts"]), found["facts"]
+        assert world.full.values("gmail_mx_up") == {"imap": 0.0}
+        assert by_default["name"] == "unknown"
+        assert world.plain.values("gmail_verdict_info", "blame") == {"unknown": 1.0}
+        fired = alerts(world.full, directory)
+        assert not_inhibited(fired) == {"GmailPortBlocked"}, fired
+
+    settle(is_told)
 
 
 def test_the_exchange_is_down(world: World, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -85,5 +90,10 @@ def test_the_exchange_is_down(world: World, tmp_path_factory: pytest.TempPathFac
     world.internet.network.filter("server", "ip daddr 87.248.103.9 tcp dport 25 drop")
     world.full.wait_for_verdict("provider_down")
     world.full.wait_for(lambda: world.full.failing_for() > 5)
-    fired = alerts(world.full, tmp_path_factory.mktemp("alerts"))
-    assert not_inhibited(fired) == {"GmailDomainDown"}, fired
+    directory = tmp_path_factory.mktemp("alerts")
+
+    def is_alerted() -> None:
+        fired = alerts(world.full, directory)
+        assert not_inhibited(fired) == {"GmailDomainDown"}, fired
+
+    settle(is_alerted)

@@ -24,7 +24,7 @@ from tests.deploy.test_rules import PROMETHEUS
 from tests.servers.alertmanager import Alertmanager
 from tests.servers.authority import Authority
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
-from tests.servers.exporter import UNPLANNED, Exporter
+from tests.servers.exporter import OFTEN, UNPLANNED, Exporter
 from tests.servers.ntfy import Ntfy
 from tests.servers.postfix import Postfix
 from tests.servers.prometheus import Prometheus
@@ -72,7 +72,7 @@ class Site:
         mx = {"protocol": "smtp", "port": postfix.smtp_port, "security": "starttls", **common}
         config = directory / "gmail.yml"
         document = {
-            "defaults": {"interval": "1s", "timeout": "900ms", "login_interval": "1s"},
+            "defaults": dict(OFTEN),
             "accounts": {"ops": {"username": OPS_USER, "app_password": {"file": str(self.secret)}}},
             "endpoints": {"imap": imap, "pop3": pop3, "mx": mx},
         }

@@ -33,7 +33,8 @@ from tests.conftest import StartPrometheus
 from tests.examples import SENTINEL
 from tests.servers.authority import Authority
 from tests.servers.dovecot import Dovecot
-from tests.servers.exporter import Exporter
+from tests.servers.exporter import LENIENT, OFTEN, Exporter
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs" / "web.md").read_text("utf-8")
@@ -71,19 +72,19 @@ def running(secured: Path, dovecot: Dovecot, authority: Authority) -> Exporter:
     config = secured / "gmail.yml"
     endpoint = {"protocol": "imap", "host": "localhost", "port": dovecot.imaps_port, "ip_family": "ipv4"}
     tls = {"ca_file": str(authority.ca_file)}
-    defaults = {"interval": "1s", "timeout": "900ms"}
     document = {
-        "defaults": defaults,
+        "defaults": dict(OFTEN),
         "endpoints": {"imap": {**endpoint, "tls": tls}},
-        "modules": {"imap": {"protocol": "imap", "tls": tls, "timeout": "900ms"}},
+        "modules": {"imap": {"protocol": "imap", "tls": tls, "timeout": "30s"}},
         "probe": {"allow": [f"localhost:{dovecot.imaps_port}"]},
     }
     config.write_text(json.dumps(document), "utf-8")
-    exporter = Exporter(secured / "log", config, f"--web.config.file={secured / 'web.yml'}", "--log.level=debug")
+    flags = (f"--web.config.file={secured / 'web.yml'}", "--log.level=debug")
+    exporter = Exporter(secured / "log", config, *flags, before=LENIENT)
     exporter.scheme = "https"
     context = ssl.create_default_context(cafile=str(secured / "ca.pem"))
     context.load_cert_chain(secured / "prometheus.pem", secured / "prometheus.key")
-    exporter.client = {"verify": context, "auth": ("prometheus", SENTINEL), "timeout": 5}
+    exporter.client = {"verify": context, "auth": ("prometheus", SENTINEL), "timeout": PATIENCE}
     return exporter
 
 

@@ -32,8 +32,14 @@ Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 MAIN = "import sys; from exporter.cli import main; raise SystemExit(main(sys.argv[1:]))"
 """The program, for a process in which something is prepared before it."""
 
-UNPLANNED = "import math; from exporter.model import plan; plan.PLANNED = plan.REQUESTED = math.inf"
-"""Before it, where logins follow each other as fast as `login_interval` says: by the plan there are 160 a day."""
+OFTEN: Mapping[str, str] = {"interval": "1s", "timeout": "30s", "login_interval": "1s"}
+"""Defaults of a configuration whose endpoints are up: a probe each second, which a busy machine may take as it can."""
+
+LENIENT = "from exporter.config import rules; rules._contradict = lambda *_: None"
+"""Before it, where that is its configuration: elsewhere `timeout` must be shorter than `interval`."""
+
+UNPLANNED = f"{LENIENT}\nimport math; from exporter.model import plan; plan.PLANNED = plan.REQUESTED = math.inf"
+"""The same, where logins follow each other as fast as `login_interval` says: by the plan there are 160 a day."""
 
 
 PASS_ON = f"""

@@ -12,7 +12,7 @@ import pytest
 from exporter.cli import main
 from tests.servers.authority import Authority
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
-from tests.servers.exporter import Exporter
+from tests.servers.exporter import LENIENT, OFTEN, Exporter
 from tests.waiting import PATIENCE
 
 
@@ -21,7 +21,7 @@ def configuration(directory: Path, authority: Authority, dovecot: Dovecot) -> Pa
     (directory / "secret").write_text("wrong", "utf-8")
     common = {"host": "localhost", "ip_family": "ipv4", "account": "ops", "tls": {"ca_file": str(authority.ca_file)}}
     document = {
-        "defaults": {"interval": "1s", "timeout": "900ms", "login_interval": "1s"},
+        "defaults": dict(OFTEN),
         "accounts": {"ops": {"username": OPS_USER, "app_password": {"file": str(directory / "secret")}}},
         "endpoints": {
             "imap": {"protocol": "imap", "port": dovecot.imaps_port, **common},
@@ -46,7 +46,7 @@ def test_release(
     config = configuration(tmp_path, authority, dovecot)
     storage = f"--storage.path={tmp_path / 'ledger.db'}" if is_stored else "--storage.none"
     before = dovecot.login_count(OPS_USER, accepted=False)
-    with Exporter(tmp_path / "log", config, storage, "--web.enable-lifecycle") as exporter:
+    with Exporter(tmp_path / "log", config, storage, "--web.enable-lifecycle", before=LENIENT) as exporter:
 
         def is_held() -> bool:
             return exporter.values("gmail_login_suspended") == {"imap": 1.0, "pop3": 1.0}
@@ -82,7 +82,7 @@ def test_release(
 def test_without_the_flag(tmp_path: Path, authority: Authority, dovecot: Dovecot) -> None:
     """403, and the page shows that only a restart does it, or the flag."""
     config = configuration(tmp_path, authority, dovecot)
-    with Exporter(tmp_path / "log", config) as exporter:
+    with Exporter(tmp_path / "log", config, before=LENIENT) as exporter:
         exporter.wait_for(lambda: exporter.values("gmail_login_suspended") == {"imap": 1.0, "pop3": 1.0})
         answer = post(exporter)
         assert (answer.status_code, "--web.enable-lifecycle" in answer.text) == (403, True)
