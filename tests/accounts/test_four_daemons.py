@@ -20,7 +20,7 @@ from exporter.model.settings import Account
 from tests.commands.conftest import Site
 from tests.servers.authority import Authority
 from tests.servers.dialogues import Imap
-from tests.servers.exporter import OFTEN, UNPLANNED, Exporter
+from tests.servers.exporter import EACH_SECOND, UNPLANNED, Exporter
 from tests.servers.scripted import Session
 
 USERS = ("probe@gmail.com", "Probe@GMAIL.com", "p.r.o.b.e@gmail.com", "probe+x@googlemail.com")
@@ -76,7 +76,7 @@ def config_of(site: Site, number: int, port: int) -> Path:
         "tls": {"ca_file": str(site.authority.ca_file)},
     }
     document = {
-        "defaults": dict(OFTEN),
+        "defaults": dict(EACH_SECOND),
         "accounts": {
             account: {
                 "username": USERS[number],

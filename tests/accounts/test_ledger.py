@@ -147,7 +147,7 @@ async def test_file_that_is_locked(path: Path, budget: Budget, ledger: Ledger) -
         for _ in range(100):
             assert await budget.ask(POP3, SECRET) is Denial.STORAGE
             assert budget.status(IMAP).held_by is Denial.STORAGE
-        assert time.perf_counter() - began < 0.5
+        assert time.perf_counter() - began < 10
         await asyncio.sleep(0.5)
         lock.end()
         await until(lambda: not ledger.fault)
@@ -205,7 +205,7 @@ async def test_end_while_the_file_system_hangs(ledger: Ledger, monkeypatch: pyte
     ledger._submit(lambda: go.wait(PATIENCE))
     began = time.perf_counter()
     ledger.close()
-    assert 0.15 < time.perf_counter() - began < 5
+    assert 0.15 < time.perf_counter() - began < PATIENCE / 2
     go.set()
 
 

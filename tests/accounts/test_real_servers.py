@@ -24,9 +24,10 @@ from exporter.probing.resolve import Resolver
 from tests.accounts.conftest import Secrets
 from tests.servers.authority import Authority
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, PROBE_PASSWORD, PROBE_USER, Dovecot
-from tests.servers.exporter import LENIENT, OFTEN, Exporter
+from tests.servers.exporter import EACH_SECOND, IN_TIME, LENIENT, Exporter
 from tests.servers.postfix import Postfix
 from tests.servers.tokens import HANG, Alter, Wait, error
+from tests.waiting import PATIENCE
 
 # Protocol, security, and the port's name.
 ENDPOINTS = {
@@ -52,7 +53,7 @@ class Bench:
     def endpoint(self, name: str, account: Account, **changes: Any) -> Endpoint:
         """Return one of `ENDPOINTS`; a login is due at every check."""
         protocol, security, _ = ENDPOINTS[name]
-        values = {"login_interval": 0.001, "timeout": 5.0, **changes}
+        values = {"login_interval": 0.001, "timeout": PATIENCE, **changes}
         return Endpoint(
             name=name,
             protocol=protocol,
@@ -264,7 +265,7 @@ def test_daemon_stops_while_it_waits_for_a_token(bench: Bench, tmp_path: Path) -
     config = tmp_path / "config.yml"
     plain = yaml.safe_load(dump(bench.config(endpoints)))
     for endpoint in plain["endpoints"].values():
-        endpoint.update(OFTEN)
+        endpoint.update(EACH_SECOND)
     config.write_text(yaml.safe_dump(plain), "utf-8")
     bench.tokens.script(HANG, times=None)
     environ = {"SSL_CERT_FILE": str(bench.tokens.ca_file)}
@@ -273,18 +274,18 @@ def test_daemon_stops_while_it_waits_for_a_token(bench: Bench, tmp_path: Path) -
         exporter.wait_for(lambda: bench.tokens.requests)
         code, seconds = exporter.stop(signal.SIGTERM)
     assert code == 0
-    assert seconds < 5
+    assert seconds < IN_TIME
 
 
 async def test_requested_probe_waits_a_limited_time_for_a_token(bench: Bench) -> None:
     """After that it is made without a login, which is not counted and does not block the account."""
     account = bench.secrets.refresh(PROBE_USER)
-    short = bench.endpoint("imaps", account, timeout=0.4, login_interval=900.0)
+    short = bench.endpoint("imaps", account, timeout=4.0, login_interval=900.0)
     long = bench.endpoint("imaps", account, login_interval=900.0)
     bench.checker.configure(bench.config([long]))
     bench.tokens.script(HANG)
     before = bench.dovecot.login_count()
-    for _ in range(3):
+    for _ in range(2):
         outcome = await bench.checker.check_requested(Target(short, short.ip_family))
         assert outcome.ok
         assert not outcome.login_reached

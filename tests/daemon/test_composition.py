@@ -20,9 +20,10 @@ from tests.conftest import StartPrometheus
 from tests.examples import SENTINEL
 from tests.servers.authority import Authority
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
-from tests.servers.exporter import OFTEN, UNPLANNED, Exporter
+from tests.servers.exporter import EACH_SECOND, IN_TIME, UNPLANNED, Exporter
 from tests.servers.postfix import Postfix
 from tests.servers.process import find_program
+from tests.waiting import PATIENCE
 from tests.web.test_api import VALIDATOR
 
 PHASES = {"resolve", "connect", "tls", "greeting", "capability", "login", "logout"}
@@ -40,7 +41,7 @@ class Site:
         tls = {"ca_file": str(authority.ca_file)}
         common = {"host": "localhost", "account": "ops", "tls": tls, "ip_family": "ipv4"}
         self.document: dict[str, Any] = {
-            "defaults": dict(OFTEN),
+            "defaults": dict(EACH_SECOND),
             "accounts": {"ops": {"username": OPS_USER, "app_password": {"file": str(self.secret)}}},
             "endpoints": {
                 "imap": {
@@ -92,11 +93,11 @@ def test_what_no_first_scrape_needs_is_not_imported() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_cleanly(tmp_path: Path, number: signal.Signals) -> None:
-    """Exit code 0 within 5 seconds, also during probes; the last log line is "stopped"."""
+    """Exit code 0 in time, also during probes; the last log line is "stopped"."""
     with Exporter(tmp_path / "log") as exporter:
         code, seconds = exporter.stop(number)
     assert code == 0
-    assert seconds < 5
+    assert seconds < IN_TIME
     assert exporter.log_text().splitlines()[-1].endswith("event=stopped")
     assert "Traceback" not in exporter.log_text()
 
@@ -152,7 +153,7 @@ def test_five_endpoints_on_real_servers(site: Site, dovecot: Dovecot) -> None:
         assert exporter.values("gmail_check_success", check="login") == dict.fromkeys(phases, 1.0)
         assert exporter.values("gmail_up") == dict.fromkeys(site.document["endpoints"], 1.0)
         assert exporter.values("gmail_failure_info") == {}
-        assert all(0 < seconds < 1 for phase, seconds in phases["submission"].items() if phase != "resolve")
+        assert all(0 < seconds < 30 for phase, seconds in phases["submission"].items() if phase != "resolve")
         assert "starttls" in phases["submission"]
         assert exporter.values("gmail_folder_visible", "folder", endpoint="imap") == {"inbox": 1, "sent": 1, "trash": 1}
         assert exporter.values("gmail_probe_ip_protocol") == dict.fromkeys(site.document["endpoints"], 4.0)
@@ -296,7 +297,7 @@ def as_text() -> Iterator[Any]:
     def relay(url: str) -> str:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                answer = httpx.get(url + self.path)
+                answer = httpx.get(url + self.path, timeout=PATIENCE)
                 self.send_response(answer.status_code)
                 self.send_header("Content-Type", answer.headers["content-type"])
                 self.end_headers()

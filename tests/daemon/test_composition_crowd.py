@@ -23,6 +23,12 @@ from tests.waiting import PATIENCE
 
 GUESSERS = 40
 
+COST = 12
+"""Of a hash, for bcrypt: a comparison takes a quarter of a second, all that are in the queue twenty."""
+
+LONGEST = 12.0
+"""Seconds that a scrape with the right password may take. It takes one comparison, unless the machine is busy."""
+
 
 def connect(stack: ExitStack, exporter: Exporter) -> socket.socket:
     """A connection from another address than that of the test."""
@@ -112,9 +118,9 @@ def guessed(exporter: Exporter) -> Iterator[None]:
 
 
 def test_a_flood_of_wrong_passwords_keeps_the_right_one_not_waiting(tmp_path: Path) -> None:
-    """The first time it is compared next; then it is known, also after the users have changed."""
+    """It is compared next, also after the users have changed."""
     web = tmp_path / "web.yml"
-    right = bcrypt.hashpw(SENTINEL.encode(), bcrypt.gensalt(10)).decode()
+    right = bcrypt.hashpw(SENTINEL.encode(), bcrypt.gensalt(COST)).decode()
     web.write_text(f"basic_auth_users: {{prometheus: '{right}'}}", "utf-8")
     exporter = Exporter(tmp_path / "log", None, f"--web.config.file={web}", "--web.enable-lifecycle")
     exporter.client["auth"] = ("prometheus", SENTINEL)
@@ -127,10 +133,9 @@ def test_a_flood_of_wrong_passwords_keeps_the_right_one_not_waiting(tmp_path: Pa
 
     with exporter, guessed(exporter):
         time.sleep(1)  # the queue is full of guesses
-        assert scrape() < 3
-        known = min(scrape() for _ in range(3))
-        other = bcrypt.hashpw(b"other", bcrypt.gensalt(10)).decode()
+        assert scrape() < LONGEST
+        other = bcrypt.hashpw(b"other", bcrypt.gensalt(COST)).decode()
         web.write_text(f"basic_auth_users: {{prometheus: '{right}', other: '{other}'}}", "utf-8")
         assert exporter.post("/-/reload").status_code == 200
         exporter.wait_for(lambda: "users=2" in exporter.log_text())
-        assert min(scrape() for _ in range(3)) < known + 1
+        assert scrape() < LONGEST

@@ -10,7 +10,7 @@ import pytest
 
 from tests.servers.authority import Authority
 from tests.servers.bind import Bind
-from tests.servers.exporter import LENIENT, OFTEN, Exporter
+from tests.servers.exporter import EACH_SECOND, LENIENT, Exporter
 from tests.servers.postfix import Postfix
 from tests.web.test_api import VALIDATOR
 
@@ -38,7 +38,7 @@ def exporter(tmp_path: Path, bind: Bind, authority: Authority, postfix: Postfix)
         "null": {**common, "domain": "null.example.com"},
     }
     config = tmp_path / "config.yml"
-    config.write_text(json.dumps({"defaults": dict(OFTEN), "endpoints": endpoints}), "utf-8")
+    config.write_text(json.dumps({"defaults": dict(EACH_SECOND), "endpoints": endpoints}), "utf-8")
     before = LENIENT + ASK_BIND.format(address=bind.address)
     with Exporter(tmp_path / "log", config, "--web.enable-lifecycle", before=before) as running:
         yield running
@@ -47,7 +47,7 @@ def exporter(tmp_path: Path, bind: Bind, authority: Authority, postfix: Postfix)
 def test_a_restart(tmp_path: Path, bind: Bind, authority: Authority, postfix: Postfix) -> None:
     """The exchanges are probed also where the name server fails at the start, and a change meanwhile is told."""
     endpoint = {"protocol": "smtp", "port": postfix.smtp_port, "tls": {"ca_file": str(authority.ca_file)}}
-    defaults = dict(OFTEN)
+    defaults = dict(EACH_SECOND)
     config = tmp_path / "config.yml"
     config.write_text(
         json.dumps({"defaults": defaults, "endpoints": {"mx": {**endpoint, "domain": "example.com"}}}), "utf-8"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.servers.authority import Authority
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, PROBE_PASSWORD, PROBE_USER, Dovecot
-from tests.servers.exporter import LENIENT, OFTEN, Exporter
+from tests.servers.exporter import EACH_SECOND, LENIENT, Exporter
 
 CHILDREN = """
 import subprocess, threading, time
@@ -31,7 +31,7 @@ def test_variables_of_secrets(tmp_path: Path, authority: Authority, dovecot: Dov
         account = {"username": user, "app_password": {"env": variable}, "max_logins_per_day": 10_000}
         endpoint = {"protocol": "imap", "host": "127.0.0.1", "port": dovecot.imaps_port, "account": "probed"}
         endpoint["tls"] = {"ca_file": str(authority.ca_file)}
-        document = {"defaults": dict(OFTEN), "accounts": {"probed": account}, "endpoints": {"imap": endpoint}}
+        document = {"defaults": dict(EACH_SECOND), "accounts": {"probed": account}, "endpoints": {"imap": endpoint}}
         config.write_text(json.dumps(document), "utf-8")
 
     configure(PROBE_USER, "FIRST")

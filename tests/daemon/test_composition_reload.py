@@ -120,7 +120,10 @@ async def test_a_fault_while_a_configuration_is_put_into_force(tmp_path: Path, m
     config = tmp_path / "gmail.yml"
     old = {"imap": {"protocol": "imap", "host": "127.0.0.1", "port": 9, "security": "none"}}
     config.write_text(json.dumps({"endpoints": old}), "utf-8")
-    async with daemon_here(config, enable_lifecycle=True) as (daemon, url), httpx.AsyncClient() as client:
+    async with (
+        daemon_here(config, enable_lifecycle=True) as (daemon, url),
+        httpx.AsyncClient(timeout=PATIENCE) as client,
+    ):
         configure, faults = Schedule.configure, iter([RuntimeError("on purpose")])
 
         def fail_once(schedule: Schedule, targets: Iterable[Target]) -> None:

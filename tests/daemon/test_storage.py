@@ -16,7 +16,7 @@ import pytest
 from tests.commands.conftest import Site
 from tests.servers.authority import Authority
 from tests.servers.dialogues import Imap
-from tests.servers.exporter import LENIENT, OFTEN, UNPLANNED, Exporter
+from tests.servers.exporter import EACH_SECOND, IN_TIME, LENIENT, UNPLANNED, Exporter
 from tests.servers.scripted import ScriptedServer
 
 COUNT = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM login').fetchone())"
@@ -27,7 +27,7 @@ DENIED = "login budgets cannot be stored, so no login is made"
 def site(tmp_path: Path, authority: Authority) -> Iterator[Site]:
     """An endpoint that logs in, and one that does not."""
     site = Site(tmp_path, authority)
-    site.document["defaults"] = dict(OFTEN)
+    site.document["defaults"] = dict(EACH_SECOND)
     site.account("ops")
     yield site
     site.close()
@@ -96,7 +96,7 @@ def test_a_locked_ledger(site: Site, server: ScriptedServer) -> None:
         exporter.wait_for(lambda: denied(exporter))
         code, seconds = exporter.stop(signal.SIGTERM)
         lock.close()
-    assert (code, seconds < 5) == (0, True)
+    assert (code, seconds < IN_TIME) == (0, True)
     assert "Traceback" not in exporter.log_text()
     assert exporter.log_text().count(DENIED) <= 3
 

@@ -27,6 +27,7 @@ from exporter.probing.resolve import Resolver
 from tests.servers.authority import Authority
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, PROBE_PASSWORD, PROBE_USER, Dovecot
 from tests.servers.postfix import Postfix
+from tests.waiting import PATIENCE
 
 PORTS = {
     "submission": (Protocol.SMTP, Security.STARTTLS, "submission_port"),
@@ -75,7 +76,7 @@ class Lab:
             security=security,
             account=self.accounts["ops" if name in ("submission", "smtps", "ops-imap") else "probe"],
             tls=Tls(ca_file=self.authority.ca_file),
-            timeout=5.0,
+            timeout=PATIENCE,
         )
 
     def delivery(self, name: str = "ops-to-probe", **changes: Any) -> Delivery:
@@ -87,7 +88,7 @@ class Lab:
             "recipient": self.accounts["probe"],
             "read_at": (endpoints["imap"], endpoints["pop3"]),
             "sent_at": endpoints["ops-imap"],
-            "timeout": 10.0,
+            "timeout": PATIENCE,
             **changes,
         }
         return Delivery(name=name, **values)

@@ -23,6 +23,7 @@ from tests.servers.exporter import UNPLANNED, Exporter
 from tests.servers.process import ServerError
 from tests.servers.prometheus import Prometheus
 from tests.servers.rspamd import Rspamd
+from tests.waiting import PATIENCE
 
 QUICK = f"""
 {UNPLANNED}
@@ -77,7 +78,6 @@ class Watch:
         self.prometheus.wait_for(
             "count by (alertname) (ALERTS{alertstate='firing'})",
             lambda found: {each.labels["alertname"] for each in found} == {*alerts},
-            timeout=60,
         )
 
     def value(self, name: str, **more: str) -> float | None:
@@ -168,7 +168,7 @@ def _queue_stopped(lab: Lab) -> Iterator[None]:
 
 def _wait_until_one_is_late(lab: Lab) -> None:
     """Wait until one more message has waited in the queue for half of the time-out."""
-    before, deadline = lab.postfix.deferred, time.monotonic() + 60
+    before, deadline = lab.postfix.deferred, time.monotonic() + PATIENCE
     while not lab.postfix.deferred > before:
         assert time.monotonic() < deadline, lab.postfix.log_text()[-2000:]
         time.sleep(0.02)

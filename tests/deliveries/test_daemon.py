@@ -40,26 +40,26 @@ async def test_a_queue_that_is_stopped(lab: Lab) -> None:
         def value(name: str, **more: str) -> float | None:
             return exporter.samples().get((name, frozenset({**LABELS, **more}.items())))
 
-        await until(lambda: value("gmail_delivery_up") == 1, 20)
+        await until(lambda: value("gmail_delivery_up") == 1)
         assert value("gmail_delivery_folder", folder="inbox") == 1
         assert value("gmail_delivery_leftover_messages") == 0
         assert "Found in the inbox after" in exporter.get("/deliveries").text
         lab.postfix.hold()
         try:
-            await until(lambda: value("gmail_delivery_up") == 0, 20)
+            await until(lambda: value("gmail_delivery_up") == 0)
             failed = {"stage": "transfer", "reason": "message_missing", "blame": "provider"}
             assert value("gmail_delivery_failure_info", **failed) == 1
             assert value("gmail_delivery_folder", folder="inbox") is None
         finally:
             lab.postfix.release()
-        await until(lambda: value("gmail_delivery_up") == 1, 20)
+        await until(lambda: value("gmail_delivery_up") == 1)
         result = exporter.get("/api/v1/deliveries").json()["deliveries"][0]["results"][-1]
         assert result["folder"] == "inbox"
         (before,) = exporter.get("/api/v1/deliveries").json()["deliveries"]
         assert exporter.stop()[0] == 0
     with await asyncio.to_thread(Exporter, lab.directory / "log.2", file, *flags, before=UNPLANNED) as exporter:
         # The next message is half an hour away.
-        await until(lambda: value("gmail_delivery_up") == 1, 20)
+        await until(lambda: value("gmail_delivery_up") == 1)
         (after,) = exporter.get("/api/v1/deliveries").json()["deliveries"]
         assert after["results"][: len(before["results"])] == before["results"]
         assert after["since"] == before["since"]

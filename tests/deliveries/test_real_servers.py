@@ -18,7 +18,7 @@ from exporter.model.reason import Reason
 from exporter.model.settings import Cleanup, Role
 from tests.deliveries.conftest import Lab
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, PROBE_USER
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 
 @pytest.mark.parametrize("via", ["submission", "smtps"])
@@ -27,9 +27,9 @@ async def test_inbox(lab: Lab, via: str) -> None:
     result = await lab.deliver(lab.delivery(via=lab.endpoints[via]))
     assert (result.failures, result.not_made, result.up) == ((), None, True)
     assert (result.folder, result.found_over_pop3, result.leftover) == (Role.INBOX, True, 0)
-    assert 0 < result.stages[Stage.TRANSFER] < 5
+    assert 0 < result.stages[Stage.TRANSFER] < PATIENCE
     assert result.stages.keys() == {Stage.SUBMIT, Stage.TRANSFER, Stage.CLEANUP}
-    assert [hop.seconds for hop in result.hops] == [pytest.approx(0, abs=2)]
+    assert [hop.seconds for hop in result.hops] == [pytest.approx(0, abs=PATIENCE)]
     assert lab.counts() == [0, 0, 1]
 
 

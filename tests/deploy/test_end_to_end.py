@@ -24,7 +24,7 @@ from tests.deploy.test_rules import PROMETHEUS
 from tests.servers.alertmanager import Alertmanager
 from tests.servers.authority import Authority
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
-from tests.servers.exporter import OFTEN, UNPLANNED, Exporter
+from tests.servers.exporter import EACH_SECOND, UNPLANNED, Exporter
 from tests.servers.ntfy import Ntfy
 from tests.servers.postfix import Postfix
 from tests.servers.prometheus import Prometheus
@@ -72,7 +72,7 @@ class Site:
         mx = {"protocol": "smtp", "port": postfix.smtp_port, "security": "starttls", **common}
         config = directory / "gmail.yml"
         document = {
-            "defaults": dict(OFTEN),
+            "defaults": dict(EACH_SECOND),
             "accounts": {"ops": {"username": OPS_USER, "app_password": {"file": str(self.secret)}}},
             "endpoints": {"imap": imap, "pop3": pop3, "mx": mx},
         }

@@ -19,6 +19,7 @@ from tests.servers.alertmanager import Alertmanager
 from tests.servers.process import find_program
 from tests.servers.prometheus import Prometheus
 from tests.servers.webhook import Webhook
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parent.parent.parent
 TEXT = (ROOT / "docs" / "getting-started.md").read_text("utf-8")
@@ -99,7 +100,7 @@ def test_the_pages_of_debian() -> None:
     assert pages == {"/classic/targets", "/classic/alerts"}
     with Prometheus([]) as prometheus:
         for page in pages:
-            assert httpx.get(f"{prometheus.url}{page}").status_code == 200
+            assert httpx.get(f"{prometheus.url}{page}", timeout=PATIENCE).status_code == 200
 
 
 def test_the_configurations_are_valid(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from tests.conftest import StartPrometheus
 from tests.examples import SENTINEL
 from tests.servers.authority import Authority
 from tests.servers.dovecot import Dovecot
-from tests.servers.exporter import LENIENT, OFTEN, Exporter
+from tests.servers.exporter import EACH_SECOND, LENIENT, Exporter
 from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +73,7 @@ def running(secured: Path, dovecot: Dovecot, authority: Authority) -> Exporter:
     endpoint = {"protocol": "imap", "host": "localhost", "port": dovecot.imaps_port, "ip_family": "ipv4"}
     tls = {"ca_file": str(authority.ca_file)}
     document = {
-        "defaults": dict(OFTEN),
+        "defaults": dict(EACH_SECOND),
         "endpoints": {"imap": {**endpoint, "tls": tls}},
         "modules": {"imap": {"protocol": "imap", "tls": tls, "timeout": "30s"}},
         "probe": {"allow": [f"localhost:{dovecot.imaps_port}"]},

@@ -13,6 +13,7 @@ from exporter.model.settings import Endpoint, Protocol, Security, Tls
 from exporter.probing.resolve import Resolver
 from tests.servers.bind import Bind
 from tests.servers.policy_host import PolicyHost
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.servers.authority import Authority
@@ -42,7 +43,7 @@ class Bench:
     now: float = 1_800_000_000.0
     expect_mta_sts: bool = False
     domain: str = "example.com"
-    timeout: float = 5.0
+    timeout: float = PATIENCE
     trusted: tuple[str, ...] = ()
 
     @property

@@ -9,6 +9,7 @@ from exporter.model.reason import Blame, Reason
 from tests.domains.policy_bench import DIGEST, Bench
 from tests.servers.bind import Unbound
 from tests.servers.forwarder import Fault, Forwarder
+from tests.waiting import PATIENCE
 
 LOOK_UPS: dict[str, tuple[str, str, str]] = {
     "record": ("_mta-sts.example.com", "TXT", ""),
@@ -31,9 +32,9 @@ async def test_failing_look_up(bench: Bench, unbound: Unbound, case: str, fault:
     name, kind, host = LOOK_UPS[case]
     bench.bind.put("_25._tcp.mx1.example.com", "TLSA", f"3 1 1 {DIGEST}")
     async with Forwarder(unbound.address) as server:
-        bench.address, bench.timeout = server.address, 10.0
+        bench.address = server.address
         assert await bench.renew() == []
-        bench.timeout = 1.2 if fault == "silence" else 10.0
+        bench.timeout = 2.5 if fault == "silence" else PATIENCE
         known = bench.policies.tlsa_of("mx1.example.com")
         server.faults = {(name, kind): fault, (name, "AAAA"): fault}
         (found,) = await bench.renew(FETCH_INTERVAL)
@@ -47,7 +48,7 @@ async def test_failing_look_up(bench: Bench, unbound: Unbound, case: str, fault:
         assert known is not None
         assert tlsa is not None
         assert tlsa.records == known.records
-        server.faults, bench.timeout = {}, 10.0
+        server.faults, bench.timeout = {}, PATIENCE
         assert await bench.renew(FETCH_INTERVAL) == [], "it is over"
 
 

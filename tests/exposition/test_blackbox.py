@@ -75,15 +75,16 @@ def real(authority: Authority) -> Iterator[Blackbox]:
     upgrade = [ready, {"send": ". STARTTLS"}, {"expect": "^\\. OK"}, {"starttls": True}]
     ask = [{"send": ". CAPABILITY"}, {"expect": "^\\* CAPABILITY IMAP4rev1"}]
     modules = {
-        "imaps": {"prober": "tcp", "timeout": "1s", "tcp": {**common, "tls": True, "query_response": [ready, *ask]}},
-        "starttls": {"prober": "tcp", "timeout": "1s", "tcp": {**common, "query_response": [*upgrade, *ask]}},
-        "plain": {"prober": "tcp", "timeout": "1s", "tcp": {**common, "query_response": [ready, *ask]}},
+        "imaps": {"prober": "tcp", "timeout": "30s", "tcp": {**common, "tls": True, "query_response": [ready, *ask]}},
+        "starttls": {"prober": "tcp", "timeout": "30s", "tcp": {**common, "query_response": [*upgrade, *ask]}},
+        "brief": {"prober": "tcp", "timeout": "1s", "tcp": {**common, "query_response": [ready, *ask]}},
+        "plain": {"prober": "tcp", "timeout": "30s", "tcp": {**common, "query_response": [ready, *ask]}},
     }
     with Blackbox(modules) as server:
         yield server
 
 
-SECURITY = {"imaps": Security.TLS, "starttls": Security.STARTTLS, "plain": Security.NONE}
+SECURITY = {"imaps": Security.TLS, "starttls": Security.STARTTLS, "plain": Security.NONE, "brief": Security.NONE}
 
 
 async def probe_both(
@@ -91,10 +92,10 @@ async def probe_both(
 ) -> tuple[Exposed, Exposed]:
     """Probe a target with the real one and with ours, and return both expositions."""
     theirs = await asyncio.to_thread(real.probe, module, f"{host}:{port}")
-    tls = Tls() if module == "plain" else Tls(ca_file=authority.ca_file)
+    tls = Tls() if SECURITY[module] is Security.NONE else Tls(ca_file=authority.ca_file)
     imap = target(
-        host=host, port=port, protocol=Protocol.IMAP, security=SECURITY[module], tls=tls, timeout=1.0,
-        ip_family=IpFamily.IPV4,
+        host=host, port=port, protocol=Protocol.IMAP, security=SECURITY[module], tls=tls, ip_family=IpFamily.IPV4,
+        timeout=1.0 if module == "brief" else 30.0,
     )  # fmt: skip
     resolver = Resolver()
     outcome = await probe(imap, resolver)
@@ -149,7 +150,7 @@ async def test_failure_in_the_dialogue(
 ) -> None:
     """Another answer or a close is a mismatch, as is the real one's; silence is a timeout."""
     server = await scripted(Imap(at={"greeting": act}))
-    theirs, ours = await probe_both(real, authority, "plain", "localhost", server.port)
+    theirs, ours = await probe_both(real, authority, "brief" if act is silence else "plain", "localhost", server.port)
     assert_alike(theirs, ours)
     assert ours.value("probe_failed_due_to_regex") == (act is not silence)
 

@@ -14,6 +14,6 @@ def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run the tests of what happens over time in virtual time, and those with servers in real time."""
-    if item.path.name in {"test_schedule.py", "test_changes.py"}:
+    if item.path.name in {"test_schedule.py", "test_changes.py", "test_gathering.py"}:
         return {"virtual": VirtualLoop}
     return {"asyncio": asyncio.new_event_loop}

@@ -457,13 +457,13 @@ async def cancel_during_login(bench: Bench, target: Target) -> None:
 async def test_ledger_that_hangs(bench: Bench) -> None:
     """A requested probe waits for a quarter of its time, and does not log in; one without an account does not wait."""
     go = threading.Event()
-    target, plain = bench.target(timeout=1.0), bench.target(name="plain", account=None)
+    target, plain = bench.target(timeout=4.0), bench.target(name="plain", account=None)
     bench.configure(target, plain)
     bench.checker._ledger._submit(lambda: go.wait(PATIENCE))
     began = time.perf_counter()
     outcome = await bench.checker.check_requested(target)
-    assert 0.25 <= time.perf_counter() - began < 2
-    assert outcome.target.endpoint.timeout <= 0.75
+    assert time.perf_counter() - began >= 1.0
+    assert outcome.target.endpoint.timeout <= 3.0
     assert outcome.ok
     assert (outcome.held_by, outcome.login_reached) == (Denial.STORAGE, False)
     assert (await bench.check(plain)).successes == 1

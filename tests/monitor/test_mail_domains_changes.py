@@ -231,7 +231,7 @@ async def test_rollover(bench: Bench, authority: Authority) -> None:
 async def test_failing_look_up(bench: Bench, kind: str) -> None:
     """The last exchanges are kept, are probed, and it is told; nobody is blamed, and nothing has changed."""
     assert await bench.told() == set()
-    bench.watch.endpoints[0] = replace(bench.watch.endpoints[0], timeout=1.0)
+    bench.watch.endpoints[0] = replace(bench.watch.endpoints[0], timeout=2.5)
     bench.resolver.faults = {("example.com", "MX"): kind}  # type: ignore[dict-item]
     bench.watch.arrange()
     await bench.watch.round()

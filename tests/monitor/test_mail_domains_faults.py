@@ -27,6 +27,7 @@ from tests.servers.forwarder import Forwarder
 from tests.servers.policy_host import PolicyHost, PolicyHosts
 from tests.servers.postfix import Postfix
 from tests.servers.process import free_port
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.conftest import StartScripted
@@ -72,7 +73,7 @@ def resolving(postfixes: list[Postfix]) -> Iterator[Unbound]:
 
 def endpoint_of(name: str, case: Case, port: int, authority: Authority) -> Endpoint:
     """The endpoint of a case."""
-    tls, timeout = Tls(ca_file=authority.ca_file), 1.5 if case.is_silent else 10.0
+    tls, timeout = Tls(ca_file=authority.ca_file), 4.0 if case.is_silent else PATIENCE
     return Endpoint(
         name=name, protocol=Protocol.SMTP, domain=f"{name}.{case.zone}", port=port, security=Security.STARTTLS,
         ip_family=IpFamily.IPV4, tls=tls, timeout=timeout, **case.endpoint,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from exporter.model.outcome import Outcome, Phase, Target
@@ -26,6 +26,9 @@ SLACK = 10.0
 
 SHORT = 0.4
 """Seconds: the timeout of probes that are meant to reach it."""
+
+LONGER = 6.0
+"""Seconds: the same where the machine is so busy that the time is over before the server falls silent."""
 
 ENOUGH = 30.0
 """Seconds: the timeout of probes that are meant to end before it."""
@@ -75,6 +78,13 @@ class Prober:
         assert outcome.duration <= took
         assert outcome.ended_at >= outcome.started_at
         return outcome
+
+    async def silenced(self, target: Target, phase: Phase) -> Outcome:
+        """Probe a server that falls silent in that phase: again with more time, if the probe did not come so far."""
+        outcome = await self(target)
+        if outcome.phase is phase:
+            return outcome
+        return await self(replace(target, endpoint=replace(target.endpoint, timeout=LONGER)))
 
 
 def found(outcome: Outcome) -> tuple[Phase, Reason]:

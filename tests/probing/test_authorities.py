@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,10 +85,9 @@ async def test_hanging_file(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None
     counting.cancel()
     assert {str(error) for error in found} == {f"{fifo}: no answer of the file system within 0.2 s"}
     assert turns > 5
-    began = time.monotonic()
+    monkeypatch.setattr("exporter.probing.authorities.asyncio.wait", None)
     with pytest.raises(AuthoritiesUnreadable):
         await context_of(Tls(ca_file=fifo))  # nobody waits again for a look that hangs
-    assert time.monotonic() - began < 0.1
     assert threads() == 1
 
 

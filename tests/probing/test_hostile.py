@@ -13,7 +13,7 @@ from exporter.model.evidence import TcpFinding
 from exporter.model.outcome import Outcome, Phase
 from exporter.model.reason import Reason
 from tests.probing.conftest import ADDRESSES, Belongings
-from tests.probing.prober import ENOUGH, PROTOCOLS, SERVERS, SHORT, Prober, found, steps
+from tests.probing.prober import ENOUGH, LONGER, PROTOCOLS, SERVERS, SHORT, Prober, found, steps
 from tests.servers.relay import Relay
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ async def test_end_at_each_octet(
             if relay.passed >= most:
                 return outcome
             # The machine was too busy: the time was over before the silence began.
-            return await prober(prober.target(relay.port, protocol, security, host=address, timeout=ENOUGH))
+            return await prober(prober.target(relay.port, protocol, security, host=address, timeout=LONGER))
 
         timeout = SHORT if end == "silence" else ENOUGH
         for begin in range(0, len(relays), PLACES):

@@ -20,9 +20,10 @@ from tests.probing.conftest import Belongings, Fill
 from tests.servers.authority import Authority
 from tests.servers.dns import NameServer
 from tests.servers.pages import Pages, reply
+from tests.waiting import PATIENCE
 
 LOOPBACK = FixedResolver((socket.AF_INET, "127.0.0.1"))
-BOUNDS = Bounds(seconds=5, octets=1000)
+BOUNDS = Bounds(seconds=PATIENCE, octets=1000)
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ async def test_drips(scripted: StartScripted) -> None:
     began = time.monotonic()
     with pytest.raises(NoAnswer, match=r"^no whole answer within 0\.5 s$") as caught:
         await get(f"http://feed.example:{server.port}/", LOOPBACK, Bounds(0.5, 1000))
-    assert 0.4 < time.monotonic() - began < 2
+    assert 0.4 < time.monotonic() - began < 10  # all of it would take twenty
     assert isinstance(caught.value.cause, TimeoutError)
     await belongings.assert_nothing_left()
 

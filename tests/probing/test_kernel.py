@@ -200,7 +200,7 @@ async def test_probe_without(scripted: StartScripted, monkeypatch: pytest.Monkey
         (Phase.LOGOUT, Reason.OK),
         (Phase.GREETING, Reason.CLOSED),
     ]
-    assert all(0 <= seconds < 1 for outcome in outcomes for seconds in outcome.phases.values())
+    assert all(0 <= seconds < 30 for outcome in outcomes for seconds in outcome.phases.values())
     has_info = not missing.endswith("TCP_INFO")
     for outcome in outcomes:
         assert (outcome.observed.tcp_rtt is not None, outcome.observed.retransmits is not None) == (has_info, has_info)

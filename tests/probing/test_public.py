@@ -81,7 +81,7 @@ async def test_probe_does_not_connect(scripted: StartScripted) -> None:
     server = await scripted(Imap())
     async with NameServer({"mail.example": ["127.0.0.1"]}) as names:
         resolver = Resolver([names.address])
-        of = target(host="mail.example", port=server.port, security=Security.NONE, timeout=5.0)
+        of = target(host="mail.example", port=server.port, security=Security.NONE, timeout=30.0)
         outcome = await probe(of, PublicResolver(resolver))
         assert (outcome.phase, outcome.reason) == (Phase.RESOLVE, Reason.ADDRESS_NOT_PUBLIC)
         assert outcome.observed.address is None

@@ -91,7 +91,7 @@ async def test_not_reached(scripted: StartScripted, resolver: Resolver) -> None:
     async with opened(target(server, timeout=0.2), resolver) as session:
         assert (session.outcome.phase, session.outcome.reason) == (Phase.GREETING, Reason.TIMEOUT)
         assert not session.is_open
-    assert time.perf_counter() - began < 3
+    assert time.perf_counter() - began < 10
 
 
 async def test_failures(scripted: StartScripted, resolver: Resolver) -> None:

@@ -37,7 +37,7 @@ async def main() -> None:
     server = await asyncio.start_server(_serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     endpoint = Endpoint(
-        name="imap", protocol=Protocol.IMAP, host="imap.example", port=port, security=Security.NONE, timeout=5.0
+        name="imap", protocol=Protocol.IMAP, host="imap.example", port=port, security=Security.NONE, timeout=30.0
     )
     found = [inotify_error()]
     async with NameServer({"imap.example": ["127.0.0.1"]}) as names:

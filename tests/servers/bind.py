@@ -12,7 +12,7 @@ import dns.query
 import dns.rdatatype
 import dns.update
 
-from tests.servers.process import Process, Server, ServerError, distinct_ports, find_program
+from tests.servers.process import Process, Server, ServerError, find_program, free_port, free_ports
 from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Bind(Server):
         # Not pytest's directory: its path would be too long for named's socket, and AppArmor lets it use /tmp.
         self.directory = Path(tempfile.mkdtemp(prefix="bind-"))
         self.log_file = self.directory / "log"
-        self.port, self._control = distinct_ports(2)
+        self.port, self._control = free_ports(2)
         self.signed = tuple(signed)
         self._zones = tuple(zones)
         for zone, records in zones.items():
@@ -85,7 +85,7 @@ class Bind(Server):
                 kinds = {rrset.rdtype for rrset in self._ask(zone, "SOA").answer}
                 if dns.rdatatype.SOA not in kinds or (zone in self.signed and dns.rdatatype.RRSIG not in kinds):
                     return False
-        except OSError:
+        except (OSError, dns.exception.Timeout):
             return False
         return True
 
@@ -117,7 +117,7 @@ class Unbound(Server):
         self.program = find_program("unbound", "unbound")
         self.directory = Path(tempfile.mkdtemp(prefix="unbound-"))
         self.log_file = self.directory / "log"
-        self.host, self.port = host, port or distinct_ports(1)[0]
+        self.host, self.port = host, port or free_port()
         self._bind, self._verifies = bind, verifies
 
     @property

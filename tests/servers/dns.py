@@ -43,6 +43,7 @@ class NameServer(asyncio.DatagramProtocol):
     def __init__(self, names: Mapping[str, Sequence[str] | Failure], handle: socket.socket | None = None) -> None:
         self.names = dict(names)
         self.questions: list[Question] = []
+        self._seen: set[tuple[bytes, Question]] = set()
         self.address = ""
         self._handle = handle
         self._transport: asyncio.DatagramTransport | None = None
@@ -75,7 +76,10 @@ class NameServer(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Answer a question, unless its answer is silence."""
         question, end = _read_question(data)
-        self.questions.append(question)
+        # One that is sent again, for want of an answer in time, has the same number.
+        if (data[:2], question) not in self._seen:
+            self._seen.add((data[:2], question))
+            self.questions.append(question)
         found = self.names.get(question.name, "nxdomain")
         if found != "silence" and self._transport is not None:
             self._transport.sendto(_answer(data[:2], data[12:end], question, found), addr)

@@ -16,8 +16,8 @@ from tests.servers.process import (
     Process,
     Server,
     ServerError,
-    distinct_ports,
     find_program,
+    free_ports,
     is_listening,
     loopback_addresses,
 )
@@ -63,7 +63,7 @@ class Dovecot(Server):
         find_program("/usr/bin/sievec", "dovecot-sieve")
         self.certificate = certificate
         self.tokens = tokens
-        self.imap_port, self.imaps_port, self.pop3_port, self.pop3s_port, self._lmtp_port = distinct_ports(5)
+        self.imap_port, self.imaps_port, self.pop3_port, self.pop3s_port, self._lmtp_port = free_ports(5)
         # In the system's temporary directory and not pytest's: a socket's path is at most 107 bytes long.
         self.directory = Path(tempfile.mkdtemp(prefix="dovecot-"))
         # Processes that are not root's have to get through, to the mailboxes and the sockets.

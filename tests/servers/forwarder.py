@@ -36,6 +36,7 @@ class Forwarder(asyncio.DatagramProtocol):
         self.strips_ad = False
         self.questions: Counter[tuple[str, str]] = Counter()
         """How often each name and kind was asked for."""
+        self._seen: set[tuple[int, str, str]] = set()
         self.address = ""
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -69,7 +70,10 @@ class Forwarder(asyncio.DatagramProtocol):
     async def _answer(self, question: dns.message.Message, addr: tuple[str, int]) -> None:
         name = question.question[0].name.to_text(omit_final_dot=True).lower()
         kind = dns.rdatatype.to_text(question.question[0].rdtype)
-        self.questions[name, kind] += 1
+        # A question that is sent again, for want of an answer in time, has the same number.
+        if (question.id, name, kind) not in self._seen:
+            self._seen.add((question.id, name, kind))
+            self.questions[name, kind] += 1
         fault = self.faults.get((name, kind)) or self.faults.get(name)
         if fault == "silence":
             return

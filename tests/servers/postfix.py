@@ -24,8 +24,8 @@ from tests.servers.process import (
     Process,
     Server,
     ServerError,
-    distinct_ports,
     find_program,
+    free_ports,
     is_listening,
     loopback_addresses,
 )
@@ -79,7 +79,7 @@ class Postfix(Server):
         self.fakeroot = None if os.geteuid() == 0 else find_program("fakeroot", "fakeroot")
         self.certificate = certificate
         self.dovecot = dovecot
-        free, self.filter_port, self.policy_port, *self._ports = distinct_ports(3 + len(SERVICES))
+        free, self.filter_port, self.policy_port, *self._ports = free_ports(3 + len(SERVICES))
         ports = dict(zip(SERVICES, self._ports, strict=True))
         self.smtps_port, self.submission_port, self.strict_port = (ports[name] for name in SERVICES[:3])
         self.signed_port, self.advertising_port = ports["signed"], ports["advertising"]

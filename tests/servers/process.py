@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import random
 import shutil
@@ -28,6 +29,9 @@ STOP_SECONDS = 10.0
 # And apart from those of the tests that run beside these: a process of pytest-xdist has a number.
 PORTS = 3000
 FIRST_PORT = 20000 + PORTS * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4)
+
+# Each in its turn: none is given to a second server before the first one has begun to listen, or while it is stopped.
+_TURNS = itertools.cycle(random.sample(range(FIRST_PORT, FIRST_PORT + PORTS), PORTS))
 
 
 class ServerError(RuntimeError):
@@ -58,21 +62,21 @@ def loopback_addresses() -> list[str]:
 
 def free_port() -> int:
     """A TCP port that nobody listens on, on 127.0.0.1 and ::1 alike, and that no outgoing connection takes."""
-    while True:
-        port = random.randrange(FIRST_PORT, FIRST_PORT + PORTS)
-        with suppress(OSError), ExitStack() as sockets:
-            for address in loopback_addresses():
-                family = socket.AF_INET6 if ":" in address else socket.AF_INET
-                sockets.enter_context(socket.socket(family)).bind((address, port))
-            return port
+    return next(filter(_is_free, _TURNS))
 
 
-def distinct_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Several free ports, each once."""
-    ports: set[int] = set()
-    while len(ports) < count:
-        ports.add(free_port())
-    return list(ports)
+    return [free_port() for _ in range(count)]
+
+
+def _is_free(port: int) -> bool:
+    with suppress(OSError), ExitStack() as sockets:
+        for address in loopback_addresses():
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            sockets.enter_context(socket.socket(family)).bind((address, port))
+        return True
+    return False
 
 
 def is_listening(port: int, host: str = "127.0.0.1") -> bool:
@@ -133,14 +137,17 @@ class Process:
             ServerError: it ended, or was not ready in time; with the end of its log. It is stopped then.
         """
         deadline = time.monotonic() + PATIENCE
-        while not ready():
-            ended = self._popen.poll()
-            if ended is not None or time.monotonic() > deadline:
-                self.stop()
-                said = f"{self.output.read_text(errors='replace')}\n{log()}"[-3000:]
-                happened = "is not ready in time" if ended is None else f"ended with {ended}"
-                raise ServerError(f"{self.argv[0]} {happened}:\n{said}")
-            time.sleep(0.01)
+        try:
+            while not ready():
+                ended = self._popen.poll()
+                if ended is not None or time.monotonic() > deadline:
+                    said = f"{self.output.read_text(errors='replace')}\n{log()}"[-3000:]
+                    happened = "is not ready in time" if ended is None else f"ended with {ended}"
+                    raise ServerError(f"{self.argv[0]} {happened}:\n{said}")
+                time.sleep(0.01)
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self, grace: float = STOP_SECONDS, *, server: int | None = None) -> None:
         """End the server with SIGTERM, wait for it and its children; what lingers is killed, by its id.

@@ -10,7 +10,7 @@ from tests.servers.process import ServerError, is_listening, is_running
 
 def test_blackbox(free_port: int) -> None:
     """It answers for its modules, and leaves no process when stopped."""
-    with Blackbox({"tcp": {"prober": "tcp", "timeout": "1s"}}) as server:
+    with Blackbox({"tcp": {"prober": "tcp", "timeout": "30s"}}) as server:
         assert "probe_success 0\n" in server.probe("tcp", f"127.0.0.1:{free_port}")
         assert "probe_success 1\n" in server.probe("tcp", server.address)
         with pytest.raises(ServerError, match="runs already"):

@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 
 from tests.servers.browser import Site
+from tests.waiting import PATIENCE
 
 
 def test_it_answers_until_it_is_stopped() -> None:
@@ -17,7 +18,7 @@ def test_it_answers_until_it_is_stopped() -> None:
     app = Starlette()
     app.add_route("/", lambda _: PlainTextResponse("here"))
     with Site(app) as site:
-        assert httpx.get(site.url).text == "here"
+        assert httpx.get(site.url, timeout=PATIENCE).text == "here"
         loop = site.do(asyncio.get_running_loop)
         assert site.do(asyncio.get_running_loop) is loop
         site.stop()

@@ -174,7 +174,7 @@ async def test_silent(make: Make, free_port: int, fill_backlog: Fill, monkeypatc
     belongings, began = Belongings(), time.monotonic()
     state = await the_state(make(neutral(free_port)))
     assert (state.up, state.detail) == (False, "no answer in time")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30
     await belongings.assert_nothing_left()
 
 

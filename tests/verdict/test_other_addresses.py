@@ -33,7 +33,7 @@ async def probed(scripted: StartScripted, authority: Authority) -> Target:
     server = await scripted(Imap(), security="tls")
     account = Account(name="ops", username="u", app_password=SecretRef(env="NONE"))
     tls = Tls(ca_file=authority.ca_file)
-    return target(protocol=Protocol.IMAP, host="localhost", port=server.port, tls=tls, account=account, timeout=2.0)
+    return target(protocol=Protocol.IMAP, host="localhost", port=server.port, tls=tls, account=account, timeout=30.0)
 
 
 async def test_answers(scripted: StartScripted, authority: Authority) -> None:

@@ -18,6 +18,7 @@ from tests.servers.authority import Authority
 from tests.servers.internet import IMAP, INCIDENT, NAMES, Internet
 from tests.servers.network import Network
 from tests.servers.pages import Pages, reply
+from tests.waiting import PATIENCE
 
 Found = dict[str, Any]
 
@@ -50,7 +51,7 @@ def look(internet: Internet, begin: Callable[[], object] = lambda: None) -> Foun
         process.stdin.write("\n")
         process.stdin.flush()
         found: Found = json.loads(process.stdout.readline())
-        assert time.monotonic() - began < 12
+        assert time.monotonic() - began < PATIENCE
     assert process.returncode == 0
     return found
 

@@ -12,7 +12,7 @@ import pytest
 from exporter.cli import main
 from tests.servers.authority import Authority
 from tests.servers.dovecot import OPS_PASSWORD, OPS_USER, Dovecot
-from tests.servers.exporter import LENIENT, OFTEN, Exporter
+from tests.servers.exporter import EACH_SECOND, LENIENT, Exporter
 from tests.waiting import PATIENCE
 
 
@@ -21,7 +21,7 @@ def configuration(directory: Path, authority: Authority, dovecot: Dovecot) -> Pa
     (directory / "secret").write_text("wrong", "utf-8")
     common = {"host": "localhost", "ip_family": "ipv4", "account": "ops", "tls": {"ca_file": str(authority.ca_file)}}
     document = {
-        "defaults": dict(OFTEN),
+        "defaults": dict(EACH_SECOND),
         "accounts": {"ops": {"username": OPS_USER, "app_password": {"file": str(directory / "secret")}}},
         "endpoints": {
             "imap": {"protocol": "imap", "port": dovecot.imaps_port, **common},
@@ -68,7 +68,7 @@ def test_release(
             assert main(["accounts", "release", "ops", storage, f"--config.file={config}"], {}) == 1
             assert "The next release is possible in 30 min, at " in capsys.readouterr().out
         # At the next probe of that endpoint.
-        exporter.wait_for(lambda: "possible again <time" in httpx.get(f"{exporter.url}/endpoints/imap").text)
+        exporter.wait_for(lambda: "possible again <time" in exporter.get("/endpoints/imap").text)
         (tmp_path / "secret").write_text(OPS_PASSWORD, "utf-8")
         exporter.wait_for(lambda: 1.0 in exporter.values("gmail_check_success", check="login").values())
         assert failures() == 2
@@ -86,4 +86,4 @@ def test_without_the_flag(tmp_path: Path, authority: Authority, dovecot: Dovecot
         exporter.wait_for(lambda: exporter.values("gmail_login_suspended") == {"imap": 1.0, "pop3": 1.0})
         answer = post(exporter)
         assert (answer.status_code, "--web.enable-lifecycle" in answer.text) == (403, True)
-        assert "start the exporter again" in httpx.get(f"{exporter.url}/endpoints/imap").text
+        assert "start the exporter again" in exporter.get("/endpoints/imap").text

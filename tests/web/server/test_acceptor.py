@@ -46,7 +46,7 @@ async def test_an_idle_handshake_is_closed_for_a_new_connection(
     silent = [await connect(served) for _ in range(3)]
     await until(lambda: len(served.server.shared.connections) == 3)
     context = ssl.create_default_context(cafile=str(authority.ca_file))
-    async with httpx.AsyncClient(verify=context) as client:
+    async with httpx.AsyncClient(verify=context, timeout=PATIENCE) as client:
         assert (await client.get(f"https://localhost:{served.port}/")).text == "hello"
     assert await silent[0].read_all() == b""
     await until(lambda: len(served.server.shared.connections) <= 3)
@@ -81,7 +81,7 @@ async def test_an_odd_client_certificate_leaves_nothing(
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context["message"]))
     context = ssl.create_default_context(cafile=str(authority.ca_file))
     context.load_cert_chain(certificate.chain_file, certificate.key_file)
-    async with httpx.AsyncClient(verify=context) as client:
+    async with httpx.AsyncClient(verify=context, timeout=PATIENCE) as client:
         with contextlib.suppress(httpx.TransportError):
             assert (await client.get(f"https://localhost:{served.port}/")).text == "hello"
     await until(lambda: not served.server.shared.connections and not served.server._handshakes)

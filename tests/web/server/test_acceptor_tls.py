@@ -9,6 +9,7 @@ import pytest
 
 from exporter.web.server.acceptor import PLAIN_TEXT
 from tests.servers.authority import Authority, Certificate
+from tests.waiting import PATIENCE
 from tests.web.conftest import Serve, WebFile
 
 CLIENTS = ("client_auth_type: RequireAndVerifyClientCert", "client_ca_file: ca.pem")
@@ -24,7 +25,7 @@ def trusting(authority: Authority, certificate: Certificate | None = None) -> ss
 
 async def ask(port: int, context: ssl.SSLContext) -> str:
     """Return the body of the answer, or the name of the error."""
-    async with httpx.AsyncClient(verify=context) as client:
+    async with httpx.AsyncClient(verify=context, timeout=PATIENCE) as client:
         try:
             return (await client.get(f"https://localhost:{port}/")).text
         except (httpx.ReadError, httpx.ConnectError, httpx.RemoteProtocolError) as error:
@@ -38,7 +39,7 @@ async def test_tls_is_served(serve: Serve, web_file: WebFile, authority: Authori
         context = trusting(authority)
         context.minimum_version = context.maximum_version = version
         assert await ask(port, context) == "hello"
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
         plain = await client.get(f"http://localhost:{port}/")
     assert (plain.status_code, plain.text) == (400, PLAIN_TEXT)
 
@@ -91,7 +92,7 @@ async def test_versions_and_ciphers_are_chosen(
 ) -> None:
     """As the client sees it; a client without that version is not served."""
     port = (await serve(settings=web_file.settings(web_file.tls(*lines)))).port
-    async with httpx.AsyncClient(verify=trusting(authority)) as client:
+    async with httpx.AsyncClient(verify=trusting(authority), timeout=PATIENCE) as client:
         answer = await client.get(f"https://localhost:{port}/")
     tls = answer.extensions["network_stream"].get_extra_info("ssl_object")
     assert (tls.version(), tls.selected_alpn_protocol()) == (version, "http/1.1")

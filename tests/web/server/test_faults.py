@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from exporter.web.server.application import application
 from exporter.web.server.faults import FAULT, Faults
 from tests.examples import SENTINEL
+from tests.waiting import PATIENCE
 from tests.web.conftest import Serve
 
 
@@ -41,7 +42,7 @@ async def test_a_fault_is_one_clear_line(serve: Serve) -> None:
     """500 with the usual headers; the traceback is in the log alone, once."""
     port = (await serve(application(Failing()))).port
     with capture_logs() as logs:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
             answer = await client.get(f"http://127.0.0.1:{port}/at-once")
     assert (answer.status_code, answer.text) == (500, FAULT)
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -54,7 +55,7 @@ async def test_a_fault_in_the_middle_of_an_answer_ends_the_connection(serve: Ser
     """Nothing is added to the answer."""
     port = (await serve(application(Failing()))).port
     with capture_logs() as logs:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
             with pytest.raises(httpx.RemoteProtocolError):
                 await client.get(f"http://127.0.0.1:{port}/later")
     assert len(logs) == 1
@@ -68,7 +69,7 @@ async def test_a_fault_outside_of_the_routes_is_answered(serve: Serve) -> None:
 
     port = (await serve(Faults(fail))).port
     with capture_logs() as logs:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
             answer = await client.get(f"http://127.0.0.1:{port}/{'x' * 300}")
     assert (answer.status_code, answer.text) == (500, FAULT)
     assert len(logs) == 1

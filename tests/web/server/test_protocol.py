@@ -15,7 +15,7 @@ from exporter.web.server import protocol
 from exporter.web.server.application import application
 from exporter.web.server.faults import Faults
 from exporter.web.server.limits import TOO_LARGE_HEAD
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 from tests.web.conftest import GET, Connect, Serve, Served, hello
 
 
@@ -271,7 +271,7 @@ async def test_small_answers_that_are_not_taken_are_given_up(serve: Serve, monke
 
 async def test_a_slow_client_gets_the_whole_answer(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes longer than the limit for one piece, and each piece in time; nothing is lost or changed."""
-    monkeypatch.setattr(protocol, "PIECE_SECONDS", 0.5)
+    monkeypatch.setattr(protocol, "PIECE_SECONDS", 1.5)
     body = LARGE[:1_000_000]
 
     async def much(scope: Scope, receive: Receive, send: Send) -> None:
@@ -285,9 +285,9 @@ async def test_a_slow_client_gets_the_whole_answer(serve: Serve, monkeypatch: py
         piece = client.read(4096)
         assert piece != b""
         received += piece or b""
-        await asyncio.sleep(0.003)
+        await asyncio.sleep(0.007)
     assert received.endswith(body)
-    assert asyncio.get_running_loop().time() - began > 0.5
+    assert asyncio.get_running_loop().time() - began > 1.5
     client.send(GET)
     await until(lambda: client.read(1))
     client.close()
@@ -307,7 +307,7 @@ async def test_one_body_for_all_is_in_memory_once(serve: Serve) -> None:
         client.send(GET)
     await until(lambda: sum(len(one.aborts) for one in served.server.shared.outbox.unsent.values()) == len(clients))
     assert served.server.shared.outbox.octets == len(LARGE)
-    async with httpx.AsyncClient() as healthy:
+    async with httpx.AsyncClient(timeout=PATIENCE) as healthy:
         assert (await healthy.get(f"http://127.0.0.1:{served.port}/other")).content == other
     await until(lambda: not served.server.shared.outbox.unsent)
     for client in clients:
@@ -332,7 +332,7 @@ async def test_a_client_that_does_not_read_gives_way(serve: Serve) -> None:
     for client in clients:
         client.send(GET)
     await until(lambda: len(served.server.shared.connections.waiting) == 3 and served.server.shared.outbox.octets)
-    async with httpx.AsyncClient() as healthy:
+    async with httpx.AsyncClient(timeout=PATIENCE) as healthy:
         assert (await healthy.get(f"http://127.0.0.1:{served.port}/")).content == LARGE
     for client in clients:
         client.close()
@@ -371,7 +371,7 @@ async def test_a_complete_request_is_served_beside_idle_connections(connect: Con
     served = await serve()
     served.server.shared.connections.limit = 20
     silent = [await connect(served) for _ in range(20)]
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
         assert (await client.get(f"http://127.0.0.1:{served.port}/")).text == "hello"
     assert await silent[0].read_all() == b""
     silent[-1].send(GET)
