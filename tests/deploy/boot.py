@@ -18,7 +18,7 @@ from typing import Any
 
 UNIT = "gmail-exporter.service"
 
-SECONDS = 30
+SECONDS = 120
 
 BOOT = """
 set -e
@@ -99,7 +99,7 @@ class _Machine:
                 *("cat", f"/run/credentials/{UNIT}/ops"),
             ),
         }
-        with urllib.request.urlopen("http://127.0.0.1:9993/metrics", timeout=5) as answer:
+        with urllib.request.urlopen("http://127.0.0.1:9993/metrics", timeout=SECONDS) as answer:
             found["metrics"] = answer.read().decode()
         self._inside("systemctl", "reload", UNIT)
         _wait(lambda: "event=reloaded" in self._journal())

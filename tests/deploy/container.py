@@ -17,7 +17,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-SECONDS = 20
+SECONDS = 60
 
 WRITE = """
 import os
@@ -71,7 +71,7 @@ def _metrics(container: subprocess.Popen[bytes]) -> str:
     deadline = time.monotonic() + SECONDS
     while container.poll() is None and time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen("http://127.0.0.1:9993/metrics", timeout=5) as answer:
+            with urllib.request.urlopen("http://127.0.0.1:9993/metrics", timeout=SECONDS) as answer:
                 text: str = answer.read().decode()
                 return text
         except urllib.error.URLError:

@@ -33,7 +33,7 @@ def command_as_root(*argv: str | Path) -> list[str]:
     return [*prefix, "env", path, "BUILDAH_ISOLATION=chroot", find_program(name, name), *rest]
 
 
-def as_root(*argv: str | Path, timeout: float = 300) -> str:
+def as_root(*argv: str | Path, timeout: float = 500) -> str:
     """Run a program as root and return its standard output.
 
     Raises:

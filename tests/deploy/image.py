@@ -72,7 +72,7 @@ class Builder:
         self._flags = ["--storage-driver=vfs", f"--root={CACHE}/storage", f"--runroot={CACHE}/run"]
         self._taken: list[str] = []
 
-    def buildah(self, *arguments: str | Path, timeout: float = 300) -> str:
+    def buildah(self, *arguments: str | Path, timeout: float = 500) -> str:
         """Run buildah and return its standard output."""
         return as_root("buildah", *self._flags, *arguments, timeout=timeout)
 
@@ -82,7 +82,7 @@ class Builder:
         self.buildah("rmi", "--prune", "--force")
         if BASE not in self.buildah("images", "--format={{.Name}}:{{.Tag}}").split():
             try:
-                self.buildah("pull", "--quiet", BASE, timeout=120)
+                self.buildah("pull", "--quiet", BASE, timeout=300)
             except (ServerError, subprocess.TimeoutExpired):
                 self._make_stand_in()
 
@@ -191,10 +191,10 @@ def run(root: Path, image: Mapping[str, Any], *arguments: str) -> Ran:
         CONTAINER,
         request,
     ]
-    return Ran(**json.loads(as_root(*argv, timeout=60)))
+    return Ran(**json.loads(as_root(*argv)))
 
 
 def boot(root: Path) -> Any:
     """Boot systemd in a root directory, with the exporter as a service; boot.py returns the results."""
     argv: list[str | Path] = ["unshare", "--mount", "--net", "--kill-child", "--fork", sys.executable, BOOT, root]
-    return json.loads(as_root(*argv, timeout=200))
+    return json.loads(as_root(*argv))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import closing
 
 import httpx
 import pytest
@@ -269,28 +270,37 @@ async def test_small_answers_that_are_not_taken_are_given_up(serve: Serve, monke
     client.close()
 
 
+async def taken_slowly(client: Reluctant, body: bytes, seconds: float) -> bool:
+    """Ask for a body, and take it a little at a time in more than so many seconds; whether all of it has come."""
+    client.send(GET)
+    received, began = bytearray(), asyncio.get_running_loop().time()
+    while len(received) < len(body) or not received.endswith(body[-1000:]):
+        piece = client.read(4096)
+        if piece == b"":
+            return False
+        received += piece or b""
+        await asyncio.sleep(1.5 * seconds * 4096 / len(body))
+    assert received.endswith(body)
+    assert asyncio.get_running_loop().time() - began > seconds
+    client.send(GET)
+    await until(lambda: client.read(1))
+    return True
+
+
 async def test_a_slow_client_gets_the_whole_answer(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes longer than the limit for one piece, and each piece in time; nothing is lost or changed."""
-    monkeypatch.setattr(protocol, "PIECE_SECONDS", 1.5)
     body = LARGE[:1_000_000]
 
     async def much(scope: Scope, receive: Receive, send: Send) -> None:
         await Response(body)(scope, receive, send)
 
-    client = Reluctant(await serve(much))
-    client.send(GET)
-    received = bytearray()
-    began = asyncio.get_running_loop().time()
-    while len(received) < len(body) or not received.endswith(body[-1000:]):
-        piece = client.read(4096)
-        assert piece != b""
-        received += piece or b""
-        await asyncio.sleep(0.007)
-    assert received.endswith(body)
-    assert asyncio.get_running_loop().time() - began > 1.5
-    client.send(GET)
-    await until(lambda: client.read(1))
-    client.close()
+    served = await serve(much)
+    for seconds in (0.5, 8.0):  # a busy machine may not come to read in the shorter time
+        monkeypatch.setattr(protocol, "PIECE_SECONDS", seconds)
+        with closing(Reluctant(served)) as client:
+            if await taken_slowly(client, body, seconds):
+                return
+    pytest.fail("the connection was closed")
 
 
 async def test_one_body_for_all_is_in_memory_once(serve: Serve) -> None:
