@@ -6,6 +6,7 @@ import os
 import pwd
 import re
 import shutil
+import socket
 import tempfile
 import time
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.servers.process import (
     is_listening,
     loopback_addresses,
 )
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.servers.authority import Certificate
@@ -36,6 +38,9 @@ QUOTA: Final = 30 << 20
 """Octets that each mailbox may hold."""
 
 LIBRARY = "/usr/lib/dovecot"
+
+MARKS = 1 << 30
+"""Above every process id, by which Dovecot knows who asks it for authentication."""
 
 
 class Dovecot(Server):
@@ -71,6 +76,7 @@ class Dovecot(Server):
         self.log_file = self.directory / "dovecot.log"
         self.auth_socket = self.directory / "auth-postfix"
         self.passwords = dict(PASSWORDS)
+        self._marks = 0
         self._password_file = self.directory / "passwd"
         self._configure()
 
@@ -121,11 +127,20 @@ class Dovecot(Server):
         return len(pattern.findall(self._settled_log()))
 
     def _settled_log(self) -> str:
-        # Another process writes the log: a client may have its answer before the line is there.
-        size = -1
-        while size != (size := self.log_file.stat().st_size):
-            time.sleep(0.05)
-        return self.log_text()
+        # Another process writes the log, in the order of events: a client may have its answer before the line is there.
+        if not self.members():
+            return self.log_text()
+        self._marks += 1
+        mark = f"AUTH\t{self._marks}\tPLAIN\tservice=mark-{self._marks}\n"
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(self.auth_socket))
+            client.sendall(f"VERSION\t1\t1\nCPID\t{MARKS + self._marks}\n{mark}".encode())
+            deadline = time.monotonic() + PATIENCE
+            while mark not in (text := self.log_text()):
+                assert time.monotonic() < deadline, text[-2000:]
+                time.sleep(0.005)
+            client.sendall(f"CANCEL\t{self._marks}\n".encode())
+        return text
 
     def _write_passwords(self) -> float:
         text = "".join(f"{user}:{{PLAIN}}{password}::::::\n" for user, password in self.passwords.items())
