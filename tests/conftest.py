@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -60,6 +61,12 @@ TOGETHER = {
     "tests/browser/test_origins.py": "tests/browser/test_pages.py",  # in that browser
 }
 """Files whose tests share something with those of another file."""
+
+
+def pytest_configure() -> None:
+    """Let what the tests start end by SIGINT, also where a shell runs them in the background, which ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _group(nodeid: str) -> str:

@@ -76,7 +76,7 @@ class Lab:
             security=security,
             account=self.accounts["ops" if name in ("submission", "smtps", "ops-imap") else "probe"],
             tls=Tls(ca_file=self.authority.ca_file),
-            timeout=PATIENCE,
+            timeout=25.0,
         )
 
     def delivery(self, name: str = "ops-to-probe", **changes: Any) -> Delivery:

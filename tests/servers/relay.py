@@ -97,8 +97,10 @@ class Relay:
 
 
 async def _forward(client: asyncio.StreamReader, to_server: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError, RuntimeError):
+    try:
         while data := await client.read(CHUNK):
             to_server.write(data)
             await to_server.drain()
         to_server.write_eof()
+    except (ConnectionError, RuntimeError):
+        to_server.transport.abort()  # what waits for an answer of the server is not to wait for ever
