@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
@@ -132,7 +134,7 @@ def _left(target: Target, sessions: Iterable[tuple[Endpoint, float]]) -> float:
 
 
 def user_of(account: Account) -> str:
-    """Return the user name in small letters; at gmail.com, one text for all addresses that are the same mailbox.
+    """Return the user name in small letters, its domain in one spelling; at gmail.com, one text for all of a mailbox.
 
     Gmail ignores dots and what follows a plus sign, and has googlemail.com as a second name
     (https://support.google.com/mail/answer/7436150 and /answer/22370).
@@ -142,11 +144,12 @@ def user_of(account: Account) -> str:
 
 def user_named(username: str) -> str:
     """Return `user_of` for the user name of an account."""
-    name = username.strip().lower()
-    local, _, domain = name.rpartition("@")
+    name = unicodedata.normalize("NFC", username.strip().lower())
+    local, at, domain = name.rpartition("@")
+    domain = _host(domain) if at else domain
     if local and domain in _GMAIL:
         return f"{local.partition('+')[0].replace('.', '')}@{_GMAIL[0]}"
-    return name
+    return f"{local}{at}{domain}"
 
 
 @lru_cache(1 << 12)
@@ -159,6 +162,8 @@ def provider_key(host: str) -> str:
 @lru_cache(1 << 12)
 def _host(host: str) -> str:
     name = host.lower().removesuffix(".")
+    with suppress(UnicodeError):
+        name = name if name.isascii() else name.encode("idna").decode()  # RFC 3490 §4.1
     try:
         address = ipaddress.ip_address(name)
     except ValueError:

@@ -55,10 +55,18 @@ def groups(of: Config) -> set[frozenset[str]]:
         ("@gmail.com", "@gmail.com"),
         ("pro.be@mail.gmail.com", "pro.be@mail.gmail.com"),
         ("Probe", "probe"),
+        ("probe@gmail.com.", "probe@gmail.com"),
+        ("probe@Example.com.", "probe@example.com"),
+        ("Probe@MÜNCHEN.example", "probe@xn--mnchen-3ya.example"),
+        ("probe@mu\u0308nchen.example", "probe@xn--mnchen-3ya.example"),
+        ("probe@xn--mnchen-3ya.example", "probe@xn--mnchen-3ya.example"),
+        ("Andre\u0301@example.com", "andr\xe9@example.com"),
+        (f"probe@{'ü' * 64}.example", f"probe@{'ü' * 64}.example"),
+        ("probe@[192.0.2.1]", "probe@[192.0.2.1]"),
     ],
 )
 def test_user(username: str, user: str) -> None:
-    """Small letters; at gmail.com without dots, tag and the second name of the domain."""
+    """Small letters, and one spelling of the domain; at gmail.com without dots, tag and the second name of it."""
     assert user_of(account("ops", username)) == user
 
 
