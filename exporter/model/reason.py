@@ -306,6 +306,8 @@ class Reason(TableEnum):
     MX_RECIPIENT_RATE = "mx_recipient_rate", Blame.ACCOUNT, Retry.BACKOFF, \
         "the recipient receives too much mail"
 
+    FILES_USED_UP = "files_used_up", Blame.CLIENT, Retry.SAFE, \
+        "this exporter has no file descriptor left"
     INTERNAL = "internal", Blame.CLIENT, Retry.BACKOFF, \
         "a fault of this exporter"
     # fmt: on

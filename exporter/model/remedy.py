@@ -13,6 +13,8 @@ from exporter.model.remedy_at_google import AT_GOOGLE, STATUS, STATUS_PAGE
 from exporter.model.settings import Account
 from exporter.model.verdict import Fact, Judgement, Verdict
 
+_RAISE_LIMIT = "Raise the exporter's limit of open files (systemd: LimitNOFILE; else ulimit -n), and restart it."
+
 REMEDIES: Mapping[Reason, str] = {
     Reason.OK: "Nothing to do.",
     # DNS
@@ -303,6 +305,7 @@ REMEDIES: Mapping[Reason, str] = {
     Reason.MX_USER_DISABLED: "The recipient's account is disabled or inactive: restore it.",
     Reason.MX_MAILBOX_FULL: "The recipient's storage is full: free some, or raise its quota.",
     Reason.MX_RECIPIENT_RATE: "The recipient receives too much mail at once: send fewer test messages.",
+    Reason.FILES_USED_UP: _RAISE_LIMIT,
     Reason.INTERNAL: "A fault of this exporter: report it, with the traceback from its log.",
 }
 """For every reason what to do at any server: a template for `fill`.
@@ -321,9 +324,7 @@ OF_GROUND: Mapping[tuple[Verdict, Fact], str] = {
     (Verdict.EXPORTER, Fact.CLOCK_WRONG): (
         "Set the clock of the exporter's host: timedatectl set-ntp true. The certificate itself is valid."
     ),
-    (Verdict.EXPORTER, Fact.FILES_USED_UP): (
-        "Raise the exporter's limit of open files (systemd: LimitNOFILE; else ulimit -n), and restart it."
-    ),
+    (Verdict.EXPORTER, Fact.FILES_USED_UP): _RAISE_LIMIT,
     (Verdict.EXPORTER, Fact.PUBLIC_ROOT): (
         "Renew the authorities of the exporter's host: apt-get install --only-upgrade ca-certificates."
     ),

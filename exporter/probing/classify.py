@@ -9,6 +9,7 @@ import ssl
 
 from aiodns.error import ARES_ENODATA, ARES_ENOTFOUND, ARES_ETIMEOUT, DNSError
 
+from exporter.host.reserve import USED_UP
 from exporter.model.outcome import Phase
 from exporter.model.reason import Reason
 from exporter.model.settings import Protocol
@@ -142,6 +143,8 @@ def _of_os_error(error: OSError, phase: Phase) -> Reason:
             return Reason.TLS_FAILED
         case ConnectionError():
             return Reason.RESET
+    if error.errno in USED_UP:
+        return Reason.FILES_USED_UP
     if error.errno in OUT_OF_RESOURCES:
         return Reason.INTERNAL
     if error.errno in _UNREACHABLE or phase is Phase.CONNECT:

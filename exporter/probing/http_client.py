@@ -73,11 +73,11 @@ async def get(
     Raises:
         NoAnswer: the name, the connection or TLS failed, the answer is not HTTP, or is beyond the bounds.
     """
-    import httpcore  # noqa: PLC0415 (a megabyte, which no probe needs)
-
     parts = urlsplit(url)
     host = (parts.hostname or "").removesuffix(".")
     try:
+        import httpcore  # noqa: PLC0415 (a megabyte, which no probe needs; where no file can be opened, this fails)
+
         async with asyncio.timeout(bounds.seconds):
             if context is None and parts.scheme == "https":
                 context = await in_thread(web_context)  # the first time it takes 30 ms, which no probe should wait for

@@ -21,6 +21,7 @@ from itertools import zip_longest
 import aiodns
 import pycares
 
+from exporter.host.reserve import USED_UP
 from exporter.model.settings import IpFamily
 
 MAX_AGE = 1.0
@@ -37,7 +38,7 @@ _FAMILIES = {
 
 _NAMES = {IpFamily.ANY: "IPv4 or IPv6", IpFamily.IPV4: "IPv4", IpFamily.IPV6: "IPv6"}
 
-OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+OUT_OF_RESOURCES = USED_UP | {errno.ENOBUFS, errno.ENOMEM}
 
 IpAddress = tuple[socket.AddressFamily, str]
 

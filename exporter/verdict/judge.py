@@ -15,9 +15,9 @@ from exporter.model.outcome import Outcome
 from exporter.model.verdict import Fact, Judgement, Verdict
 from exporter.verdict.facts import Facts, facts_of
 from exporter.verdict.sentences import also_of, because_of, observation_of, sentence_of
-from exporter.verdict.symptom import AT_FAULT, CONNECTED, TOLD, UNREACHED, Symptom, symptom_of
+from exporter.verdict.symptom import AT_FAULT, CERTAIN, CONNECTED, TOLD, UNREACHED, Symptom, symptom_of
 
-_ANY = frozenset(Symptom) - TOLD
+_ANY = frozenset(Symptom) - CERTAIN
 _DATES = frozenset({Symptom.EXPIRED, Symptom.NOT_YET_VALID})
 _REJECTED = frozenset({Symptom.REFUSED, Symptom.UNREACHABLE})
 
@@ -40,6 +40,7 @@ def _is(*symptoms: Symptom) -> frozenset[Symptom]:
 TABLE: tuple[Row, ...] = (
     # Without a descriptor nothing is looked at, and what else is known is old.
     Row(UNREACHED, (Fact.FILES_USED_UP,), Verdict.EXPORTER),
+    Row(_is(Symptom.NOT_TRIED), (), Verdict.EXPORTER),
     # Whoever answers is not the server.
     Row(_ANY, (Fact.PORTAL,), Verdict.INTERCEPTED),
     Row(CONNECTED, (Fact.PRIVATE_ROOT,), Verdict.INTERCEPTED),
@@ -112,7 +113,7 @@ _ROWS: Mapping[Symptom, Sequence[Row]] = {
 def judge(outcome: Outcome) -> Judgement:
     """Return whose fault a failed probe is, from its reason and its evidence."""
     symptom, facts = symptom_of(outcome), facts_of(outcome)
-    if symptom not in TOLD and (pair := contradiction(facts)):
+    if symptom not in CERTAIN and (pair := contradiction(facts)):
         return _judgement(outcome, Verdict.UNKNOWN, facts, pair)
     for row in _ROWS[symptom]:
         if all(fact in facts for fact in row.facts):
@@ -137,7 +138,7 @@ def told(before: Outcome | None, outcome: Outcome) -> Judgement:
     says needs no second probe; the next one after a login makes none. Evidence that is not complete confirms nothing.
     """
     now = judge(outcome)
-    if outcome.up or symptom_of(outcome) in TOLD or symptom_of(outcome) is Symptom.FAULT:
+    if outcome.up or symptom_of(outcome) in CERTAIN or symptom_of(outcome) is Symptom.FAULT:
         return now
     if before is None or before.up or before.judgement is None:
         return now if now.verdict is Verdict.UNKNOWN else _unconfirmed(now)

@@ -32,6 +32,7 @@ class Symptom(TableEnum):
     MISNAMED = "misnamed", "has a certificate for another name"
     UNTRUSTED = "untrusted", "has a certificate that is not trusted here"
     STRIPPED = "stripped", "is not to be had with STARTTLS: {summary}"
+    NOT_TRIED = "not_tried", "cannot be tried: {summary}"
     HELD_BACK = "held_back", "does not serve this host's address: {summary}"
     ACCOUNT = "account", "refuses the account: {summary}"
     DOMAIN = "domain", "is not as its domain's records say: {summary}"
@@ -66,6 +67,9 @@ AT_FAULT = frozenset({Symptom.SILENT, Symptom.CLOSED, Symptom.FAULT})
 
 TOLD = frozenset({Symptom.HELD_BACK, Symptom.ACCOUNT, Symptom.DOMAIN, Symptom.TOKEN, Symptom.EXPORTER})
 """Symptoms that need no evidence: the reason says so itself."""
+
+CERTAIN = TOLD | {Symptom.NOT_TRIED}
+"""Symptoms that evidence can explain, but not change."""
 
 _LATER = frozenset(Phase) - {Phase.RESOLVE, Phase.CONNECT}
 
@@ -109,6 +113,7 @@ _OF_REASON: Mapping[Reason, Symptom | Mapping[Phase, Symptom]] = {
     Reason.STARTTLS_PREAUTH: Symptom.STRIPPED,
     Reason.PROTOCOL_VIOLATION: Symptom.ODD,
     Reason.RESPONSE_TOO_LARGE: Symptom.ODD,
+    Reason.FILES_USED_UP: Symptom.NOT_TRIED,
 }
 """Of the reasons whose blame only evidence can tell."""
 

@@ -46,7 +46,8 @@ class Assets:
     """Serves the files."""
 
     def routes(self) -> list[BaseRoute]:
-        """Return the route."""
+        """Return the route; the files are read now, for later there may be no descriptor for them."""
+        assets()
         return [Route("/static/{name}", self.file)]
 
     async def file(self, request: Request) -> Response:

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from exporter import __version__
 from exporter.config.duration import format_duration
+from exporter.host.reserve import RESERVE
 from exporter.model.reason import fill
 from exporter.views import chart, times
 from exporter.web import assets
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+FILES = 4
+"""Files that are open at once while the templates are read."""
 
 
 def render(template: str, **values: Any) -> str:
@@ -23,8 +27,16 @@ def render(template: str, **values: Any) -> str:
 
 
 async def prepare() -> None:
-    """Compile the templates, in a thread: in the event loop, the first page would hold up the probes for 0.1 s."""
-    if not environment.cache_info().currsize:
+    """Compile the templates, in a thread: in the event loop, the first page would hold up the probes for 0.1 s.
+
+    The first page may be asked for where this process may open no more files: that is why it is asked for.
+    """
+    if environment.cache_info().currsize:
+        return
+    if RESERVE.is_needed():
+        with RESERVE.lent(FILES):
+            environment()  # at once, or a probe would take what was lent
+    else:
         await asyncio.to_thread(environment)
 
 

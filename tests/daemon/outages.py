@@ -5,19 +5,15 @@ from __future__ import annotations
 import html
 import json
 import re
-import resource
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any
 
-import httpx
-
 from exporter.web.server.listening import listen
+from tests.servers.descriptors import used_up_while
 from tests.servers.exporter import Exporter
 from tests.servers.internet import NEUTRAL, OTHER_PROVIDER, SECOND_RESOLVER, Internet
-from tests.waiting import PATIENCE
 
 ENDPOINTS: Mapping[str, Any] = {
     "imap": {"protocol": "imap", "host": "imap.gmail.com"},
@@ -77,23 +73,17 @@ class Watcher(Exporter):
             directory / f"{name}.log",
             config,
             environ={"SSL_CERT_FILE": str(directory / "trusted.pem"), **environ},
-            before=_FASTER.format(public=str(internet.authority.ca_file)),
+            before=_FASTER.format(public=str(internet.authority.ca_file)) + used_up_while(directory / "used-up"),
             under=internet.network.argv("client"),
             passed=self._listening,
         )
-        # One connection for all questions: a process without descriptors accepts no other one.
-        self._asking = httpx.Client(timeout=PATIENCE)
+        self.open_files_allowed = 256
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, trace)
-        self._asking.close()
         self._listening.close()
-
-    def get(self, path: str, **headers: str) -> httpx.Response:
-        """Ask for a page."""
-        return self._asking.get(self.url + path, headers=headers)
 
     def sentence(self) -> str:
         """What the front page says first, without the time."""
@@ -131,17 +121,3 @@ class Watcher(Exporter):
         if any(self.values("gmail_addresses_passed_over").values()):
             return False
         return [up, public, fell_back] == [[each] * len(ENDPOINTS) for each in (1, 1, 0)]
-
-    def allow_files(self, count: int) -> None:
-        """Set its limit of open files (RLIMIT_NOFILE)."""
-        _, hard = resource.prlimit(self._popen.pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(self._popen.pid, resource.RLIMIT_NOFILE, (count, hard))
-
-    def first_free_file(self) -> int:
-        """The lowest number that no descriptor has, nor is about to have again; those of probes come and go."""
-        looks = []
-        for _ in range(20):
-            looks.append({int(entry.name) for entry in Path(f"/proc/{self._popen.pid}/fd").iterdir()})
-            time.sleep(0.05)
-        stay = set.intersection(*looks)
-        return min(set(range(len(stay) + 1)) - stay)

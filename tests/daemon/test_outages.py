@@ -60,6 +60,8 @@ class World:
         """An authority that this host trusts, and the public does not."""
         self.nobody = nobody
         self.directory = directory
+        self.used_up = directory / "used-up"
+        """While it exists, the daemons have no file descriptor left."""
         trusted = internet.authority.ca_file.read_bytes() + company.ca_file.read_bytes()
         (directory / "trusted.pem").write_bytes(trusted)
         self.full = Watcher(internet, directory, "full", WITH_CONTROLS)
@@ -75,16 +77,10 @@ class World:
         for resolver in (self.internet.resolver, self.internet.second):
             resolver.names["imap.gmail.com"] = addresses
 
-    def use_up_files(self) -> None:
-        """Leave no descriptor to the daemons: what is open stays open."""
-        for watcher in self.watchers:
-            watcher.allow_files(watcher.first_free_file())
-
     def heal(self) -> None:
         """Make all as it was, and wait until that is known."""
         self.internet.heal()
-        for watcher in self.watchers:
-            watcher.allow_files(1024)
+        self.used_up.unlink(missing_ok=True)
         for watcher in self.watchers:
             watcher.wait_for(watcher.is_well)
 
@@ -143,7 +139,7 @@ OUTAGES: Mapping[str, Callable[[World], None]] = {
     "A proxy intercepts TLS, and this host trusts it": lambda w: w.internet.intercept(w.company),
     "A proxy intercepts TLS, and nobody trusts it": lambda w: w.internet.intercept(w.nobody),
     "A captive portal": lambda w: w.internet.capture(),
-    "All file descriptors are used up": lambda w: w.use_up_files(),
+    "All file descriptors are used up": lambda w: w.used_up.touch(),
 }
 
 WELL: Mapping[str, Callable[[Watcher], object]] = {
@@ -170,7 +166,7 @@ EVIDENCE: Mapping[str, str] = {
     "A proxy intercepts TLS, and nobody trusts it": r"has a root that the public does not know",
     "A captive portal": r"A captive portal answers a plain request",
     "The clock is a day ahead": r"This host's clock is 86,\d\d\d s ahead",
-    "All file descriptors are used up": r"This process may open 0 more files",
+    "All file descriptors are used up": r"This process may open \d more files",
 }
 
 

@@ -84,7 +84,7 @@ EXCEPTIONS: list[tuple[BaseException, Phase, Reason, str]] = [
     (OSError(errno.EACCES, "x"), Phase.CONNECT, Reason.UNREACHABLE, "Permission denied"),
     (OSError(errno.EADDRNOTAVAIL, "x"), Phase.CONNECT, Reason.UNREACHABLE, "Cannot assign requested address"),
     (OSError("Multiple exceptions: …"), Phase.CONNECT, Reason.UNREACHABLE, "Multiple exceptions: …"),
-    (OSError(errno.EMFILE, "x"), Phase.CONNECT, Reason.INTERNAL, "Too many open files"),
+    (OSError(errno.EMFILE, "x"), Phase.CONNECT, Reason.FILES_USED_UP, "Too many open files"),
     (OSError(errno.EIO, "x"), Phase.RESOLVE, Reason.DNS_ERROR, "Input/output error"),
     (OSError(errno.EIO, "x"), Phase.LOGIN, Reason.RESET, "Input/output error"),
     (OSError("x", "y"), Phase.LOGIN, Reason.RESET, "y"),

@@ -14,7 +14,7 @@ from exporter.model.verdict import Fact, Judgement, Verdict
 from exporter.verdict import judge as judging
 from exporter.verdict.facts import Facts
 from exporter.verdict.judge import CONTRADICTIONS, TABLE, Row, judge, judged, told
-from exporter.verdict.symptom import CONNECTED, TOLD, Symptom, symptom_of, symptom_of_pair
+from exporter.verdict.symptom import CERTAIN, CONNECTED, TOLD, Symptom, symptom_of, symptom_of_pair
 from tests.examples import failure, success
 
 PAIRS: dict[Symptom, tuple[Phase, Reason]] = {}
@@ -63,11 +63,13 @@ def test_row_needs_all_of_its_facts(monkeypatch: pytest.MonkeyPatch, row: Row) -
 
 def test_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
     """It explains all else: what was seen of others was seen before."""
-    assert verdict_of(monkeypatch, Symptom.NAME, Fact.FILES_USED_UP, Fact.PORTAL, Fact.NEUTRAL_DOWN) is Verdict.EXPORTER
+    for symptom in (Symptom.NAME, Symptom.NOT_TRIED):
+        facts = Fact.FILES_USED_UP, Fact.PORTAL, Fact.NEUTRAL_DOWN
+        assert verdict_of(monkeypatch, symptom, *facts) is Verdict.EXPORTER
 
 
 @pytest.mark.parametrize("pair", CONTRADICTIONS)
-@pytest.mark.parametrize("symptom", sorted(set(Symptom) - TOLD))
+@pytest.mark.parametrize("symptom", sorted(set(Symptom) - CERTAIN))
 def test_contradiction(monkeypatch: pytest.MonkeyPatch, pair: tuple[Fact, Fact], symptom: Symptom) -> None:
     """Two facts that contradict each other make the verdict unknown, whatever else is known."""
     if Fact.CONNECTED in pair and symptom not in CONNECTED:
@@ -123,6 +125,7 @@ WITHOUT_EVIDENCE = {
     Symptom.FAULT: Verdict.PROVIDER_DOWN,
     Symptom.NO_ROUTE: Verdict.EXPORTER,
     Symptom.STRIPPED: Verdict.INTERCEPTED,  # at a host of Google's
+    Symptom.NOT_TRIED: Verdict.EXPORTER,
     Symptom.HELD_BACK: Verdict.EXPORTER,
     Symptom.ACCOUNT: Verdict.ACCOUNT,
     Symptom.DOMAIN: Verdict.ACCOUNT,
@@ -179,7 +182,7 @@ class TestTold:
         """A probe that succeeds ends it."""
         assert self.told(self.SILENT, success(), self.SILENT) == [Verdict.UNKNOWN, Verdict.UNKNOWN]
 
-    @pytest.mark.parametrize("symptom", sorted({*TOLD, Symptom.FAULT}))
+    @pytest.mark.parametrize("symptom", sorted({*CERTAIN, Symptom.FAULT}))
     def test_at_once(self, symptom: Symptom) -> None:
         """What the server or the reason itself says needs no second probe."""
         outcome = of_symptom(symptom)

@@ -9,7 +9,7 @@ import pytest
 from exporter.model.evidence import TcpEvidence, TcpFinding
 from exporter.model.outcome import Phase
 from exporter.model.reason import Blame, Reason
-from exporter.verdict.symptom import CONNECTED, TOLD, Symptom, symptom_of, symptom_of_pair
+from exporter.verdict.symptom import CERTAIN, CONNECTED, TOLD, Symptom, symptom_of, symptom_of_pair
 from tests.examples import failure
 
 FAILURES = [reason for reason in Reason if reason is not Reason.OK]
@@ -21,7 +21,7 @@ def test_every_pair_has_a_symptom(reason: Reason) -> None:
     for phase in Phase:
         symptom = symptom_of_pair(phase, reason)
         assert isinstance(symptom, Symptom)
-        says_so_itself = symptom in TOLD or symptom is Symptom.FAULT
+        says_so_itself = symptom in CERTAIN or symptom is Symptom.FAULT
         assert says_so_itself is (reason.blame is not Blame.UNKNOWN and symptom is not Symptom.NO_ROUTE)
 
 
@@ -46,6 +46,7 @@ def test_every_symptom_is_used(symptom: Symptom) -> None:
         (Phase.LOGIN, Reason.TIMEOUT, Symptom.SILENT),
         (Phase.LOGIN, Reason.AUTH_TEMPORARY, Symptom.FAULT),
         (Phase.CAPABILITY, Reason.EHLO_THROTTLED, Symptom.HELD_BACK),
+        (Phase.RESOLVE, Reason.FILES_USED_UP, Symptom.NOT_TRIED),
         (Phase.CONNECT, Reason.INTERNAL, Symptom.EXPORTER),
         (Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS, Symptom.ACCOUNT),
         (Phase.RESOLVE, Reason.MX_ADDRESS_LITERAL, Symptom.DOMAIN),

@@ -1,7 +1,8 @@
 """Connections are accepted a few at a time.
 
 An event loop's own server accepts all that wait at once: a burst would take every file descriptor, those of the probes
-too, before the first connection is closed for the limit, and hold up everything else.
+too, before the first connection is closed for the limit, and hold up everything else. Where none is left, a few
+connections are accepted on descriptors of the reserve; each is closed after its answer.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import structlog
+
+from exporter.host.reserve import RESERVE, USED_UP, Reserve
 
 AT_ONCE = 16
 """Connections that are accepted in one iteration of the event loop."""
@@ -25,11 +29,24 @@ log = structlog.get_logger("web")
 
 
 class Accepting:
-    """Accepts the connections of listening sockets; `new_protocol` is called for each."""
+    """Accepts the connections of listening sockets.
 
-    def __init__(self, sockets: Iterable[socket.socket], new_protocol: Callable[[], asyncio.Protocol]) -> None:
+    Args:
+        sockets: They listen.
+        new_protocol: Called for each connection, with whether it may stay open after its first answer.
+        reserve: Has the descriptors of connections where the system has no other.
+    """
+
+    def __init__(
+        self,
+        sockets: Iterable[socket.socket],
+        new_protocol: Callable[[bool], asyncio.Protocol],
+        reserve: Reserve = RESERVE,
+    ) -> None:
         self._sockets = list(sockets)
         self._new_protocol = new_protocol
+        self._reserve = reserve
+        reserve.fill()
         self._loop = asyncio.get_running_loop()
         self._beginning: set[asyncio.Task[None]] = set()
         self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
@@ -55,7 +72,7 @@ class Accepting:
             if len(self._beginning) >= MAX_BEGINNING:
                 return  # this is called again in the next iteration
             try:
-                accepted, _ = listening.accept()
+                accepted, stays_open = self._accept_one(listening)
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:  # it stays readable: without a pause this would be called over and over
@@ -63,14 +80,25 @@ class Accepting:
                 self._loop.remove_reader(listening)
                 self._pauses[listening] = self._loop.call_later(PAUSE, self._resume, listening)
                 return
-            task = self._loop.create_task(self._begin(accepted), name="accept")
+            task = self._loop.create_task(self._begin(accepted, stays_open), name="accept")
             self._beginning.add(task)
             task.add_done_callback(self._beginning.discard)
 
-    async def _begin(self, accepted: socket.socket) -> None:
+    def _accept_one(self, listening: socket.socket) -> tuple[socket.socket, bool]:
+        """Return a connection, and whether it may stay open."""
+        try:
+            accepted, _ = listening.accept()
+        except OSError as error:
+            if error.errno not in USED_UP:
+                raise
+            return self._reserve.accept(listening), False
+        self._reserve.fill()
+        return accepted, True
+
+    async def _begin(self, accepted: socket.socket, stays_open: bool) -> None:
         accepted.setblocking(False)
         try:
-            await self._loop.connect_accepted_socket(self._new_protocol, accepted)
+            await self._loop.connect_accepted_socket(partial(self._new_protocol, stays_open), accepted)
         except BaseException as error:
             accepted.close()
             if not isinstance(error, OSError):  # the client has disconnected

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from exporter.model.site import Site
 from exporter.web.server.auth import BasicAuth
-from exporter.web.server.faults import FAULT, Faults
+from exporter.web.server.faults import Faults, answer_to
 from exporter.web.server.headers import SecurityHeaders
 from exporter.web.server.limits import RequestLimits
 from exporter.web.server.origins import OwnPages
@@ -52,11 +52,13 @@ def _open_paths(site: Site) -> frozenset[str]:
 
 async def refuse(request: Request, error: Exception) -> Response:
     """Answer with an error in one line; for a wrong method, `Allow` has the right ones."""
-    status, text, headers = 500, FAULT.rstrip(), None
+    headers = None
     if isinstance(error, HTTPException):
         status, text, headers = error.status_code, error.detail, error.headers
+    else:
+        status, text = answer_to(error)
     if status == 404 and text == HTTPStatus(404).phrase:  # the path has no route, so no part has a better text
         text = nothing_here(request.scope["root_path"]).rstrip()
     elif status == 405:
         text = f"{request.method} is not answered here, only {(headers or {}).get('Allow', 'other methods')}."
-    return PlainTextResponse(f"{text}\n", status, headers)
+    return PlainTextResponse(f"{text.rstrip()}\n", status, headers)

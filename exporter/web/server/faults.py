@@ -9,16 +9,25 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from exporter.host.reserve import USED_UP
 from exporter.model.message import show
 
 FAULT = "This is a fault of the exporter: its log has the details.\n"
+NO_FILES = "This exporter may open no more files: raise its limit (LimitNOFILE=, ulimit -n), and restart it.\n"
 
 log = structlog.get_logger("web")
 
 
+def answer_to(error: Exception) -> tuple[int, str]:
+    """Return the status and the text with which a client is told of an error that no part expects."""
+    if isinstance(error, OSError) and error.errno in USED_UP:
+        return 503, NO_FILES
+    return 500, FAULT
+
+
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Answers 500 where a part fails."""
+    """Answers with an error where a part fails."""
 
     app: ASGIApp
 
@@ -35,7 +44,8 @@ class Faults:
             await self.app(scope, receive, send_noting)
         except ClientDisconnect:
             pass  # nobody reads an answer
-        except Exception:  # no request may end the connection without an answer
+        except Exception as error:  # no request may end the connection without an answer
             log.exception("fault while a request was answered", method=scope["method"], path=show(scope["path"]))
             if not is_begun:
-                await PlainTextResponse(FAULT, 500)(scope, receive, send)
+                status, text = answer_to(error)
+                await PlainTextResponse(text, status)(scope, receive, send)

@@ -104,12 +104,15 @@ class HttpConnection(H11Protocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         shared: Shared,
+        *,
+        stays_open: bool = True,
     ) -> None:
         super().__init__(config, server_state, app_state, asyncio.get_running_loop())
         self.conn = _Parser(h11.SERVER, MAX_HEAD)
         self.slot: ConnectionSlot | None = None
         self.app = self._answer  # uvicorn calls it for each request
         self._shared = shared
+        self._stays_open = stays_open
         self._client = ""
         self._deadline = 0.0
         self._timeout: asyncio.TimerHandle | None = None
@@ -208,7 +211,7 @@ class HttpConnection(H11Protocol):
     async def _send(self, scope: Scope, send: Send, message: Message) -> None:
         """Send a large body in pieces, each when the client has taken those before: it is never copied as a whole."""
         if message["type"] == "http.response.start":
-            if has_two_lengths(scope):
+            if not self._stays_open or has_two_lengths(scope):
                 message = {**message, "headers": [*message["headers"], CLOSE_HEADER]}
             await self._shared.turns.take(self._client)
         body = message.get("body", b"")

@@ -44,9 +44,9 @@ class Server(uvicorn.Server):
         self._handshakes: set[asyncio.Task[None]] = set()
         self.config.load()
 
-    def new_protocol(self) -> asyncio.Protocol:
-        """Return what serves one more connection."""
-        http = HttpConnection(self.config, self.server_state, {}, self.shared)
+    def new_protocol(self, stays_open: bool = True) -> asyncio.Protocol:
+        """Return what serves one more connection, which may stay open after its first answer, or not."""
+        http = HttpConnection(self.config, self.server_state, {}, self.shared, stays_open=stays_open)
         tls = self._settings.config.tls
         return http if tls is None else TlsAcceptor(http, tls, self.shared.connections, self._handshakes)
 

@@ -11,9 +11,11 @@ from contextlib import ExitStack, closing
 
 import pytest
 
+from exporter.host.reserve import Reserve
 from exporter.web.server import accepting
 from exporter.web.server.accepting import AT_ONCE, MAX_BEGINNING, Accepting
 from exporter.web.server.listening import listen
+from tests.servers.descriptors import used_up
 from tests.waiting import PATIENCE, until
 
 
@@ -22,9 +24,12 @@ class Protocols:
 
     def __init__(self) -> None:
         self.transports: list[asyncio.BaseTransport] = []
+        self.stay_open: list[bool] = []
+        """Whether each may stay open after its first answer."""
 
-    def __call__(self) -> asyncio.Protocol:
+    def __call__(self, stays_open: bool) -> asyncio.Protocol:
         made = self.transports
+        self.stay_open.append(stays_open)
 
         class Made(asyncio.Protocol):
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -101,7 +106,7 @@ async def test_where_nothing_is_left_it_pauses(
             return super().accept()
 
     with closing(Full(fileno=os.dup(place.listening.fileno()))) as full:
-        acceptor = Accepting([full], place.protocols)
+        acceptor = Accepting([full], place.protocols, Reserve(0))
         place.connect(1)
         await until(lambda: place.protocols.transports)
         acceptor.close()
@@ -117,3 +122,25 @@ async def test_a_client_that_has_gone_is_none(place: Place) -> None:
     acceptor = Accepting([place.listening], place.protocols)
     await until(lambda: place.protocols.transports and not acceptor._beginning)
     acceptor.close()
+
+
+async def test_where_no_descriptor_is_left_the_reserve_has_some(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each connection gives its own back when it is closed; one more than there are waits for that."""
+    monkeypatch.setattr(accepting, "PAUSE", 0.05)
+    reserve = Reserve(3)
+    acceptor = Accepting([place.listening], place.protocols, reserve)
+    place.connect(4)
+    with used_up():
+        await until(lambda: len(place.protocols.transports) == 3)
+        assert (place.protocols.stay_open, len(reserve)) == ([False] * 3, 0)
+        for transport in place.protocols.transports:
+            transport.close()
+        await until(lambda: len(place.protocols.transports) == 4)
+        assert len(reserve) == 2
+        place.protocols.transports[3].close()
+        await until(lambda: len(reserve) == 3)
+    place.connect(1)
+    await until(lambda: len(place.protocols.transports) == 5)
+    assert place.protocols.stay_open[4] is True
+    acceptor.close()
+    reserve.lend(3)
