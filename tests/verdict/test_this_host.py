@@ -24,10 +24,11 @@ def control(skew: float | None) -> ControlState:
 
 
 @pytest.mark.parametrize(
-    ("skews", "skew"), [([], None), ([None], None), ([5.0, None], 5.0), ([5.0, 86400.0, 6.0], 6.0)]
+    ("skews", "skew"),
+    [([], None), ([None], None), ([5.0, None], 5.0), ([-86400.0, 5.0], 5.0), ([5.0, 86400.0, 6.0], 6.0)],
 )
 def test_the_clock(skews: Sequence[float | None], skew: float | None) -> None:
-    """One control whose clock is wrong does not count among three."""
+    """One control whose clock is wrong does not count among two or three."""
     assert host_facts(None, map(control, skews), resolver_answers=None).clock_skew == skew
 
 
