@@ -95,12 +95,14 @@ def _exist(answer: Answer) -> bool:
 async def _ask(
     servers: Sequence[tuple[str, int]], host: str, name: str, kind: str, seconds: float
 ) -> tuple[Answer | None, Finding | None]:
-    """Return the answer, or why there is none."""
+    """Return the answer, or why there is none. What is no name has no records."""
     from exporter.domains import dnssec  # noqa: PLC0415 (see policies.py)
 
     try:
         async with asyncio.timeout(seconds):
             return await dnssec.ask(servers, name, kind), None
+    except dnssec.NotAName:
+        return dnssec.Answer((), authenticated=False, name=host), None
     except dnssec.LookupFailed as error:
         return None, Finding(error.reason, str(error), host)
     except TimeoutError:

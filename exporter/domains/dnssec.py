@@ -38,6 +38,10 @@ class LookupFailed(Exception):
         self.reason = reason
 
 
+class NotAName(LookupFailed):
+    """The DNS has no such name: it is too long, or has an empty part."""
+
+
 class Answer(NamedTuple):
     """The records of a name in their text form, none where there are none; and whether that is authenticated."""
 
@@ -74,11 +78,12 @@ async def ask(servers: Sequence[tuple[str, int]], name: str, kind: str, *, reads
 
     Raises:
         LookupFailed: None has answered, or it says that it failed.
+        NotAName: Nobody was asked.
     """
     try:
         question = _question(name, kind)
     except dns.exception.DNSException as error:
-        raise LookupFailed(f"the {kind} look-up of {name}: {error}") from None
+        raise NotAName(f"the {kind} look-up of {name}: {error}") from None
     said, reason = "no answer in time", Reason.TIMEOUT
     for host, port in [*servers] * _TRIES:
         try:

@@ -16,7 +16,7 @@ from aiodns.error import DNSError
 
 from exporter.domains import dane, mta_sts, tls_rpt, txt
 from exporter.domains.dane import DaneFacts
-from exporter.model.address import is_ip_address
+from exporter.model.address import is_address_literal
 from exporter.model.domain import Change, Exchange, Finding, Mode, Policy
 from exporter.model.outcome import Phase
 from exporter.model.reason import Blame, Reason
@@ -200,7 +200,7 @@ class Policies:
             return
         await self._authenticate(servers, endpoint)
         # An address in place of a name has no records; the probe says what is wrong.
-        hosts = [exchange.host for exchange in exchanges if not is_ip_address(exchange.host)]
+        hosts = [exchange.host for exchange in exchanges if not is_address_literal(exchange.host)]
         # RFC 7672 §2.2.1: without authenticated MX records nobody goes by those of TLSA. Most domains have neither, and
         # to ask for five exchanges costs half a probe. No exchange may be an alias: whether one is, is asked hourly.
         is_hour_over = now - self.dane_at >= FETCH_INTERVAL

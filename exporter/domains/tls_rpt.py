@@ -8,6 +8,7 @@ from exporter.domains import txt
 from exporter.probing.resolve import Resolver
 
 # RFC 8460 §3: addresses of RFC 6068 or RFC 9110, whose schemes may be in capital letters (RFC 3986 §3.1).
+_COMMA = re.compile(r"[ \t]*,[ \t]*")
 _ADDRESS = re.compile(r"mailto:[^@\s]+@[^@\s]+|https://[^/\s]\S*", re.IGNORECASE)
 
 
@@ -26,5 +27,5 @@ async def is_announced(resolver: Resolver, domain: str) -> bool:
         record = await txt.look_up(resolver, name_of(domain), "TLSRPTv1")
     except txt.Ambiguous:
         return False  # RFC 8460 §3: several records are as none
-    addresses = txt.fields_of(record).get("rua", "").split(",") if record else []
-    return any(_ADDRESS.fullmatch(address.strip(" \t")) for address in addresses)
+    addresses = _COMMA.split(txt.fields_of(record).get("rua", "")) if record else []
+    return any(map(_ADDRESS.fullmatch, addresses))

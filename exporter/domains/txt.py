@@ -30,17 +30,22 @@ async def look_up(resolver: Resolver, name: str, version: str) -> str | None:
         raise
     texts = [one.data.data.decode("latin-1") for one in records if isinstance(one.data, pycares.TXTRecordData)]
     # RFC 8461 §3.1: records that do not begin with the version are discarded; more than one that does are as none.
-    found = [text for text in texts if text.partition(";")[0].rstrip(" \t") == f"v={version}"]
+    begun = [text for text in texts if text.partition(";")[0].rstrip(" \t") == f"v={version}"]
+    # One without a semicolon is none of them, either; alone, it is told of as one without an id.
+    found = [text for text in begun if ";" in text] or begun
     if len(found) > 1:
         raise Ambiguous(f"{name} has {len(found)} TXT records that begin with v={version}")
     return found[0] if found else None
 
 
 def fields_of(record: str) -> dict[str, str]:
-    """Return the fields of a record, `name=value` between semicolons; of two with one name, the first."""
+    """Return the fields of a record, `name=value` between semicolons; of two with one name, the first.
+
+    RFC 8461 §3.1: there may be spaces at a semicolon, and none at the =.
+    """
     fields: dict[str, str] = {}
     for field in record.split(";"):
         name, separator, value = field.strip(" \t").partition("=")
         if separator:
-            fields.setdefault(name.strip(" \t"), value.strip(" \t"))
+            fields.setdefault(name, value)
     return fields

@@ -100,6 +100,11 @@ def is_ip_address(text: str) -> bool:
     return True
 
 
+def is_address_literal(text: str) -> bool:
+    """Whether it is an IP address, in brackets or not (RFC 5321 §4.1.3)."""
+    return is_ip_address(text.strip("[]").lower().removeprefix("ipv6:"))
+
+
 def canonical(name: str) -> str:
     """Return an IP address in the spelling of RFC 5952, and any other name as it is.
 

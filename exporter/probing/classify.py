@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 
-from aiodns.error import ARES_ENODATA, ARES_ENOTFOUND, ARES_ETIMEOUT, DNSError
+from aiodns.error import ARES_EBADNAME, ARES_ENODATA, ARES_ENOTFOUND, ARES_ETIMEOUT, DNSError
 
 from exporter.host.reserve import USED_UP
 from exporter.model.outcome import Phase
@@ -116,6 +116,7 @@ _OF_EXCEPTION: tuple[tuple[type[BaseException], Reason], ...] = (
 
 _OF_DNS_ERROR = {
     ARES_ENOTFOUND: Reason.DNS_NOT_FOUND,
+    ARES_EBADNAME: Reason.DNS_NOT_FOUND,  # an MX record may name what no host can be called
     ARES_ENODATA: Reason.DNS_NO_ADDRESS,
     ARES_ETIMEOUT: Reason.TIMEOUT,
 }

@@ -19,7 +19,7 @@ from typing import Any
 
 import structlog
 
-from exporter.model.address import is_ip_address
+from exporter.model.address import is_address_literal
 from exporter.model.certificate import TlsFacts
 from exporter.model.domain import Dane
 from exporter.model.outcome import Line, Observed, Outcome, Phase, Target
@@ -231,7 +231,7 @@ class Attempt:
         """
         endpoint, family = self._endpoint, self._target.ip_family
         self._clock.enter(Phase.RESOLVE)
-        if endpoint.domain and is_ip_address(endpoint.host):
+        if endpoint.domain and is_address_literal(endpoint.host):
             # RFC 5321 §5.1: the data of an MX record is a domain name.
             raise NotAName(f"the MX record of {endpoint.domain} names an address, {endpoint.host}")
         addresses = await self._resolver.resolve(endpoint.host, family)

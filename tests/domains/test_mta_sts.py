@@ -156,7 +156,8 @@ IDS: dict[str, str | None] = {
 }
 
 WRONG_IDS = [
-    '"v=STSv1"', '"v=STSv1;"', '"v=STSv1; id="', '"v=STSv1; ID=1"', '"v=STSv1; id=1.0"', '"v=STSv1, id=1"',
+    '"v=STSv1"', '"v=STSv1;"', '"v=STSv1; id="', '"v=STSv1; ID=1"', '"v=STSv1; id=1.0"', '"v=STSv1; id = 1"',
+    '"v=STSv1; id= 1"', '"v=STSv1, id=1"',
     '"v=STSv1; id=' + "a" * 33 + '"', r'"v=STSv1; id=\255"', r'"v=STSv1; id=1\000"', r'"v=STSv1; id=\217\161"',
 ]  # fmt: skip
 

@@ -16,6 +16,7 @@ RECORDS: dict[str, tuple[list[str], bool]] = {
     "as Google's": (['"v=TLSRPTv1;rua=mailto:sts-reports@google.com"'], True),
     "by HTTPS": (['"v=TLSRPTv1; rua=https://reports.example.com/v1"'], True),
     "to two": (['"v=TLSRPTv1; rua=mailto:a@example.com , https://b.example.com/"'], True),
+    "space at the =": (['"v=TLSRPTv1; rua= mailto:a@example.com"', '"v=TLSRPTv1"'], False),
     "capital scheme": (['"v=TLSRPTv1; rua=MAILTO:a@example.com"'], True),
     "one of two is an address": (['"v=TLSRPTv1; rua=ftp://a.example.com,mailto:b@example.com"'], True),
     "beside others": (['"v=spf1 -all"', '"v=TLSRPTv1; rua=mailto:a@example.com"'], True),

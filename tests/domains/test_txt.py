@@ -22,6 +22,7 @@ RECORDS: dict[str, tuple[list[str], str | None]] = {
     "in pieces": (['"v=V" "1;" "a=" "b"'], "v=V1;a=b"),
     "space before the semicolon": (['"v=V1 ; a=b"'], "v=V1 ; a=b"),
     "a version alone": (['"v=V1"'], "v=V1"),
+    "a version alone beside a record": (['"v=V1"', '"v=V1; a=b"'], "v=V1; a=b"),
     "capital letters": (['"V=V1; a=b"', '"v=v1; a=b"'], None),
     "a longer version": (['"v=V10; a=b"', '"v=V1a=b"'], None),
     "space before the version": (['" v=V1; a=b"'], None),
@@ -74,6 +75,7 @@ FIELDS: dict[str, dict[str, str]] = {
     " v=V1 ;\tid=1 ": {"v": "V1", "id": "1"},
     "v=V1; id": {"v": "V1"},
     "v=V1; id=": {"v": "V1", "id": ""},
+    "v=V1; id =1; a= b": {"v": "V1", "id ": "1", "a": " b"},
     "v=V1; a=b=c": {"v": "V1", "a": "b=c"},
     "=x": {"": "x"},
 }

@@ -149,11 +149,21 @@ async def test_silent_after_tls(scripted: StartScripted, authority: Authority, r
     assert outcome.observed.tls_fault is Reason.CERTIFICATE_EXPIRED
 
 
-async def test_address_literal(authority: Authority, resolver: Resolver) -> None:
+@pytest.mark.parametrize("host", ["192.0.2.1", "[192.0.2.1]", "2001:db8::1", "[ipv6:2001:db8::1]"])
+async def test_address_literal(authority: Authority, resolver: Resolver, host: str) -> None:
     """An MX record that names an address is a mistake of the domain; nothing is connected to."""
-    outcome = await probe(exchange(authority, 25, "192.0.2.1"), resolver)
+    outcome = await probe(exchange(authority, 25, host), resolver)
     assert (outcome.phase, outcome.reason, outcome.blame) == (Phase.RESOLVE, Reason.MX_ADDRESS_LITERAL, Blame.ACCOUNT)
-    assert outcome.detail == "the MX record of example.com names an address, 192.0.2.1"
+    assert outcome.detail == f"the MX record of example.com names an address, {host}"
+
+
+@pytest.mark.parametrize(
+    "host", ["a b.example.com", "a\\\\b.example.com", r"g\195\182d.example.com", 'a"b.example.com']
+)
+async def test_what_no_host_is_called(authority: Authority, resolver: Resolver, host: str) -> None:
+    """The resolver does not fail: there is no host of such a name."""
+    outcome = await probe(exchange(authority, 25, host), resolver)
+    assert (outcome.phase, outcome.reason, outcome.blame) == (Phase.RESOLVE, Reason.DNS_NOT_FOUND, Blame.UNKNOWN)
 
 
 async def test_no_such_exchange(authority: Authority, resolver: Resolver) -> None:
