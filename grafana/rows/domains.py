@@ -13,6 +13,7 @@ TITLE = "Mail domains: can mail reach each, and do its policies let it in?"
 STEP = "1m"
 
 _OF = "job, instance, endpoint, domain"
+_AT_ENDPOINT = "job, instance, endpoint"
 _HOST = 'host=~"$host"'
 _OF_EXCHANGE = f"{_OF}, host, port"
 _AT_HOST = "job, instance, endpoint, host, port"
@@ -32,12 +33,13 @@ _MODES = style.text_mapping(
 
 
 def of_domain(metric: str, *matchers: str) -> str:
-    """A vector of the domains chosen. One without an exchange is one of any host."""
+    """A vector of the domains chosen. One without an exchange is one of any host, and of any protocol."""
     named = ",".join((EXPORTER, 'endpoint=~"$endpoint"', *matchers))
     others = [of_exporter("gmail_mx_info", f'{name}!~"${name}"') for name in ("tenant", "account")]
     exchanges = of_exporter("gmail_mx_preference")
     others.append(f"{exchanges} unless on ({_OF}) {of_exporter('gmail_mx_preference', _HOST)}")
-    return f"({metric}{{{named}}} unless on ({_OF}) ({' or '.join(others)}))"
+    spoken = of_exporter("gmail_endpoint_info", 'protocol!~"$protocol"')
+    return f"({metric}{{{named}}} unless on ({_OF}) ({' or '.join(others)}) unless on ({_AT_ENDPOINT}) {spoken})"
 
 
 def by(labels: str, expression: str, how: str = "max") -> str:

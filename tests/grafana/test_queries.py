@@ -294,8 +294,22 @@ def test_mail_domains(past: Past) -> None:
         "mx1.example.com",
         "mx2.example.com",
     }
-    other = replace(VIEW, chosen={**VIEW.chosen, "tenant": "nobody"})
-    assert answer(past, query_of("Domains"), other) == []
+    tables = (
+        "Domains",
+        "Exchanges",
+        "What is wrong with a domain",
+        "Changes",
+        "Exchanges that are up",
+        "Faults of domains",
+    )
+    for name, value, is_shown in (
+        ("tenant", "nobody", False),
+        ("tenant", "example", True),
+        ("protocol", "imap", False),
+        ("protocol", "smtp", True),
+    ):
+        view = replace(VIEW, chosen={**VIEW.chosen, name: value})
+        assert [bool(answer(past, query_of(table), view)) for table in tables] == [is_shown] * len(tables), value
 
 
 def test_how_available_it_was(past: Past) -> None:
