@@ -302,7 +302,7 @@ def _of_sends(denial: Denial) -> str:
     texts = {
         Denial.CEILING: "the part of max_sends_per_day that is for the schedule is used up",
         Denial.WAIT24: "a limit of the server for what may be sent, which ends within 24 hours",
-        Denial.BACKOFF: "the server refused a message for the time being, and is asked again later",
+        Denial.BACKOFF: "a message was refused for the time being, or what became of it is not known",
         Denial.BUSY: "another message of the account is being sent",
     }
     return texts.get(denial, denial.meaning)

@@ -217,10 +217,27 @@ _CODES = {
         (r"username and password not accepted|invalid credentials|\[AUTH\]", Reason.AUTH_INVALID_CREDENTIALS),
     ),
     Protocol.SMTP: table(
-        (r"authentication required|p=WantAuthError", Reason.AUTH_MISSING),
-        (r"out of storage|over quota|^\d+ [45]\.2\.2\b", Reason.MX_MAILBOX_FULL),  # RFC 3463 §3.3, as what follows
-        (r"^\d+ 5\.1\.[136]\b|user unknown", Reason.MX_USER_UNKNOWN),
+        (r"authentication required|p=WantAuthError|^530\b", Reason.AUTH_MISSING),
+        # Exchange, cPanel's Exim, and others
+        (
+            r"SubmissionQuotaExceeded|exceeded the max(?:imum)? (?:number of )?(?:e-?mails|messages|defers)"
+            r"|\b(?:hourly|daily) (?:\w{1,12} ){0,3}(?:limit|quota)\b|\bsending (?:limit|quota|rate)\b",
+            Reason.SENDING_LIMIT,
+        ),
+        # RFC 3463 §3.3, as what follows
+        (
+            r"out of storage|over ?quota|mail ?box (?:is )?full|mail ?box quota|^\d+ [45]\.2\.2\b",
+            Reason.MX_MAILBOX_FULL,
+        ),
+        (
+            r"^\d+ 5\.1\.(?:[1236]|10)\b|user (?:is )?unknown|unknown user|no such (?:user|recipient|mailbox)"
+            r"|unrouteable address",
+            Reason.MX_USER_UNKNOWN,
+        ),
         (r"^\d+ 5\.2\.1\b", Reason.MX_USER_DISABLED),
-        (r"^\d+ [45]\.(?:2\.3|3\.4)\b", Reason.MESSAGE_LIMIT),
+        (
+            r"^\d+ [45]\.(?:2\.3|3\.4)\b|message (?:size exceeds|(?:file )?(?:is )?too (?:large|big))",
+            Reason.MESSAGE_LIMIT,
+        ),
     ),
 }
