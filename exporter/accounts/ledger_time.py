@@ -48,6 +48,7 @@ class Boots:
         """Read the time, and what is stored of all boots."""
         rows = self._database.execute("SELECT id, name, at, wall FROM boot").fetchall()
         boots = {key: (number(at), number(wall)) for key, name, at, wall in rows if name != self._clock.boot}
+        self.me = 0  # another boot, which has begun since, may have forgotten this one, and may have its key
         for key, name, at, _ in rows:
             if name == self._clock.boot:
                 self.me = key

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from exporter.accounts.ledger_file import Grant, LedgerFile
 from exporter.accounts.ledger_schema import LedgerError, prepare
 from exporter.accounts.ledger_time import Boots
 from exporter.accounts.standing import MAX_BACKOFF, WAIT24_INTERVAL, Verdict
+from exporter.accounts.storage import Storage
 from exporter.model.login import Denial
 from exporter.model.plan import DAY
 from exporter.model.reason import Retry
@@ -171,6 +173,30 @@ def test_boots_of_which_nothing_is_stored_are_forgotten(world: World) -> None:
     names = [name for (name,) in world.database.execute("SELECT name FROM boot ORDER BY name")]
     assert names == ["process 3", "process 8"]
     assert world.database.execute("SELECT count(*) FROM sight").fetchone() == (1,)
+
+
+def test_a_boot_that_another_one_has_forgotten(world: World) -> None:
+    """It has stored nothing yet. Its process goes on under another key, not under that of the other boot."""
+    first, second = Host(world, "first"), Host(world, "second")
+    of_first = first.look(write=True)
+    of_second = second.look()
+    of_second.forget_unused()
+    of_second.write()
+    of_first.look()
+    assert of_first.me == 0
+    of_first.write()
+    assert 0 not in (of_first.me, of_second.me)
+    assert of_first.me != of_second.me
+
+
+def test_a_login_of_a_boot_that_another_one_has_forgotten(tmp_path: Path) -> None:
+    """Two hosts, or two processes where boots have no name: the second one sees that the first one is logging in."""
+    hosts = Host(World(), "first"), Host(World(), "second", started=-9000.0)
+    first, second = (LedgerFile(Storage(tmp_path / "ledger.db"), host.clock) for host in hosts)
+    assert isinstance(first.grant(MAILBOX, IMAP_REQUEST, ("secret",))[0], Grant)
+    assert second.grant(MAILBOX, IMAP_REQUEST, ("secret",))[0] is Denial.BUSY
+    first.close()
+    second.close()
 
 
 def test_a_time_of_no_known_boot(world: World) -> None:
