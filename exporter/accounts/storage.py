@@ -58,7 +58,7 @@ def find(environ: Mapping[str, str], system: Path | None = None) -> Storage:
     if state.startswith("/"):
         return Storage(Path(state) / NAME)
     system = system or SYSTEM
-    if system.is_dir() and os.access(system, os.W_OK | os.X_OK):
+    if os.access(system, os.W_OK | os.X_OK) and system.is_dir():
         return Storage(system / NAME)
     home = environ.get("XDG_STATE_HOME", "")
     if home.startswith("/"):
@@ -72,12 +72,23 @@ def of_command(store: Storage) -> Storage:
     Where a daemon has not made its file yet, there is no budget to share.
     """
     path = store.path
-    if path is None or path.exists():
+    if path is None or not _is_missing(path):
         return store
-    above = next(each for each in path.absolute().parents if each.exists())
+    above = next(each for each in path.absolute().parents if not _is_missing(each))
     if above.stat().st_uid == os.geteuid():
         return store
     return Storage(None, f"there is no {path}, and a command creates none in the directory of another user")
+
+
+def _is_missing(path: Path) -> bool:
+    """Whether there is certainly none; of one that this user may not look at, that will be said when it is used."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def create(path: Path, *, directory: bool = False) -> None:

@@ -145,12 +145,18 @@ print(*sorted(each.name for each in path.parent.iterdir()))
 command.close()
 become(65532)
 log_in(daemon)
+become(65534)  # who may not look into the directory: whether there is a file is not for it to say
+assert storage.of_command(Storage(path)) == Storage(path)
+assert storage.find({}, path.parent / "system").path is None
 """
 
 
 @pytest.mark.parametrize("kind", ["local", "shared"])
 def test_a_command_of_root_leaves_the_files_to_the_daemon(kind: str) -> None:
-    """Their owner and mode, also of what SQLite makes beside the file; the daemon can still write all of them."""
+    """Their owner and mode, also of what SQLite makes beside the file; the daemon can still write all of them.
+
+    A third user learns that it may not use the file.
+    """
     with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:  # that of the test may be closed to other users
         Path(directory).chmod(0o755)
         printed = as_root(
