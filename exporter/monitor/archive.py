@@ -54,6 +54,9 @@ LAST = 2.0
 SLICE = 0.002
 """Seconds of work after which other tasks have their turn."""
 
+PIECE = 128 * 1024
+"""Octets that are compressed at a time."""
+
 LOCKED = "another process keeps its history there: give each a storage of its own"
 
 _MODE = 0o600
@@ -200,15 +203,19 @@ class Archive:
             return 0
         count = len(store) + sum(section.count for section in self._sections)
         share = min(MAX_OF_TARGET, MAX_IN_ALL // max(1, count))
-        lines = [
-            json.dumps({"kind": section.kind, **fields})
-            for section in self._sections
-            async for fields in _in_turns(section.lines(share))
-        ]
-        lines += [line async for series in _in_turns(list(store)) if (line := encode(series, share))]
-        octets = await in_thread(self._replace, [header(), *lines])
+        content = await _packed(self._lines(store, share))
+        await in_thread(self._replace, content)
         self._written, self._is_told = state, False
-        return octets
+        return len(content)
+
+    async def _lines(self, store: Store, limit: int) -> AsyncIterator[str]:
+        yield header()
+        for section in self._sections:
+            async for fields in _in_turns(section.lines(limit)):
+                yield json.dumps({"kind": section.kind, **fields})
+        async for series in _in_turns(list(store)):
+            if line := encode(series, limit):
+                yield line
 
     # In a thread
 
@@ -258,12 +265,9 @@ class Archive:
         if before is not None:
             os.close(before)
 
-    def _replace(self, lines: Sequence[str]) -> int:
-        """Write the lines beside the file, and put that in its place; return its size."""
+    def _replace(self, content: bytes) -> None:
+        """Write it beside the file, and put that in its place."""
         assert self.path is not None  # noqa: S101 (as above)
-        packer = zlib.compressobj(3)
-        content = MAGIC + VERSION + b"\n"
-        content += b"".join(packer.compress(f"{line}\n".encode()) for line in lines) + packer.flush()
         new = self.path.with_name(f"{self.path.name}.new")
         with self._one_at_a_time:
             try:
@@ -284,7 +288,21 @@ class Archive:
             except OSError as error:
                 raise Unusable(os.strerror(error.errno or 0)) from None
             self._hold(descriptor)
-        return len(content)
+
+
+async def _packed(lines: AsyncIterator[str]) -> bytes:
+    """Return the content of a file of these lines, of which some are in memory at a time: all are 30 MB."""
+    packer = zlib.compressobj(3)
+    pieces = [MAGIC + VERSION + b"\n"]
+    waiting: list[bytes] = []
+    octets = 0
+    async for line in lines:
+        waiting.append(f"{line}\n".encode())
+        octets += len(waiting[-1])
+        if octets > PIECE:
+            pieces.append(await in_thread(packer.compress, b"".join(waiting)))
+            waiting, octets = [], 0
+    return b"".join([*pieces, await in_thread(packer.compress, b"".join(waiting)), packer.flush()])
 
 
 def _decode(
