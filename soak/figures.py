@@ -36,6 +36,8 @@ _FAULT = re.compile(r"Traceback|exc_info|event=\"?fault|never retrieved|was dest
 class Seen:
     """What was seen during the whole time. Times are seconds since the beginning."""
 
+    began: float = 0.0
+    """When that was, by `time.perf_counter`."""
     seconds: float = 0.0
     scrapes: list[tuple[float, float]] = field(default_factory=list)
     """When each scrape began, and how long it took."""

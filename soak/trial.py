@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 
 from bench.client import PROMETHEUS, Answer, Client
 from bench.subjects import free_port
+from exporter.monitor.history import HISTORY
 from soak.clients import CLIENTS
-from soak.figures import Seen
+from soak.figures import HEALTHY, Seen
+from soak.history import write_history
 from soak.lab import LOGIN_INTERVAL, PASSWORD, USER, Helper, Lab
 from soak.subject import Subject
 
 FILL = 330.0
-"""Seconds in which hostile endpoints fill what is kept of them, ten failures each, before anything is measured.
+"""Seconds of the bad day before anything is measured: hostile endpoints fill what is kept of them, ten failures each.
 
 A shorter run waits for half its time at most, and its memory still grows.
 """
@@ -61,6 +63,12 @@ class Trial:
                 pass
             await asyncio.sleep(0.5)
 
+    async def check_history(self) -> None:
+        """See that the history of a healthy endpoint is full: of one that is not, memory would grow for 50 minutes."""
+        document = json.loads((await self.get(f"/api/v1/endpoints/{HEALTHY}-0")).text)
+        if (probes := len(document["endpoints"][0]["history"])) < HISTORY:
+            raise RuntimeError(f"the history of {HEALTHY}-0 has {probes} probes, not {HISTORY}")
+
     async def held(self) -> dict[str, float]:
         """Return the least of each that the daemon holds in a few seconds: between two probes."""
         least = dict.fromkeys(("descriptors", "threads", "tasks"), math.inf)
@@ -74,36 +82,37 @@ class Trial:
                 least = {kind: min(least[kind], now[kind]) for kind in least}
         return least
 
-    async def endure(self) -> None:
-        """Let the daemon have its bad day."""
-        began = time.perf_counter()
+    async def endure(self, fill: float) -> None:
+        """Let the daemon have its bad day, and measure it after the first seconds."""
         doing = [
-            self._scrape(began),
+            self._scrape(),
             self._reload(),
             self._move_clock(),
-            self._during(0.3, self.subject.log_blocked),
-            self._during(0.6, self.subject.storage_locked),
+            self._during(fill + 0.3 * self.seconds, self.subject.log_blocked),
+            self._during(fill + 0.6 * self.seconds, self.subject.storage_locked),
         ]
         with suppress(TimeoutError):
-            async with asyncio.timeout(self.seconds), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(fill + self.seconds), asyncio.TaskGroup() as group:
                 for one in doing:
                     group.create_task(one)
-        self.seen.seconds = time.perf_counter() - began
+                await asyncio.sleep(fill)
+                self.seen, self.bodies = Seen(began=time.perf_counter()), []
+        self.seen.seconds = time.perf_counter() - self.seen.began
         self.subject.set_clock(0)
 
-    async def _scrape(self, began: float) -> None:
+    async def _scrape(self) -> None:
         while True:
-            at = time.perf_counter()
+            at, seen, bodies = time.perf_counter(), self.seen, self.bodies
             try:
                 answer = await self.get("/metrics")
-                self.seen.scrapes.append((at - began, time.perf_counter() - at))
-                self.bodies.append(answer)
+                seen.scrapes.append((at - seen.began, time.perf_counter() - at))
+                bodies.append(answer)
                 healthy = await self.get("/-/healthy")
                 if healthy.status != 200:
-                    self.seen.unhealthy.append(healthy.text)
+                    seen.unhealthy.append(healthy.text)
             except (OSError, TimeoutError, asyncio.IncompleteReadError):
-                self.seen.not_answered += 1
-            self.seen.memory.append((at - began, self.subject.memory))
+                seen.not_answered += 1
+            seen.memory.append((at - seen.began, self.subject.memory))
             await asyncio.sleep(max(0.0, at + SCRAPE - time.perf_counter()))
 
     async def _reload(self) -> None:
@@ -120,8 +129,8 @@ class Trial:
                 await asyncio.sleep(min(CLOCK, self.seconds / 8))
                 self.subject.set_clock(offset)
 
-    async def _during(self, share: float, block: Callable[[], AbstractContextManager[None]]) -> None:
-        await asyncio.sleep(share * self.seconds)
+    async def _during(self, after: float, block: Callable[[], AbstractContextManager[None]]) -> None:
+        await asyncio.sleep(after)
         with block():
             await asyncio.sleep(min(BLOCKED, self.seconds / 6))
 
@@ -130,16 +139,18 @@ async def run(lab: Lab, servers: Helper, seconds: float) -> Seen:
     """Start the daemon, let it have its bad day, and return what was seen."""
     port, fill = free_port(), min(FILL, seconds / 2)
     lab.write(hostile=False)
-    with Subject(lab.directory, lab.flags(port)) as subject:
+    subject = Subject(lab.directory, lab.flags(port))
+    write_history(lab.config, subject.storage)
+    with subject:
         async with Client("127.0.0.1", port) as client:
             trial = Trial(lab, subject, client, seconds)
             await trial.wait_until_ready()
+            await trial.check_history()
             before = await trial.held()
             lab.write(hostile=True)
             subject.reload()
-            await asyncio.sleep(fill)
             with Helper("soak.clients", str(port), USER, PASSWORD, str(lab.of(CLIENTS))):
-                await trial.endure()
+                await trial.endure(fill)
             lab.write(hostile=False)
             subject.reload()
             await asyncio.sleep(15)  # a probe's deadline, and a client's
