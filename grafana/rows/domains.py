@@ -13,7 +13,6 @@ TITLE = "Mail domains: can mail reach each, and do its policies let it in?"
 STEP = "1m"
 
 _OF = "job, instance, endpoint, domain"
-_AT_ENDPOINT = "job, instance, endpoint"
 _HOST = 'host=~"$host"'
 _OF_EXCHANGE = f"{_OF}, host, port"
 _AT_HOST = "job, instance, endpoint, host, port"
@@ -38,8 +37,9 @@ def of_domain(metric: str, *matchers: str) -> str:
     others = [of_exporter("gmail_mx_info", f'{name}!~"${name}"') for name in ("tenant", "account")]
     exchanges = of_exporter("gmail_mx_preference")
     others.append(f"{exchanges} unless on ({_OF}) {of_exporter('gmail_mx_preference', _HOST)}")
-    spoken = of_exporter("gmail_endpoint_info", 'protocol!~"$protocol"')
-    return f"({metric}{{{named}}} unless on ({_OF}) ({' or '.join(others)}) unless on ({_AT_ENDPOINT}) {spoken})"
+    of_another_protocol = of_exporter("gmail_endpoint_info", 'protocol!~"$protocol"')
+    others.append(f"{exchanges} and on ({_AT_HOST}) {of_another_protocol}")
+    return f"({metric}{{{named}}} unless on ({_OF}) ({' or '.join(others)}))"
 
 
 def by(labels: str, expression: str, how: str = "max") -> str:
