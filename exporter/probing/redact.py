@@ -39,7 +39,8 @@ _PREFIX = re.compile(
 _CODE = re.compile(r"\[([A-Z/-]{1,20})\] ", re.IGNORECASE)
 # What may be the beginning of an escape such as 0x41, at the end of a line.
 _BEGUN = re.compile(r"0(?:x[0-9a-f]?)?\Z", re.IGNORECASE)
-_STATUS = re.compile(r" (?:OK|NO|BAD|BYE) (?:\[[A-Z-]{1,20}\] )?", re.IGNORECASE)
+# What a further line of a reply begins with in a detail, which is one line.
+_STATUS = re.compile(r" (?:(?:OK|NO|BAD|BYE) (?:\[[A-Z-]{1,20}\] )?|[245]\.\d{1,3}\.\d{1,3} )", re.IGNORECASE)
 
 
 class Redactor:

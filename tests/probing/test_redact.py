@@ -251,6 +251,7 @@ def test_lines_of_a_detail() -> None:
     assert redactor("xqzdefgh").text("NO [ALERT] xqzd NO [AUTHENTICATIONFAILED] efgh sorry") == (
         f"NO [ALERT] {REDACTED} NO [AUTHENTICATIONFAILED] {REDACTED} sorry"
     )
+    assert redactor("xqzdefgh").text("535 5.7.8 xqzd 5.7.9 efgh") == f"535 5.7.8 {REDACTED} 5.7.9 {REDACTED}"
 
 
 def test_everything() -> None:
