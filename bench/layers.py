@@ -73,7 +73,7 @@ class _Bench:
 
     async def check_and_render(self, target: Target) -> None:
         await self.checker.check(target)
-        self.exposition.refresh(self.store[target.key])
+        self.exposition.refresh_soon(self.store[target.key])
         self.completed += 1
 
     async def run(self, layer: str, count: int) -> float:

@@ -308,7 +308,7 @@ class Daemon:
             return
         await self._checker.check(target)
         if self._store.holds(target):
-            self._exposition.refresh(self._store[target.key])
+            self._exposition.refresh_soon(self._store[target.key])
 
 
 async def _keep_running(watch: Callable[[], Awaitable[None]]) -> None:

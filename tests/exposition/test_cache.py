@@ -31,6 +31,46 @@ def test_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
     assert b'gmail_up{endpoint="imap"' in scraped(exposition)
 
 
+def test_many_probed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where enough targets were probed, their lines are rendered together, and a scrape renders nothing."""
+    probed = [Series(target(f"imap-{number}")) for number in range(cache.TOGETHER)]
+    exposition = exposition_of(*probed)
+    for series in probed:
+        series.add(success(series.target))
+        exposition.refresh_soon(series)
+    monkeypatch.setattr(cache, "render", None)
+    body = scraped(exposition)
+    assert all(f'gmail_up{{endpoint="{series.target.name}"'.encode() in body for series in probed)
+
+
+def test_few_probed() -> None:
+    """What was probed and is not rendered yet is in the next scrape, unless it is not configured any more."""
+    staying, going = Series(target("staying")), Series(target("going"))
+    exposition = exposition_of(staying, going)
+    scraped(exposition)
+    for series in (staying, going):
+        series.add(success(series.target))
+        exposition.refresh_soon(series)
+    exposition.store.configure([staying.target])
+    body = scraped(exposition)
+    assert b'gmail_up{endpoint="staying"' in body
+    assert b"going" not in body
+
+
+def test_gone_when_rendered() -> None:
+    """A target that is not configured any more when those that were probed are rendered is in no scrape."""
+    probed = [Series(target(f"imap-{number}")) for number in range(cache.TOGETHER)]
+    exposition = exposition_of(*probed)
+    for series in probed[:-1]:
+        series.add(success(series.target))
+        exposition.refresh_soon(series)
+    exposition.store.configure([series.target for series in probed[1:]])
+    exposition.refresh_soon(exposition.store[probed[-1].target.key])
+    body = scraped(exposition)
+    assert b'{endpoint="imap-0"' not in body
+    assert b'gmail_up{endpoint="imap-1"' in body
+
+
 def test_lines_are_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     """A scrape renders only the targets that were probed since the last scrape."""
     quiet, busy = Series(target("quiet")), Series(target("busy"))
