@@ -18,6 +18,8 @@ MAX_SECRET = 64 << 10
 
 _GROUP = 4  # letters of an app password, as Google, Yahoo and Microsoft show them
 _NAMED = re.compile(r"[^:=]{1,40}[:=]")  # as in "App password: ", or in a file of variables
+# An app password among other text; not four words of a passphrase
+_BESIDE = re.compile(r"(?<![^\W_])(?:[a-z]{16}|(?<![a-z] )[a-z]{4}(?: [a-z]{4}){3}(?! [a-z]))(?![^\W_])")
 _DASH = re.compile("[\u2010-\u2015\u2212]")
 _NO_TOKEN = re.compile(r"[^\x21-\x7e]")
 
@@ -72,6 +74,10 @@ def suspicion(reference: SecretRef, secret: str) -> str:
     usual = _DASH.sub("-", unicodedata.normalize("NFKC", secret))
     if usual != secret and _app_password(usual.replace("-", " ")):
         return f"{place_of(reference)} has letters or dashes of another form than those of an app password"
+    if not usual.isascii() and any(map(str.isascii, usual)) and _app_password(re.sub(r"[^\W\d_]", "a", usual)):
+        return f"{place_of(reference)} has letters of another alphabet among those of an app password"
+    if _BESIDE.search(secret) and not _app_password(secret):
+        return f"{place_of(reference)} has other text beside an app password, and it was sent"
     return ""
 
 
@@ -79,7 +85,7 @@ def _read_line(reference: SecretRef, environ: Mapping[str, str]) -> tuple[str, s
     """Return the one line of a secret, and its place."""
     text = read_secret_text(reference, environ).strip("\r\n")  # empty lines around it, too
     place = place_of(reference)
-    if not text:
+    if not text.strip():
         raise CredentialUnavailable(f"{place} is empty")
     if any(character in text for character in "\r\n\0"):
         raise CredentialUnavailable(f"{place} must hold one line of text")

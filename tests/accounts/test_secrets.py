@@ -103,7 +103,6 @@ GENUINE = [
     "\\u00a0",
     "abcd-efgh-ijkl-mnop",  # Apple's, with hyphens
     "x",
-    " ",
 ]
 
 
@@ -179,6 +178,21 @@ def test_typographic_quotes(text: str) -> None:
                 "".join(chr(ord(letter) + 0xFEE0) for letter in APP_PASSWORD),
             )
         ),
+        *(
+            (text, "the file /run/x has other text beside an app password, and it was sent")
+            for text in (
+                "abcdefghijklmnop # of ops",
+                "- abcd efgh ijkl mnop",
+                '{"password": "abcdefghijklmnop"}',
+                "<b>abcd efgh ijkl mnop</b>",
+            )
+        ),
+        (
+            "\u0430bcdefghijklmnop",
+            "the file /run/x has letters of another alphabet among those of an app password",
+        ),
+        ("this is some pass word that goes on", ""),
+        ("\u043f" * 16, ""),
         ("abcd-efgh-ijkl-mnop", ""),
         ("key=value", ""),
         ("secret1.", ""),
@@ -243,12 +257,13 @@ def test_variable() -> None:
     [
         (b"", "is empty"),
         (b"\n", "is empty"),
+        (b"  \t\n", "is empty"),
         (SENTINEL.encode() + b"\nsecond", "must hold one line of text"),
         (SENTINEL.encode() + b"\0", "must hold one line of text"),
         (SENTINEL.encode() + b"\xff", "is not UTF-8 text"),
         (SENTINEL.encode() * MAX_SECRET, f"is larger than {MAX_SECRET} octets"),
     ],
-    ids=["empty", "only-newline", "two-lines", "nul", "not-utf8", "huge"],
+    ids=["empty", "only-newline", "only-blanks", "two-lines", "nul", "not-utf8", "huge"],
 )
 def test_bad_file(tmp_path: Path, content: bytes, message: str) -> None:
     """The message has the file and what is wrong with it, and nothing of the secret."""
