@@ -157,7 +157,7 @@ _EHLO = table(
     ),
     (
         r"^(?:421|45\d|5[15]\d)\b.{0,300}(?:\b(?:HELO|EHLO)\b|\bp=helo\b|\bhost ?names?\b|\bFQDN\b"
-        r"|\bfully[ -]?qualified|\bliterals?\b"
+        r"|\bfully[ -]?qualified|\bliterals?\b|\blocalhost\b|\b(?:bare|bracketed) IP\b"
         r"|\barguments?\b|\binvalid (?:domain|name|host)|\bdomain (?:name|address)|\bgreeting name|\bbad greeting"
         r"|\bintroduc\w+ (?:itself|yourself)|\b(?:our|my) own (?:host ?)?name|\bgeneric name|\bunderscores?\b)"
         r"|^50[14]\b",

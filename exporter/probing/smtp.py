@@ -33,7 +33,7 @@ from exporter.probing.dialogue import (
 MAX_COMMAND = 512
 """Octets of a command, its CRLF included (RFC 5321 §4.5.3.1.4)."""
 
-_REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?")  # RFC 5321 §4.2: a code alone is a last line
+_REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ \t-])(.*))?")  # RFC 5321 §4.2: a code alone is a last line
 
 _ENHANCED = re.compile(rb"[245]\.\d{1,3}\.\d{1,3} ")  # RFC 3463 §2
 

@@ -155,6 +155,8 @@ EHLO_TEXTS = [
     ("517 5.1.8 Invalid HELO/EHLO greeting", Reason.EHLO_INVALID),
     ("554 5.1.8 Invalid HELO/EHLO greeting", Reason.EHLO_INVALID),
     ("550 No address literals", Reason.EHLO_INVALID),
+    ("550 bracketed IP not accepted", Reason.EHLO_INVALID),
+    ("421 4.7.0 localhost not accepted", Reason.EHLO_INVALID),
     ("550 your hostname does not resolve", Reason.EHLO_INVALID),
     # Gmail and its relay
     ("421-4.7.0 Try again later, closing connection. (EHLO)\n421 4.7.0  https://support.google.com/a/answer/3221692",
