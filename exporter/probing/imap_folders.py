@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from operator import itemgetter
 
 from exporter.model.outcome import Folder, Quota
 from exporter.model.settings import Role
@@ -49,7 +50,7 @@ _LIST = re.compile(
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 # Its data, behind the name, which may contain anything: those of an item that nothing asked for may have parentheses.
-_STATUS = re.compile(rb"""\* STATUS +(?:"(?:[^"\\]|\\.)*"|\{\d+\+?\}|[^\s"(){]+) *(\(.*)""", re.IGNORECASE | re.DOTALL)
+_STATUS = re.compile(rb"""\* STATUS +("(?:[^"\\]|\\.)*"|\{\d+\+?\}|[^\s"(){]+) *(\(.*)""", re.IGNORECASE | re.DOTALL)
 _MESSAGES = re.compile(rb"(?:^|[ (])MESSAGES +(\d{1,10})[ )]", re.IGNORECASE)
 _UNSEEN = re.compile(rb"(?:^|[ (])UNSEEN +(\d{1,10})[ )]", re.IGNORECASE)
 _EXISTS = re.compile(rb"\* (\d{1,10}) +EXISTS\b", re.IGNORECASE)
@@ -115,14 +116,17 @@ def _parse(response: Response) -> tuple[set[bytes], bytes] | None:
     parsed = _LIST.match(response.line)
     if not parsed or (parsed["name"].startswith(b"{") and not response.literals):
         return None
-    name = parsed["name"]
-    if name.startswith(b"{"):
-        name = response.literals[0]
-    elif name.startswith(b'"'):
-        name = re.sub(rb"\\(.)", rb"\1", name[1:-1])
+    name = _unquoted(parsed["name"], response)
     if re.search(rb"[\r\n\0]", name):
         return None
     return set(parsed["attributes"].upper().split()), name
+
+
+def _unquoted(name: bytes, response: Response) -> bytes:
+    """Return the name that is an atom, a quoted string or the first literal of a response."""
+    if name.startswith(b"{") and response.literals:
+        return response.literals[0]
+    return re.sub(rb"\\(.)", rb"\1", name[1:-1]) if name.startswith(b'"') else name
 
 
 def read_folders(tags: Iterator[bytes], capabilities: frozenset[bytes], wanted: Sequence[Role]) -> Dialogue[str]:
@@ -187,22 +191,28 @@ def _list(tag: bytes, text: bytes, wanted: Sequence[Role]) -> Dialogue[_Listing]
 def _count_messages(tag: bytes, name: bytes) -> Dialogue[tuple[int, int | None]]:
     """STATUS (RFC 3501 §6.3.10): the number of messages, and of those not read, where the server sends it.
 
-    The name is sent back as LIST returned it; quoted, it may contain anything.
+    The name is sent back as LIST returned it; quoted, it may contain anything. The answer may name the folder in other
+    words, and a server may tell of another folder: one that has the name counts before any other.
     """
     text = b"STATUS " + quote(name) + b" (MESSAGES UNSEEN)"
     answers = yield from command(tag, text, Answers(lenient=True), repeats=True)
-    lines = [response.line for response in answers if response.kind == b"STATUS"]
-    for line in lines:
-        parsed = _STATUS.match(line)
-        items = parsed[1] if parsed else line.rpartition(b"(")[2]
+    lines = [response for response in answers if response.kind == b"STATUS"]
+    for _, items in sorted((_items_of(response, name) for response in lines), key=itemgetter(0)):
         if messages := _MESSAGES.search(items):
             if len(lines) > 1:
                 yield PassOver(len(lines) - 1)
             unseen = _UNSEEN.search(items)
             return int(messages[1]), int(unseen[1]) if unseen else None
     raise ProtocolViolation(
-        f"not a STATUS response: {excerpt(lines[0])}" if lines else "no STATUS response before the tagged OK"
+        f"not a STATUS response: {excerpt(lines[0].line)}" if lines else "no STATUS response before the tagged OK"
     )
+
+
+def _items_of(response: Response, name: bytes) -> tuple[bool, bytes]:
+    """Return whether a STATUS response has another name than this one, and its items."""
+    if not (parsed := _STATUS.match(response.line)):
+        return True, response.line.rpartition(b"(")[2]
+    return _unquoted(parsed[1], response).upper() != name.upper(), parsed[2]
 
 
 def read_quota(tag: bytes) -> Dialogue[None]:
