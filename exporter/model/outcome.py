@@ -50,7 +50,7 @@ class Phase(TableEnum):
         "the server took the connection and does not begin TLS; look for a device in between that inspects it", \
         "the server ends it in place of TLS; look for a device in between, and {evidence}"
     GREETING = "greeting", "while waiting for its greeting", \
-        "the server took the connection and says nothing; it is overloaded, or holds this address back; {evidence}", \
+        "the server says nothing; it is overloaded, holds this address back, or waits for TLS itself; {evidence}", \
         "the server took it and does not greet; it is at a limit, or refuses this host's address; {evidence}"
     CAPABILITY = "capability", "when asked for its capabilities", \
         "the server greeted, and does not answer a command; it is overloaded, or holds this address back; {evidence}", \
