@@ -32,7 +32,7 @@ from exporter.probing.dialogue import (
 MAX_COMMAND = 255
 """Octets of a command, its CRLF included (RFC 2449 §4)."""
 
-_STAT = re.compile(rb"\+OK (\d{1,10}) (\d{1,20})(?: |$)", re.IGNORECASE)
+_STAT = re.compile(rb"\+OK +(\d{1,10}) +(\d{1,20})(?: |$)", re.IGNORECASE)
 
 Capabilities = dict[bytes, list[bytes]]
 
@@ -81,7 +81,7 @@ def _read_reply(*, challenge: bool = False, first: bool = False) -> Dialogue[byt
     if status == b"-ERR":
         # RFC 2449 §8, RFC 3206 §4: the extended response code.
         temporary = True if re.search(rb"\[(?:SYS/TEMP|IN-USE|LOGIN-DELAY)\b", line, re.IGNORECASE) else None
-        raise Refusal(line[5:], temporary=temporary)
+        raise Refusal(line[5:].lstrip() or status, temporary=temporary)
     if status != b"+OK" and not (challenge and status == b"+"):
         raise ProtocolViolation(f"expected +OK or -ERR, got {excerpt(line)}")
     return line
