@@ -1,8 +1,8 @@
 """The day's plan of a mailbox: how often each of its endpoints may log in, so that the ceiling is never reached.
 
-`max_logins_per_day` is a guard against faults, not a part of the plan. Where more logins are asked for than are
-planned, all intervals are stretched by the same factor. A target that would then log in less than once a day does so
-once a day, or as rarely as it asks for; the others share what is left.
+`max_logins_per_day` is a guard against faults, not a part of the plan. Where more logins are asked for in any 24 hours
+than are planned, all intervals are stretched by the same factor. A target that would then log in less than once a day
+does so once a day, or as rarely as it asks for; the others share what is left.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class Plan:
     def of(cls, intervals: Iterable[float], most: float) -> Plan:
         """Return the plan of what asks for these intervals, in seconds; `most` are planned in 24 hours."""
         asked = tuple(intervals)
-        return cls(asked, most, _stretch(sorted(DAY / seconds for seconds in asked), most))
+        return cls(
+            asked, most, _stretch(sorted(DAY / min(seconds, DAY) for seconds in asked if seconds < math.inf), most)
+        )
 
     @property
     def asked(self) -> float:
@@ -62,8 +64,11 @@ class Plan:
 
     @property
     def is_tight(self) -> bool:
-        """Whether there is no room for a login that is early."""
-        return self.asked > self.most * (1 - EARLY)
+        """Whether 24 hours can have more than are planned, as the intervals are asked for.
+
+        Of 23 hours there are two in 24, and so there are where a login is early; of a week, all may fall on one day.
+        """
+        return sum(math.ceil(DAY / (seconds * (1 - EARLY)) - 1e-9) for seconds in self.intervals) > self.most
 
     def interval(self, seconds: float) -> float:
         """Return the planned interval where `seconds` are asked for.
@@ -87,9 +92,9 @@ def plans(
 
 
 def _stretch(rates: list[float], most: float) -> float:
-    """Return the least factor by which rates a day, in ascending order, are divided so that their sum is `most`.
+    """Return the least factor by which rates a day, at least 1 and ascending, are divided so that their sum is `most`.
 
-    A rate is not divided below 1; one that is below 1 is not divided at all.
+    A rate is not divided below 1.
     """
     left, room = sum(rates), most
     if left <= room:
@@ -97,6 +102,6 @@ def _stretch(rates: list[float], most: float) -> float:
     for rate in rates:
         if room > 0 and rate * room >= left:
             return left / room
-        room -= min(1.0, rate)
+        room -= 1
         left -= rate
     return math.inf

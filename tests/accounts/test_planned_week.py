@@ -30,12 +30,21 @@ CEILING = ACCOUNT.max_logins_per_day
 
 
 def config_of(
-    count: int, *, first: int = 0, family: IpFamily = IpFamily.ANY, hosts: int = 0, most: int = CEILING
+    count: int,
+    *,
+    first: int = 0,
+    family: IpFamily = IpFamily.ANY,
+    hosts: int = 0,
+    most: int = CEILING,
+    interval: float = 900,
 ) -> Config:
     """Endpoints of one account with the default values, each at a host of its own; and a module with so many hosts."""
     numbers = range(first, first + count)
     account = replace(ACCOUNT, max_logins_per_day=most)
-    targets = [target(f"e{number}", family, account=account, host=f"h{number}.gmail.com") for number in numbers]
+    targets = [
+        target(f"e{number}", family, account=account, host=f"h{number}.gmail.com", login_interval=interval)
+        for number in numbers
+    ]
     allowed = tuple(HostPattern(f"h{number}.gmail.com") for number in range(hosts))
     module = Module(name="m", protocol=Protocol.IMAP, port=993, account=account, allow_hosts=allowed)
     endpoints = {each.endpoint.name: each.endpoint for each in targets}
@@ -126,6 +135,14 @@ async def test_as_many_endpoints_as_logins() -> None:
     logins = await live(config_of(12, most=12), seconds=7 * DAY)
     assert most_in_a_day(logins) == 12
     assert {len(of) for of in logins.values()} == {7}
+
+
+@pytest.mark.parametrize("hours", [13, 23, 24.1, 50])
+async def test_no_part_of_a_day(hours: float) -> None:
+    """Of an interval of 23 hours, two logins fit in 24: they do not bring the mailbox to its ceiling."""
+    logins = await live(config_of(4, most=6, interval=hours * 3600), seconds=6 * DAY)
+    assert most_in_a_day(logins) == 4
+    assert {len(of) for of in logins.values()} == {math.ceil(6 * 24 / max(24, hours))}
 
 
 async def test_other_hosts_after_a_reload() -> None:

@@ -31,7 +31,8 @@ HOUR = 3600.0
         # Those that would log in less than once a day do so once, and the first has what is left.
         ([QUARTER] + [DAY] * 100, 160, [DAY / 60] + [DAY] * 100),
         ([QUARTER] + [DAY / 2] * 100, 160, [DAY / 51] + [DAY] * 100),  # 2 divided by 1.85
-        ([QUARTER] + [2 * DAY] * 100, 100, [DAY / 50] + [2 * DAY] * 100),  # never more often than asked for
+        ([QUARTER] + [2 * DAY] * 100, 150, [DAY / 50] + [2 * DAY] * 100),  # all of them may fall on one day
+        ([DAY * 23 / 24] * 4, 6, [DAY] * 4),  # two in 24 hours
     ],
 )
 def test_interval(intervals: list[float], most: float, planned: list[float]) -> None:
