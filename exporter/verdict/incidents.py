@@ -25,6 +25,7 @@ MAX_KEPT = 10
 """Open incidents that are kept, of each kind."""
 
 _MAX_TEXT = 4000
+_NO_TEXT = "it does not say more"
 _SEVERITIES = frozenset({"low", "medium", "high"})
 _IMPACTS = {
     "SERVICE_INFORMATION": "information",
@@ -86,17 +87,20 @@ def _is_of_gmail(one: Mapping[str, Any], number: int) -> bool:
     if products:
         if not isinstance(products, list) or not all(isinstance(product, dict) for product in products):
             raise FormChanged(f"affected_products of incident {number} is not a list of products")
-        return any(product.get("id") == GMAIL for product in products)
+        ids = [product.get("id") for product in products]
+        if not all(isinstance(each, str) for each in ids):
+            raise FormChanged(f"affected_products of incident {number} has a product without an id")
+        return GMAIL in ids
     if not isinstance(service, str):
         raise FormChanged(f"incident {number} has neither affected_products nor service_key")
     return service == GMAIL
 
 
 def _is_open(one: Mapping[str, Any], number: int) -> bool:
-    end = one.get("end")
-    if end is not None and not isinstance(end, str):
-        raise FormChanged(f"end of incident {number} is not a time")
-    return end is None
+    if one.get("end") is None:
+        return True
+    _time(one, "end", number)
+    return False
 
 
 def _incident(one: Mapping[str, Any], number: int) -> Incident:
@@ -112,7 +116,7 @@ def _incident(one: Mapping[str, Any], number: int) -> Incident:
         impact=impact,
         status=_word(update, "status", _STATUSES, number) if "status" in update else impact,
         begin=_time(one, "begin", number),
-        text=_plain(one.get("external_desc") or update.get("text")),
+        text=_plain(one.get("external_desc")) or _plain(update.get("text")) or _NO_TEXT,
         url=DASHBOARD + (uri if isinstance(uri, str) and _URI.fullmatch(uri) else ""),
     )
 

@@ -103,6 +103,13 @@ def test_an_outage_that_is_there_twice(entries: Sequence[dict[str, Any]]) -> Non
             "affected_products of incident 0 is not a list",
         ),
         (encoded({**OUTAGE, "affected_products": [GMAIL["id"]]}), "affected_products of incident 0 is not a list"),
+        (
+            encoded({**OUTAGE, "affected_products": [GMAIL, {"title": "Gmail"}]}),
+            "affected_products of incident 0 has a",
+        ),
+        (encoded({**OUTAGE, "affected_products": [{"id": 5}]}), "affected_products of incident 0 has a product"),
+        (encoded({**OUTAGE, "end": ""}), "end of incident 0 is not a time"),
+        (encoded({**OUTAGE, "end": "ongoing"}), "end of incident 0 is not a time"),
         (encoded({**OUTAGE, "end": 0}), "end of incident 0 is not a time"),
         (encoded({**OUTAGE, "begin": None}), "begin of incident 0 is not a time"),
         (encoded({**OUTAGE, "begin": "yesterday"}), "begin of incident 0 is not a time"),
@@ -131,8 +138,9 @@ def test_another_form(body: bytes, text: str) -> None:
         ("[a](https://x.example/?plt=1) and [b](javascript:alert)", "a and b"),
         ("a\u202eb\x1b[2J\x00", "a\\u202eb\\x1b[2J\\x00"),
         ("word " * 1000, None),
-        (None, ""),
-        (5, ""),
+        (None, "it does not say more"),
+        (5, "it does not say more"),
+        ("**Title:**\n", "it does not say more"),
     ],
 )
 def test_text_from_outside(said: object, text: str | None) -> None:
