@@ -137,8 +137,11 @@ def domain_of(address: str) -> str:
         UsageError: It is no address of mail.
     """
     local, _, domain = address.rpartition("@")
-    if not _LOCAL_PART.fullmatch(local) or any(character.isspace() for character in domain):
+    # A literal ([192.0.2.1], RFC 5321 §4.1.3) and a port are no domain.
+    if not _LOCAL_PART.fullmatch(local) or any(each.isspace() or each in "[]:" for each in domain):
         raise UsageError(f"{show(address)}: must be an address such as me@gmail.com")
+    if not local.isprintable():  # the server would take the login for one of somebody else
+        raise UsageError(f"{show(address)}: must be an address without an invisible character: type it anew")
     try:
         return check_host(domain).lower().removesuffix(".")
     except Unacceptable as mistake:

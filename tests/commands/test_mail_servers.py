@@ -155,12 +155,15 @@ async def test_exchanges() -> None:
             "a,b@gmail.com",
             "me@gmail.com..",
         ),
+        *("me@gmail.com:993", "me@[192.0.2.1]", "me@[IPv6:2001:db8::1]", "me@2001:db8::1"),
+        *("m\u200be@gmail.com", "me\0@gmail.com", "\ufeffme@gmail.com", "\u202ame@gmail.com"),
     ],
 )
 def test_no_address(address: str) -> None:
     """It is shown, and what was wanted."""
-    with pytest.raises(UsageError, match="must"):
+    with pytest.raises(UsageError, match="must") as caught:
         domain_of(address)
+    assert "a key" not in str(caught.value)  # it is no configuration
 
 
 def test_providers() -> None:
