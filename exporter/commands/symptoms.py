@@ -94,13 +94,13 @@ def network(looks: Looks) -> Finding:
         )
     skew = host.clock_skew
     if skew is not None and abs(skew) > _WRONG_CLOCK:
-        return _cause(
-            Step.NETWORK,
-            f"The clock of this host is {span(abs(skew))} {'ahead' if skew > 0 else 'behind'}",
-            "this host",
-            "Set it, best by NTP (timedatectl set-ntp true): with a wrong clock no certificate is valid.",
-            evidence,
-        )
+        text = f"The clock of this host is {span(abs(skew))} {'ahead' if skew > 0 else 'behind'}"
+        remedy = "Set it, best by NTP (timedatectl set-ntp true): with a wrong clock no certificate is valid."
+        if looks.failed(_OF_TLS):
+            return _cause(Step.NETWORK, text, "this host", remedy, evidence)
+        # By it the certificates are valid all the same: what is wrong comes later.
+        remedy = "Set it, best by NTP (timedatectl set-ntp true): it is not yet wrong enough for the certificates."
+        return Finding(Step.NETWORK, Result.NOTE, text, evidence, remedy=remedy)
     clock = "" if skew is None else ", and its clock is right"
     return Finding(Step.NETWORK, Result.WELL, f"This host has a network{clock}", evidence)
 
