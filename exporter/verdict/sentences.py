@@ -64,7 +64,8 @@ def because_of(outcome: Outcome, verdict: Verdict, grounds: Sequence[Fact]) -> s
         return f"{outcome.observed.address} is not public"
     if verdict is Verdict.UNKNOWN:
         nobody = "it is not known whose fault that is"
-        return f"{nobody}, for the evidence contradicts itself: {_clauses(grounds)}" if grounds else nobody
+        found = _clauses(grounds, ", and yet ")
+        return f"{nobody}, for the evidence contradicts itself: {found}" if grounds else nobody
     return _clauses(grounds)
 
 
@@ -83,8 +84,8 @@ def observation_of(outcome: Outcome) -> str:
     return f"{seen[0].upper()}{seen[1:]}"
 
 
-def _clauses(grounds: Sequence[Fact]) -> str:
-    return " and ".join(fact.clause for fact in grounds if fact is not Fact.NO_NEUTRAL)
+def _clauses(grounds: Sequence[Fact], conjunction: str = " and ") -> str:
+    return conjunction.join(fact.clause for fact in grounds if fact is not Fact.NO_NEUTRAL)
 
 
 def _behaviour(outcome: Outcome) -> str:

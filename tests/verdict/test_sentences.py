@@ -68,7 +68,7 @@ DOES_NOT_ANSWER = "Google's IMAP does not answer connection requests"
             (Fact.NEUTRAL_UP, Fact.NO_ROUTE),
             DOES_NOT_ANSWER,
             "it is not known whose fault that is, for the evidence contradicts itself: another host of the internet "
-            "answers and this host has no route",
+            "answers, and yet this host has no route",
         ),
         (Verdict.ACCOUNT, (), DOES_NOT_ANSWER, ""),
     ],
