@@ -34,7 +34,8 @@ class ArrivalClock:
         self.in_use = False
         """Whether the last time was the kernel's."""
         self._difference = _difference()
-        self._keeper: socket.socket | None = None
+        self._keeper: int | None = None
+        """The descriptor of a socket: the socket itself would warn at the end of the process, until which it is open."""
 
     def enable(self, connection: socket.socket) -> None:
         """Let the kernel stamp what arrives; to be called before the connect, or the first octets have no stamp."""
@@ -42,8 +43,9 @@ class ArrivalClock:
             if self._keeper is None:
                 # With the first socket that wants stamps the kernel changes its own code, and again with the end of the
                 # last one, which takes half a millisecond each: this one, which nothing is sent to, stays open.
-                self._keeper = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                self._keeper.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as keeper:
+                    keeper.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+                    self._keeper = keeper.detach()
             connection.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
 
     def time(self, ancillary: Sequence[tuple[int, int, bytes]]) -> float:
