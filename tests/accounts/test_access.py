@@ -108,7 +108,7 @@ async def test_token_is_renewed_early(access: Access, clock: Clock, trusted: Tok
     """A token is renewed minutes before it expires, so that none expires during a session."""
     first = await credential(access)
     assert access.token is not None
-    assert access.token.expires_at == pytest.approx(clock.now + EXPIRES_IN, abs=5)
+    assert access.token.expires_at == pytest.approx(clock.now + EXPIRES_IN, abs=PATIENCE)
     clock.now = access.token.expires_at - RENEWAL_MARGIN
     assert await credential(access) == first
     clock.advance(1)

@@ -68,7 +68,7 @@ def test_token(either: Account, trusted: TokenServer) -> None:
     """One request gets a token of the account, with the lifetime that the endpoint sends."""
     token = fetch(either)
     assert trusted.holder(token.value) == USER
-    assert token.expires_at == pytest.approx(time.time() + trusted.expires_in, abs=5)
+    assert token.expires_at == pytest.approx(time.time() + trusted.expires_in, abs=PATIENCE)
     assert [request.answer for request in trusted.requests] == ["granted"]
     assert token.value not in repr(token)
 
@@ -85,13 +85,13 @@ def test_trust_does_not_depend_on_python(
 def test_no_lifetime(either: Account, trusted: TokenServer) -> None:
     """Without a lifetime it is an hour, as Google's is."""
     trusted.script(Alter({"expires_in": None}))
-    assert fetch(either).expires_at == pytest.approx(time.time() + 3600, abs=5)
+    assert fetch(either).expires_at == pytest.approx(time.time() + 3600, abs=PATIENCE)
 
 
 def test_lifetime_as_text(either: Account, trusted: TokenServer) -> None:
     """Some endpoints send the number as text."""
     trusted.script(Alter({"expires_in": "1800"}))
-    assert fetch(either).expires_at == pytest.approx(time.time() + 1800, abs=5)
+    assert fetch(either).expires_at == pytest.approx(time.time() + 1800, abs=PATIENCE)
 
 
 @pytest.mark.parametrize("scope", [None, "", f"openid {SCOPE}"])

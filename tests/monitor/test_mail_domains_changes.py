@@ -231,10 +231,13 @@ async def test_rollover(bench: Bench, authority: Authority) -> None:
 async def test_failing_look_up(bench: Bench, kind: str) -> None:
     """The last exchanges are kept, are probed, and it is told; nobody is blamed, and nothing has changed."""
     assert await bench.told() == set()
-    bench.watch.endpoints[0] = replace(bench.watch.endpoints[0], timeout=2.5)
     bench.resolver.faults = {("example.com", "MX"): kind}  # type: ignore[dict-item]
-    bench.watch.arrange()
-    await bench.watch.round()
+    for timeout in (1.0, 10.0):  # on a busy machine the other look-ups may not be done in the shorter time
+        bench.watch.endpoints[0] = replace(bench.watch.endpoints[0], timeout=timeout)
+        bench.watch.arrange()
+        await bench.watch.round()
+        if len(bench.watch.domain("mx").findings) == 1:
+            break
     (found,) = bench.watch.domain("mx").findings
     assert (found.reason, found.blame) == (Reason.TIMEOUT if kind == "silence" else Reason.DNS_ERROR, "unknown")
     assert found.detail.startswith("the look-up of the MX records of example.com: ")

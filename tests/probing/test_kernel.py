@@ -72,12 +72,13 @@ def test_clock_was_set(monkeypatch: pytest.MonkeyPatch, step: float) -> None:
     before = time.perf_counter()
     assert clock.time(stamp(wall() - 20_000_000)) >= before
     assert not clock.in_use
+    before = time.perf_counter()
     arrived = clock.time(stamp(time.time_ns() - 20_000_000))
-    assert arrived == pytest.approx(time.perf_counter() - 0.02, abs=0.01)
+    assert before - 0.03 <= arrived <= time.perf_counter() - 0.01
     assert clock.in_use
 
 
-@pytest.mark.parametrize("age", [-1.0, -0.1, 61.0, 1e9])
+@pytest.mark.parametrize("age", [-1000.0, -10.0, 61.0, 1e9])
 def test_stamp_of_another_clock(age: float) -> None:
     """A stamp in the future, or of long ago, is not of this clock."""
     clock = ArrivalClock()

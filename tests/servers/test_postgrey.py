@@ -18,7 +18,7 @@ def test_delay(postgrey: Postgrey) -> None:
     assert ask(postgrey, "ops@example.com").startswith("action=DEFER_IF_PERMIT Greylisted")
     began = time.monotonic()
     while ask(postgrey, "ops@example.com").startswith("action=DEFER"):
-        assert time.monotonic() - began < 10 * DELAY
+        assert time.monotonic() - began < PATIENCE
         time.sleep(0.1)
     assert time.monotonic() - began > DELAY - 1  # it counts whole seconds
     assert ask(postgrey, "ops@example.com") == "action=DUNNO"

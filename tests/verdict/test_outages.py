@@ -75,7 +75,7 @@ def test_all_is_well(internet: Internet) -> None:
     assert set(opinion["addresses"]) == set(NAMES["imap.gmail.com"])
     host = found["host"]
     assert (host["has_route_ipv4"], host["has_route_ipv6"], host["resolver_answers"]) == (True, True, True)
-    assert abs(host["clock_skew"]) < 2
+    assert abs(host["clock_skew"]) < 30
     assert host["open_files_left"] > 100
     (incident,) = found["status"]["incidents"]
     assert (incident["status"], incident["severity"]) == ("disruption", "medium")
@@ -163,7 +163,7 @@ def test_another_clock(internet: Internet) -> None:
         internet.servers["plain"].behave = Pages(reply(204, b"", {"Date": date}))
 
     found = look(internet, begin)
-    assert found["host"]["clock_skew"] == pytest.approx(86400, abs=2)
+    assert found["host"]["clock_skew"] == pytest.approx(86400, abs=30)
     assert found["portal"] is False
 
 
