@@ -56,10 +56,10 @@ async def test_ten_of_a_thousand_change_and_nothing_disturbs_the_others(
     tmp_path: Path, scripted: StartScripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counters, schedule and probes of 990 go on; those of changed ones begin again; those of removed ones are gone."""
-    server = await scripted(Imap(greeting_delay=0.5))
+    server = await scripted(Imap(greeting_delay=1.0))
     endpoint = {"protocol": "imap", "host": "127.0.0.1", "port": server.port, "security": "none"}
     document: dict[str, Any] = {
-        "defaults": {"interval": "12s", "timeout": "8s", "ip_family": "ipv4"},
+        "defaults": {"interval": "30s", "timeout": "25s", "ip_family": "ipv4"},
         "endpoints": {f"e{number}": dict(endpoint) for number in range(COUNT)},
     }
     config = tmp_path / "gmail.yml"
