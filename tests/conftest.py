@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from exporter.accounts import storage
@@ -31,8 +31,8 @@ from tests.servers.tokens import TokenServer
 # Its assertions are those of three test files. Here, for the fuzzers' tests import it before tests/probing/conftest.py.
 pytest.register_assert_rewrite("tests.probing.transcript")
 
-# No test asserts a time: machines are noisy.
-settings.register_profile("here", deadline=None)
+# No test asserts a time: machines are noisy. And each run tries the same: new inputs are for `make fuzz` to find.
+settings.register_profile("here", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("here")
 
 if TYPE_CHECKING:

@@ -71,7 +71,7 @@ def test_dump(loaded: Loader) -> None:
     assert loaded(text).digest == config.digest
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(
     st.one_of(
         st.emails(), st.text(min_size=1), st.sampled_from(["probe@example.com", "Ops", "ops ", "probe,ops", "<probe>"])

@@ -307,7 +307,7 @@ def test_an_odd_certificate_of_the_server(directory: Path, odd: str) -> None:
 
 @pytest.mark.parametrize("name", ["cert.pem", "key.pem"])
 @given(st.integers(0, 1 << 30), st.binary(max_size=4))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_any_certificate_and_key(directory: Path, name: str, place: int, octets: bytes) -> None:
     """Octets that are changed anywhere in their DER lead to a configuration or to mistakes, never to an error."""
     text = (directory / name).read_text()

@@ -17,6 +17,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -135,8 +136,9 @@ class Postfix(Server):
             time.sleep(0.02)
         # One that has mail to deliver goes on by what it has read; the next one is started where there is mail.
         for child in Path(f"/proc/{master}/task/{master}/children").read_text().split():
-            if Path(f"/proc/{child}/comm").read_text().strip() == "qmgr":
-                os.kill(int(child), signal.SIGTERM)
+            with suppress(OSError):  # it may have ended by itself
+                if Path(f"/proc/{child}/comm").read_text().strip() == "qmgr":
+                    os.kill(int(child), signal.SIGTERM)
 
     def stop(self) -> None:
         """As every server does."""
