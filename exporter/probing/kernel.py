@@ -35,7 +35,7 @@ class ArrivalClock:
         """Whether the last time was the kernel's."""
         self._difference = _difference()
         self._keeper: int | None = None
-        """The descriptor of a socket: the socket itself would warn at the end of the process, until which it is open."""
+        """The descriptor of a socket, which is open until the process ends; a socket object would warn of that."""
 
     def enable(self, connection: socket.socket) -> None:
         """Let the kernel stamp what arrives; to be called before the connect, or the first octets have no stamp."""
