@@ -303,6 +303,19 @@ def many(count: int = 1000, down: int = 0, login: int = 0) -> Scene:
     return scene
 
 
+def long_names() -> Scene:
+    """Two endpoints that fail, with the longest names there are, in letters of several directions."""
+    scene, host = Scene(), ".".join(["a" * 60] * 3 + ["example", "com"])
+    labels = {"tenant": "<script>alert(1)</script>", "customer": "مرحبا 5", "emoji": "🔥📮" * 20, "x" * 100: "y" * 200}
+    named = target("x" * 63, host=host, interval=LONG, account=ACCOUNT, labels=labels)
+    addressed = target("a.b-c_.", host="2001:db8:1111:2222:3333:4444:5555:6666", port=65535, interval=LONG)
+    scene.configure(named, addressed)
+    refused = scene.outcome(named, scene.now, failed=(Phase.LOGIN, Reason.AUTH_INVALID_CREDENTIALS), detail="x" * 300)
+    scene.add(refused, Denial.HOLD)
+    scene.add(scene.outcome(addressed, scene.now, failed=(Phase.GREETING, Reason.SERVER_BUSY), detail="A" * 900))
+    return scene
+
+
 def restored(count: int = 2) -> Scene:
     """Endpoints after a restart, before their first probe: what an earlier process knew of them."""
     scene, before = Scene(), many(count, down=1)

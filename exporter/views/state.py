@@ -84,6 +84,11 @@ class Problem:
         """The texts of the servers with their counts, the most frequent first."""
         return Counter(outcome.detail for outcome in self.outcomes if outcome.detail).most_common(MAX_NAMES)
 
+    @property
+    def judgement(self) -> Judgement | None:
+        """The verdict on an outage, with the words for all of its servers and ports; None where there is none."""
+        return _Fault([self]).judgement
+
 
 class Sentence(NamedTuple):
     """One sentence in three parts: how many are up, a separator, and the rest."""

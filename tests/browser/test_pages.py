@@ -25,7 +25,7 @@ from exporter.web.pages import FULL_ROWS, Pages
 from exporter.web.server.application import application
 from exporter.web.server.websettings import WebSettings
 from tests.examples import ACCOUNT, target
-from tests.scenes import HOSTILE, Scene, every_failure, every_state, mail_domain, many, restored
+from tests.scenes import HOSTILE, Scene, every_failure, every_state, long_names, mail_domain, many, restored
 from tests.servers.browser import Site
 from tests.waiting import PATIENCE
 
@@ -210,6 +210,27 @@ def test_accessibility_of_a_mail_domain(browser: Browser, path: str, size: dict[
         page = shown.open(path, viewport=size)
         assert violations(page) == []
         assert fits(page)
+
+
+_CUT = """() => {
+  const cut = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    if (walker.currentNode.parentElement.closest("details, .scroll")) continue;  // tables, which can be scrolled
+    const range = document.createRange();
+    range.selectNodeContents(walker.currentNode);
+    if (Array.from(range.getClientRects()).some((each) => each.right > innerWidth)) cut.push(range.toString());
+  }
+  return cut;
+}"""
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_long_names(browser: Browser, size: dict[str, int]) -> None:
+    """No name, host, label or text of a server is cut, or makes the page wider than the window."""
+    with showing(long_names(), browser) as shown:
+        for path in ("/", f"/endpoints/{'x' * 63}", "/endpoints/a.b-c_."):
+            page = shown.open(path, viewport=size)
+            assert (fits(page), page.evaluate(_CUT)) == (True, [])
 
 
 def test_hostile_text(failures: Shown) -> None:

@@ -300,3 +300,16 @@ def test_problems() -> None:
     ]
     assert problems[0].details == [("what the server said", 2)]
     assert len({problem.anchor for problem in problems}) == 3
+
+
+def test_the_verdict_of_a_problem() -> None:
+    """Where several servers have it, none of them stands for all."""
+    targets = [target(name, host=f"{name}.example.com") for name in "ab"]
+    one, two = Store(Clock()), Store(Clock())
+    for store, some in ((one, targets[:1]), (two, targets)):
+        store.configure(some)
+        for each in some:
+            store[each.key].add(failure(each, *REFUSED))
+    told = [str(overview(store).problems[0].judgement) for store in (one, two)]
+    seen = "refuses connections (it is not known whose fault that is)"
+    assert told == [f"the IMAP server a.example.com:993 {seen}", f"the mail provider {seen}"]
