@@ -18,7 +18,7 @@ ANSWER_SECONDS = 3.0
 
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://(.*)", re.DOTALL)
 _CUT_URL = re.compile(r"([a-zA-Z0-9]+)(?::/?|/{1,2})([^/].*\.[^/]*)/?", re.DOTALL)
-_OF_IPV6 = re.compile(r"[0-9a-fA-F.]*:[0-9a-fA-F:.]*(?:%.*)?")
+_OF_IPV6 = re.compile(r"[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:.]*(?:%.*)?")
 
 SCHEMES: Mapping[str, tuple[Protocol, Security]] = MappingProxyType(
     {
@@ -157,8 +157,8 @@ def _of_url(url: str, scheme: str, rest: str) -> Endpoint:
         meant = _alike(scheme)
         hint = f"did you mean {show(f'{meant}://{rest}')}?" if meant else _WANTED
         raise UsageError(f"{show(url)}: there is no protocol {show(scheme)}; {hint}")
-    authority, _, path = rest.partition("/")
-    if path or "?" in rest or "#" in rest:
+    authority, *path = re.split(r"[/?#]", rest, maxsplit=1)
+    if any(path) or "?" in rest or "#" in rest:
         raise UsageError(f"{show(url)}: must be without a path: {show(f'{scheme}://{authority}')}")
     host, port = split_address(authority)
     protocol, security = SCHEMES[scheme]

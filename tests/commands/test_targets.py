@@ -63,7 +63,9 @@ def test_an_address_with_its_protocol(
         ("submission.ssl://a.example", 'did you mean "submissions://a.example"?'),
         ("ldaps://a.example", 'there is no protocol "ldaps"; name HOST:PORT, or an address such as imaps://HOST'),
         ("imaps://a.example/INBOX", 'must be without a path: "imaps://a.example"'),
-        ("imaps://a.example?x", "must be without a path"),
+        ("imaps://a.example?x", 'must be without a path: "imaps://a.example"'),
+        ("imaps://a.example#x", 'must be without a path: "imaps://a.example"'),
+        ("imaps://a.example:1993/?x", 'must be without a path: "imaps://a.example:1993"'),
         ("imaps://a.example:99999", "must have a port from 1 to 65535 behind the colon"),
         ("imaps://a.example:", "must have a port from 1 to 65535 behind the colon"),
         ("imaps://", "the host must be"),
@@ -86,6 +88,7 @@ def test_an_address_with_its_protocol(
         ("a.example:\uff19\uff19\uff13", "must have a port from 1 to 65535 behind the colon"),
         ("a.example:8443", "no protocol is known for this port, only for 993, 143,"),
         ("a.example:993:tls", "this is not an IPv6 address"),
+        ("127.0.0.1:993:993", "this is not an IPv6 address"),
     ],
 )
 def test_what_is_no_address_of_mail(name: str, message: str) -> None:
