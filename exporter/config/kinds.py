@@ -26,12 +26,12 @@ E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T")
 
 RESERVED_LABELS = frozenset(
-    {"endpoint", "protocol", "host", "port", "ip_family", "security", "account", "job", "instance"}
+    {"endpoint", "protocol", "host", "port", "ip_family", "security", "account", "job", "instance", "le"}
 )
 """Labels that the metrics have already, or that Prometheus adds to every target."""
 
-LABELS_OF_ALERTS = frozenset({"alertname", "blame", "severity"})
-"""Labels that the shipped alerts set, or that a notification reads from them."""
+LABELS_OF_ALERTS = frozenset({"alertname", "blame", "denial", "phase", "reason", "severity"})
+"""Labels that the shipped alerts set or drop, or that a notification reads from them."""
 
 MAX_COST = 15
 """Largest cost of a bcrypt hash: with 15 a comparison takes a second or two, and each more doubles that."""

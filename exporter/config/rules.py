@@ -24,7 +24,6 @@ Accounts = Mapping[str, Section | None]
 
 _CREDENTIALS = ("app_password", "oauth2", "service_account")
 _OF_DOMAINS = ("expect", "expect_mta_sts", "trusted_resolvers")
-_LABELS_OF_DOMAINS = frozenset({"domain", "reason", "blame"})
 _OAUTH = frozenset({MechanismChoice.XOAUTH2, MechanismChoice.OAUTHBEARER})
 
 
@@ -121,9 +120,10 @@ def _check_domain(endpoint: Section) -> None:
         endpoint.wrong("security", "must be starttls with domain, as servers speak it to mail exchanges")
     elif not endpoint.given("security"):
         endpoint.values["security"] = Security.STARTTLS
-    if taken := sorted(_LABELS_OF_DOMAINS & set(endpoint.get("labels") or ())):
-        text = f"must not have {' or '.join(taken)} with domain, whose metrics have that label already"
-        endpoint.wrong("labels", text, at_value=False)
+    if "domain" in (endpoint.get("labels") or ()):
+        endpoint.wrong(
+            "labels", "must not have domain with domain, whose metrics have that label already", at_value=False
+        )
     if (tls := endpoint.get("tls")) is not None and tls.given("server_name"):
         tls.wrong("server_name", "has no meaning with domain: each exchange has a name of its own", at_value=False)
 

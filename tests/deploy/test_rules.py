@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from exporter.config.kinds import LABELS_OF_ALERTS, RESERVED_LABELS
 from exporter.exposition.gmail import ALL_FAMILIES
 from exporter.monitor.instruments import ExporterMetrics
 from tests.servers.process import find_program
@@ -347,6 +348,16 @@ def test_every_join_names_the_host() -> None:
         )
         selectors = [each for each in re.findall(r"\{([^{}]*)\}", text) if "endpoint=%q" in each]
         assert all("host=%q,port=%q" in each for each in selectors), path.name
+
+
+def test_no_label_of_an_endpoint_is_lost() -> None:
+    """What the rules drop from its labels, or set themselves, no configuration can have."""
+    texts = [rule["expr"] for rule in ALL_RULES]
+    dropped = [name for text in texts for name in re.findall(r"without \(([^)]*)\) \(\s*\(?gmail_endpoint_info", text)]
+    joined = [name for text in texts for name in re.findall(r"group_left \((reason, [^)]*)\)", text)]
+    lost = set(re.findall(r"\w+", " ".join([*dropped, *joined])))
+    lost |= {name for rule in ALERTS for name in rule["labels"]} - {"window"}  # of alerts that have `tenant` alone
+    assert {"security", "le", "phase", "reason", "denial", "severity"} <= lost <= RESERVED_LABELS | LABELS_OF_ALERTS
 
 
 def test_recording(tmp_path: Path) -> None:
