@@ -186,9 +186,9 @@ OTHER_CAUSE = table(
         Reason.BAD_COMMAND,
     ),
     (r"command (?:is )?(?:not|in)\b[^.]{0,10}(?:valid|state)|received in invalid state", Reason.PROTOCOL_ERROR),
-    # It refuses whoever asks, or asks from here.
+    # It refuses whoever asks, or asks from here; not the name of a host, a page or a user that has such a word.
     (
-        r"\brelay(?:ing)?\b|\bpolic(?:y|ies)\b|\btenant|\b(?:blocked|banned)\b|(?:black|block) ?list"
+        r"(?<![-./@])\b(?:relay(?:ing)?|polic(?:y|ies)|blocked|banned)\b(?![-.@]\w)|\btenant|(?:black|block) ?list"
         r"|\b(?:RBL|DNSBL|ACL)\b|spamhaus|fail2ban|\bprohibited\b",
         Reason.SERVER_REFUSED,
     ),
