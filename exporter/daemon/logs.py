@@ -52,11 +52,13 @@ def configure(level: str, style: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # These libraries log a line for each job, request and token.
-    for library in ("apscheduler", "asyncio", "google"):
+    # These libraries log a line for each request and token.
+    for library in ("asyncio", "google"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    # uvicorn warns of every bad request, so that any client could fill the log.
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    # uvicorn warns of every bad request, so that any client could fill the log; APScheduler of every job that is still
+    # running when it is due again, as it may be where the clock was set.
+    for library in ("apscheduler", "uvicorn"):
+        logging.getLogger(library).setLevel(logging.ERROR)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -67,6 +67,7 @@ def test_libraries_write_the_same_lines(capsys: pytest.CaptureFixture[str]) -> N
     logs.configure("info", "logfmt")
     logging.getLogger("uvicorn.error").info("chatter")
     logging.getLogger("uvicorn.error").warning("a client's fault")
+    logging.getLogger("apscheduler.scheduler").warning("a job that is still running")
     logging.getLogger("uvicorn.error").error("trouble %d", 1)
     (line,) = lines(capsys)
     assert 'level=error logger=uvicorn.error event="trouble 1"' in line
