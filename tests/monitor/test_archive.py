@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -496,3 +497,19 @@ async def test_the_event_loop_goes_on(ledger: Path) -> None:
             turns += 1
             await asyncio.sleep(0)
     assert turns > 20
+
+
+async def test_some_lines_at_a_time() -> None:
+    """Lines are compressed as they are made: a few of them are in memory at a time."""
+    made = [f"{number:06}" * 200 for number in range(2000)]
+
+    async def lines() -> AsyncIterator[str]:
+        for number in range(len(made)):
+            yield f"{number:06}" * 200
+
+    tracemalloc.start()
+    content = await archive_module._packed(lines())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert zlib.decompress(content.partition(b"\n")[2]).decode().splitlines() == made
+    assert peak < sum(map(len, made)) / 2
