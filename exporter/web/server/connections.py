@@ -1,9 +1,11 @@
 """A limit to open connections, which no client can exhaust.
 
 A connection whose request is complete is served. All others wait, and where the limit is reached, one is closed for a
-new one: of the client that has the most of those that wait, the one that has waited the longest. So a thousand
-connections that never complete a request cannot keep Prometheus, which completes its own at once, from the metrics, nor
-the probes from their file descriptors.
+new one: of the client that has the most connections, the one that has waited the longest. So a thousand connections
+that never complete a request cannot keep Prometheus, which completes its own at once, from the metrics, nor the probes
+from their file descriptors. No connection gives way to a client that has more of them; and where none may be closed,
+one that is being served is, of a client that has more than the new one will have: nor can a client that asks all the
+time, over all connections.
 """
 
 from __future__ import annotations
@@ -37,18 +39,18 @@ class ConnectionSlot:
 
     def wait(self) -> None:
         """The connection waits for its client: for a request, or until an answer is taken. It may be closed."""
-        self.connections.serving.discard(self)
+        self.connections.serving.pop(self, None)
         self.connections.waiting[self] = None
 
     def serve(self) -> None:
         """A request is being answered: the connection stays open."""
         self.connections.waiting.pop(self, None)
-        self.connections.serving.add(self)
+        self.connections.serving[self] = None
 
     def release(self) -> None:
         """The connection is closed."""
         self.connections.waiting.pop(self, None)
-        self.connections.serving.discard(self)
+        self.connections.serving.pop(self, None)
 
 
 @dataclass(slots=True)
@@ -58,20 +60,28 @@ class Connections:
     limit: int = MAX_CONNECTIONS
     waiting: dict[ConnectionSlot, None] = field(default_factory=dict)
     """In the order in which they began to wait."""
-    serving: set[ConnectionSlot] = field(default_factory=set)
+    serving: dict[ConnectionSlot, None] = field(default_factory=dict)
+    """In the order in which they began to be served."""
 
     def __len__(self) -> int:
         return len(self.waiting) + len(self.serving)
 
     def admit(self, abort: Callable[[], None], client: str = "") -> ConnectionSlot | None:
-        """Return a slot for a new connection that `abort` would close; None where every other one is being served."""
+        """Return a slot for a new connection that `abort` would close; None where no other one may be closed for it."""
         if len(self) >= self.limit:
-            if not self.waiting:
+            other = self._least_worth(client)
+            if other is None:
                 return None
-            counts = Counter(slot.client for slot in self.waiting)
-            longest = max(self.waiting, key=lambda slot: counts[slot.client])  # the first of several
-            longest.release()
-            longest.abort()
+            other.release()
+            other.abort()
         slot = ConnectionSlot(abort, self, client)
         slot.wait()
         return slot
+
+    def _least_worth(self, client: str) -> ConnectionSlot | None:
+        """Return the connection that is closed for a new one of this client; None where there is none."""
+        counts = Counter(slot.client for slot in (*self.waiting, *self.serving))
+        own = counts[client]
+        waiting = [slot for slot in self.waiting if slot.client == client or counts[slot.client] > own]
+        serving = [slot for slot in self.serving if counts[slot.client] > own + 1]
+        return max(waiting or serving, key=lambda slot: counts[slot.client], default=None)  # the first of several

@@ -68,6 +68,21 @@ def test_the_client_with_the_most_connections_gives_way() -> None:
     assert (len(crowd.connections), crowd.ended) == (4, ["a", "b", "c"])
 
 
+def test_a_client_that_asks_over_all_connections_gives_way() -> None:
+    """To one that has fewer, of which none is closed for it, also while that one sends its request."""
+    crowd = Crowd(4)
+    for name in ("a", "b", "c", "d"):
+        slot = crowd.enter(name, "198.51.100.1")
+        assert slot
+        slot.serve()
+    prometheus = crowd.enter("prometheus", "192.0.2.1")
+    assert prometheus
+    assert crowd.enter("e", "198.51.100.1") is None
+    prometheus.serve()
+    assert crowd.enter("other", "203.0.113.1")
+    assert (len(crowd.connections), crowd.ended) == (4, ["a", "b"])
+
+
 @pytest.mark.parametrize(
     ("open_files", "probes", "connections"),
     [
