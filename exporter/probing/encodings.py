@@ -368,4 +368,4 @@ def _decode_hex(digits: bytes) -> bytes:
 
 
 _LONG = re.compile(r"(?:[0-9a-fA-F]{2}){12,}"), re.compile(r"[0-9A-Za-z+/_-]{16,}={0,2}")
-_LONG_OVER_LINES = re.compile(r"(?:[0-9a-fA-F]\n?){24,}"), re.compile(r"(?:[0-9A-Za-z+/_-]\n?){16,}={0,2}")
+_LONG_OVER_LINES = re.compile(r"(?:[0-9a-fA-F]\n*){24,}"), re.compile(r"(?:[0-9A-Za-z+/_-]\n*){16,}={0,2}")

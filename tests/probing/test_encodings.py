@@ -67,7 +67,7 @@ CODES: dict[str, str] = {
     "base64 of UTF-16": b64encode(SECRET.encode("utf-16-le")).decode(),
     "base64 in lines": "\n".join(b64encode(OCTETS).decode()[at : at + 8] for at in range(0, 24, 8)),
     "base64, invisible within": "\u2060".join(b64encode(OCTETS).decode()),
-    "base64 of hexadecimal in lines": "NTg3MTdhNj\nQyMDY2Njc0ODY5NmE2\nYjJkNGM0ZDZlNmY3MDM5",
+    "base64 of hexadecimal in lines": "NTg3MTdhNj\n\nQyMDY2Njc0ODY5NmE2\nYjJkNGM0ZDZlNmY3MDM5",
     "base64 of base64": b64encode(b"x" + b64encode(OCTETS)).decode(),
     "base64 of percent": b64encode("".join(f"%{octet:02x}" for octet in OCTETS).encode()).decode(),
     "base64 of JSON": b64encode(json.dumps({"password": SECRET}).encode()).decode(),
