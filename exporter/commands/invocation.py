@@ -20,15 +20,26 @@ def release_command(options: argparse.Namespace, storage: Path | None, environ: 
     """
     if storage is None:
         return ()
-    words = [*_program(), "accounts", "release", f"--storage.path={storage.absolute()}"]
-    if options.config_file is not None:
-        words.append(f"--config.file={options.config_file.absolute()}")
-    elif environ.get(USERNAME):
+    words = [*_program(), "accounts", "release", *_flags(options, storage)]
+    if options.config_file is None and environ.get(USERNAME):
         file = environ.get(PASSWORD_FILE) or ("/dev/null" if environ.get(PASSWORD) else "")
         words = ["env", f"{USERNAME}={environ[USERNAME]}", f"{PASSWORD_FILE}={file}", *words]
-    if options.shard.count > 1:
-        words.append(f"--shard={options.shard}")
     return tuple(words)
+
+
+def delivery_command(options: argparse.Namespace, storage: Path | None) -> tuple[str, ...]:
+    """Return the command that sends and finds a delivery's message now, without its name."""
+    return (*_program(), "check", *_flags(options, storage), "--delivery")
+
+
+def _flags(options: argparse.Namespace, storage: Path | None) -> list[str]:
+    """Return the flags in force that say which configuration and which login budgets are meant."""
+    flags = [f"--storage.path={storage.absolute()}" if storage else "--storage.none"]
+    if options.config_file is not None:
+        flags.append(f"--config.file={options.config_file.absolute()}")
+    if options.shard.count > 1:
+        flags.append(f"--shard={options.shard}")
+    return flags
 
 
 def _program() -> list[str]:

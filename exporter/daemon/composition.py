@@ -85,6 +85,8 @@ class DaemonOptions:
     enable_lifecycle: bool = False
     release_command: tuple[str, ...] = ()
     """The command that releases an account, without its name; none where login budgets are in memory."""
+    delivery_command: tuple[str, ...] = ()
+    """What makes a delivery now, without its name."""
     auto_reload_interval: float | None = None
     """Seconds between two checks of the configuration file; None: it is not checked."""
     shard: Shard = field(default_factory=Shard)
@@ -177,7 +179,7 @@ class Daemon:
             pages,
             releases,
             Api(self._store, self._domains),
-            DeliveryPages(self._deliveries, self._options.site.telemetry_path),
+            DeliveryPages(self._deliveries, self._options.site.telemetry_path, self._options.delivery_command),
             self._probe,
             settings=self._web,
         )

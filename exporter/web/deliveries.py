@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ class DeliveryPages:
     deliveries: Iterable[DeliverySeries]
     metrics: str = TELEMETRY_PATH
     """Where the metrics are."""
+    command: tuple[str, ...] = ("gmail-exporter", "check", "--delivery")
+    """What makes one now, without its name."""
     clock: Callable[[], float] = time.time
     _bodies: Bodies = field(default_factory=Bodies)
 
@@ -66,6 +69,7 @@ class DeliveryPages:
             icon="down" if failing(known) else "up",
             metrics=self.metrics.removeprefix("/"),
             deliveries=known,
+            command=lambda name: shlex.join((*self.command, name)),
             steps=steps,
             sentence=sentence,
             strip=strip,

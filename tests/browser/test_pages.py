@@ -233,6 +233,15 @@ def test_long_names(browser: Browser, size: dict[str, int]) -> None:
             assert (fits(page), page.evaluate(_CUT)) == (True, [])
 
 
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_no_term_runs_into_its_meaning(states: Shown, size: dict[str, int]) -> None:
+    """The longest verdict has room beside what it means."""
+    page = states.open("/reasons", viewport=size)
+    terms = page.locator(".terms dt")
+    expect(terms.filter(has_text="resolver_failing")).to_have_count(1)
+    assert not terms.evaluate_all("all => all.filter((each) => each.scrollWidth > each.clientWidth).length")
+
+
 def test_hostile_text(failures: Shown) -> None:
     """A hostile text of a server is shown as it is, and nothing in it is run or loaded."""
     page = failures.open("/?q=hostile")

@@ -43,7 +43,9 @@ async def test_a_queue_that_is_stopped(lab: Lab) -> None:
         await until(lambda: value("gmail_delivery_up") == 1)
         assert value("gmail_delivery_folder", folder="inbox") == 1
         assert value("gmail_delivery_leftover_messages") == 0
-        assert "Found in the inbox after" in exporter.get("/deliveries").text
+        page = exporter.get("/deliveries").text
+        assert "Found in the inbox after" in page
+        assert f" check {flags[0]} --config.file={file} --delivery {delivery.name}</code>" in page
         lab.postfix.hold()
         try:
             await until(lambda: value("gmail_delivery_up") == 0)

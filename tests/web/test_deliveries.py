@@ -70,7 +70,9 @@ async def test_failures(site: Site) -> None:
     assert "spam" in await page(site, in_spam())
     text = await page(site, not_made())
     assert "Not made: ops: a server refused the login" in text
-    assert "No message was sent yet." in await page(site)
+    text = await page(site)
+    assert "No message was sent yet." in text
+    assert "now: <code>gmail-exporter check --delivery ops-to-probe</code>" in text
 
 
 async def test_hostile_text(site: Site) -> None:
