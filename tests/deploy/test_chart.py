@@ -338,6 +338,25 @@ def test_the_network_policy_knows_the_ports_of_a_domain() -> None:
     assert allowed_ports({"config": {"endpoints": {"mx": {**one, "port": 2525}}}})[1] == {2525, 443}
 
 
+def test_the_network_policy_knows_the_ports_of_resolvers() -> None:
+    """Over UDP and TCP, where they are not 53."""
+    config = {
+        "endpoints": {"imap": {"protocol": "imap", "host": "imap.example.com"}},
+        "verdict": {"resolvers": ["192.0.2.53", "192.0.2.54:5353", "[2001:db8::53]:853", "2001:db8::54"]},
+    }
+    policy = render({"config": config, "networkPolicy": {"enabled": True}})["NetworkPolicy"]
+    ports = [(each["port"], each["protocol"]) for each in policy["spec"]["egress"][0]["ports"]]
+    assert ports == [(port, protocol) for port in (53, 5353, 853) for protocol in ("UDP", "TCP")]
+    left_out = render({"config": config, "networkPolicy": {"enabled": True, "egressFromConfig": False}})
+    assert len(left_out["NetworkPolicy"]["spec"]["egress"][0]["ports"]) == 2
+
+
+def test_the_network_policy_knows_a_module_that_is_for_no_domain() -> None:
+    """`domain: false` is as if nothing was said."""
+    module = {"protocol": "smtp", "domain": False}
+    assert allowed_ports({"config": {"modules": {"smtps": module}}})[1] == {465}
+
+
 def test_ports_can_be_added_to_the_network_policy_and_left_out() -> None:
     """Those of an own configuration file are listed; what listens besides may be scraped."""
     own = {"existingConfigMap": "mine", "networkPolicy": {"egressPorts": [4190, 993]}}

@@ -26,9 +26,9 @@
 {{- range $section := list "endpoints" "modules" -}}
 {{- range $name, $one := index $.Values.config $section -}}
 {{- $service := printf "%v/%v" $one.protocol (default "tls" $one.security) -}}
-{{- $port := default (ternary 25 (index $registered $service) (hasKey $one "domain")) $one.port -}}
+{{- $port := default (ternary 25 (index $registered $service) (not (empty $one.domain))) $one.port -}}
 {{- /* The policies of a domain are fetched over HTTPS. */ -}}
-{{- if hasKey $one "domain" }} 443 {{ end -}}
+{{- if $one.domain }} 443 {{ end -}}
 {{- if not $port -}}
 {{- fail (printf "networkPolicy: config.%s.%s: no port is known for %s: name it in `port`" $section $name $service) -}}
 {{- end }} {{ int $port }} {{ range $one.allow_hosts -}}
@@ -51,6 +51,15 @@
 {{- range .Values.config.accounts -}}
 {{- if or .oauth2 .service_account -}}
 {{- $server := regexFind "^https://[^/?]*" (dig "token_uri" "" (default dict .oauth2)) | trimPrefix "https://" }} {{ if regexMatch $pattern $server }}{{ regexReplaceAll $pattern $server "${1}" }}{{ else }}443{{ end }} {{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Those of the resolvers for a second opinion, where it is not 53. */}}
+{{- define "gmail-exporter.resolverPorts" -}}
+{{- if .Values.networkPolicy.egressFromConfig -}}
+{{- range dig "verdict" "resolvers" list .Values.config | uniq -}}
+{{- if regexMatch "^(?:[^:]*|\\[[^]]*\\]):[0-9]+$" . }} {{ regexFind "[0-9]+$" . }} {{ end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
