@@ -133,6 +133,7 @@ class TcpSocket:
         if count:
             self._receiver.receive(_VIEW[:count], ARRIVAL_CLOCK.time(ancillary))
         else:
+            self.pause()  # an end can be read over and over, as long as something is still to be sent
             self._receiver.receive_end()
 
     def send(self, data: bytes) -> None:

@@ -25,7 +25,7 @@ class Receiver:
 
     received: bytearray = field(default_factory=bytearray)
     times: list[float] = field(default_factory=list)
-    ended: bool = False
+    ends: int = 0
     lost: list[OSError | None] = field(default_factory=list)
 
     def receive(self, data: memoryview, at: float) -> None:
@@ -35,7 +35,7 @@ class Receiver:
 
     def receive_end(self) -> None:
         """Keep it."""
-        self.ended = True
+        self.ends += 1
 
     def lose(self, error: OSError | None) -> None:
         """Keep it."""
@@ -102,8 +102,7 @@ async def test_the_server_ends(pair: Pair) -> None:
     """The end of the server's side is told; this side can still send."""
     pair.server.shutdown(socket.SHUT_WR)
     pair.tcp.resume()
-    await until(lambda: pair.told.ended)
-    pair.tcp.pause()
+    await until(lambda: pair.told.ends)
     pair.tcp.send(b"still here")
     assert await pair.read(10) == b"still here"
     assert (pair.tcp.is_open, pair.told.lost) == (True, [])
@@ -120,6 +119,17 @@ async def test_a_write_that_blocks_goes_on(pair: Pair) -> None:
     assert pair.tcp.sent_at > blocked_at
     pair.tcp.send(b"more")
     assert await pair.read(4) == b"more"
+
+
+async def test_ends_while_a_write_blocks(pair: Pair) -> None:
+    """The end is told once: to be told as long as the write blocks would take all of the processor."""
+    pair.tcp.send(MUCH)
+    pair.tcp.resume()
+    pair.server.shutdown(socket.SHUT_WR)
+    await until(lambda: pair.told.ends)
+    pair.tcp.leave()
+    assert await pair.read(len(MUCH) + 1) == MUCH
+    assert (pair.told.ends, pair.told.lost) == (1, [None])
 
 
 async def test_leaves_after_a_write_that_blocks(pair: Pair) -> None:
