@@ -192,10 +192,11 @@ class Attempt:
             connection = self._connection = await self._connect()
             self._clock.leave(connection.tcp.connected_at)
             self._observed["tcp_rtt"] = connection.tcp.rtt
+            plan = self._plan(connection)  # it needs the socket's own address: after the handshake it may be closed
             if self._endpoint.security is Security.TLS:
                 await self._start_tls(connection)
             if self._trust is not _Trust.INSPECT or self._endpoint.security is Security.STARTTLS:
-                session = self._protocol.session(self._plan(connection))
+                session = self._protocol.session(plan)
                 await self._driver.drive(session, connection, lambda: self._start_tls(connection), self._entered)
         except Exception as error:  # noqa: BLE001 (classification is total)
             self._fail(error)

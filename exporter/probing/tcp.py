@@ -53,6 +53,8 @@ class TcpSocket:
         self._socket: socket.socket | None = None
         self._receiver: Receiver | None = None
         """None where there is no socket: the receiver has this object, and the two would be a cycle."""
+        self._error: OSError | None = None
+        """The reset, once the kernel has told it: it tells it once."""
         self._unsent = bytearray()
         self._lost: asyncio.Future[None] | None = None
         self._reading = False
@@ -130,11 +132,25 @@ class TcpSocket:
         except OSError as error:
             self.close(error)
             return
-        if count:
+        if count == 0 and self._error is not None:
+            self.close(self._error)
+        elif count:
+            self._look_for_error(self._socket)
             self._receiver.receive(_VIEW[:count], ARRIVAL_CLOCK.time(ancillary))
         else:
             self.pause()  # an end can be read over and over, as long as something is still to be sent
             self._receiver.receive_end()
+
+    def _look_for_error(self, opened: socket.socket) -> None:
+        """Note a reset that came behind the data that was just read, and go on to read what is left.
+
+        Where there is an error, uvloop calls the reader once, and then never again: libuv looks at the socket no more.
+        """
+        if error := opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            if error == errno.ECONNRESET:  # others may be what a router said of one segment, and end nothing
+                self._error = OSError(error, os.strerror(error))
+            self.pause()
+            self.resume()
 
     def send(self, data: bytes) -> None:
         """Hand `data` to the kernel; what it does not take at once follows when it can."""
@@ -150,7 +166,7 @@ class TcpSocket:
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError as error:
-            self.close(error)
+            self.close(self._error or error)
             return
         if sent < len(data):
             self._unsent += data[sent:]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,7 @@ from tests.servers.relay import Relay
 
 if TYPE_CHECKING:
     from tests.conftest import StartScripted
+    from tests.servers.authority import Authority
     from tests.servers.relay import End
     from tests.servers.scripted import ScriptedServer, Security
 
@@ -103,3 +105,26 @@ async def test_octet_by_octet(
     assert outcome.observed.capabilities
     assert outcome.observed.logout is None
     assert list(outcome.phases)[2:] == steps(protocol, security)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_close_within_handshake(authority: Authority, prober: Prober, protocol: str) -> None:
+    """A server whose close_notify comes with the end of the handshake: only the greeting is missing."""
+    context = authority.issue().old_tls_context(ssl.TLSVersion.TLSv1_2)
+
+    async def secure_and_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        with suppress(ssl.SSLWantReadError):
+            tls.do_handshake()
+        while received := await reader.read(1 << 14):
+            incoming.write(received)
+            with suppress(ssl.SSLWantReadError):
+                tls.do_handshake()
+                tls.unwrap()
+            writer.write(outgoing.read())
+        writer.close()
+
+    async with await asyncio.start_server(secure_and_close, "127.0.0.1") as server:
+        outcome = await prober(prober.target(server.sockets[0].getsockname()[1], protocol))
+    assert found(outcome) == (Phase.GREETING, Reason.CLOSED)

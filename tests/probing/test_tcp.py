@@ -173,6 +173,19 @@ async def test_a_reset_while_a_write_blocks(pair: Pair, reading: bool) -> None:
     assert len(pair.told.lost) == 1
 
 
+@pytest.mark.parametrize("data", [b"last words", MUCH], ids=["little", "much"])
+async def test_a_reset_right_after_data(pair: Pair, data: bytes) -> None:
+    """What came before the reset is told, then the reset, also where both are there when the socket is read."""
+    sent = pair.server.send(data)
+    pair.reset()
+    pair.tcp.resume()
+    await until(lambda: pair.told.lost)
+    assert data.startswith(pair.told.received)
+    assert len(pair.told.received) == sent or data is MUCH
+    assert pair.told.received
+    assert [type(error) for error in pair.told.lost] == [ConnectionResetError]
+
+
 async def test_a_write_after_a_reset(pair: Pair) -> None:
     """A write that fails is told as a read that fails is."""
     pair.reset()
