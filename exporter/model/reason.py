@@ -6,6 +6,9 @@ dashboard and the documentation take them from here. What is to be done about a 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+from exporter.model.address import is_ip_address
 from exporter.model.enumeration import TableEnum
 
 ANY_PROVIDER = "the mail provider"
@@ -24,6 +27,19 @@ _OF_NO_FAILURE = {
 def provider_of(host: str) -> str:
     """Return the name of a host's operator for people: Google, or the mail provider."""
     return GOOGLE if f".{host.lower().removesuffix('.')}".endswith(_GOOGLE_DOMAINS) else ANY_PROVIDER
+
+
+@lru_cache(maxsize=4096)
+def provider_name(host: str) -> str:
+    """Return whose host it is, as far as its name shows: Google's, that of a domain, or an address by itself.
+
+    The last two labels of a name stand for its domain, which takes some providers of one country for one.
+    """
+    if provider_of(host) == GOOGLE:
+        return GOOGLE
+    if is_ip_address(host):
+        return host
+    return ".".join(host.lower().removesuffix(".").split(".")[-2:])
 
 
 def fill(text: str, provider: str = ANY_PROVIDER, *, account: str = "NAME", **more: str) -> str:

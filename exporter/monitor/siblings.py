@@ -5,12 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from functools import lru_cache
 
-from exporter.model.address import is_ip_address
 from exporter.model.evidence import Siblings, Tally
 from exporter.model.outcome import Outcome, Target
-from exporter.model.reason import GOOGLE, provider_of
+from exporter.model.reason import provider_name
 from exporter.monitor.store import Store
 from exporter.verdict.facts import ip_version_of
 
@@ -80,17 +78,6 @@ class Census:
         last = self._store[target.key].last if self._store.holds(target) else None
         is_counted = last is not None and (version is None or ip_version_of(last) in (version, None))
         return _tally(last) if last is not None and is_counted else Tally()
-
-
-@lru_cache(maxsize=4096)
-def provider_name(host: str) -> str:
-    """Return whose host it is, as far as its name shows: Google's, that of a domain, or an address by itself.
-
-    The last two labels of a name stand for its domain, which takes some providers of one country for one.
-    """
-    if is_ip_address(host) or provider_of(host) == GOOGLE:
-        return GOOGLE if provider_of(host) == GOOGLE else host
-    return ".".join(host.lower().removesuffix(".").split(".")[-2:])
 
 
 def _tally(outcome: Outcome) -> Tally:

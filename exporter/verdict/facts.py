@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from exporter.model.address import Address
 from exporter.model.evidence import ControlKind, ControlState, Evidence, PathEnd
 from exporter.model.outcome import Outcome
-from exporter.model.reason import provider_of
+from exporter.model.reason import provider_name, provider_of
 from exporter.model.settings import IpFamily
 from exporter.model.verdict import Fact
 from exporter.verdict.symptom import CONNECTED, Symptom, symptom_of
@@ -51,16 +51,23 @@ def ip_version_of(outcome: Outcome) -> int | None:
 
 def _of_controls(outcome: Outcome, evidence: Evidence) -> Iterator[tuple[Fact, str]]:
     version, port = ip_version_of(outcome), outcome.target.endpoint.port
-    neutral = evidence.of_kind(ControlKind.NEUTRAL, version)
+    neutral = _elsewhere(evidence.of_kind(ControlKind.NEUTRAL, version), outcome)
     yield _kind(neutral, Fact.NEUTRAL_UP, Fact.NEUTRAL_DOWN, "other hosts of the internet") or (Fact.NO_NEUTRAL, "")
     if neutral and all(control.up is False and not control.was_ever_up for control in neutral):
         yield Fact.NEUTRAL_NEVER, f"Other hosts of the internet: no answer from {_names(neutral)}, now or before."
-    same = [control for control in evidence.of_kind(ControlKind.SAME_PORT, version) if control.port == port]
+    others = _elsewhere(evidence.of_kind(ControlKind.SAME_PORT, version), outcome)
+    same = [control for control in others if control.port == port]
     if of_port := _kind(same, Fact.SAME_PORT_UP, Fact.SAME_PORT_DOWN, f"port {port} at other providers"):
         yield of_port
     web = evidence.of_kind(ControlKind.PROVIDER_WEB, version)
     if of_web := _kind(web, Fact.WEB_UP, Fact.WEB_DOWN, "the provider's web"):
         yield of_web
+
+
+def _elsewhere(controls: Iterable[ControlState], outcome: Outcome) -> list[ControlState]:
+    """Return the controls that are not the provider's that fails: those fail with it, and acquit it of nothing."""
+    own = {provider_name(outcome.target.endpoint.host), outcome.observed.address}
+    return [control for control in controls if provider_name(control.host) not in own]
 
 
 def _kind(controls: Iterable[ControlState], is_up: Fact, is_down: Fact, what: str) -> tuple[Fact, str] | None:

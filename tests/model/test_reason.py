@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.model.reason import ANY_PROVIDER, CERTIFICATE_REASONS, Blame, Reason, Retry, fill, provider_of
+from exporter.model.reason import (
+    ANY_PROVIDER,
+    CERTIFICATE_REASONS,
+    Blame,
+    Reason,
+    Retry,
+    fill,
+    provider_name,
+    provider_of,
+)
 
 
 @pytest.mark.parametrize("reason", list(Reason))
@@ -65,3 +74,20 @@ def test_blame(blame: Blame) -> None:
 def test_retry(retry: Retry) -> None:
     """The meaning of a retry is a sentence."""
     assert retry.meaning.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("imap.gmail.com", "Google"),
+        ("smtp-relay.google.com", "Google"),
+        ("IMAP.Example.COM.", "example.com"),
+        ("mail.eu.example.com", "example.com"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("localhost", "localhost"),
+    ],
+)
+def test_provider_name(host: str, name: str) -> None:
+    """Google's hosts are one provider, whatever their domain."""
+    assert provider_name(host) == name

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from exporter.model.evidence import Siblings, Tally
 from exporter.model.outcome import Outcome, Phase, Target
 from exporter.model.reason import Reason
 from exporter.model.settings import IpFamily
-from exporter.monitor.siblings import AGE, Census, provider_name
+from exporter.monitor.siblings import AGE, Census
 from exporter.monitor.store import Store
 from tests.examples import ACCOUNT, Clock, failure, success, target
 
@@ -74,20 +72,3 @@ def test_counted_once_for_all() -> None:
     assert census.siblings(seen(failure(imap))).provider == Tally(1, 0)
     clock.advance(AGE + 0.1)
     assert census.siblings(seen(failure(imap))).provider == Tally(0, 1)
-
-
-@pytest.mark.parametrize(
-    ("host", "name"),
-    [
-        ("imap.gmail.com", "Google"),
-        ("smtp-relay.google.com", "Google"),
-        ("IMAP.Example.COM.", "example.com"),
-        ("mail.eu.example.com", "example.com"),
-        ("192.0.2.1", "192.0.2.1"),
-        ("2001:db8::1", "2001:db8::1"),
-        ("localhost", "localhost"),
-    ],
-)
-def test_provider_name(host: str, name: str) -> None:
-    """Google's hosts are one provider, whatever their domain."""
-    assert provider_name(host) == name

@@ -22,7 +22,7 @@ from exporter.model.evidence import (
     Tally,
     Trace,
 )
-from exporter.model.outcome import Outcome, Phase
+from exporter.model.outcome import Observed, Outcome, Phase
 from exporter.model.reason import Reason
 from exporter.model.settings import IpFamily, Protocol, Security
 from exporter.model.verdict import Fact
@@ -107,6 +107,17 @@ def test_neutral_controls_that_were_never_up() -> None:
 def test_a_control_on_another_port_is_not_of_the_same_port() -> None:
     """Port 995 of another provider says nothing of port 993."""
     assert found(controls(control(ControlKind.SAME_PORT, up=True, port=995))) == {Fact.NO_NEUTRAL}
+
+
+@pytest.mark.parametrize("host", ["imap.gmail.com", "IMAP.GMAIL.COM.", "smtp.googlemail.com", "198.51.100.1"])
+@pytest.mark.parametrize("kind", [ControlKind.SAME_PORT, ControlKind.NEUTRAL])
+@pytest.mark.parametrize("up", [True, False])
+def test_a_control_of_the_provider_that_fails_is_none(host: str, kind: ControlKind, up: bool) -> None:
+    """By its name, or by the address that was connected to: it fails with the endpoint, and the port is not blocked."""
+    outcome = replace(failure(None, *UNANSWERED), observed=Observed(address="198.51.100.1", ip_version=4))
+    own = replace(control(kind, up=up), host=host)
+    assert found(controls(own), outcome) == {Fact.NO_NEUTRAL}
+    assert found(controls(own, control(kind, up=up)), outcome) != {Fact.NO_NEUTRAL}
 
 
 class TestPath:
