@@ -31,7 +31,7 @@ from exporter.views import terminal
 from exporter.views.document import outcome_to_json
 from exporter.views.domain import DomainView, view_of
 
-PATIENCE = 6.0
+PATIENCE = 9.0
 """Seconds that evidence may take once something has failed: there is no next probe for which it could count."""
 
 

@@ -72,7 +72,15 @@ class _Outage:
 
 
 class Gathering:
-    """Gathers evidence. `clock` gives monotonic seconds; `patience` is how long an Outcome waits at most."""
+    """Gathers evidence.
+
+    Args:
+        store: Has the other endpoints.
+        resolver: Looks up other addresses of a name.
+        sources: What else is looked at.
+        patience: Seconds that a failed Outcome waits at most. By default `PATIENCE`, and a quarter of its interval.
+        clock: Gives monotonic seconds.
+    """
 
     def __init__(
         self,
@@ -80,7 +88,7 @@ class Gathering:
         resolver: NameResolver,
         sources: EvidenceSources,
         *,
-        patience: float = PATIENCE,
+        patience: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -124,8 +132,8 @@ class Gathering:
             self._once(port, "trace", self._trace(port, address, target.endpoint.port))
         if address and symptom in AT_FAULT:
             self._once(port, "addresses", self._try_others(port, target, address))
-        if self._patience and (tasks := outage.tasks | port.tasks):
-            await asyncio.wait(tasks, timeout=min(self._patience, target.endpoint.interval / 4))
+        if tasks := outage.tasks | port.tasks:
+            await asyncio.wait(tasks, timeout=self._patience or min(PATIENCE, target.endpoint.interval / 4))
         return self._together(outcome, outage, port, address)
 
     def known(self, outcome: Outcome) -> Evidence:

@@ -114,6 +114,18 @@ async def test_evidence_of_one_failure(bench: Bench) -> None:
     assert (found.addresses, found.is_pending, found.was_reached) == (None, False, False)
 
 
+@pytest.mark.parametrize(("patience", "is_pending"), [(None, True), (60.0, False)])
+async def test_how_long_an_outcome_waits(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, patience: float | None, is_pending: bool
+) -> None:
+    """A quarter of its interval, for the next one follows; as long as is said where no other follows."""
+    monkeypatch.setattr(bench.gathering, "_patience", patience)
+    bench.sources.delay = 0.2
+    bench.configure(imap := target(interval=0.04))
+    assert (await bench.evidence(imap)).is_pending is is_pending
+    await bench.gathering.close()
+
+
 async def test_a_thousand_endpoints_of_one_host(bench: Bench) -> None:
     """Evidence is gathered once, and the path is traced once."""
     targets = [target(f"imap{number}") for number in range(1000)]
