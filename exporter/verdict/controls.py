@@ -105,6 +105,8 @@ class Controls:
         With `plain`, which is for when something fails, the look has the plain requests. Where this process may open
         no more files, nothing is looked at: it would be this process that fails.
         """
+        if self._looking is not None and plain and not self._was_plain:
+            await asyncio.shield(self._looking)  # it began while all was well
         if self._looking is None:
             if files_are_scarce():
                 return

@@ -284,6 +284,19 @@ async def test_a_plain_request_only_while_something_fails(
     assert (controls.states[0].portal, controls.states[0].date_skew) == (True, None)
 
 
+async def test_a_plain_request_where_a_look_without_one_is_under_way(
+    scripted: StartScripted, make: Make, authority: Authority
+) -> None:
+    """As where `check` begins to look, and a connection is refused at once: one more look follows, for all who wait."""
+    server = await scripted(acts.silence, security="tls", context=authority.issue("www.google.com").context)
+    pages = Pages(reply(302, b"", {"Location": "http://portal.hotel.example/"}))
+    controls = make(web(server.port), plain_port=(await scripted(pages)).port)
+    looking = asyncio.create_task(controls.look())
+    await asyncio.sleep(0)
+    await asyncio.gather(*(controls.look(FRESH, plain=True) for _ in range(3)))
+    assert (looking.done(), controls.states[0].portal, len(pages.requests)) == (True, True, 1)
+
+
 async def test_bounded(make: Make, scripted: StartScripted) -> None:
     """However many there are, only so many are looked at at the same time."""
     most = running = 0
