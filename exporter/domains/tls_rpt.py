@@ -8,7 +8,7 @@ from exporter.domains import txt
 from exporter.probing.resolve import Resolver
 
 # RFC 8460 §3: addresses of RFC 6068 or RFC 9110, whose schemes may be in capital letters (RFC 3986 §3.1).
-_COMMA = re.compile(r"[ \t]*,[ \t]*")
+_COMMA = re.compile(r"(?<![ \t])[ \t]*,[ \t]*")
 _ADDRESS = re.compile(r"mailto:[^@\s]+@[^@\s]+|https://[^/\s]\S*", re.IGNORECASE)
 
 

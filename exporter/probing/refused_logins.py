@@ -95,7 +95,8 @@ OTHER_CAUSE = table(
         Reason.MAILBOX_IN_USE,
     ),
     (
-        r"over ?(?:\w+ ){0,2}quota|quota (?:is |has been )?exceeded|exceed\w* (?:\w+ ){0,3}quota|mail ?box (?:is )?full"
+        r"over ?(?:\w{1,20} ){0,2}quota|quota (?:is |has been )?exceeded|exceed\w{0,8} (?:\w{1,20} ){0,3}quota"
+        r"|mail ?box (?:is )?full"
         r"|postfach (?:ist )?voll|speicherplatz|buzón (?:está )?lleno|ящик переполнен|邮箱已满",
         Reason.MAILBOX_FULL,
     ),
