@@ -86,14 +86,18 @@ class Authority:
         return context
 
     def issue(self, *names: str, not_before: datetime | None = None, not_after: datetime | None = None) -> Certificate:
-        """A certificate for host names and addresses, loopback's by default, valid from yesterday for a year."""
+        """A certificate for host names and addresses, loopback's by default, valid from yesterday for a year.
+
+        It is the same each time, whatever the time is.
+        """
         names = names or LOOPBACK_NAMES
-        now = _now()
-        not_before = not_before or now - timedelta(days=1)
-        not_after = not_after or now + timedelta(days=365)
-        label = f"{'_'.join(names)}-{not_before:%Y%m%d%H%M%S}-{not_after:%Y%m%d%H%M%S}"
+        label = "-".join(
+            ["_".join(names), *(f"{time:%Y%m%d%H%M%S}" if time else "" for time in (not_before, not_after))]
+        )
         label = label.replace(":", "").replace("*", "any")
         if label not in self._issued:
+            not_before = not_before or _now() - timedelta(days=1)
+            not_after = not_after or _now() + timedelta(days=365)
             issued = self._ca.issue_cert(
                 *names,
                 common_name=names[0],
