@@ -172,6 +172,8 @@ class MailDomains(ExchangePolicies):
             known = self._domains.get(endpoint.name)
             if known is None or known.name != endpoint.domain:
                 known = MailDomain(endpoint)
+            elif known.endpoint.port != endpoint.port:
+                known.policies.dane = {}  # TLSA records are of a port
             known.endpoint = endpoint
             domains[endpoint.name] = known
             targets += known.targets

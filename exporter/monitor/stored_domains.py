@@ -68,6 +68,7 @@ def encode(domain: MailDomain) -> Fields | None:
     return {
         "endpoint": domain.endpoint.name,
         "domain": domain.name,
+        "port": domain.endpoint.port,
         "exchanges": domain.exchanges,
         "changes": domain.changes,
         "policy_id": mta_sts.policy_id,
@@ -122,7 +123,7 @@ def decode(fields: Fields, domain: MailDomain, now: float) -> MailDomain:
             base=text_of(one.get("base", "")),
         )
         for host, one in fields["tlsa"].items()
-        if host in hosts
+        if host in hosts and fields.get("port") == domain.endpoint.port
     }
     authenticated = fields["mx_authenticated"]
     policies = Policies(

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
+from exporter.domains.dane import DaneFacts
 from exporter.domains.exchanges import MAX_EXCHANGES
 from exporter.model.domain import Mode, Policy
 from exporter.model.outcome import Observed, Outcome, Phase, Target
@@ -134,6 +135,20 @@ async def test_the_domain_is_up_while_one_exchange_is(bench: Bench) -> None:
     assert bench.domains.is_up(domain) is False
     bench.probed("mx", "mx1.example.com", up=True)
     assert bench.domains.is_up(domain) is True
+
+
+async def test_another_port(bench: Bench) -> None:
+    """A reload that changes the port keeps the exchanges, and not the TLSA records, which are of the old one."""
+    bench.add("mx", "example.com")
+    domain = await bench.look_up("mx")
+    domain.policies.dane = {"mx1.example.com": DaneFacts(is_known=True)}
+    bench.arrange()
+    assert domain.policies.dane
+    bench.endpoints[0] = replace(bench.endpoints[0], port=2525)
+    bench.arrange()
+    assert bench.domains.get("mx") is domain
+    assert domain.exchanges
+    assert not domain.policies.dane
 
 
 async def test_null_mx_and_no_such_domain(bench: Bench) -> None:

@@ -119,6 +119,23 @@ def test_the_time_of_a_policy(fetched_at: object, in_force: bool) -> None:
     assert longer.policies.mta_sts.in_force(now + 400 * 86400) is None
 
 
+def test_another_port() -> None:
+    """TLSA records are of a port: those of another one are not known, so that none has changed."""
+    now = time.time()
+    after = over_a_restart(known(now), now, port=2525)
+    assert after.exchanges == EXCHANGES
+    assert after.policies.dane == {}
+
+
+def test_unusable_records() -> None:
+    """Records that make no sense, and the name that has the records, are known again."""
+    now = time.time()
+    before = known(now)
+    facts = DaneFacts(authenticated=True, is_known=True, unreadable=2, base="base.example.net")
+    before.policies.dane = {"mx1.example.com": facts}
+    assert over_a_restart(before, now).policies.dane == before.policies.dane
+
+
 DAMAGE: list[dict[str, Any]] = [
     {"exchanges": None},
     {"exchanges": [["10"]]},
