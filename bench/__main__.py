@@ -1,6 +1,6 @@
 """Run the measurements, print the results, and write them as JSON and Markdown.
 
-python -m bench                        all measurements, eight minutes on an idle machine with two cores
+python -m bench                        all measurements, nine minutes on an idle machine with two cores
 python -m bench --blackbox=PATH        against this blackbox_exporter, rather than that of the Debian package
 python -m bench --only cost --only truth
 python -m bench --quick                all of them, shorter: only to check that they work
@@ -26,7 +26,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import badday, cost, delivery, growth, layers, saturation, scrape, sharding, start, truth
+from bench import badday, cost, delivery, domains, growth, layers, saturation, scrape, sharding, start, truth
 from bench.result import Lab, Result, markdown
 from exporter import __version__
 from tests.servers.authority import Authority
@@ -35,6 +35,7 @@ MEASUREMENTS: Mapping[str, Callable[[Lab], Awaitable[Result]]] = {
     "cost": cost.measure,
     "layers": layers.measure,
     "truth": truth.measure,
+    "domains": domains.measure,
     "delivery": delivery.measure,
     "saturation": saturation.measure,
     "scrape": scrape.measure,

@@ -39,10 +39,10 @@ class Turn:
 
 
 async def turn_of_ours(
-    lab: Lab, config: Path, seconds: float, warm_up: float = WARM_UP, scrape: float = SCRAPE
+    lab: Lab, config: Path, seconds: float, warm_up: float = WARM_UP, scrape: float = SCRAPE, *wrapped: str
 ) -> Turn:
-    """Run the daemon, scrape it, and measure its process."""
-    with Ours(lab.directory, free_port(), config) as ours:
+    """Run the daemon, with flags of `bench.wrapper` if there are any, scrape it, and measure its process."""
+    with Ours(lab.directory, free_port(), config, *wrapped) as ours:
         await ours.ready()
         await asyncio.sleep(warm_up)
         first, used = await ours.scrape(), cpu_seconds(ours.pid)
