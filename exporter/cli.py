@@ -126,7 +126,7 @@ def _other_shard(options: argparse.Namespace, whole: Config, config: Config) -> 
 def _run_daemon(
     config: Config, web: Reading, options: argparse.Namespace, ledger: Ledger, environ: Mapping[str, str]
 ) -> int:
-    from exporter.commands.invocation import delivery_command, release_command  # noqa: PLC0415
+    from exporter.commands.invocation import check_command, release_command  # noqa: PLC0415
     from exporter.daemon import composition  # noqa: PLC0415
     from exporter.model.site import Site  # noqa: PLC0415
     from exporter.web.server.listening import ListenError, listen, passed_on  # noqa: PLC0415
@@ -148,7 +148,7 @@ def _run_daemon(
         web=web,
         enable_lifecycle=options.enable_lifecycle,
         release_command=release_command(options, ledger.path, environ),
-        delivery_command=delivery_command(options, ledger.path),
+        check_command=check_command(options, ledger.path),
         auto_reload_interval=options.auto_reload_interval,
         site=Site.of(options.external_url, options.allowed_hosts or (), options.route_prefix, options.telemetry_path),
     )

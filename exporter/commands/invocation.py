@@ -20,16 +20,16 @@ def release_command(options: argparse.Namespace, storage: Path | None, environ: 
     """
     if storage is None:
         return ()
-    words = [*_program(), "accounts", "release", *_flags(options, storage)]
-    if options.config_file is None and environ.get(USERNAME):
-        file = environ.get(PASSWORD_FILE) or ("/dev/null" if environ.get(PASSWORD) else "")
-        words = ["env", f"{USERNAME}={environ[USERNAME]}", f"{PASSWORD_FILE}={file}", *words]
-    return tuple(words)
+    start = [] if options.config_file else _environment(environ)
+    return (*start, *_program(), "accounts", "release", *_flags(options, storage))
 
 
-def delivery_command(options: argparse.Namespace, storage: Path | None) -> tuple[str, ...]:
-    """Return the command that sends and finds a delivery's message now, without its name."""
-    return (*_program(), "check", *_flags(options, storage), "--delivery")
+def check_command(options: argparse.Namespace, storage: Path | None) -> tuple[str, ...]:
+    """Return the command that checks an endpoint or a delivery now, without its name.
+
+    An account of the environment is not in it: the check does not log in then.
+    """
+    return (*_program(), "check", *_flags(options, storage))
 
 
 def _flags(options: argparse.Namespace, storage: Path | None) -> list[str]:
@@ -40,6 +40,14 @@ def _flags(options: argparse.Namespace, storage: Path | None) -> list[str]:
     if options.shard.count > 1:
         flags.append(f"--shard={options.shard}")
     return flags
+
+
+def _environment(environ: Mapping[str, str]) -> list[str]:
+    """Return the words that name the account of the environment, where there is one."""
+    if not environ.get(USERNAME):
+        return []
+    file = environ.get(PASSWORD_FILE) or ("/dev/null" if environ.get(PASSWORD) else "")
+    return ["env", f"{USERNAME}={environ[USERNAME]}", f"{PASSWORD_FILE}={file}"]
 
 
 def _program() -> list[str]:

@@ -58,6 +58,7 @@ from exporter.web.deliveries import DeliveryPages
 from exporter.web.lifecycle import Effective, Lifecycle
 from exporter.web.pages import Pages
 from exporter.web.probe import OFFSET, Probe
+from exporter.web.render import CHECK
 from exporter.web.server.application import application
 from exporter.web.server.connections import MIN_CONNECTIONS, OTHER_FILES, fitting
 from exporter.web.server.server import Server
@@ -85,8 +86,8 @@ class DaemonOptions:
     enable_lifecycle: bool = False
     release_command: tuple[str, ...] = ()
     """The command that releases an account, without its name; none where login budgets are in memory."""
-    delivery_command: tuple[str, ...] = ()
-    """What makes a delivery now, without its name."""
+    check_command: tuple[str, ...] = CHECK
+    """The command that checks an endpoint or a delivery now, without its name."""
     auto_reload_interval: float | None = None
     """Seconds between two checks of the configuration file; None: it is not checked."""
     shard: Shard = field(default_factory=Shard)
@@ -163,7 +164,9 @@ class Daemon:
         probe = self._schedule.probe if self._options.enable_lifecycle else None
         way = self._way()
         self._checker.tell(way)
-        pages = Pages(self._store, probe, self._options.site.telemetry_path, self._domains, way)
+        pages = Pages(
+            self._store, probe, self._options.site.telemetry_path, self._domains, way, self._options.check_command
+        )
         releases = Releases(
             self._web,
             self._options.enable_lifecycle,
@@ -179,7 +182,7 @@ class Daemon:
             pages,
             releases,
             Api(self._store, self._domains),
-            DeliveryPages(self._deliveries, self._options.site.telemetry_path, self._options.delivery_command),
+            DeliveryPages(self._deliveries, self._options.site.telemetry_path, self._options.check_command),
             self._probe,
             settings=self._web,
         )

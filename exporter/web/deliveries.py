@@ -16,7 +16,7 @@ from exporter.model.site import TELEMETRY_PATH
 from exporter.monitor.delivery_series import DeliverySeries
 from exporter.views.deliveries import failing, history, sentence, series_to_json, state_of, steps, strip
 from exporter.views.state import State
-from exporter.web.render import prepare, render
+from exporter.web.render import CHECK, prepare, render
 from exporter.web.server.bodies import Bodies
 from exporter.web.server.encoding import Body, make_document, make_page, wants_gzip
 
@@ -31,8 +31,7 @@ class DeliveryPages:
     deliveries: Iterable[DeliverySeries]
     metrics: str = TELEMETRY_PATH
     """Where the metrics are."""
-    command: tuple[str, ...] = ("gmail-exporter", "check", "--delivery")
-    """What makes one now, without its name."""
+    check_command: tuple[str, ...] = CHECK
     clock: Callable[[], float] = time.time
     _bodies: Bodies = field(default_factory=Bodies)
 
@@ -69,7 +68,7 @@ class DeliveryPages:
             icon="down" if failing(known) else "up",
             metrics=self.metrics.removeprefix("/"),
             deliveries=known,
-            command=lambda name: shlex.join((*self.command, name)),
+            check_command=shlex.join(self.check_command),
             steps=steps,
             sentence=sentence,
             strip=strip,

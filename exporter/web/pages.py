@@ -7,6 +7,7 @@ a page of a thousand endpoints does not delay the probes.
 from __future__ import annotations
 
 import asyncio
+import shlex
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -34,7 +35,7 @@ from exporter.views.domain import DomainView, view_of
 from exporter.views.page import Filter, anchor_of, groups, last_capabilities, last_tls, not_kept, paginate, row
 from exporter.views.state import Overview, State, overview, state_of
 from exporter.web.assets import Assets
-from exporter.web.render import prepare, render
+from exporter.web.render import CHECK, prepare, render
 from exporter.web.server.bodies import Bodies
 from exporter.web.server.encoding import Body, make_page, wants_gzip
 from exporter.web.time_slices import in_time_slices
@@ -73,6 +74,7 @@ class Pages:
     domains: MailDomains | None = None
     way: Way = NOWHERE
     """How an account is released on the exporter's host."""
+    check_command: tuple[str, ...] = CHECK
     permits_release: Callable[[Request], bool] = lambda _request: False
     """Whether a client may release an account with a button."""
     _lines: dict[TargetKey, tuple[Series, tuple[object, ...], Markup]] = field(default_factory=dict)
@@ -229,6 +231,7 @@ class Pages:
             soon=page.EXPIRY_WARNING,
             known={series.target.endpoint.name for series in self.store},
             can_probe=self.probe is not None,
+            check_command=shlex.join(self.check_command),
             may_release=may_release,
             way=self.way,
             early=early,

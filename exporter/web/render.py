@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 FILES = 4
 """Files that are open at once while the templates are read."""
 
+CHECK = ("gmail-exporter", "check")
+"""The command that checks an endpoint or a delivery now, unless it needs flags."""
+
 
 def render(template: str, **values: Any) -> str:
     """Return a page, or a part of one. Every value is escaped, for a server's text is hostile input."""

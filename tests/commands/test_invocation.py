@@ -1,4 +1,4 @@
-"""The command that releases an account, as somebody has to type it."""
+"""The commands that pages show, as somebody has to type them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.commands.invocation import delivery_command, release_command
+from exporter.commands.invocation import check_command, release_command
 from exporter.model.shard import Shard
 from tests.examples import SENTINEL
 
@@ -37,13 +37,13 @@ def test_flags_in_force(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     assert command(storage=None) == ""
 
 
-def test_the_command_of_a_delivery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the same flags; with budgets in memory it has none of the daemon's."""
     monkeypatch.chdir(tmp_path)
     options = argparse.Namespace(config_file=Path("gmail.yml"), shard=Shard(1, 3))
-    start, rest = f"{sys.executable} -m exporter check", f"--config.file={tmp_path}/gmail.yml --shard=1/3 --delivery"
-    assert " ".join(delivery_command(options, LEDGER)) == f"{start} --storage.path={LEDGER} {rest}"
-    assert " ".join(delivery_command(options, None)) == f"{start} --storage.none {rest}"
+    start, rest = f"{sys.executable} -m exporter check", f"--config.file={tmp_path}/gmail.yml --shard=1/3"
+    assert " ".join(check_command(options, LEDGER)) == f"{start} --storage.path={LEDGER} {rest}"
+    assert " ".join(check_command(options, None)) == f"{start} --storage.none {rest}"
 
 
 def test_account_of_the_environment() -> None:

@@ -401,7 +401,10 @@ async def test_probe_now_is_off(site: Site) -> None:
     """Without --web.enable-lifecycle there is no button, and the request is answered with 403."""
     site.show(every_state().store)
     site.pages.probe = None
-    assert "Probe now" not in (await site.request("/endpoints/imap")).text
+    site.pages.check_command = ("gmail-exporter", "check", "--config.file=/etc/my mail.yml")
+    page = (await site.request("/endpoints/imap")).text
+    assert "Probe now" not in page
+    assert "to probe now: <code>gmail-exporter check &#39;--config.file=/etc/my mail.yml&#39; imap</code>" in page
     answer = await site.request("/endpoints/imap/probe", "POST")
     assert answer.status_code == 403
     assert "--web.enable-lifecycle" in answer.text
