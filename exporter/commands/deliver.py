@@ -94,12 +94,12 @@ def _explain(result: DeliveryResult) -> list[RenderableType]:
         said = ", ".join(f"{method}={found}" for method, found in result.authentication.items())
         facts.add_row("  sender", f"{said} (says the receiver)")
     for hop in result.hops:
-        facts.add_row("  hop", f"{escape(hop.by)} after {hop.seconds:g} s")
+        facts.add_row("  way", f"{escape(hop.by)} after {hop.seconds:g} s")
     if result.leftover:
         facts.add_row("  left over", f"{result.leftover} test messages")
     for failure in result.failures:
         facts.add_row(f"  {failure.stage}", f"[bold]{failure.reason}[/]")
-        facts.add_row("  fault", failure.blame.value)
+        facts.add_row("  fault", f"{result.blame_label(failure)}: {failure.blame.party}")
         facts.add_row("  detail", escape(failure.detail))
         facts.add_row("  remedy", escape(result.remedy(failure)))
     if facts.row_count:

@@ -131,6 +131,10 @@ class DeliveryResult:
         words = {"protocol": endpoint.protocol.value.upper(), "during": f"in the stage {failure.stage}"}
         return fill(failure.reason.summary, provider_of(endpoint.host), **words)
 
+    def blame_label(self, failure: DeliveryFailure) -> str:
+        """Return the party at fault in a word or two."""
+        return fill(failure.blame.label, provider_of(self._endpoint(failure).host))
+
     def remedy(self, failure: DeliveryFailure) -> str:
         """Return what to do about a failure."""
         endpoint = self._endpoint(failure)

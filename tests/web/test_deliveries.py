@@ -66,6 +66,7 @@ async def test_failures(site: Site) -> None:
     text = await page(site, missing())
     assert "The message did not arrive in time" in text
     assert "message_missing in transfer" in text
+    assert '<span class="blame">Google</span> the operator of the mail server' in text
     assert '<a href="reasons#message_missing">' in text
     assert "spam" in await page(site, in_spam())
     text = await page(site, not_made())
