@@ -8,7 +8,7 @@ of CPU is enough for, at the highest rate.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from bench import truth
 from bench.mailserver import MailServer
@@ -47,7 +47,7 @@ async def _ours(lab: Lab, rate: int, server: MailServer) -> Try:
         reported.take(answer)
     before, after = (Samples.parse(answer).total("gmail_probes_total") for answer in (first, answers[-1]))
     errors = reported.against(server.sessions(), endpoints).phases
-    return quantile(errors, 0.99), (after - before) / seconds, used / (after - before)
+    return _p99(errors, rate), (after - before) / seconds, used / (after - before)
 
 
 async def _blackbox(lab: Lab, rate: int, server: MailServer) -> Try:
@@ -62,7 +62,13 @@ async def _blackbox(lab: Lab, rate: int, server: MailServer) -> Try:
     found = sessions_of(server.sessions())
     matched = [(duration, nearest(found.get(one.host, ()), ended)) for one, ended, duration in reported]
     errors = [abs(duration - seen.whole) for duration, seen in matched if seen]
-    return quantile(errors, 0.99), len(reported) / (2 * INTERVAL), used / len(reported)
+    return _p99(errors, rate), len(reported) / (2 * INTERVAL), used / len(reported)
+
+
+def _p99(errors: Sequence[float], rate: int) -> float:
+    if not errors:
+        raise ProbesFailedError(f"at {rate} probes a second none succeeded")
+    return quantile(errors, 0.99)
 
 
 async def _raise(lab: Lab, one: Callable[[Lab, int, MailServer], Awaitable[Try]]) -> tuple[list[Try], float, float]:
@@ -92,7 +98,7 @@ async def measure(lab: Lab) -> Result:
         at = ", ".join(f"{made:.0f}: {milliseconds(p99)}" for p99, made, _ in tries)
         rows.append([name, f"{right:.0f}", f"{possible:.0f}", at])
         if name == "gmail-exporter":
-            share = right / possible * 100
+            share = right / possible * 100 if tries else 0.0
             result.at_least("probes/s at which p99 passes 1 ms, of what one core can do", share, "%", 90)
     head = ["", "probes a second, p99 below 1 ms", "one core's worth of CPU", "p99 in ms at each rate"]
     result.tables.append(Table("Saturation", head, rows))
