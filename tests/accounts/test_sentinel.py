@@ -188,9 +188,9 @@ async def test_no_secret_is_shown(
                 "port": servers[protocol].port,
                 "account": name,
                 "mechanism": mechanism,
-                "interval": "1s",
-                "timeout": "900ms",
-                "login_interval": "1s",
+                "interval": "5s",
+                "timeout": "4s",
+                "login_interval": "5s",
                 "tls": {"ca_file": str(authority.ca_file)},
             }
     config, ledger = tmp_path / "config.yml", tmp_path / "ledger.db"

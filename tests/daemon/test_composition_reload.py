@@ -56,7 +56,7 @@ async def test_ten_of_a_thousand_change_and_nothing_disturbs_the_others(
     tmp_path: Path, scripted: StartScripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counters, schedule and probes of 990 go on; those of changed ones begin again; those of removed ones are gone."""
-    server = await scripted(Imap(greeting_delay=1.0))
+    server = await scripted(Imap(greeting_delay=3.0))
     endpoint = {"protocol": "imap", "host": "127.0.0.1", "port": server.port, "security": "none"}
     document: dict[str, Any] = {
         "defaults": {"interval": "30s", "timeout": "25s", "ip_family": "ipv4"},

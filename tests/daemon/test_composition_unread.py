@@ -19,7 +19,7 @@ from tests.servers.exporter import Exporter
 from tests.waiting import PATIENCE
 
 ENDPOINTS = 1000
-CLIENTS = {"http": 400, "https": 200}
+CLIENTS = {"http": 200, "https": 100}
 """A handshake takes a while."""
 
 SECONDS = 3.0
