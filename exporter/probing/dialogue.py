@@ -263,9 +263,12 @@ class Refusal(DialogueError):
 def read_line() -> Dialogue[bytes]:
     """Read a line, and return it without its CRLF.
 
-    It may hold a NUL, which no protocol allows (RFC 3501 §9, RFC 5321 §4.1.2) and which harms only where it is needed.
+    Raises:
+        ProtocolViolation: it contains a NUL, which no protocol allows (RFC 3501 §9, RFC 5321 §4.1.2).
     """
     line: bytes = yield _READ_LINE
+    if b"\0" in line:
+        raise ProtocolViolation(f"a NUL in {excerpt(line)}")
     return line
 
 

@@ -115,7 +115,7 @@ _SERVERS = """
 """
 
 _OURS = """
-    not an IMAP greeting: expected an answer to a LIST response a STATUS response before the tagged OK
+    not an IMAP greeting: expected an answer to a LIST response a STATUS response before the tagged OK a NUL in
     a continuation request that nothing asked for an OK before the login was complete no CAPABILITY response before
     a line end or a NUL in the name of a mailbox not a line of an SMTP reply: not an answer to STAT
     the server greets with PREAUTH: this connection has no login to check the server offers neither IMAP4rev1 nor

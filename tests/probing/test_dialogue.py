@@ -23,6 +23,7 @@ from exporter.probing.dialogue import (
     DialogueError,
     Enter,
     Plan,
+    ProtocolViolation,
     ReadBytes,
     ReadLine,
     Refusal,
@@ -94,8 +95,10 @@ def read(line: bytes) -> bytes:
 
 
 def test_read_line() -> None:
-    """A line is returned unchanged, whatever is in it."""
-    assert read(b"\xff \r \0 x") == b"\xff \r \0 x"
+    """A line is returned unchanged; a NUL in it is a violation that quotes the line."""
+    assert read(b"\xff \r x") == b"\xff \r x"
+    with pytest.raises(ProtocolViolation, match=r"^a NUL in 'a\x00b'$"):
+        read(b"a\0b")
 
 
 def test_excerpt() -> None:

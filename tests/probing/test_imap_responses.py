@@ -50,7 +50,7 @@ def test_other_protocols(line: bytes) -> None:
     assert read([line, b"a1 OK"], lenient=True)[1] == 1
 
 
-@pytest.mark.parametrize("line", [b"a2 OK", b"A1 OK done", b"zz NO x", b"x  BAD", b"a1\0 OK"])
+@pytest.mark.parametrize("line", [b"a2 OK", b"A1 OK done", b"zz NO x", b"x  BAD"])
 def test_other_tag(line: bytes) -> None:
     """The answer to another command is never passed over: the server is out of step."""
     with pytest.raises(ProtocolViolation, match="an answer that nothing asked for"):
