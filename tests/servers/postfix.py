@@ -123,6 +123,10 @@ class Postfix(Server):
     def release(self) -> None:
         """Deliver mail again, and now what is in the queue."""
         self._change("")
+        self.flush()
+
+    def flush(self) -> None:
+        """Try all mail of the queue now."""
         subprocess.run([str(self._flush), "-c", str(self.directory / "etc"), "-f"], check=True)
 
     def _change(self, more: str) -> None:
