@@ -206,23 +206,28 @@ class HttpConnection(H11Protocol):
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._shared.turns.take(self._client)
-        await self.config.loaded_app(scope, receive, partial(self._send, scope, send))
+        head: list[Message] = []
+        await self.config.loaded_app(scope, receive, partial(self._send, scope, send, head))
 
-    async def _send(self, scope: Scope, send: Send, message: Message) -> None:
-        """Send a large body in pieces, each when the client has taken those before: it is never copied as a whole."""
+    async def _send(self, scope: Scope, send: Send, head: list[Message], message: Message) -> None:
+        """Send the head of an answer with its body: what is made counts as unsent while it waits for its turn, too."""
         if message["type"] == "http.response.start":
-            if not self._stays_open or has_two_lengths(scope):
-                message = {**message, "headers": [*message["headers"], CLOSE_HEADER]}
-            await self._shared.turns.take(self._client)
+            close = [CLOSE_HEADER] if has_two_lengths(scope) else []
+            head.append({**message, "headers": [*message["headers"], *close]})
+            return
         body = message.get("body", b"")
-        if len(body) <= PIECE or scope["method"] == "HEAD":
+        if len(body) <= PIECE:
+            await self._begin(send, head)
             await send(message)
             return
-        with self._shared.outbox.sending(body, self.transport.abort), memoryview(body) as view:
-            for at in range(0, len(view), PIECE):
-                is_last = at + PIECE >= len(view)
-                more = message.get("more_body", False) if is_last else True
-                await send({**message, "body": view[at : at + PIECE], "more_body": more})
+        with self._shared.outbox.sending(body, self.transport.abort):
+            await self._begin(send, head)
+            await _send_in_pieces(send, message, len(body) if scope["method"] == "HEAD" else PIECE)
+
+    async def _begin(self, send: Send, head: list[Message]) -> None:
+        while head:
+            await self._shared.turns.take(self._client)
+            await send(head.pop())
 
     def _wait(self) -> None:
         self._is_serving = False
@@ -253,6 +258,15 @@ class HttpConnection(H11Protocol):
         if self._timeout is not None:
             self._timeout.cancel()
         self._timeout = None if seconds is None else self.loop.call_later(seconds, self.transport.abort)
+
+
+async def _send_in_pieces(send: Send, message: Message, octets: int) -> None:
+    """Send a body in pieces, each when the client has taken those before: it is never copied as a whole."""
+    with memoryview(message["body"]) as view:
+        for at in range(0, len(view), octets):
+            is_last = at + octets >= len(view)
+            more = message.get("more_body", False) if is_last else True
+            await send({**message, "body": view[at : at + octets], "more_body": more})
 
 
 def has_two_lengths(scope: Scope) -> bool:

@@ -324,6 +324,28 @@ async def test_one_body_for_all_is_in_memory_once(serve: Serve) -> None:
         client.close()
 
 
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+async def test_an_answer_counts_while_it_waits_for_its_turn(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, method: bytes
+) -> None:
+    """On a busy machine hundreds wait, each with a body of its own."""
+    served = await serve(large)
+    turns, go_on = [], asyncio.Event()
+
+    async def take(client: str) -> None:
+        turns.append(client)
+        if len(turns) > 1:
+            await go_on.wait()
+
+    monkeypatch.setattr(served.server.shared.turns, "take", take)
+    with closing(Reluctant(served)) as client:
+        client.send(GET.replace(b"GET", method))
+        await until(lambda: len(turns) > 1)
+        assert served.server.shared.outbox.octets == len(LARGE)
+        go_on.set()
+        await until(lambda: client.read(1))
+
+
 async def test_a_head_holds_no_body(connect: Connect, serve: Serve) -> None:
     """The answer has the length of the body, and not the body."""
     served = await serve(large)
