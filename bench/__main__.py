@@ -1,6 +1,6 @@
 """Run the measurements, print the results, and write them as JSON and Markdown.
 
-python -m bench                        all measurements, nine minutes on an idle machine with two cores
+python -m bench                        all measurements, eight minutes on an idle machine with two cores
 python -m bench --blackbox=PATH        against this blackbox_exporter, rather than that of the Debian package
 python -m bench --only cost --only truth
 python -m bench --quick                all of them, shorter: only to check that they work

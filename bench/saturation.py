@@ -17,7 +17,7 @@ from bench.subjects import Blackbox, Ours, ProbesFailedError, Samples, free_port
 from bench.truth import Case, apart, nearest, sessions_of
 from bench.usage import cpu_seconds
 
-RATES = (100, 200, 400, 600, 650, 700)
+RATES = (100, 400, 600, 650, 700)
 """Probes a second."""
 
 MOST = 0.001
