@@ -76,7 +76,7 @@ def test_what_an_answer_means(authority: Authority, security: str, status: int, 
 def test_a_server_that_needs_a_certificate_is_healthy(authority: Authority) -> None:
     """It refuses a client without one in the handshake, or after it."""
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-        context = authority.issue().context
+        context = authority.issue().own_context()
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(authority.ca_file)
         context.minimum_version = context.maximum_version = version

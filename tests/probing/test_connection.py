@@ -146,10 +146,10 @@ async def test_much_tls_with_little_text(
             await session.write(b"x\n")
         await acts.silence(session)
 
-    server = await scripted(act, security="tls")
-    assert server.context is not None
+    context = authority.issue().own_context()
     if what == "tickets":
-        server.context.num_tickets = 250
+        context.num_tickets = 250
+    server = await scripted(act, security="tls", context=context)
     monkeypatch.setattr("exporter.probing.connection.MAX_REPLY", 16 << 10)
     with pytest.raises(ResponseTooLarge, match=r"^\d+ octets of TLS records with \d+ octets of text$"):
         async with asyncio.timeout(PATIENCE):

@@ -210,8 +210,9 @@ async def test_name_that_is_sent(scripted: StartScripted, authority: Authority, 
     """RFC 7672 §8.1: the name that has the records: a server may have a certificate for each of its names."""
     certificate = authority.issue("mx.example.com")
     sent: list[str | None] = []
-    certificate.context.sni_callback = lambda _tls, name, _context: sent.append(name)
-    server = await scripted(Smtp(), security="starttls", context=certificate.context)
+    context = certificate.own_context()
+    context.sni_callback = lambda _tls, name, _context: sent.append(name)
+    server = await scripted(Smtp(), security="starttls", context=context)
     await probe(exchange(authority, server.port), resolver, tlsa=by(certificate, "base.example.net", "mx.example.com"))
     assert sent == ["base.example.net"]
 

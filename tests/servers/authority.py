@@ -46,7 +46,11 @@ class Certificate:
 
     @cached_property
     def context(self) -> ssl.SSLContext:
-        """A server's context that presents this chain; one, shared, because making one is slow."""
+        """A server's context that presents this chain; one, shared, because making one is slow: no test changes it."""
+        return self.own_context()
+
+    def own_context(self) -> ssl.SSLContext:
+        """The same, for a test that changes it."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.chain_file, self.key_file)
         # A ticket that crosses a client's goodbye would meet a reset, and the goodbye would be lost to the server.
