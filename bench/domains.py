@@ -64,7 +64,7 @@ def write_config(path: Path, of_domain: Callable[[int], Mapping[str, str]], port
                 f"    port: {port}",
                 "    ip_family: ipv4",
                 f"    interval: {INTERVAL:g}s",
-                f"    timeout: {INTERVAL * 0.9:g}s",
+                f"    timeout: {INTERVAL * 0.8:g}s",
                 f"    tls: {{ca_file: {json.dumps(str(ca_file))}}}",
             ]
     path.write_text("\n".join(lines) + "\n")
