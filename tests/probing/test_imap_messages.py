@@ -90,6 +90,21 @@ def test_identifier_behind_the_header() -> None:
     assert play(look_for(tags(), b"INBOX", ID, is_ours), text) == (b"", 7.0)
 
 
+def cleared(answer: str, *rest: str) -> int:
+    """How many messages are cleared away where that is the answer to the FETCH of two, and so the session goes on."""
+    text = f"""
+        C: d1 SELECT "INBOX"
+        S: d1 OK
+        C: d2 UID SEARCH SUBJECT "{SUBJECT}"
+        S: * SEARCH 17 18
+        S: d2 OK
+        C: d3 UID FETCH 17,18 (UID {PEEK})
+        {answer.strip()}
+        S: d3 OK
+    """
+    return play(clear(tags(), MOVE, (b"INBOX", b"Trash"), SUBJECT, is_ours), "\n".join([text.rstrip(), *rest]))
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -118,19 +133,7 @@ def test_identifier_behind_the_header() -> None:
 )
 def test_items_that_nobody_asked_for(answer: str) -> None:
     """Whatever else a server sends of a message, its identifier and its header are told from that."""
-    text = f"""
-        C: d1 SELECT "INBOX"
-        S: d1 OK
-        C: d2 UID SEARCH SUBJECT "{SUBJECT}"
-        S: * SEARCH 17 18
-        S: d2 OK
-        C: d3 UID FETCH 17,18 (UID {PEEK})
-        {answer.strip()}
-        S: d3 OK
-        C: d4 UID MOVE 17 "Trash"
-        S: d4 OK
-    """
-    assert play(clear(tags(), MOVE, (b"INBOX", b"Trash"), SUBJECT, is_ours), text) == 1
+    assert cleared(answer, 'C: d4 UID MOVE 17 "Trash"', "S: d4 OK") == 1
 
 
 @pytest.mark.parametrize(
@@ -143,17 +146,7 @@ def test_items_that_nobody_asked_for(answer: str) -> None:
 )
 def test_what_is_not_told_apart(answer: str) -> None:
     """Where it cannot be told what a literal is, or of which message, it is nobody's."""
-    text = rf"""
-        C: d1 SELECT "INBOX"
-        S: d1 OK
-        C: d2 UID SEARCH SUBJECT "{SUBJECT}"
-        S: * SEARCH 17 18
-        S: d2 OK
-        C: d3 UID FETCH 17,18 (UID {PEEK})
-        {answer}
-        S: d3 OK
-    """
-    assert play(clear(tags(), MOVE, (b"INBOX", b"Trash"), SUBJECT, is_ours), text) == 0
+    assert cleared(answer) == 0
 
 
 def test_long_fields_above_the_identifier() -> None:
