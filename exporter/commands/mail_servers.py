@@ -141,7 +141,7 @@ def domain_of(address: str) -> str:
     if not _LOCAL_PART.fullmatch(local) or any(each.isspace() or each in "[]:" for each in domain):
         raise UsageError(f"{show(address)}: must be an address such as me@gmail.com")
     if not local.isprintable():  # the server would take the login for one of somebody else
-        raise UsageError(f"{show(address)}: must be an address without an invisible character: type it anew")
+        raise UsageError(f"{show(address)}: must be an address without an invisible character: type it again")
     try:
         return check_host(domain).lower().removesuffix(".")
     except Unacceptable as mistake:

@@ -321,7 +321,7 @@ async def test_a_secret_whose_file_system_does_not_answer(secrets: Secrets, monk
     gate.set()
     assert await access.secret_within(PATIENCE) == (SENTINEL,)
     assert await access.secret_within(PATIENCE) == (SENTINEL,)
-    assert len(threads) == 2  # the one that hung, whose result came late; and each later login reads anew
+    assert len(threads) == 2  # the one that hung, whose result came late; and each later login reads again
 
 
 async def test_logins_at_the_same_time_read_a_secret_once(secrets: Secrets) -> None:

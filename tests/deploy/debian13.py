@@ -1,7 +1,7 @@
 """`make test-debian13` and `make bench-debian13`: `make test` and `make bench` as a new user of Debian 13 has them.
 
 They run as root in a tree that debootstrap makes. The release is that of the image's base. The tree is kept between
-runs, the checkout in it is copied anew and has no .venv: README's commands are run on it. A program that `--blackbox=`
+runs, the checkout in it is copied again and has no .venv: README's commands are run on it. A program that `--blackbox=`
 names is there, too. All mounts are in a namespace of their own, and end with it.
 """
 

@@ -337,7 +337,7 @@ async def sample(ledger: Path, file: File) -> bytes:
 
 
 async def test_a_damaged_file_costs_the_history(ledger: Path, file: File) -> None:
-    """It is told once, the process goes on, and the file is written anew."""
+    """It is told once, the process goes on, and the file is written again."""
     good = await sample(ledger, file)
     for name, content in damaged(good):
         file.content = content

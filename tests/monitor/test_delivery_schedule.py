@@ -48,7 +48,7 @@ async def pass_time(schedule: DeliverySchedule, clock: Clock, seconds: float) ->
 
 
 async def test_a_day_with_restarts() -> None:
-    """A delivery each half an hour is made 48 times a day, however often the process starts anew."""
+    """A delivery each half an hour is made 48 times a day, however often the process starts again."""
     clock, maker = Clock(), Maker()
     for _ in range(24):
         schedule = DeliverySchedule(maker, clock)

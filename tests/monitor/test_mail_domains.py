@@ -224,7 +224,7 @@ async def test_a_domain_that_has_gone(bench: Bench, bind: Bind) -> None:
 
 
 async def test_a_change_of_the_configuration(bench: Bench) -> None:
-    """Another interval keeps what is known of a domain; another domain begins anew."""
+    """Another interval keeps what is known of a domain; another domain begins again."""
     bench.add("mx", "example.com")
     before = await bench.look_up("mx")
     bench.endpoints.clear()

@@ -213,7 +213,7 @@ def test_a_line_that_cannot_be_read(change: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("since", [None, "yesterday", -1, math.inf, math.nan, 1e300])
 def test_a_beginning_that_is_no_time(since: object) -> None:
-    """The condition begins anew."""
+    """The condition begins again."""
     past = restored({**fields_of(series_of(at(failure(), -50))), "since": since})
     assert not past.is_recent
 

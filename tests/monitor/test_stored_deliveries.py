@@ -118,7 +118,7 @@ def test_what_tells_of_the_present(later: float) -> None:
 
 
 def test_another_delivery() -> None:
-    """One between other mailboxes, or by other servers, begins anew; one with another interval or time-out does not."""
+    """One between other mailboxes, or by other servers, begins again; one with another interval or timeout does not."""
     fields = fields_of(series_of(delivered()))
     for other in (
         replace(DELIVERY, sender=replace(SENDER, username="other@gmail.com")),

@@ -9,7 +9,7 @@ from exporter.probing.pace import SLICE, Pace
 
 
 async def test_pace() -> None:
-    """It is over when as much time has passed as it says, not before, and begins anew with a rest or a wait."""
+    """It is over when as much time has passed as it says, not before, and begins again with a rest or a wait."""
     pace = Pace()
     answers: list[bool] = []
     begun = time.perf_counter()

@@ -140,7 +140,7 @@ auth_verbose = yes
 
 ssl = required
 auth_mechanisms = plain login{oauth_mechanisms}
-# Every login asks anew: what was revoked a moment ago is refused now.
+# Every login asks again: what was revoked a moment ago is refused now.
 auth_cache_size = 0
 {settings}
 {oauth}

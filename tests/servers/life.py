@@ -158,7 +158,7 @@ STALLED, STALLED_SINCE = ("tokyo:9993", "pop3"), 9.0
 """What is not probed any more, and from which minute on."""
 
 RELOADED, RELOAD_REFUSED, RELOADED_AGAIN = 4.0, 10.0, 12.0
-"""Minutes at which the configuration is read anew."""
+"""Minutes at which the configuration is read again."""
 
 UPDATED = {"london:9993": 14.0, "tokyo:9993": math.inf}
 """The minute at which an exporter older than 0.2.0, which exposes the blame `provider` as `google`, is updated."""
