@@ -48,7 +48,7 @@ class Dovecot(Server):
 
     Its ports and its mailboxes stay the same from `start` to `stop` to `start`. The files go with `close`.
 
-    With a token server it takes that one's tokens as well as passwords, by XOAUTH2 and OAUTHBEARER, asked again at
+    With a token server it takes that one's tokens as well as passwords, by XOAUTH2 and OAUTHBEARER, and asks it at
     every login; Postfix does the same through it. While the token server is stopped, a token is refused for the time
     being (2.4 says that only in its challenge), and a password is taken as ever.
 
